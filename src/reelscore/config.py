@@ -1,0 +1,90 @@
+"""Configuration: a TOML text or mapping enters, a frozen dataclass with nothing unknown leaves, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from .errors import ConfigError
+from .files import existing_file
+
+T = TypeVar("T")
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any], *, where: str = "configuration") -> T:
+    """Build the dataclass `kind` from a mapping; unknown keys and wrong types raise `ConfigError`.
+
+    Nested dataclasses are built from nested mappings. Missing keys take the dataclass's defaults.
+    """
+    hints = typing.get_type_hints(kind)
+    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(known)}")
+    built = {name: _checked(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    try:
+        return kind(**built)
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Return the dataclass as plain nested dicts; keys whose value is None are left out, as TOML has no null."""
+    out: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if value is None:
+            continue
+        if dataclasses.is_dataclass(value):
+            value = to_mapping(value)
+        out[f.name] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def read_toml(kind: type[T], path: Path | str) -> T:
+    """Read the dataclass `kind` from a TOML file."""
+    try:
+        values = tomllib.loads(existing_file(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    return from_mapping(kind, values, where=str(path))
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = typing.get_args(hint)
+        if value is None and type(None) in options:
+            return None
+        for option in options:
+            if option is type(None):
+                continue
+            try:
+                return _checked(option, value, where)
+            except ConfigError:
+                continue
+        raise ConfigError(f"{where} must be one of {hint}, got {value!r}")
+    if origin is Literal:
+        if value not in typing.get_args(hint):
+            choices = ", ".join(repr(c) for c in typing.get_args(hint))
+            raise ConfigError(f"{where} must be one of {choices}, got {value!r}")
+        return value
+    if origin is tuple:
+        item = typing.get_args(hint)[0]
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where} must be a list, got {value!r}")
+        return tuple(_checked(item, v, f"{where}[{i}]") for i, v in enumerate(value))
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, Mapping):
+            return from_mapping(typing.cast(type[Any], hint), value, where=where)
+        raise ConfigError(f"{where} must be a table, got {value!r}")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
+        return value
+    raise ConfigError(f"{where} must be {hint.__name__}, got {value!r}")
