@@ -34,7 +34,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], *, where: str = "conf
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """Return the dataclass as plain nested dicts; keys whose value is None are left out, as TOML has no null."""
+    """Return the dataclass as plain nested dicts, without the keys whose value is None (TOML has no null)."""
     out: dict[str, Any] = {}
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)

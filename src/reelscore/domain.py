@@ -155,7 +155,7 @@ class FeatureSequence:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One piece of music in a library; `key` is the hash of its content, so a moved file stays the same track."""
+    """One piece of music in a library; `key` is the hash of its content: a moved file stays the same."""
 
     key: str
     path: str
@@ -166,7 +166,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One result: rank from 1, larger score is better, `start_s` is where the best moment begins in the track."""
+    """One result: rank from 1, larger score is better, `start_s` is where its best moment begins."""
 
     rank: int
     score: float
