@@ -1,0 +1,1 @@
+"""Many files enter, features or reasons leave: the worker pool and what runs in it."""

@@ -1,0 +1,75 @@
+"""The pool: every item has an outcome, whatever it does to its worker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reelscore.errors import NotFoundError
+from reelscore.extraction.pool import run_all
+
+HERE = str(Path(__file__).parent)
+
+
+@pytest.fixture(autouse=True)
+def workers_can_import_the_work(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", HERE)
+    monkeypatch.syspath_prepend(HERE)
+
+
+def outcomes(items, prepare, *arguments, workers=2):
+    return {o.item: o for o in run_all(items, prepare, *arguments, workers=workers)}
+
+
+def test_every_item_has_its_outcome_and_bad_ones_stop_nobody():
+    from work import doubler
+
+    found = outcomes([1, "bad", 2, "die", 3, "surprise", "print", *range(4, 40)], doubler, 100)
+    assert len(found) == 43
+    assert found[3].value == 106
+    assert found[39].value == 178
+    assert found["print"].value == "printed"
+    assert "expected a number" in found["bad"].reason
+    assert "SIGKILL" in found["die"].reason
+    assert "KeyError" in found["surprise"].reason
+    assert sum(o.failed for o in found.values()) == 3
+
+
+def test_a_death_is_tried_again(tmp_path):
+    from work import dies_once
+
+    found = outcomes(["a", "b"], dies_once, str(tmp_path))
+    assert {k: o.value for k, o in found.items()} == {"a": "a", "b": "b"}
+
+
+def test_a_failed_preparation_is_an_error_of_the_whole():
+    from work import unready
+
+    with pytest.raises(NotFoundError, match="install one"):
+        list(run_all([1, 2, 3], unready, workers=2))
+
+
+def test_both_workers_work_and_an_abandoned_run_leaves_no_process():
+    from work import sleeper
+
+    run = run_all([0.2] * 50, sleeper, workers=2)
+    pids = {next(run).value for _ in range(6)}
+    run.close()
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_script_needs_no_main_guard(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from reelscore.extraction.pool import run_all\nfrom work import doubler\n"
+        "print(sorted(o.value for o in run_all([1, 2, 3], doubler, 0, workers=2)))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout == "[2, 4, 6]\n"

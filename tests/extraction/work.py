@@ -1,0 +1,50 @@
+"""Work for the pool's tests; workers import it by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from reelscore.errors import InputError, NotFoundError
+
+
+def doubler(offset: int) -> Callable[[object], object]:
+    def work(item: object) -> object:
+        if item == "bad":
+            raise InputError("expected a number, got 'bad'; give a number")
+        if item == "surprise":
+            raise KeyError("oops")
+        if item == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if item == "print":
+            print("noise on standard output", flush=True)
+            return "printed"
+        return int(str(item)) * 2 + offset
+
+    return work
+
+
+def dies_once(folder: str) -> Callable[[str], str]:
+    def work(item: str) -> str:
+        mark = Path(folder) / item
+        if not mark.exists():
+            mark.touch()
+            os._exit(7)
+        return item
+
+    return work
+
+
+def unready() -> Callable[[object], object]:
+    raise NotFoundError("no encoder here; install one")
+
+
+def sleeper() -> Callable[[float], int]:
+    def work(seconds: float) -> int:
+        time.sleep(seconds)
+        return os.getpid()
+
+    return work
