@@ -1,0 +1,94 @@
+"""A folder of ONNX encoders with a manifest enters, ready encoders leave.
+
+The manifest says of each file what goes in, what comes out, its licence and its sha256; docs/packs.md
+is its schema. A file is verified when it is first used, before ONNX Runtime sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from ..errors import NotFoundError
+from .pack_audio import AudioModel
+from .pack_manifest import AudioSpec, EncoderSpec, ImageSpec, Role, TextSpec, read_manifest
+from .pack_music import PackMusic
+from .pack_text import TextEncoder
+from .pack_video import ImageModel, PackVideo
+
+_Spec = TypeVar("_Spec", ImageSpec, AudioSpec, TextSpec)
+
+
+def load_pack(folder: Path | str, *, num_threads: int = 1) -> Pack:
+    """Read a pack's manifest; model files are opened and verified when an encoder is first used.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The folder that holds MANIFEST.json.
+    num_threads : int
+        Threads that ONNX Runtime uses inside one operator.
+
+    Returns
+    -------
+    Pack
+
+    Raises
+    ------
+    NotFoundError
+        When the folder or its manifest is absent.
+    ArtifactError
+        When the manifest cannot be read as the schema of docs/packs.md says.
+    """
+    return Pack(Path(folder), read_manifest(folder), num_threads=num_threads)
+
+
+class Pack:
+    """The encoders of one folder. Made by `load_pack`.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the files lie.
+    specs : Mapping of role to ImageSpec, AudioSpec or TextSpec
+        What the manifest says; roles are ``video``, ``music``, ``tagger``, ``text``.
+    licences : Mapping of str to str
+        Each encoder's name and the licence of its weights.
+    """
+
+    def __init__(self, folder: Path, specs: Mapping[Role, EncoderSpec], *, num_threads: int = 1) -> None:
+        self.folder = folder
+        self.specs = dict(specs)
+        self.licences = {spec.name: spec.licence for spec in specs.values()}
+        self._num_threads = num_threads
+
+    def video_encoder(self, mode: Literal["fast", "exact"] = "fast") -> PackVideo:
+        """Return the encoder of videos; `mode` says how frames are sought (see `PackVideo`)."""
+        spec = self._spec("video", ImageSpec)
+        return PackVideo(ImageModel(self.folder, spec, num_threads=self._num_threads), mode=mode)
+
+    def music_encoder(self) -> PackMusic:
+        """Return the encoder of music."""
+        return PackMusic(self._audio_model("music"))
+
+    def tagger(self) -> AudioModel:
+        """Return the model whose outputs name what is heard; see `AudioModel.outputs` and `labels`."""
+        return self._audio_model("tagger")
+
+    def text_encoder(self) -> TextEncoder:
+        """Return the encoder of texts."""
+        return TextEncoder(self.folder, self._spec("text", TextSpec), num_threads=self._num_threads)
+
+    def _audio_model(self, role: Role) -> AudioModel:
+        return AudioModel(self.folder, self._spec(role, AudioSpec), num_threads=self._num_threads)
+
+    def _spec(self, role: Role, kind: type[_Spec]) -> _Spec:
+        spec = self.specs.get(role)
+        if spec is None:
+            raise NotFoundError(
+                f"the pack {self.folder} has no {role} encoder, only: {', '.join(self.specs)}; use "
+                f"another pack or add encoders.{role} to its manifest (docs/packs.md)"
+            )
+        assert isinstance(spec, kind)
+        return spec

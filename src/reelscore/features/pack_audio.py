@@ -1,0 +1,101 @@
+"""Mono samples enter, the log-mel picture that a pack's sound network wants, and its outputs, leave."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..domain import FloatArray
+from ..errors import InputError
+from .pack_manifest import AudioInput, AudioSpec
+from .pack_session import OnnxModel, Shape
+
+
+class AudioModel(OnnxModel):
+    """A pack's model of sound: `outputs` turns samples into every output of the manifest, patch by patch."""
+
+    def __init__(self, folder: Path, spec: AudioSpec, *, num_threads: int = 1) -> None:
+        shapes: list[Shape] = []
+        for duration_s in {spec.input.patch_s, spec.input.window_s}:
+            frames = spec.input.num_frames(spec.input.num_samples(duration_s))
+            bands = spec.input.mel_bands
+            shapes.append((1, 1, bands, frames) if spec.input.layout == "n1ft" else (1, bands, frames))
+        super().__init__(folder, spec, {spec.input.tensor: shapes}, num_threads=num_threads)
+        self.input = spec.input
+
+    def patch_outputs(self, samples: FloatArray) -> dict[str, FloatArray]:
+        """Return each output's columns, shape (D,), for one patch (or window) of samples."""
+        picture = log_mel(samples, self.input)[np.newaxis]
+        return self.run({self.input.tensor: picture[np.newaxis] if self.input.layout == "n1ft" else picture})
+
+    def outputs(self, samples: FloatArray) -> dict[str, FloatArray]:
+        """Return each output, shape (S, D), one row for each whole patch of `patch_s`, side by side.
+
+        A rest shorter than a patch is left out, unless it is all there is: then zeros fill the patch.
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (n,)
+            Mono sound at the manifest's `rate_hz`, n >= 1.
+        """
+        if samples.ndim != 1 or not len(samples):
+            raise InputError(f"expected mono samples of shape (n,) with n >= 1, got shape {samples.shape}")
+        length = self.input.num_samples(self.input.patch_s)
+        if len(samples) < length:
+            samples = np.pad(samples, (0, length - len(samples)))
+        rows = [
+            self.patch_outputs(samples[start : start + length])
+            for start in range(0, len(samples) - length + 1, length)
+        ]
+        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def log_mel(samples: FloatArray, spec: AudioInput) -> FloatArray:
+    """Return the log-mel picture of samples, shape (mel_bands, frames).
+
+    Frames are centred on multiples of `hop_samples`; the signal is mirrored at both ends by half of
+    `n_fft`. Power spectrum, mel triangles, logarithm, then (x - mean) / std.
+    """
+    signal = np.asarray(samples, np.float32)
+    if spec.preemphasis:
+        signal = signal[1:] - np.float32(spec.preemphasis) * signal[:-1]
+    signal = np.pad(signal, spec.n_fft // 2, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(signal, spec.n_fft)[:: spec.hop_samples]
+    window, filters = _window_and_filters(spec)
+    spectrum = np.fft.rfft(frames * window, axis=1)
+    mel = (spectrum.real**2 + spectrum.imag**2) @ filters
+    if spec.log == "ln_plus_floor":
+        level = np.log(mel + np.float32(spec.log_floor))
+    else:
+        level = 10 * np.log10(np.maximum(mel, np.float32(spec.log_floor)))
+    return np.ascontiguousarray(((level - np.float32(spec.mean)) / np.float32(spec.std)).T, np.float32)
+
+
+@lru_cache(maxsize=4)
+def _window_and_filters(spec: AudioInput) -> tuple[FloatArray, FloatArray]:
+    """Return the Hann window, shape (n_fft,), and the mel triangles, shape (bins, bands)."""
+    period = spec.window_samples if spec.window == "hann" else spec.window_samples - 1
+    before = (spec.n_fft - spec.window_samples) // 2
+    window = np.zeros(spec.n_fft)
+    window[before : before + spec.window_samples] = 0.5 - 0.5 * np.cos(
+        2 * np.pi * np.arange(spec.window_samples) / period
+    )
+    corners = np.linspace(_hz_to_mel(spec.low_hz), _hz_to_mel(spec.high_hz), spec.mel_bands + 2)
+    bins = np.linspace(0.0, spec.rate_hz / 2, spec.n_fft // 2 + 1)
+    if spec.mel_triangles == "mel":
+        bins = _hz_to_mel(bins)
+    else:
+        corners = 700.0 * np.expm1(corners / 1127.0)
+    low, centre, high = corners[:-2], corners[1:-1], corners[2:]
+    rising = (bins[:, np.newaxis] - low) / (centre - low)
+    falling = (high - bins[:, np.newaxis]) / (high - centre)
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    return window.astype(np.float32), filters.astype(np.float32)
+
+
+def _hz_to_mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return O'Shaughnessy's mel, 1127 ln(1 + hz / 700): the HTK and Kaldi scale."""
+    return 1127.0 * np.log1p(np.asarray(hz, np.float64) / 700.0)

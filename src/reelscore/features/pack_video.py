@@ -1,0 +1,98 @@
+"""A video and instants enter, a pack's embedding of the frame at each instant leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..domain import FeatureSequence, FloatArray, Modality, Segment
+from ..media.video import frames_at
+from .pack_manifest import ImageInput, ImageSpec
+from .pack_session import OnnxModel
+from .protocol import fingerprint
+
+VERSION = "1"
+"""Changes whenever `prepared_image` gives other numbers for the same frame."""
+
+
+class ImageModel(OnnxModel):
+    """A pack's model of pictures: `outputs` turns RGB pixels into every output of the manifest."""
+
+    def __init__(self, folder: Path, spec: ImageSpec, *, num_threads: int = 1) -> None:
+        side = spec.input.crop_px
+        shape = (1, 3, side, side) if spec.input.layout == "nchw" else (1, side, side, 3)
+        super().__init__(folder, spec, {spec.input.tensor: [shape]}, num_threads=num_threads)
+        self.input = spec.input
+
+    def outputs(self, pixels: npt.NDArray[np.uint8]) -> dict[str, FloatArray]:
+        """Return each output's columns, shape (D,), for one RGB picture of shape (H, W, 3)."""
+        return self.run({self.input.tensor: prepared_image(pixels, self.input)[np.newaxis]})
+
+
+class PackVideo:
+    """The `Encoder` of a pack's ``video`` model; see `features.protocol.Encoder` for the attributes.
+
+    Parameters
+    ----------
+    model : ImageModel
+        The pack's model.
+    mode : {"fast", "exact"}
+        How frames are sought: near key frames, or exactly at their instants. Both give rows of one
+        space, so the fingerprint is the same and only the recipe differs.
+    """
+
+    modality: Modality = "video"
+    columns: tuple[str, ...] | None = None
+
+    def __init__(self, model: ImageModel, *, mode: Literal["fast", "exact"] = "fast") -> None:
+        self.model = model
+        self.mode: Literal["fast", "exact"] = mode
+        self.name = f"pack-{model.spec.name}"
+        self.version = VERSION
+        self.dim = model.spec.feature.dim
+        self.fingerprint = fingerprint(self.name, VERSION, *model.identity())
+        self.recipe = f"{self.fingerprint}-{mode}"
+
+    def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
+        """Return one embedding for each segment, shape (T, D), of the frame at its instant.
+
+        Raises
+        ------
+        MediaError
+            When the file has no pictures that can be decoded.
+        NotFoundError, ArtifactError
+            When the model file is absent, altered, or not what its manifest says.
+        """
+        feature = self.model.spec.feature.name
+        rows: list[FloatArray] = []
+        last_s: float | None = None
+        for frame in frames_at(path, [segment.instant_s for segment in segments], mode=self.mode):
+            same = last_s is not None and frame.time_s == last_s
+            rows.append(rows[-1] if same else self.model.outputs(frame.pixels)[feature])
+            last_s = frame.time_s
+        return FeatureSequence(np.stack(rows), tuple(segments), self.fingerprint)
+
+
+def prepared_image(pixels: npt.NDArray[np.uint8], spec: ImageInput) -> FloatArray:
+    """Resize, crop and scale one RGB picture, shape (H, W, 3), to the network's input without its N axis.
+
+    The short side becomes `short_side_px` by Pillow's bilinear filter (antialiased), the middle square
+    of `crop_px` is cut out, and each channel becomes (x - mean) / std.
+    """
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    ratio = spec.short_side_px / min(height, width)
+    new_width = max(spec.short_side_px, round(width * ratio))
+    new_height = max(spec.short_side_px, round(height * ratio))
+    resized = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BILINEAR)
+    left, top = (new_width - spec.crop_px) // 2, (new_height - spec.crop_px) // 2
+    square = resized.crop((left, top, left + spec.crop_px, top + spec.crop_px))
+    scaled = (np.asarray(square, np.float32) - np.array(spec.mean, np.float32)) / np.array(
+        spec.std, np.float32
+    )
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1) if spec.layout == "nchw" else scaled)
