@@ -1,0 +1,136 @@
+"""Vectors and group labels enter; cosine similarities and masks over a batch leave.
+
+Everything that the losses know about closeness is here: the similarities of embeddings ("after"), those of
+the pooled and centred frozen features ("before"), and who shares a group with whom.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from ..errors import InputError
+
+_FLAT = 1e-5  # below this share of the largest row, what is left after centring is rounding noise
+
+
+def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
+    """Scale every row to length 1.
+
+    Parameters
+    ----------
+    embeddings : Tensor, shape (B, D)
+        Finite, no row of zeros.
+    what : str
+        Name for the error message, such as ``"video_embeddings"``.
+
+    Returns
+    -------
+    Tensor, shape (B, D)
+
+    Raises
+    ------
+    InputError
+        When the shape is another, a value is not finite, or a row has no direction.
+    """
+    if embeddings.ndim != 2 or 0 in embeddings.shape:
+        raise InputError(f"{what} must have shape (B, D), got {tuple(embeddings.shape)}")
+    norms: Tensor = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)
+    smallest, largest = torch.stack(torch.aminmax(norms.detach())).tolist()
+    if not (smallest > 0 and largest < float("inf")):  # NaN fails both
+        row, value = _offender(norms.detach())
+        raise InputError(
+            f"{what} must be finite and have no row of zeros; row {row} has length {value}: "
+            "look for NaN features, a learning rate that is too high, or a tower whose output died"
+        )
+    return embeddings / norms
+
+
+def pooled_features(features: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Describe each frozen feature sequence by its mean and its deviation over time.
+
+    Parameters
+    ----------
+    features : Tensor, shape (B, T, D) or (B, P)
+        Two axes mean that the features are pooled already; they come back as they are.
+    mask : Tensor of bool, shape (B, T), optional
+        True for real rows; what stands in the other rows does not matter. Without it all rows are real.
+
+    Returns
+    -------
+    Tensor, shape (B, 2 D), or (B, D) where T is 1 and nothing can deviate
+    """
+    if features.ndim == 2:
+        return features
+    if features.ndim != 3 or 0 in features.shape:
+        raise InputError(f"features must have shape (B, T, D) or (B, P), got {tuple(features.shape)}")
+    if mask is None:
+        mean = features.mean(dim=1)
+        if features.shape[1] == 1:
+            return mean
+        deviation = (features - mean[:, None]).square_().mean(dim=1).sqrt_()
+        return torch.cat([mean, deviation], dim=1)
+    if mask.shape != features.shape[:2] or mask.dtype != torch.bool:
+        raise InputError(
+            f"the mask of features {tuple(features.shape)} must be bool {tuple(features.shape[:2])}, "
+            f"got {mask.dtype} {tuple(mask.shape)}"
+        )
+    count = mask.sum(dim=1, keepdim=True).to(features.dtype)
+    if not bool((count > 0).all()):
+        raise InputError(f"row {int(count[:, 0].argmin())} of the mask has no real segment; drop that item")
+    hidden = ~mask[:, :, None]
+    mean = features.masked_fill(hidden, 0.0).sum(dim=1) / count
+    if features.shape[1] == 1:
+        return mean
+    deviation = ((features - mean[:, None]).masked_fill(hidden, 0.0).square_().sum(dim=1) / count).sqrt_()
+    return torch.cat([mean, deviation], dim=1)
+
+
+@torch.no_grad()
+def frozen_directions(features: Tensor, mask: Tensor | None = None, *, what: str) -> Tensor:
+    """Pool the frozen features, centre them over the batch and scale to length 1: S0 = Y Yᵀ.
+
+    Parameters
+    ----------
+    features : Tensor, shape (B, T, D) or (B, P)
+    mask : Tensor of bool, shape (B, T), optional
+    what : str
+        Name for the error message.
+
+    Returns
+    -------
+    Y : Tensor, shape (B, P)
+        Rows of length 1; a row that lies on the batch's mean has no direction and stays zero, so that its
+        similarity to every other is 0. No gradient: the encoders are frozen.
+
+    Raises
+    ------
+    InputError
+        When a real value is not finite.
+    """
+    pooled = pooled_features(features.detach(), mask)
+    centred = pooled - pooled.mean(dim=0)
+    norms = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    if not bool(torch.isfinite(norms).all()):
+        row, _ = _offender(torch.linalg.vector_norm(pooled, dim=1, keepdim=True))
+        raise InputError(f"{what} must be finite; row {row} is not: clean the features of that item")
+    floor = _FLAT * torch.linalg.vector_norm(pooled, dim=1).max()
+    return torch.where(norms > floor, centred / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)
+
+
+def same_group(group: Tensor) -> Tensor:
+    """Return the (B, B) mask of pairs of items in one group (B,); every item is in its own."""
+    return group[:, None] == group[None, :]
+
+
+def cosine_similarities(a: Tensor, b: Tensor) -> Tensor:
+    """Return the (A, B) cosine similarities of the rows of `a` (A, D) and `b` (B, D)."""
+    return F.linear(unit_rows(a, what="the first vectors"), unit_rows(b, what="the second vectors"))
+
+
+def _offender(norms: Tensor) -> tuple[int, float]:
+    column = norms[:, 0]
+    bad = ~torch.isfinite(column) | (column == 0)
+    row = int(bad.to(torch.uint8).argmax())
+    return row, float(column[row])
