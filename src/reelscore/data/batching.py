@@ -1,0 +1,126 @@
+"""Pairs enter, padded batches of Global Sparse rows leave: random in training, fixed at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..domain import FloatArray
+from ..errors import InputError
+from ..sampling import global_sparse_rows
+from .pairs import Draws, IntArray, PairSet
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """B pairs as rectangular arrays; rows where the mask is False are zero padding.
+
+    Attributes
+    ----------
+    video, music : ndarray of float32, shape (B, T, D)
+        T is the longest sequence of the batch on that side; D differs between the sides.
+    video_mask, music_mask : ndarray of bool, shape (B, T)
+        True where a row is real; each item has at least one.
+    group : ndarray of int64, shape (B,)
+        One group may come several times: what that means is the loss's business.
+    index : ndarray of int64, shape (B,)
+        Which item of the `PairSet` each row of the batch is.
+    """
+
+    video: FloatArray
+    video_mask: npt.NDArray[np.bool_]
+    music: FloatArray
+    music_mask: npt.NDArray[np.bool_]
+    group: IntArray
+    index: IntArray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def num_batches(num_pairs: int, *, batch_size: int, training: bool) -> int:
+    """Return how many batches `iterate` gives: with `training` the incomplete last one is dropped."""
+    size = min(batch_size, num_pairs)
+    return num_pairs // size if training else -(-num_pairs // size)
+
+
+def iterate(
+    pairs: PairSet,
+    *,
+    batch_size: int,
+    num_segments: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> Iterator[Batch]:
+    """Go once through the pairs in batches of ``min(batch_size, len(pairs))``.
+
+    Parameters
+    ----------
+    pairs : PairSet
+    batch_size : int
+        B at most; a smaller set makes one batch of all its pairs.
+    num_segments : int, optional
+        N: a longer sequence gives one row from each of N equal segments, a shorter one keeps all its rows.
+        The set's own number without it.
+    rng : numpy Generator, optional
+        Training: the order, the row inside each segment and, row by row, the draw are random, and the
+        incomplete last batch is dropped, since the number of negatives shapes the loss; the order being
+        new each time, no pair is left out for good. Without it: the given order, middle rows, draw 0,
+        every pair once, the last batch short.
+
+    Yields
+    ------
+    Batch
+
+    Raises
+    ------
+    InputError
+        At once, when `batch_size` is below 1, or in training when fewer than two pairs are due: a lone pair
+        has no negative.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, got {batch_size}")
+    size = min(batch_size, len(pairs))
+    if rng is not None and size < 2:
+        cause = "add pairs" if len(pairs) < 2 else "raise batch_size"
+        raise InputError(
+            f"training needs at least 2 pairs in a batch, got {len(pairs)} pair(s) in {pairs.name} and "
+            f"batch_size {batch_size}; {cause}"
+        )
+    return _batches(pairs, size, pairs.num_segments if num_segments is None else num_segments, rng)
+
+
+def _batches(
+    pairs: PairSet, size: int, num_segments: int, rng: np.random.Generator | None
+) -> Iterator[Batch]:
+    order = np.arange(len(pairs)) if rng is None else rng.permutation(len(pairs))
+    count = num_batches(len(pairs), batch_size=size, training=rng is not None)
+    for number in range(count):
+        index = order[number * size : (number + 1) * size].astype(np.int64)
+        video, video_mask = pad([_sample(pairs.video[i], num_segments, rng) for i in index])
+        music, music_mask = pad([_sample(pairs.music[i], num_segments, rng) for i in index])
+        yield Batch(video, video_mask, music, music_mask, pairs.group[index], index)
+
+
+def _sample(draws: Draws, num_segments: int, rng: np.random.Generator | None) -> FloatArray:
+    length = len(draws[0])
+    rows: IntArray | None = None
+    if length > num_segments:
+        rows = global_sparse_rows(length, num_segments=num_segments, rng=rng)
+    if rng is None or len(draws) == 1:
+        return draws[0] if rows is None else draws[0][rows]
+    rows = np.arange(length) if rows is None else rows
+    chosen = rng.integers(len(draws), size=len(rows))
+    mixed: FloatArray = np.stack(draws)[chosen, rows]
+    return mixed
+
+
+def pad(sequences: Sequence[FloatArray]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Stack sequences of shape (T_i, D) into values (B, T, D), zero behind each end, and a mask (B, T)."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    values = np.zeros((*mask.shape, sequences[0].shape[1]), dtype=np.float32)
+    values[mask] = np.concatenate(sequences)
+    return values, mask

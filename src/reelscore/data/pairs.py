@@ -1,0 +1,208 @@
+"""The carrier of a data set: feature sequences with groups and splits enter, a checked `PairSet` leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ..domain import FloatArray
+from ..errors import InputError
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+IntArray: TypeAlias = npt.NDArray[np.int64]
+Draws: TypeAlias = tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairSet:
+    """Videos with the music that suits them, as features.
+
+    Attributes
+    ----------
+    name : str
+        For people and reports.
+    keys : tuple of str, length N
+        One distinct name for each pair.
+    video, music : tuple of N tuples of ndarray of float32, shape (T, D)
+        For each item its Global Sparse draws, all of one shape and read-only. Draw 0 is the inference draw
+        (fixed instants); further ones are random draws of the same source. T may differ between items.
+    group : ndarray of int64, shape (N,)
+        Items of one group suit each other: they are hits of each other and never negatives.
+    split : tuple of {"train", "val", "test"}, length N
+        No group and no source has items in two splits.
+    video_encoder, music_encoder : str
+        Fingerprints of the feature spaces.
+    num_segments : int
+        How many segments a longer sequence is cut into, where the caller does not say otherwise.
+    label : ndarray of int64, shape (N,), optional
+        Class of each item, where the set has one; it shapes neither hits nor splits.
+    source : ndarray of int64, shape (N,), optional
+        Items cut from one source, such as one long video: not hits of each other, but kept in one split.
+    unpaired_music : tuple of ndarray of float32, shape (T, D)
+        Music of the same encoder without a video.
+
+    Raises
+    ------
+    InputError
+        When any promise above does not hold; the message names the item.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    video: tuple[Draws, ...]
+    music: tuple[Draws, ...]
+    group: IntArray
+    split: tuple[Split, ...]
+    video_encoder: str
+    music_encoder: str
+    num_segments: int
+    label: IntArray | None = None
+    source: IntArray | None = None
+    unpaired_music: Draws = ()
+
+    def __post_init__(self) -> None:
+        size = len(self.keys)
+        if size == 0:
+            raise InputError(
+                f"{self.name} holds no pairs; at least one is needed: check the data it is made from"
+            )
+        for name in ("video", "music", "group", "split", "label", "source"):
+            value = getattr(self, name)
+            if value is not None and len(value) != size:
+                raise InputError(f"{self.name}: {size} keys need {size} entries in {name}, got {len(value)}")
+        if len(set(self.keys)) != size:
+            twice = next(key for i, key in enumerate(self.keys) if key in self.keys[:i])
+            raise InputError(f"{self.name}: keys must be distinct, {twice!r} comes twice; drop or rename one")
+        if self.num_segments < 1:
+            raise InputError(f"{self.name}: num_segments must be at least 1, got {self.num_segments}")
+        keep = object.__setattr__
+        keep(self, "video", _checked_draws(self.video, self.keys, f"{self.name}: video features"))
+        keep(self, "music", _checked_draws(self.music, self.keys, f"{self.name}: music features"))
+        if self.unpaired_music:
+            names = [f"unpaired {i}" for i in range(len(self.unpaired_music))]
+            # Music draws stand first so that the unpaired ones must have the same dimension.
+            both = _checked_draws(
+                (self.music[0], *((row,) for row in self.unpaired_music)),
+                (self.keys[0], *names),
+                f"{self.name}: unpaired music features",
+            )
+            keep(self, "unpaired_music", tuple(draws[0] for draws in both[1:]))
+        for name in ("group", "label", "source"):
+            if (value := getattr(self, name)) is not None:
+                keep(self, name, _checked_ids(value, f"{self.name}: {name}"))
+        wrong = next((i for i, part in enumerate(self.split) if part not in SPLITS), None)
+        if wrong is not None:
+            raise InputError(
+                f"{self.name}: the split of {self.keys[wrong]!r} must be train, val or test, "
+                f"got {self.split[wrong]!r}"
+            )
+        keep(self, "split", tuple(str(part) for part in self.split))
+        for name in ("group", "source"):
+            if (value := getattr(self, name)) is not None:
+                self._check_straddling(name, value)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def dims(self) -> tuple[int, int]:
+        """Number of columns of the video features and of the music features."""
+        return self.video[0][0].shape[1], self.music[0][0].shape[1]
+
+    def where(self, split: Split) -> PairSet:
+        """Return the pairs of one split, or raise `InputError` when it has none."""
+        if split not in SPLITS:
+            raise InputError(f"split must be train, val or test, got {split!r}")
+        chosen = [i for i, part in enumerate(self.split) if part == split]
+        if not chosen:
+            sizes = ", ".join(f"{part} {self.split.count(part)}" for part in SPLITS)
+            raise InputError(
+                f"{self.name} has no pairs in the {split} split ({sizes}); "
+                "choose another split or add pairs to it"
+            )
+        return self.take(chosen)
+
+    def take(self, indices: Sequence[int] | IntArray) -> PairSet:
+        """Return the pairs at `indices`, in that order; unpaired music stays."""
+        rows = [int(i) for i in indices]
+        array = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            keys=tuple(self.keys[i] for i in rows),
+            video=tuple(self.video[i] for i in rows),
+            music=tuple(self.music[i] for i in rows),
+            group=self.group[array],
+            split=tuple(self.split[i] for i in rows),
+            label=None if self.label is None else self.label[array],
+            source=None if self.source is None else self.source[array],
+        )
+
+    def _check_straddling(self, name: str, ids: IntArray) -> None:
+        first: dict[int, int] = {}
+        for i, value in enumerate(ids.tolist()):
+            before = first.setdefault(value, i)
+            if self.split[before] != self.split[i]:
+                raise InputError(
+                    f"{self.name}: {self.keys[before]!r} and {self.keys[i]!r} are of one {name} but lie in "
+                    f"the {self.split[before]} and {self.split[i]} splits; put both into one split"
+                )
+
+
+def _checked_draws(
+    items: Iterable[Sequence[FloatArray]], keys: Sequence[str], what: str
+) -> tuple[Draws, ...]:
+    """Return the draws as read-only float32 after checking that they are finite and of equal dimension."""
+    checked: list[Draws] = []
+    dim = -1
+    for key, draws in zip(keys, items, strict=True):
+        if len(draws) == 0:
+            raise InputError(f"{what}: {key!r} has no draw; each item needs at least the inference draw")
+        kept = tuple(_checked_sequence(draw, f"{what} of {key!r}") for draw in draws)
+        dim = kept[0].shape[1] if dim < 0 else dim
+        for draw in kept:
+            if draw.shape[1] != dim:
+                raise InputError(
+                    f"{what}: {key!r} has {draw.shape[1]} columns where {keys[0]!r} has {dim}; "
+                    "all items need one encoder: extract them again with the same one"
+                )
+            if draw.shape != kept[0].shape:
+                raise InputError(
+                    f"{what}: the draws of {key!r} differ in shape: {kept[0].shape} and {draw.shape}"
+                )
+        checked.append(kept)
+    return tuple(checked)
+
+
+def _checked_sequence(values: FloatArray, what: str) -> FloatArray:
+    array = np.asarray(values)
+    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{what} must be numbers of shape (T, D) with T, D >= 1, got {array.dtype} {array.shape}"
+        )
+    if array.dtype == np.float32:
+        array = array.view()
+    else:
+        with np.errstate(over="ignore"):  # a value beyond float32 becomes infinite and is refused below
+            array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise InputError(
+            f"{what} must be finite; row {row}, column {column} is {array[row, column]}: "
+            "drop the item or extract it again"
+        )
+    array.flags.writeable = False
+    return array
+
+
+def _checked_ids(values: IntArray, what: str) -> IntArray:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InputError(f"{what} must be whole numbers of shape (N,), got {array.dtype} {array.shape}")
+    array = array.astype(np.int64)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,103 @@
+"""Names of what belongs together enter, a split for each item leaves: by hash, group by group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+
+from ..errors import InputError
+from .pairs import SPLITS, IntArray, Split
+
+DEFAULT_FRACTIONS: Mapping[Split, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+
+
+def hash_splits(
+    groups: Sequence[Hashable],
+    *,
+    seed: int = 0,
+    fractions: Mapping[Split, float] = DEFAULT_FRACTIONS,
+) -> tuple[Split, ...]:
+    """Give every group one split by the hash of its name.
+
+    A group keeps its split when others are added or removed, so that a data set may grow without a test item
+    becoming a training item; the price is that the fractions hold only on average. In a small set a split
+    that would stay empty gets the group whose hash is nearest to it, as long as there are at least as many
+    groups as splits.
+
+    Parameters
+    ----------
+    groups : sequence of hashable, length N
+        Equal entries stay together; ``str(entry)`` is what is hashed.
+    seed : int
+        Another seed gives other splits.
+    fractions : mapping
+        Share of the groups for each split, not negative; divided by their sum.
+
+    Returns
+    -------
+    tuple of {"train", "val", "test"}, length N
+
+    Examples
+    --------
+    >>> sorted(set(hash_splits(["a", "b", "c", "c"])))
+    ['test', 'train', 'val']
+    """
+    shares = np.array([fractions.get(part, 0.0) for part in SPLITS], dtype=np.float64)
+    if not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() <= 0:
+        raise InputError(f"split fractions must be finite, not negative and not all 0, got {dict(fractions)}")
+    edges = np.concatenate([[0.0], np.cumsum(shares / shares.sum())])
+    names = sorted({str(group) for group in groups})
+    position = {name: _position(name, seed) for name in names}
+    part_of = {name: int(np.searchsorted(edges[1:-1], position[name], side="right")) for name in names}
+    wanted = [i for i, share in enumerate(shares) if share > 0]
+    if len(names) >= len(wanted):
+        for i in wanted:
+            held = list(part_of.values())
+            if i not in held:
+                middle = (edges[i] + edges[i + 1]) / 2
+                spare = [name for name in names if held.count(part_of[name]) > 1]
+                part_of[min(spare, key=lambda name: abs(position[name] - middle))] = i
+    return tuple(SPLITS[part_of[str(group)]] for group in groups)
+
+
+def _position(name: str, seed: int) -> float:
+    """Return a number in [0, 1) that depends on nothing but the name and the seed."""
+    digest = hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogateescape"), digest_size=7).digest()
+    return int.from_bytes(digest) / 2.0**56
+
+
+def connected(*labels: Sequence[Hashable | None]) -> IntArray:
+    """Number the items so that those that share an entry in any list, directly or by a chain, get one number.
+
+    Parameters
+    ----------
+    *labels : sequence of hashable or None, length N each
+        None stands for "shares with nobody".
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        The index of the first item of each component.
+
+    Examples
+    --------
+    >>> connected(["a", "a", None, None], [1, 2, 2, None])
+    array([0, 0, 0, 3])
+    """
+    parent = list(range(len(labels[0])))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for column in labels:
+        first: dict[Hashable, int] = {}
+        for i, label in enumerate(column):
+            if label is not None:
+                one, other = sorted((root(first.setdefault(label, i)), root(i)))
+                parent[other] = one
+    return np.array([root(i) for i in range(len(parent))], dtype=np.int64)
