@@ -1,0 +1,170 @@
+"""An opened video and the stamps that are wanted enter, decoded libav frames leave, with as little work as it takes."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+import numpy as np
+
+from .opening import packets
+from .timeline import Timeline
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+Stamped = tuple[int, av.VideoFrame]
+
+# Codecs with one frame in each packet: elsewhere (VP8's hidden frames) a stamp says less about what follows.
+ONE_FRAME_A_PACKET = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"}
+# A jump drops what the decoder has under way; over fewer frames than this going on is cheaper.
+MIN_JUMP_FRAMES = 6
+
+
+class Decoder:
+    """Decodes one stream of one container; nothing else may read from that container meanwhile.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+    stream : av.stream.Stream
+        The video stream.
+    timeline : Timeline
+        The stream's stamps; `visit` needs those of all frames, `from_key` those of the key frames.
+    """
+
+    def __init__(self, container: InputContainer, stream: Stream, timeline: Timeline) -> None:
+        self.timeline = timeline
+        self._container = container
+        self._stream = stream
+        self._context = stream.codec_context
+        if not self._context.is_open:
+            self._context.thread_type = "AUTO"
+        self._packets: Iterator[Packet] | None = None
+        self._ready: deque[Stamped] = deque()
+        self._drained = False
+        self._num_decoded = 0
+        self._sent: int | None = None
+
+    def visit(self, stops: Sequence[int]) -> Iterator[tuple[int, Stamped | None]]:
+        """Give for each stamp the frame shown then: the last whose own stamp is not after it.
+
+        Parameters
+        ----------
+        stops : sequence of int
+            Ascending stamps out of ``timeline.frames``.
+
+        Yields
+        ------
+        tuple of (stop, (stamp, frame) or None)
+            Where damage took the frame, the nearest earlier one that is left, else the next; None when
+            the file gives no frame at all.
+        """
+        self._jump(0)
+        wanted = None if self.timeline.counted or self._may_hide_frames() else set(stops)
+        current: Stamped | None = None
+        for stop in stops:
+            self._jump_towards(stop)
+            while not (current is not None and current[0] == stop):
+                upcoming = self._peek(wanted)
+                if upcoming is None or (upcoming[0] > stop and current is not None):
+                    break
+                current = self._ready.popleft()
+                if current[0] > stop:
+                    break
+            yield stop, current
+
+    def from_key(self, key: int, *, gap: int | None) -> Iterator[Stamped]:
+        """Give the key frame of this row and, with a gap, the first frame at least that much later."""
+        self._jump(key)
+        first = self._peek(None)
+        if first is None:
+            return
+        yield first
+        while gap is not None and (upcoming := self._peek(None)) is not None:
+            self._ready.popleft()
+            if upcoming[0] >= first[0] + gap:
+                yield upcoming
+                return
+
+    def _may_hide_frames(self) -> bool:
+        return self._context.codec.canonical_name not in ONE_FRAME_A_PACKET
+
+    def _jump_towards(self, stop: int) -> None:
+        if self.timeline.counted or self._sent is None:
+            return
+        key = int(np.searchsorted(self.timeline.keys, stop, side="right")) - 1
+        if key < 1:
+            return
+        stamp = int(self.timeline.keys[key])
+        between = np.searchsorted(self.timeline.frames, stamp) - np.searchsorted(
+            self.timeline.frames, self._sent
+        )
+        if between >= MIN_JUMP_FRAMES:
+            self._jump(key)
+
+    def _jump(self, key: int) -> None:
+        self._ready.clear()
+        self._drained = False
+        self._sent = None
+        timeline = self.timeline
+        if timeline.counted or key >= len(timeline.keys):
+            self._container.seek(timeline.start, stream=self._stream)
+            self._packets = packets(self._container, self._stream)
+            return
+        # Demuxers differ in which time they search by and some land a key frame early or late, so where
+        # the jump ended is looked at, and what lies before the key frame is passed over undecoded.
+        due = int(timeline.seeks[key])
+        for target in (int(timeline.keys[key]), due, int(timeline.seeks[max(0, key - 1)]), timeline.start):
+            self._container.seek(target, stream=self._stream)
+            upcoming = packets(self._container, self._stream)
+            first = next(upcoming, None)
+            if first is not None and _decoding_time(first) <= due:
+                arrived = itertools.dropwhile(
+                    lambda p: not (p.is_keyframe and _decoding_time(p) >= due),
+                    itertools.chain([first], upcoming),
+                )
+                self._packets = arrived
+                return
+        self._container.seek(timeline.start, stream=self._stream)
+        self._packets = packets(self._container, self._stream)
+
+    def _peek(self, wanted: set[int] | None) -> Stamped | None:
+        while not self._ready and not self._drained:
+            assert self._packets is not None
+            packet = next(self._packets, None)
+            if packet is None:
+                self._drained = True
+                self._decode(None)
+                continue
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is not None:
+                self._sent = stamp if self._sent is None else max(self._sent, stamp)
+            skip = wanted is not None and stamp not in wanted
+            self._context.skip_frame = "NONREF" if skip else "DEFAULT"
+            self._decode(packet)
+        return self._ready[0] if self._ready else None
+
+    def _decode(self, packet: Packet | None) -> None:
+        try:
+            frames = self._stream.decode(packet)
+        except av.error.FFmpegError:
+            return
+        for frame in frames:
+            stamp = frame.pts if frame.pts is not None else frame.dts
+            if self.timeline.counted or stamp is None:
+                stamp = self._num_decoded
+            self._num_decoded += 1
+            self._ready.append((stamp, frame))
+
+
+def _decoding_time(packet: Packet) -> int:
+    if packet.dts is not None:
+        return int(packet.dts)
+    return int(packet.pts) if packet.pts is not None else -(1 << 62)
