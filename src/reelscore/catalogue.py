@@ -1,0 +1,464 @@
+"""Music files enter, a searchable library leaves: adding, listing, removing and rebuilding.
+
+This is the public `Library`: it walks folders, embeds tracks in worker processes and hands finished
+entries to `reelscore.library`, which keeps them. LanceDB is loaded only where something is written
+or listed; searching uses the library's snapshot where that is current.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .domain import Track
+from .errors import ArtifactError, InputError, NotFoundError
+from .extraction.pool import available_cores, run_all
+from .features.cache import FeatureCache, default_folder
+from .files import content_hash
+from .library.entry import TrackEntry
+from .library.meta import LibraryMeta
+from .library.search import Searcher, open_for_search
+from .media.probe import probe
+from .models.embedder import Embedder
+from .pipeline import Pipeline, choose_pipeline, load_model
+
+if TYPE_CHECKING:
+    from .library.store import Store
+
+MUSIC_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        "aac", "ac3", "aif", "aiff", "alac", "ape", "flac", "m4a", "m4b", "mka", "mp2", "mp3",
+        "mpc", "oga", "ogg", "opus", "tta", "wav", "weba", "wma", "wv",
+    )
+)  # fmt: skip
+"""Endings that a folder is searched for; a file named outright is read whatever its ending."""
+
+_BATCH = 64
+"""Tracks in one committed version: small enough that a kill costs little, large enough that commits do not."""
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, files in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that is not in the library, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddSummary:
+    """What an `add` or `rebuild` did; each tuple holds paths in order, `failed` has the reason for each."""
+
+    added: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+
+
+@dataclass(slots=True)
+class _Tally:
+    """The summary while it grows."""
+
+    added: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+    def summary(self) -> AddSummary:
+        return AddSummary(
+            tuple(sorted(self.added)),
+            tuple(sorted(self.unchanged)),
+            tuple(sorted(self.moved)),
+            tuple(sorted(self.duplicates)),
+            tuple(sorted(self.failed, key=lambda f: f.path)),
+        )
+
+
+class Library:
+    """A catalogue of music on disk, made by one encoder and one model.
+
+    Use `Library.open`.
+
+    Examples
+    --------
+    ::
+
+        library = Library.open("music.library")
+        summary = library.add("~/Music")
+        print(len(summary.added), "added,", len(summary.failed), "failed")
+    """
+
+    def __init__(self, path: Path, pipeline: Pipeline, *, cache_folder: Path) -> None:
+        self.path = path
+        self.pipeline = pipeline
+        self.cache_folder = cache_folder
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        model: Path | str | None = None,
+        encoder: str | None = None,
+        pack: Path | str | None = None,
+        cache: Path | str | None = None,
+        create: bool = True,
+    ) -> Library:
+        """Open a library, or describe a new one that the first `add` creates.
+
+        Parameters
+        ----------
+        path : path
+            The library's folder.
+        model : path, optional
+            A trained model. For an existing library it must be the one that built it.
+        encoder : {"light", "pack"}, optional
+            For a new library; an existing one knows its own.
+        pack : path, optional
+            Folder of the pack encoders.
+        cache : path, optional
+            Folder of the feature cache; by default ``$XDG_CACHE_HOME/reelscore``.
+        create : bool
+            Whether an absent library is fine.
+
+        Raises
+        ------
+        NotFoundError
+            When it is absent and `create` is false.
+        ArtifactError
+            When it is corrupt, or was built by another model or encoder; the message names the
+            command that mends it.
+        """
+        folder = Path(path).expanduser()
+        cache_folder = Path(cache).expanduser() if cache is not None else default_folder(os.environ)
+        if not LibraryMeta.exists(folder):
+            if not create:
+                raise NotFoundError(
+                    f"there is no library at {folder}; make one: reelscore add MUSIC_FOLDER --library {folder}"
+                )
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise ArtifactError(f"{folder} is there but is not a library; name another place for it")
+            return cls(
+                folder, choose_pipeline(model=model, encoder=encoder, pack=pack), cache_folder=cache_folder
+            )
+        meta = LibraryMeta.read(folder)
+        if encoder is not None and encoder != meta.encoder_kind:
+            raise ArtifactError(
+                f"the library {folder} was built with the {meta.encoder_kind} encoder, not {encoder}; "
+                f"build another: reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}"
+            )
+        found = cls(
+            folder,
+            choose_pipeline(
+                model=meta.model_path, encoder=meta.encoder_kind, pack=pack or meta.encoder_folder
+            ),
+            cache_folder=cache_folder,
+        )
+        if model is not None:
+            found.check_model(model)
+        return found
+
+    def check_model(self, model: Path | str) -> None:
+        """Raise `ArtifactError` with the mending command unless `model` is what the library was built with."""
+        if LibraryMeta.exists(self.path):
+            embedder = load_model(Pipeline(self.pipeline.encoder, str(model)), self.pipeline.encoder.load())
+            LibraryMeta.read(self.path).check(embedder.fingerprint, self.path, model=str(model))
+
+    def __len__(self) -> int:
+        return len(self._store()) if LibraryMeta.exists(self.path) else 0
+
+    def searcher(self) -> Searcher:
+        """Return what answers queries: the snapshot where it is current, else the store itself."""
+        if not LibraryMeta.exists(self.path):
+            raise NotFoundError(
+                f"there is no library at {self.path}; make one: reelscore add MUSIC_FOLDER --library {self.path}"
+            )
+        return open_for_search(self.path)
+
+    def tracks(self) -> list[Track]:
+        """Return every track, ordered by path."""
+        return (
+            sorted(self._store().tracks(), key=lambda t: (t.path, t.key))
+            if LibraryMeta.exists(self.path)
+            else []
+        )
+
+    def show(self, name: str) -> TrackEntry:
+        """Return the entry of one track by path, key (or its beginning) or title; `NotFoundError` if none."""
+        return self._store().get(name)
+
+    def remove(self, names: Sequence[str]) -> list[Track]:
+        """Take tracks out by path, key or title and return them; the files themselves stay.
+
+        Nothing is removed unless every name is found.
+        """
+        store = self._store()
+        found = {entry.track.key: entry.track for entry in (store.get(name) for name in names)}
+        store.remove(list(found))
+        store.finish()
+        return list(found.values())
+
+    def add(
+        self,
+        *paths: Path | str,
+        prune: bool = False,
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> AddSummary:
+        """Add files and folders, of any depth; what is there already and unchanged is left alone.
+
+        Idempotent by content: the same bytes are one track wherever they lie. A file that fails is
+        recorded with its reason and stops nobody. Tracks are committed in small batches, so that a
+        kill at any instant loses at most the batch in hand, and running it again goes on from there.
+
+        Parameters
+        ----------
+        *paths : path
+            Music files, or folders searched for files with an ending in `MUSIC_SUFFIXES`.
+        prune : bool
+            Also take out the tracks that are not among the files found: the library mirrors `paths`.
+        workers : int, optional
+            Processes; all available cores by default.
+        progress : callable, optional
+            Called with (files done, files in all).
+        """
+        files, problems = music_files(paths)
+        if not files and not problems:
+            where = ", ".join(str(p) for p in paths)
+            raise InputError(f"no music found in {where}; looked for {' '.join(sorted(MUSIC_SUFFIXES))}")
+        store = self._store(create=True)
+        tally = _Tally(failed=problems)
+        known = store.known()
+        by_key = {key: path for path, (_, _, key) in known.items()}
+        fresh: list[str] = []
+        for file in files:
+            stat = Path(file).stat()
+            if file in known and known[file][:2] == (stat.st_size, stat.st_mtime_ns):
+                tally.unchanged.append(file)
+            else:
+                fresh.append(file)
+        done, total = len(files) - len(fresh), len(files)
+        if progress:
+            progress(done, total)
+        batch: list[TrackEntry] = []
+        outcomes = run_all(
+            fresh, prepare_track, self.pipeline, str(self.cache_folder), workers=_useful(workers, len(fresh))
+        )
+        try:
+            for outcome in outcomes:
+                done += 1
+                if outcome.value is None:
+                    tally.failed.append(
+                        Failure(outcome.item, _without_path(outcome.reason or "", outcome.item))
+                    )
+                else:
+                    self._place(
+                        outcome.value, known=known, by_key=by_key, batch=batch, tally=tally, store=store
+                    )
+                if len(batch) >= _BATCH:
+                    store.upsert(batch)
+                    batch.clear()
+                if progress:
+                    progress(done, total)
+        finally:
+            outcomes.close()  # type: ignore[attr-defined]
+            if batch:
+                store.upsert(batch)
+            if prune:
+                kept = set(files)
+                store.remove([key for key, path in by_key.items() if path not in kept])
+            store.finish()
+        return tally.summary()
+
+    def rebuild(
+        self,
+        *,
+        model: Path | str | None = None,
+        encoder: str | None = None,
+        pack: Path | str | None = None,
+        drop_missing: bool = False,
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> AddSummary:
+        """Embed every track again, for a new model, from cached features where there are any.
+
+        The old library answers until the new one is whole. A track whose features are not cached and
+        whose file cannot be read fails; then the old library stays as it is unless `drop_missing`.
+        """
+        store = self._store()
+        pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack or self.pipeline.encoder.folder)
+        tracks = store.tracks()
+        items = [(t.path, t.key, t.duration_s) for t in tracks]
+        tally = _Tally()
+
+        def rebuilt() -> Iterator[TrackEntry]:
+            outcomes = run_all(
+                items, prepare_rebuilt, pipeline, str(self.cache_folder), workers=_useful(workers, len(items))
+            )
+            for done, outcome in enumerate(outcomes, start=1):
+                path, key, _ = outcome.item
+                if progress:
+                    progress(done, len(items))
+                if outcome.value is None:
+                    tally.failed.append(Failure(path, _without_path(outcome.reason or "", path)))
+                    continue
+                tally.added.append(path)
+                yield store.get(key).embedded_as(*outcome.value)
+            if tally.failed and not drop_missing:
+                first = tally.failed[0]
+                raise ArtifactError(
+                    f"{len(tally.failed)} of {len(items)} tracks could not be embedded again, so the library "
+                    f"stays as it was (first: {first.path}: {first.reason}); bring the files back, or leave "
+                    "those tracks out: reelscore rebuild --drop-missing"
+                )
+
+        store.replace(_meta(pipeline), rebuilt())
+        self.pipeline = pipeline
+        return tally.summary()
+
+    def _store(self, *, create: bool = False) -> Store:
+        from .library.store import Store
+
+        if create and not LibraryMeta.exists(self.path):
+            return Store.create(self.path, _meta(self.pipeline))
+        return Store.open(self.path)
+
+    def _place(
+        self,
+        entry: TrackEntry,
+        *,
+        known: dict[str, tuple[int, int, str]],
+        by_key: dict[str, str],
+        batch: list[TrackEntry],
+        tally: _Tally,
+        store: Store,
+    ) -> None:
+        """Decide what a freshly embedded file is: new, changed, moved, or a second copy."""
+        path, key = entry.track.path, entry.track.key
+        elsewhere = by_key.get(key)
+        if elsewhere is not None and elsewhere != path and Path(elsewhere).is_file():
+            tally.duplicates.append(path)
+            return
+        before = known.get(path)
+        if before is not None and before[2] != key and by_key.get(before[2]) == path:
+            store.remove([before[2]])
+            del by_key[before[2]]
+        if elsewhere is None:
+            tally.added.append(path)
+        elif elsewhere == path:
+            tally.unchanged.append(path)
+        else:
+            tally.moved.append(path)
+        by_key[key] = path
+        batch.append(entry)
+
+
+def music_files(paths: Iterable[Path | str]) -> tuple[list[str], list[Failure]]:
+    """Return absolute paths of the music files at and below `paths`, sorted, and what could not be listed."""
+    found: set[str] = set()
+    problems: list[Failure] = []
+    for given in paths:
+        path = Path(given).expanduser().absolute()
+        if not path.exists():
+            problems.append(Failure(str(given), "it does not exist; check the spelling"))
+        elif path.is_dir():
+            for folder, folders, names in os.walk(
+                path, onerror=lambda e: problems.append(Failure(str(e.filename), f"{e.strerror}"))
+            ):
+                folders[:] = sorted(f for f in folders if not f.startswith("."))
+                found.update(
+                    str(Path(folder, n))
+                    for n in names
+                    if Path(n).suffix.lower() in MUSIC_SUFFIXES and not n.startswith(".")
+                )
+        else:
+            found.add(str(path))
+    present = sorted(f for f in found if Path(f).exists())
+    problems += [Failure(f, "it is a link to nothing") for f in sorted(found.difference(present))]
+    return present, problems
+
+
+def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], TrackEntry]:
+    """Return what a worker does with one music file: read its tags, embed it, make its entry."""
+    opened = pipeline.open(cache=FeatureCache(Path(cache_folder)))
+
+    def work(path: str) -> TrackEntry:
+        stat = Path(path).stat()
+        info = probe(path)
+        key = content_hash(path)
+        seen = opened.track(path, content=key, duration_s=info.duration_s)
+        tags = info.tags
+        return TrackEntry(
+            track=Track(
+                key=key,
+                path=path,
+                title=tags.get("title", "").strip() or Path(path).stem,
+                artist=tags.get("artist", "").strip() or tags.get("album_artist", "").strip(),
+                duration_s=info.duration_s,
+            ),
+            album=tags.get("album", "").strip(),
+            size_bytes=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            embedding=seen.embedding,
+            moments=seen.moments,
+            moment_starts_s=np.array([s.start_s for s in seen.sequence.segments]),
+            moment_ends_s=np.array([s.end_s for s in seen.sequence.segments]),
+        )
+
+    return work
+
+
+_Rebuilt = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def prepare_rebuilt(pipeline: Pipeline, cache_folder: str) -> Callable[[tuple[str, str, float]], _Rebuilt]:
+    """Return what a worker does with one track of a library that is embedded again."""
+    opened = pipeline.open(cache=FeatureCache(Path(cache_folder)))
+
+    def work(item: tuple[str, str, float]) -> _Rebuilt:
+        path, key, duration_s = item
+        seen = opened.track(path, content=key, duration_s=duration_s)
+        return (
+            seen.embedding,
+            seen.moments,
+            np.array([s.start_s for s in seen.sequence.segments]),
+            np.array([s.end_s for s in seen.sequence.segments]),
+        )
+
+    return work
+
+
+def _meta(pipeline: Pipeline) -> LibraryMeta:
+    encoders = pipeline.encoder.load()
+    embedder: Embedder = load_model(pipeline, encoders)
+    return LibraryMeta(
+        model=embedder.name,
+        model_fingerprint=embedder.fingerprint,
+        model_path=pipeline.model,
+        encoder_kind=pipeline.encoder.kind,
+        encoder_folder=pipeline.encoder.folder,
+        video_encoder=encoders.video.fingerprint,
+        music_encoder=encoders.music.fingerprint,
+        dim=embedder.dim,
+        num_segments=embedder.num_segments,
+    )
+
+
+def _useful(workers: int | None, num_items: int) -> int | None:
+    """No more workers than items: a process costs more to start than it would save."""
+    return max(1, min(workers or available_cores(), num_items))
+
+
+def _without_path(reason: str, path: str) -> str:
+    return reason.removeprefix(f"{path}: ")

@@ -1,0 +1,156 @@
+"""``reelscore doctor``: the options of the other verbs enter, what they would use and what is missing is printed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import typer
+
+from .. import __version__
+from ..errors import ReelscoreError
+from .console import print_json
+from .options import JsonOption, LibraryOption, ModelOption, PackOption, library_folder
+
+_PARTS = ("numpy", "av", "onnxruntime", "torch", "lancedb", "safetensors", "tokenizers", "matplotlib")
+
+
+def doctor(
+    library: LibraryOption = None,
+    model: ModelOption = None,
+    pack: PackOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say which encoders, model and library would be used, and what is missing."""
+    facts = {
+        "reelscore": __version__,
+        "python": platform.python_version(),
+        "parts": {name: _version(name) for name in _PARTS},
+        "cache": _checked(lambda: _cache()),
+        "light": _checked(lambda: _encoders("light", None)),
+        "pack": _checked(lambda: _pack(pack)),
+        "model": _checked(lambda: _model(model, pack)),
+        "library": _checked(lambda: _library(library_folder(library))),
+    }
+    missing = [name for name, fact in facts.items() if isinstance(fact, dict) and "problem" in fact]
+    facts["healthy"] = not missing
+    if json:
+        print_json(facts)
+    else:
+        _print(facts)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _checked(look: object) -> dict[str, object]:
+    try:
+        found: dict[str, object] = look()  # type: ignore[operator]
+    except ReelscoreError as error:
+        return {"problem": str(error)}
+    except OSError as error:
+        return {"problem": f"{error.filename or ''}: {error.strerror or error}"}
+    return found
+
+
+def _cache() -> dict[str, object]:
+    from ..features.cache import default_folder
+
+    folder = default_folder(os.environ)
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK):
+        return {
+            "folder": str(folder),
+            "problem": f"{there} cannot be written; set XDG_CACHE_HOME to a folder that can",
+        }
+    return {"folder": str(folder)}
+
+
+def _encoders(kind: str, folder: Path | None) -> dict[str, object]:
+    from ..features.spec import EncoderSpec
+
+    pair = EncoderSpec(kind, None if folder is None else str(folder)).load()  # type: ignore[arg-type]
+    return {
+        "video": {"fingerprint": pair.video.fingerprint, "dim": pair.video.dim},
+        "music": {"fingerprint": pair.music.fingerprint, "dim": pair.music.dim},
+    }
+
+
+def _pack(folder: Path | None) -> dict[str, object]:
+    if folder is None:
+        return {
+            "absent": "no pack named; give --pack FOLDER or set REELSCORE_PACK to use pretrained encoders"
+        }
+    from ..features.pack import load_pack
+
+    loaded = load_pack(folder)
+    return {"folder": str(folder), **_encoders("pack", folder), "licences": dict(loaded.licences)}
+
+
+def _model(folder: Path | None, pack: Path | None) -> dict[str, object]:
+    if folder is None:
+        return {"name": "affect", "trained": False}
+    from ..models.checkpoint import load_embedder
+    from ..pipeline import choose_pipeline
+
+    embedder = load_embedder(folder)
+    facts: dict[str, object] = {
+        "name": embedder.name,
+        "trained": embedder.trained,
+        "fingerprint": embedder.fingerprint,
+        "video_encoder": embedder.video_encoder,
+        "music_encoder": embedder.music_encoder,
+    }
+    if embedder.video_encoder.startswith("set-"):
+        return facts | {
+            "note": "trained on the features of a public set: it evaluates, but cannot read files"
+        }
+    return facts | {"encoder": choose_pipeline(model=folder, pack=pack).encoder.kind}
+
+
+def _library(folder: Path) -> dict[str, object]:
+    from ..catalogue import Library
+    from ..library.meta import LibraryMeta
+
+    if not LibraryMeta.exists(folder):
+        return {"absent": f"no library at {folder} yet; make one: reelscore add MUSIC_FOLDER"}
+    opened = Library.open(folder)
+    meta = LibraryMeta.read(folder)
+    return {
+        "folder": str(folder),
+        "tracks": len(opened),
+        "model": meta.model,
+        "model_fingerprint": meta.model_fingerprint,
+        "encoder": meta.encoder_kind,
+    }
+
+
+def _print(facts: dict[str, object]) -> None:
+    for name, fact in facts.items():
+        if not isinstance(fact, dict):
+            print(f"{name:<10} {fact}")
+            continue
+        if name == "parts":
+            shown = ", ".join(f"{part} {version or 'not installed'}" for part, version in fact.items())
+            print(f"{name:<10} {shown}")
+            continue
+        mark = "PROBLEM " if "problem" in fact else ""
+        print(f"{name:<10} {mark}{'; '.join(_words(k, v) for k, v in fact.items())}")
+
+
+def _words(key: str, value: object) -> str:
+    if key in ("problem", "absent", "note", "folder", "name"):
+        return str(value)
+    if isinstance(value, dict):
+        return f"{key} " + ", ".join(f"{k} {v}" for k, v in value.items())
+    return f"{key} {value}"

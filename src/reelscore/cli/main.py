@@ -1,0 +1,79 @@
+"""The command line: words enter, the verb that they name runs, and its exit code leaves.
+
+Errors of the family are printed as one message without a traceback and become the exit codes of
+`reelscore.errors.EXIT_CODES`; Ctrl-C is 130.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from .. import __version__
+from ..errors import ReelscoreError, exit_code
+from .add import add
+from .demo import demo
+from .doctor import doctor
+from .evaluate import evaluate
+from .list import list_tracks
+from .match import match
+from .probe import probe
+from .rebuild import rebuild
+from .remove import remove
+from .show import show
+from .train import train
+
+app = typer.Typer(
+    name="reelscore",
+    help="Find music for a video: ranked tracks and the moment that fits.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"reelscore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+    ),
+) -> None:
+    """Find music for a video: ranked tracks and the moment that fits."""
+
+
+for verb in (demo, probe, add, show, remove, rebuild, match, train, evaluate, doctor):
+    app.command()(verb)
+app.command("list")(list_tracks)
+
+
+def run() -> None:
+    """Run the command line and exit."""
+    # A file name that is not valid UTF-8 must be printable as it came.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape")
+    try:
+        app()
+    except ReelscoreError as error:
+        print(f"reelscore: {error}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        # The reader went away (`reelscore list | head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        print(f"reelscore: the system refused{where}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

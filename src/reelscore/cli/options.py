@@ -1,0 +1,57 @@
+"""The options that several verbs share, and where their defaults come from: the environment enters here only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import NotFoundError
+
+LibraryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--library", "-l", help="The library's folder.", envvar="REELSCORE_LIBRARY", show_default=False
+    ),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", "-m", help="Folder of a trained model.", envvar="REELSCORE_MODEL", show_default=False
+    ),
+]
+EncoderOption = Annotated[
+    str | None, typer.Option("--encoder", help="light (built in) or pack (ONNX files).", show_default=False)
+]
+PackOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--pack", help="Folder of the pack's ONNX files.", envvar="REELSCORE_PACK", show_default=False
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", "-w", min=1, help="Processes; all cores by default.", show_default=False),
+]
+
+
+def library_folder(given: Path | None) -> Path:
+    """Return the named library, else the user's own below ``$XDG_DATA_HOME``."""
+    if given is not None:
+        return given.expanduser()
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "reelscore" / "library"
+
+
+def folder_library(music: Path, pipeline_name: str) -> Path:
+    """Return where the library of a plain music folder is kept: below ``$XDG_CACHE_HOME``, one a pipeline."""
+    import hashlib
+
+    if not music.expanduser().exists():
+        raise NotFoundError(f"there is no music at {music}; name a folder of music files")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = f"{music.expanduser().resolve()}\0{pipeline_name}"
+    return home / "reelscore" / "folders" / hashlib.blake2b(name.encode(), digest_size=10).hexdigest()

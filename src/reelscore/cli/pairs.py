@@ -1,0 +1,82 @@
+"""The pairs that `train` and `evaluate` share: a folder, manifest or public set enters, a `PairSet` leaves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ConfigError, NotFoundError
+from .console import note, progress_bar
+
+if TYPE_CHECKING:
+    from ..data.pairs import PairSet
+    from ..features.spec import EncoderSpec
+
+PairsArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A folder of finished videos, or a CSV, JSONL or Parquet manifest.", show_default=False
+    ),
+]
+SetOption = Annotated[
+    str | None, typer.Option("--set", help="A public set: muvisync, emomv, tiktok, lastfm, wikipedia.")
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the public set's files.")]
+
+
+def check_source(source: Path | None, set_name: str | None, data: Path | None) -> None:
+    """Raise `ConfigError` unless exactly one source of pairs is named."""
+    if (source is None) == (set_name is None):
+        raise ConfigError(
+            "name one source of pairs: a folder of finished videos, a manifest, or --set NAME --data FOLDER"
+        )
+    if set_name is not None and data is None:
+        raise ConfigError(f"--set {set_name} needs --data FOLDER, where its .npz file lies")
+
+
+def load_pairs(
+    source: Path | None,
+    *,
+    set_name: str | None,
+    data: Path | None,
+    spec: EncoderSpec | None,
+    seed: int,
+    num_segments: int,
+    num_draws: int,
+    workers: int | None,
+) -> PairSet:
+    """Load a public set, or encode the rows of a folder or manifest; failed rows are told on standard error."""
+    if set_name is not None:
+        from ..data.sets import load_set
+
+        assert data is not None
+        return load_set(set_name, data)
+    from ..data.manifest import read_manifest, rows_from_folder
+    from ..extraction.pairs import extract_pairs
+    from ..features.cache import default_folder
+
+    assert source is not None
+    assert spec is not None
+    if not source.exists():
+        raise NotFoundError(f"there is no folder or manifest at {source}; check the spelling")
+    manifest = rows_from_folder(source) if source.is_dir() else read_manifest(source)
+    for problem in manifest.problems:
+        note(f"  left out  line {problem.line}: {problem.reason}")
+    with progress_bar("reading pairs", "pairs") as progress:
+        pairs, failures = extract_pairs(
+            manifest.rows,
+            spec,
+            name=source.name,
+            cache_folder=default_folder(os.environ),
+            num_segments=num_segments,
+            num_draws=num_draws,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
+    for failure in failures:
+        note(f"  failed  {failure.path}: {failure.reason}")
+    return pairs

@@ -1,0 +1,45 @@
+"""``reelscore probe``: a file enters, what is inside and what would be used is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import minutes, print_json
+from .options import JsonOption
+
+
+def probe(
+    file: Annotated[Path, typer.Argument(help="A video or music file.")], json: JsonOption = False
+) -> None:
+    """Say what is inside a media file and what of it would be used."""
+    from ..media.probe import probe as look
+
+    info = look(file)
+    if json:
+        print_json(dataclasses.asdict(info))
+        return
+    print(f"{info.path}\n  container  {info.container}, {minutes(info.duration_s)} ({info.duration_s:.3f} s)")
+    if video := info.video:
+        rate = f"{video.frame_rate_hz:.3f} frames/s" if video.frame_rate_hz else "frame rate not stated"
+        turned = f", shown turned by {video.rotation_deg} degrees" if video.rotation_deg else ""
+        print(
+            f"  picture    stream {video.index}: {video.codec}, {video.width_px}x{video.height_px}, "
+            f"{video.pixel_format}, {rate}{turned}"
+        )
+    else:
+        print("  picture    none that can be used")
+    if audio := info.audio:
+        print(
+            f"  sound      stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, "
+            f"{audio.num_channels} channel{'s' if audio.num_channels != 1 else ''}"
+        )
+    else:
+        print("  sound      none that can be used")
+    for key, value in sorted(info.tags.items()):
+        print(f"  tag        {key}: {value}")
+    for line in info.notes:
+        print(f"  note       {line}")

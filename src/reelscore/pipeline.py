@@ -1,0 +1,178 @@
+"""A file enters, its embedding leaves: which encoder and which model stand in between.
+
+A `Pipeline` is the plain description (it can be pickled, stored and compared); opening it loads the
+encoders and the model and gives an `OpenPipeline` that embeds videos and tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .domain import FeatureSequence, FloatArray
+from .errors import ArtifactError, ConfigError
+from .features.cache import FeatureCache
+from .features.extract import dense_factor, extract, thin
+from .features.spec import EncoderPair, EncoderSpec
+from .files import content_hash, existing_file
+from .media.probe import probe
+from .models.affect import AffectModel
+from .models.checkpoint import load_embedder
+from .models.embedder import Embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """An encoder and a model by name; ``model=None`` is the untrained `affect` matcher."""
+
+    encoder: EncoderSpec
+    model: str | None = None
+
+    def open(self, *, cache: FeatureCache | None = None) -> OpenPipeline:
+        """Load encoders and model; raises `ArtifactError` where the two do not fit."""
+        encoders = self.encoder.load()
+        return OpenPipeline(self, encoders, load_model(self, encoders), cache)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEmbedding:
+    """A track seen by a model.
+
+    Attributes
+    ----------
+    embedding : ndarray of float32, shape (D,)
+        Of the whole track.
+    moments : ndarray of float32, shape (T, D)
+        Of each place in it, in order.
+    sequence : FeatureSequence
+        The T rows behind `moments`, with their segments.
+    """
+
+    embedding: FloatArray
+    moments: FloatArray
+    sequence: FeatureSequence
+
+
+class OpenPipeline:
+    """Loaded encoders and model."""
+
+    def __init__(
+        self, pipeline: Pipeline, encoders: EncoderPair, embedder: Embedder, cache: FeatureCache | None
+    ) -> None:
+        self.pipeline = pipeline
+        self.encoders = encoders
+        self.embedder = embedder
+        self._cache = cache
+
+    def video(self, path: Path | str) -> tuple[FloatArray, FeatureSequence]:
+        """Return the video's embedding, shape (D,), and the features behind it."""
+        sequence = extract(
+            path, self.encoders.video, num_segments=self.embedder.num_segments, cache=self._cache
+        )
+        return self.embedder.embed_video(sequence), sequence
+
+    def track(
+        self, path: Path | str, *, content: str | None = None, duration_s: float | None = None
+    ) -> TrackEmbedding:
+        """Embed a track and every moment of it.
+
+        Long tracks are read more densely than the N rows of Global Sparse sampling, by an odd factor,
+        so that moments stay a few seconds apart while the GS rows remain among them unchanged.
+
+        Parameters
+        ----------
+        path : path
+        content : str, optional
+            The file's content hash where it is known.
+        duration_s : float, optional
+            The file's length where it is known; with both known and the features cached, the file
+            itself is not touched.
+        """
+        content = content or content_hash(existing_file(path))
+        duration_s = duration_s or probe(path).duration_s
+        n = self.embedder.num_segments
+        k = dense_factor(duration_s, n)
+        dense = extract(path, self.encoders.music, num_segments=k * n, content=content, cache=self._cache)
+        return TrackEmbedding(
+            self.embedder.embed_music(thin(dense, k)), self.embedder.embed_moments(dense), dense
+        )
+
+
+def load_model(pipeline: Pipeline, encoders: EncoderPair) -> Embedder:
+    """Load the pipeline's model and check that it was made for these encoders."""
+    ours = (encoders.video.fingerprint, encoders.music.fingerprint)
+    if pipeline.model is None:
+        if pipeline.encoder.kind != "light":
+            raise ConfigError(
+                f"the untrained affect matcher reads the light encoder's columns, not {pipeline.encoder.kind!r}; "
+                "use --encoder light, or train a model on these features: reelscore train ... "
+                f"--encoder {pipeline.encoder.kind}"
+            )
+        return AffectModel(video_encoder=ours[0], music_encoder=ours[1])
+    embedder = load_embedder(pipeline.model)
+    theirs = (embedder.video_encoder, embedder.music_encoder)
+    if theirs != ours:
+        raise ArtifactError(_misfit(pipeline.model, theirs, ours))
+    return embedder
+
+
+def choose_pipeline(
+    *, model: Path | str | None = None, encoder: str | None = None, pack: Path | str | None = None
+) -> Pipeline:
+    """Find the pipeline that a user's few words mean.
+
+    Parameters
+    ----------
+    model : path, optional
+        Folder of a trained model; its encoder is recognised by fingerprint.
+    encoder : {"light", "pack"}, optional
+        Which encoder; by default the model's own, or `light` without a model.
+    pack : path, optional
+        Folder of the ONNX encoders for `pack`.
+
+    Raises
+    ------
+    ArtifactError
+        When none of the encoders at hand is the one that the model was trained on.
+    ConfigError
+        When `encoder` is unknown, or is `pack` without a folder.
+    """
+    specs = _specs(encoder, pack)
+    if model is None:
+        return Pipeline(specs[0])
+    folder = str(Path(model).resolve())
+    embedder = load_embedder(folder)
+    theirs = (embedder.video_encoder, embedder.music_encoder)
+    ours = theirs
+    for spec in specs:
+        encoders = spec.load()
+        ours = (encoders.video.fingerprint, encoders.music.fingerprint)
+        if ours == theirs:
+            return Pipeline(spec, folder)
+    raise ArtifactError(_misfit(folder, theirs, ours))
+
+
+def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
+    if encoder not in (None, "light", "pack"):
+        raise ConfigError(f"encoder must be 'light' or 'pack', got {encoder!r}")
+    folder = None if pack is None else str(Path(pack).resolve())
+    if encoder == "pack" and folder is None:
+        raise ConfigError(
+            "the pack encoder needs the folder of its ONNX files: give --pack FOLDER or set REELSCORE_PACK"
+        )
+    specs = [EncoderSpec("light")] if encoder in (None, "light") else []
+    if folder is not None and encoder in (None, "pack"):
+        specs.append(EncoderSpec("pack", folder))
+    return specs
+
+
+def _misfit(model: str, theirs: tuple[str, str], ours: tuple[str, str]) -> str:
+    if theirs[0].startswith("set-"):
+        return (
+            f"the model {model} was trained on the ready-made features of a public set ({theirs[0]}, {theirs[1]}), "
+            "so it cannot read video and music files; train one on files: reelscore train FOLDER --model M"
+        )
+    return (
+        f"the model {model} expects features of {theirs[0]} and {theirs[1]}, but the encoders at hand give "
+        f"{ours[0]} and {ours[1]}; name its encoder (--encoder pack --pack FOLDER), or train it anew"
+    )
