@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..errors import ConfigError
 
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "new"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 AXES = ("valence", "arousal", "pace")
 
@@ -64,7 +64,8 @@ class Item:
     ----------
     name : str
         Also its file's name without ending.
-    split : {"train", "val", "test"}
+    split : {"train", "val", "test", "new"}
+        The last for the videos that come when all is trained and indexed.
     theme : int
         The theme that its point was drawn around.
     point : tuple of float
@@ -84,12 +85,23 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole world before it is rendered; `pairs[name of video]` is the name of its track."""
+    """A whole world before it is rendered.
+
+    Attributes
+    ----------
+    seed : int
+    size : WorldSize
+    videos, tracks, newcomers : tuple of Item
+        Newcomers are videos without music.
+    pairs : dict of str to str
+        Name of the track under each finished video.
+    """
 
     seed: int
     size: WorldSize
     videos: tuple[Item, ...]
     tracks: tuple[Item, ...]
+    newcomers: tuple[Item, ...]
     pairs: dict[str, str]
 
 
@@ -108,7 +120,7 @@ def plan_world(*, seed: int = 0, size: WorldSize | None = None) -> Plan:
             suitable = np.flatnonzero(row >= SUITABLE)
             chosen = rng.choice(suitable) if len(suitable) else row.argmax()
             pairs[video.name] = gallery[int(chosen)].name
-    return Plan(seed, size, videos, tracks, pairs)
+    return Plan(seed, size, videos, tracks, _newcomers(rng, themes, size), pairs)
 
 
 def points(items: list[Item] | tuple[Item, ...]) -> npt.NDArray[np.float64]:
@@ -157,15 +169,38 @@ def _items(
     items: list[Item] = []
     for split, count in zip(SPLITS, counts, strict=True):
         for theme in rng.permutation(np.arange(count) % len(themes)):
-            valence, arousal, pace = np.clip(themes[theme] + rng.normal(0, _SPREAD, len(AXES)), -1, 1)
-            items.append(
-                Item(
-                    name=f"{kind}-{len(items):03d}",
-                    split=split,
-                    theme=int(theme),
-                    point=(float(valence), float(arousal), float(pace)),
-                    seed=int(rng.integers(2**32)),
-                    duration_s=round(float(rng.uniform(length_s[0], length_s[1])), 2),
-                )
-            )
+            name = f"{kind}-{len(items):03d}"
+            items.append(_item(rng, name, split, int(theme), themes[theme], length_s))
     return tuple(items)
+
+
+def _newcomers(
+    rng: np.random.Generator, themes: npt.NDArray[np.float64], size: WorldSize
+) -> tuple[Item, ...]:
+    """Make three videos that differ: round the lowest theme, the highest, and the one furthest from both."""
+    low, high = themes.sum(axis=1).argmin(), themes.sum(axis=1).argmax()
+    to_either = ((themes[:, None, :] - themes[[low, high]]) ** 2).sum(axis=2).min(axis=1)
+    length_s = (1.25 * size.video_s[1], 1.5 * size.video_s[1])
+    return tuple(
+        _item(rng, f"new-{i}", "new", int(theme), themes[theme], length_s)
+        for i, theme in enumerate((low, high, to_either.argmax()), start=1)
+    )
+
+
+def _item(
+    rng: np.random.Generator,
+    name: str,
+    split: Split,
+    theme: int,
+    centre: npt.NDArray[np.float64],
+    length_s: tuple[float, float],
+) -> Item:
+    valence, arousal, pace = np.clip(centre + rng.normal(0, _SPREAD, len(AXES)), -1, 1)
+    return Item(
+        name=name,
+        split=split,
+        theme=theme,
+        point=(float(valence), float(arousal), float(pace)),
+        seed=int(rng.integers(2**32)),
+        duration_s=round(float(rng.uniform(length_s[0], length_s[1])), 2),
+    )
