@@ -61,6 +61,9 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         options = typing.get_args(hint)
         if value is None and type(None) in options:
             return None
+        tables = [option for option in options if dataclasses.is_dataclass(option)]
+        if isinstance(value, Mapping) and len(tables) == 1:
+            return _checked(tables[0], value, where)
         for option in options:
             if option is type(None):
                 continue
