@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import worlds
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -15,3 +17,25 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set REELSCORE_SHARED to its folder to run this test")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_trace_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Caches and libraries of the person who runs the tests are neither read nor written."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("REELSCORE_LIBRARY", "REELSCORE_MODEL", "REELSCORE_PACK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+
+
+@pytest.fixture(scope="session")
+def music_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six different songs; read only."""
+    return worlds.songs(tmp_path_factory.mktemp("world") / "music", 6)
+
+
+@pytest.fixture(scope="session")
+def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A silent film of three seconds; read only."""
+    return worlds.film(tmp_path_factory.mktemp("film") / "holiday.mp4")
