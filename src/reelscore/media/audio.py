@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
 import numpy as np
+import numpy.typing as npt
 
 from ..domain import FloatArray
 from ..errors import InputError, MediaError
 from .opening import opened, packets, use_stream
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
-    from av.stream import Stream
 
 
 def audio_blocks(path: Path | str, *, rate_hz: int, block_s: float = 10.0) -> Iterator[FloatArray]:
@@ -82,53 +83,75 @@ def _blocks(path: Path | str, rate_hz: int, block_length: int) -> Iterator[Float
         )
 
 
-def _resampled(container: InputContainer, stream: Stream, rate_hz: int) -> Iterator[FloatArray]:
+def _resampled(container: InputContainer, stream: AudioStream, rate_hz: int) -> Iterator[FloatArray]:
     resampler: av.AudioResampler | None = None
-    form: tuple[int, str] | None = None
-    for samples, rate in _mono(container, stream):
+    rate_before = 0
+    for samples, rate in _mono_pieces(decoded_audio(container, stream)):
         # A stream may change its rate on the way (chained Ogg, broadcast); each stretch has its own filter.
-        if resampler is None or form != (rate, "mono"):
-            yield from _flush(resampler)
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
-            form = (rate, "mono")
+        if rate != rate_before:
+            yield from _tail(resampler)
+            resampler = None if rate == rate_hz else av.AudioResampler("flt", "mono", rate_hz)
+            rate_before = rate
+        if resampler is None:
+            yield samples
+            continue
         frame = av.AudioFrame.from_ndarray(samples[None, :], format="flt", layout="mono")
         frame.sample_rate = rate
         for out in resampler.resample(frame):
-            yield out.to_ndarray()[0].copy()
-    yield from _flush(resampler)
+            yield _copied(out)
+    yield from _tail(resampler)
 
 
-def _flush(resampler: av.AudioResampler | None) -> Iterator[FloatArray]:
+def _tail(resampler: av.AudioResampler | None) -> Iterator[FloatArray]:
     if resampler is not None:
         for out in resampler.resample(None):
-            yield out.to_ndarray()[0].copy()
+            yield _copied(out)
 
 
-def _mono(container: InputContainer, stream: Stream) -> Iterator[tuple[FloatArray, int]]:
-    for frame in _decoded(container, stream):
-        yield _mean_of_channels(frame), frame.sample_rate
+def _copied(frame: av.AudioFrame) -> FloatArray:
+    return np.array(frame.to_ndarray()[0], dtype=np.float32)
 
 
-def _decoded(container: InputContainer, stream: Stream) -> Iterator[av.AudioFrame]:
+def _mono_pieces(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[FloatArray, int]]:
+    # Codec frames may be as short as 64 samples; work on about a second at a time costs a third of it.
+    held: list[npt.NDArray[Any]] = []
+    num_held = 0
+    form: tuple[int, int, str] | None = None
+    for frame in frames:
+        frame_form = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
+        if form is not None and (frame_form != form or num_held >= form[0]):
+            yield _mean_of_channels(np.concatenate(held, axis=1)), form[0]
+            held, num_held = [], 0
+        form = frame_form
+        held.append(_by_channel(frame))
+        num_held += frame.samples
+    if form is not None:
+        yield _mean_of_channels(np.concatenate(held, axis=1)), form[0]
+
+
+def _by_channel(frame: av.AudioFrame) -> npt.NDArray[Any]:
+    samples = frame.to_ndarray()
+    return samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
+
+
+def _mean_of_channels(samples: npt.NDArray[Any]) -> FloatArray:
+    mixed = samples.mean(axis=0, dtype=np.float64)
+    if samples.dtype == np.uint8:
+        mixed = (mixed - 128.0) / 128.0
+    elif samples.dtype.kind == "i":
+        mixed = mixed / 2.0 ** (8 * samples.dtype.itemsize - 1)
+    # A damaged packet can decode to NaN or infinity: silence is what is left of it.
+    return np.asarray(np.nan_to_num(mixed, nan=0.0, posinf=0.0, neginf=0.0), dtype=np.float32)
+
+
+def decoded_audio(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
+    """Yield the frames of a sound stream in order, leaving out the packets that cannot be decoded."""
     for packet in packets(container, stream):
         try:
-            yield from packet.decode()
+            yield from stream.decode(packet)
         except av.error.FFmpegError:
             continue
     try:
         yield from stream.decode(None)
     except av.error.FFmpegError:
         return
-
-
-def _mean_of_channels(frame: av.AudioFrame) -> FloatArray:
-    samples = frame.to_ndarray()
-    num_channels = frame.layout.nb_channels
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, num_channels).T
-    mixed = samples.mean(axis=0, dtype=np.float64)
-    if samples.dtype == np.uint8:
-        mixed = (mixed - 128.0) / 128.0
-    elif samples.dtype.kind == "i":
-        mixed = mixed / float(1 << (8 * samples.dtype.itemsize - 1))
-    return mixed.astype(np.float32)

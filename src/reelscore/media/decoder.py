@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
@@ -17,7 +17,7 @@ from .timeline import Timeline
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
-    from av.stream import Stream
+    from av.video.stream import VideoStream
 
 Stamped = tuple[int, av.VideoFrame]
 
@@ -33,20 +33,19 @@ class Decoder:
     Parameters
     ----------
     container : av.container.InputContainer
-    stream : av.stream.Stream
-        The video stream.
+    stream : av.video.stream.VideoStream
     timeline : Timeline
         The stream's stamps; `visit` needs those of all frames, `from_key` those of the key frames.
     """
 
-    def __init__(self, container: InputContainer, stream: Stream, timeline: Timeline) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, timeline: Timeline) -> None:
         self.timeline = timeline
         self._container = container
         self._stream = stream
         self._context = stream.codec_context
         if not self._context.is_open:
             self._context.thread_type = "AUTO"
-        self._packets: Iterator[Packet] | None = None
+        self._packets: Iterator[Packet[Any]] | None = None
         self._ready: deque[Stamped] = deque()
         self._drained = False
         self._num_decoded = 0
@@ -151,7 +150,7 @@ class Decoder:
             self._decode(packet)
         return self._ready[0] if self._ready else None
 
-    def _decode(self, packet: Packet | None) -> None:
+    def _decode(self, packet: Packet[Any] | None) -> None:
         try:
             frames = self._stream.decode(packet)
         except av.error.FFmpegError:
@@ -164,7 +163,7 @@ class Decoder:
             self._ready.append((stamp, frame))
 
 
-def _decoding_time(packet: Packet) -> int:
+def _decoding_time(packet: Packet[Any]) -> int:
     if packet.dts is not None:
         return int(packet.dts)
     return int(packet.pts) if packet.pts is not None else -(1 << 62)

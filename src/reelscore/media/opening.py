@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import av
 import av.error
@@ -15,9 +15,11 @@ from ..errors import MediaError
 from ..files import existing_file
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.stream import VideoStream
 
 Kind = Literal["video", "audio"]
 
@@ -95,6 +97,11 @@ def _why_not_opened(head: bytes, error: Exception) -> str:
     return f"expected a video or sound file, got something libav cannot read ({reason}); check what it is"
 
 
+def has_decoder(stream: Any) -> bool:
+    """Return whether this libav can decode the stream at all."""
+    return stream.codec_context is not None
+
+
 def usable_streams(container: InputContainer, kind: Kind) -> list[Stream]:
     """Return the streams of one kind that have a decoder and are not cover art, best first.
 
@@ -102,17 +109,19 @@ def usable_streams(container: InputContainer, kind: Kind) -> list[Stream]:
     """
     cover = av.stream.Disposition.attached_pic
     usable: list[Stream] = [
-        s
-        for s in container.streams
-        if s.type == kind and s.codec_context is not None and not s.disposition & cover
+        s for s in container.streams if s.type == kind and has_decoder(s) and not s.disposition & cover
     ]
     marked = [s for s in usable if s.disposition & av.stream.Disposition.default]
     best = container.streams.best(kind)
-    first = best if best in usable else (marked or usable or [None])[0]
+    first = best if best in usable else next(iter(marked or usable), None)
     return sorted(usable, key=lambda s: s is not first)
 
 
-def use_stream(container: InputContainer, kind: Kind, path: Path | str) -> Stream:
+@overload
+def use_stream(container: InputContainer, kind: Literal["video"], path: Path | str) -> VideoStream: ...
+@overload
+def use_stream(container: InputContainer, kind: Literal["audio"], path: Path | str) -> AudioStream: ...
+def use_stream(container: InputContainer, kind: Kind, path: Path | str) -> Any:
     """Return the stream to use and make libav skip the packets of all others.
 
     Raises
@@ -136,14 +145,14 @@ def use_stream(container: InputContainer, kind: Kind, path: Path | str) -> Strea
     return usable[0]
 
 
-def packets(container: InputContainer, stream: Stream) -> Iterator[Packet]:
-    """Yield the packets of one stream from where the container stands, stepping over damaged places.
+def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """Yield the packets of the streams from where the container stands, stepping over damaged places.
 
     The empty packets that libav adds at the end are left out: draining is the decoder's owner's business.
     """
     for _ in range(MAX_DEMUX_FAULTS):
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux(*streams):
                 if packet.size:
                     yield packet
         except av.error.EOFError:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
 
 from ..domain import AudioStream, MediaInfo, VideoStream
 from ..errors import MediaError
-from .opening import opened, packets, usable_streams
+from .opening import has_decoder, opened, packets, usable_streams
 from .picture import rotation_deg
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.frame import Frame
     from av.stream import Stream
 
 MAX_PROBE_PACKETS = 500
@@ -88,7 +87,7 @@ def probe(path: Path | str) -> MediaInfo:
     )
 
 
-def _first_frame(container: InputContainer, stream: Stream) -> Frame | None:
+def _first_frame(container: InputContainer, stream: Any) -> Any:
     container.seek(stream.start_time or 0, stream=stream)
     for number, packet in enumerate(packets(container, stream)):
         try:
@@ -139,7 +138,7 @@ def _stream_notes(container: InputContainer, video: Stream | None, audio: Stream
             continue
         if stream.disposition & av.stream.Disposition.attached_pic:
             notes.append(f"{where}: cover art, not a video")
-        elif stream.codec_context is None:
+        elif not has_decoder(stream):
             notes.append(f"{where}: no decoder for it in this libav")
         else:
             notes.append(f"{where}: not used, another {stream.type} stream is the default")
@@ -148,8 +147,9 @@ def _stream_notes(container: InputContainer, video: Stream | None, audio: Stream
 
 def _tags(container: InputContainer, *streams: Stream | None) -> dict[str, str]:
     tags: dict[str, str] = {}
-    for source in [container, *(s for s in reversed(streams) if s is not None)]:
-        for key, value in source.metadata.items():
+    sources = [container.metadata, *(s.metadata for s in reversed(streams) if s is not None)]
+    for source in sources:
+        for key, value in source.items():
             if value.strip():
                 tags.setdefault(key.lower(), value.strip())
     return tags
@@ -165,9 +165,9 @@ def _measured_length(path: Path | str, indices: set[int]) -> float:
     starts: dict[int, float] = {}
     ends: dict[int, float] = {}
     with opened(path) as container:
-        streams = tuple(s for s in container.streams if s.index in indices)
+        streams = [s for s in container.streams if s.index in indices]
         num_packets = 0
-        for packet in packets(container, streams):
+        for packet in packets(container, *streams):
             num_packets += 1
             moment = packet.pts if packet.pts is not None else packet.dts
             if moment is None:

@@ -14,7 +14,7 @@ from .opening import packets
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.stream import Stream
+    from av.video.stream import VideoStream
 
 Stamps = npt.NDArray[np.int64]
 
@@ -57,7 +57,7 @@ class Timeline:
         return self.start + int((time_s + ROUNDING_S) / float(self.time_base) // 1)
 
 
-def read_timeline(container: InputContainer, stream: Stream) -> Timeline:
+def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline:
     """Read the stamps of all frames by reading every packet once; 8 bytes of memory for each frame.
 
     Returns
@@ -87,10 +87,10 @@ def read_timeline(container: InputContainer, stream: Stream) -> Timeline:
     key_stamps, first = np.unique(np.array(keys, dtype=np.int64), return_index=True)
     start = stream.start_time if stream.start_time is not None else int(frames[0]) if len(frames) else 0
     seeks = np.array(decoded, dtype=np.int64)[first]
-    return Timeline(Fraction(stream.time_base), start, frames, key_stamps, seeks)
+    return Timeline(_time_base(stream), start, frames, key_stamps, seeks)
 
 
-def indexed_timeline(container: InputContainer, stream: Stream) -> Timeline | None:
+def indexed_timeline(container: InputContainer, stream: VideoStream) -> Timeline | None:
     """Return the key frames that the container's own index names, or None where it has no complete one.
 
     The index counts in decoding time, which lies a frame or two before the time a frame is shown; the
@@ -109,6 +109,9 @@ def indexed_timeline(container: InputContainer, stream: Stream) -> Timeline | No
         return None
     seeks = np.array(keys, dtype=np.int64)
     delay = max(0, stream.start_time - keys[0])
-    return Timeline(
-        Fraction(stream.time_base), stream.start_time, np.zeros(0, dtype=np.int64), seeks + delay, seeks
-    )
+    return Timeline(_time_base(stream), stream.start_time, np.zeros(0, dtype=np.int64), seeks + delay, seeks)
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    assert stream.time_base is not None, "libav gives every stream that it reads a time base"
+    return stream.time_base

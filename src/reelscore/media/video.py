@@ -33,7 +33,7 @@ from .timeline import Timeline, indexed_timeline, read_timeline
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.stream import Stream
+    from av.video.stream import VideoStream
 
 Mode = Literal["fast", "exact"]
 
@@ -179,7 +179,11 @@ class _Reader:
             yield stop, *last
 
     def _at_keys(
-        self, container: InputContainer, stream: Stream, timeline: Timeline, near: list[tuple[float, int]]
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        timeline: Timeline,
+        near: list[tuple[float, int]],
     ) -> Iterator[Frame]:
         decoder = Decoder(container, stream, timeline)
         picture = PictureMaker(short_side_px=self._short_side_px)
@@ -211,7 +215,7 @@ class _Reader:
         return int(timeline.frames[row]) if row < len(timeline.frames) else None
 
     @contextmanager
-    def _video(self) -> Iterator[tuple[InputContainer, Stream]]:
+    def _video(self) -> Iterator[tuple[InputContainer, VideoStream]]:
         with opened(self._path) as container:
             yield container, use_stream(container, "video", self._path)
 
