@@ -1,0 +1,66 @@
+"""What every model promises to search: feature sequences enter, unit embeddings of both modalities leave."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..domain import FeatureSequence, FloatArray, Modality
+from ..errors import ArtifactError
+
+
+class Embedder(Protocol):
+    """Puts videos and music into one space where the dot product is the score.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    fingerprint : str
+        Identity of the embedding space: only embeddings of equal fingerprints may be compared.
+    dim : int
+        D.
+    num_segments : int
+        How many Global Sparse segments it wants a source to be read at.
+    trained : bool
+        False for a model made of rules.
+    video_encoder, music_encoder : str
+        Fingerprints of the encoders whose features it reads.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    num_segments: int
+    trained: bool
+    video_encoder: str
+    music_encoder: str
+
+    def embed_video(self, sequence: FeatureSequence) -> FloatArray:
+        """Return the embedding of a video, shape (D,), float32, norm 1."""
+        ...
+
+    def embed_music(self, sequence: FeatureSequence) -> FloatArray:
+        """Return the embedding of a track, shape (D,), float32, norm 1."""
+        ...
+
+    def embed_moments(self, sequence: FeatureSequence) -> FloatArray:
+        """Return one embedding for each row of a track, shape (T, D), from that row and its two neighbours."""
+        ...
+
+
+def check_encoder(embedder: Embedder, sequence: FeatureSequence, *, modality: Modality) -> None:
+    """Raise `ArtifactError` unless the features come from the encoder that the model reads.
+
+    Parameters
+    ----------
+    embedder : Embedder
+    sequence : FeatureSequence
+    modality : {"video", "music"}
+        Which of the model's two encoders is meant.
+    """
+    expected = embedder.video_encoder if modality == "video" else embedder.music_encoder
+    if sequence.encoder != expected:
+        raise ArtifactError(
+            f"model {embedder.name!r} reads {modality} features of {expected}, got those of {sequence.encoder}; "
+            "extract the features with that encoder, or train a model on these"
+        )
