@@ -263,9 +263,7 @@ class Library:
                         Failure(outcome.item, _without_path(outcome.reason or "", outcome.item))
                     )
                 else:
-                    self._place(
-                        outcome.value, known=known, by_key=by_key, batch=batch, tally=tally, store=store
-                    )
+                    _place(outcome.value, by_key=by_key, batch=batch, tally=tally)
                 if len(batch) >= _BATCH:
                     store.upsert(batch)
                     batch.clear()
@@ -333,35 +331,6 @@ class Library:
         if create and not LibraryMeta.exists(self.path):
             return Store.create(self.path, _meta(self.pipeline))
         return Store.open(self.path)
-
-    def _place(
-        self,
-        entry: TrackEntry,
-        *,
-        known: dict[str, tuple[int, int, str]],
-        by_key: dict[str, str],
-        batch: list[TrackEntry],
-        tally: _Tally,
-        store: Store,
-    ) -> None:
-        """Decide what a freshly embedded file is: new, changed, moved, or a second copy."""
-        path, key = entry.track.path, entry.track.key
-        elsewhere = by_key.get(key)
-        if elsewhere is not None and elsewhere != path and Path(elsewhere).is_file():
-            tally.duplicates.append(path)
-            return
-        before = known.get(path)
-        if before is not None and before[2] != key and by_key.get(before[2]) == path:
-            store.remove([before[2]])
-            del by_key[before[2]]
-        if elsewhere is None:
-            tally.added.append(path)
-        elif elsewhere == path:
-            tally.unchanged.append(path)
-        else:
-            tally.moved.append(path)
-        by_key[key] = path
-        batch.append(entry)
 
 
 def music_files(paths: Iterable[Path | str]) -> tuple[list[str], list[Failure]]:
@@ -437,6 +406,23 @@ def prepare_rebuilt(pipeline: Pipeline, cache_folder: str) -> Callable[[tuple[st
         )
 
     return work
+
+
+def _place(entry: TrackEntry, *, by_key: dict[str, str], batch: list[TrackEntry], tally: _Tally) -> None:
+    """Decide what a freshly embedded file is: new or changed, touched, moved, or a second copy."""
+    path, key = entry.track.path, entry.track.key
+    elsewhere = by_key.get(key)
+    if elsewhere is None:
+        tally.added.append(path)
+    elif elsewhere == path:
+        tally.unchanged.append(path)
+    elif Path(elsewhere).is_file() and content_hash(elsewhere) == key:
+        tally.duplicates.append(path)
+        return
+    else:
+        tally.moved.append(path)
+    by_key[key] = path
+    batch.append(entry)
 
 
 def _meta(pipeline: Pipeline) -> LibraryMeta:

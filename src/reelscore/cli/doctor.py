@@ -24,7 +24,7 @@ def doctor(
     json: JsonOption = False,
 ) -> None:
     """Say which encoders, model and library would be used, and what is missing."""
-    facts = {
+    facts: dict[str, object] = {
         "reelscore": __version__,
         "python": platform.python_version(),
         "parts": {name: _version(name) for name in _PARTS},

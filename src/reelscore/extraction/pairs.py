@@ -108,10 +108,14 @@ def extract_pairs(
     order = sorted(found)
     named = [rows[i].group or found[i].music_key for i in order]
     ids = {group: number for number, group in enumerate(dict.fromkeys(named))}
-    kept = [replace(rows[i], group=group) for i, group in zip(order, named, strict=True)]
+    # Files count by content, not by name: copies of one video or one track stay in one split.
+    kept = [
+        replace(rows[i], group=group, video=Path(found[i].video_key), music=None)
+        for i, group in zip(order, named, strict=True)
+    ]
     pairs = PairSet(
         name=name,
-        keys=tuple(found[i].video_key for i in order),
+        keys=tuple(rows[i].key for i in order),
         video=tuple(found[i].video for i in order),
         music=tuple(found[i].music for i in order),
         group=np.array([ids[group] for group in named], dtype=np.int64),
