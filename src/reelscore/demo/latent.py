@@ -48,7 +48,7 @@ class WorldSize:
     track_s: tuple[float, float] = (12.0, 16.0)
     width_px: int = 160
     height_px: int = 120
-    frame_rate_hz: int = 12
+    frame_rate_hz: int = 10
 
     def __post_init__(self) -> None:
         counts = (self.num_themes, *self.num_videos, *self.num_tracks)

@@ -31,21 +31,22 @@ _BEATS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Instrument:
-    """Attack in seconds, decay rate a second, overtone stretch, and whether only odd partials sound."""
+    """Attack in seconds, decay rate a second, and which partials sound."""
 
     attack_s: float
     decay: float
-    stretch: float = 1.0
-    odd: bool = False
+    partials: tuple[int, ...] = tuple(range(1, 13))
 
 
 _INSTRUMENTS = {
     "keys": _Instrument(0.005, 3.0),
     "strings": _Instrument(0.06, 0.6),
     "pluck": _Instrument(0.002, 7.0),
-    "reed": _Instrument(0.03, 1.0, odd=True),
-    "bell": _Instrument(0.002, 2.5, stretch=1.06),
+    "reed": _Instrument(0.03, 1.0, (1, 3, 5, 7, 9, 11)),
+    "marimba": _Instrument(0.002, 5.0, (1, 4, 10)),
 }
+_HIGHEST_PARTIAL_HZ = 9000
+_PERIOD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def compose(point: tuple[float, float, float], *, seed: int, duration_s: float) 
     rng = np.random.default_rng([seed, 2])
     score = _score(point, duration_s, rng)
     num_samples = round(duration_s * SAMPLE_RATE_HZ)
-    band = np.zeros(num_samples + 4 * SAMPLE_RATE_HZ, dtype=np.float64)
+    band = np.zeros(num_samples + 4 * SAMPLE_RATE_HZ, dtype=np.float32)
     motif = rng.integers(0, 5, 16)
     bar_s = _BEATS * score.beat_s
     for bar in range(int(np.ceil(duration_s / bar_s))):
@@ -119,7 +120,7 @@ def _score(point: tuple[float, float, float], duration_s: float, rng: np.random.
 
 
 def _play_bar(
-    band: npt.NDArray[np.float64],
+    band: Samples,
     start_s: float,
     score: _Score,
     degree: int,
@@ -158,57 +159,65 @@ def _hz(score: _Score, degree: int, octave: int) -> float:
 
 # Chords and motifs come back, so most notes of a track have been computed before.
 @lru_cache(maxsize=64)
-def _note(hz: float, length_s: float, instrument: str, tilt: float) -> npt.NDArray[np.float64]:
-    """Add up partials ``n^-tilt sin(2 pi n f t)`` under the instrument's envelope, all below 9 kHz."""
+def _note(hz: float, length_s: float, instrument: str, tilt: float) -> Samples:
+    """Read the instrument's period at the pitch's speed, under the instrument's envelope."""
     sound = _INSTRUMENTS[instrument]
-    t = np.arange(int(length_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    index = np.arange(int(length_s * SAMPLE_RATE_HZ), dtype=np.float32)
+    t = index / np.float32(SAMPLE_RATE_HZ)
     release = np.clip((length_s - t) / 0.03, 0, 1)
     envelope = np.minimum(t / sound.attack_s, 1) * np.exp(-sound.decay * t) * release
-    wave = np.zeros_like(t)
-    for n in range(1, 13, 2 if sound.odd else 1):
-        partial_hz = hz * n**sound.stretch
-        if partial_hz < 9000:
-            wave += n**-tilt * np.sin(2 * np.pi * partial_hz * t)
-    return wave * envelope
+    place = (index.astype(np.float64) * (hz * _PERIOD / SAMPLE_RATE_HZ)).astype(np.int64) % _PERIOD
+    wave = _period(instrument, tilt, int(_HIGHEST_PARTIAL_HZ / hz))[place]
+    return np.asarray(wave * envelope, dtype=np.float32)
+
+
+@lru_cache(maxsize=64)
+def _period(instrument: str, tilt: float, highest: int) -> Samples:
+    """Add up partials ``n^-tilt sin(2 pi n x)`` over one period, x in [0, 1)."""
+    x = np.arange(_PERIOD) / _PERIOD
+    partials = [n for n in _INSTRUMENTS[instrument].partials if n <= max(highest, 1)]
+    wave = np.sum([n**-tilt * np.sin(2 * np.pi * n * x) for n in partials], axis=0)
+    return np.asarray(wave, dtype=np.float32)
 
 
 @cache
-def _kick() -> npt.NDArray[np.float64]:
+def _kick() -> Samples:
     t = np.arange(int(0.22 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    return np.sin(2 * np.pi * (48 * t + 3.2 * (1 - np.exp(-28 * t)))) * np.exp(-14 * t)
+    swept = np.sin(2 * np.pi * (48 * t + 3.2 * (1 - np.exp(-28 * t))))
+    return (swept * np.exp(-14 * t)).astype(np.float32)
 
 
 @cache
-def _noise_hit(length_s: float, decay: float, variant: int) -> npt.NDArray[np.float64]:
+def _noise_hit(length_s: float, decay: float, variant: int) -> Samples:
     t = np.arange(int(length_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     noise = np.random.default_rng([variant, 3]).normal(0, 0.5, len(t))
-    return np.diff(noise, prepend=0.0) * np.exp(-decay * t)
+    return (np.diff(noise, prepend=0.0) * np.exp(-decay * t)).astype(np.float32)
 
 
-def _add(band: npt.NDArray[np.float64], start_s: float, sound: npt.NDArray[np.float64]) -> None:
+def _add(band: Samples, start_s: float, sound: Samples) -> None:
     start = round(start_s * SAMPLE_RATE_HZ)
     end = min(start + len(sound), len(band))
     if start < end:
         band[start:end] += sound[: end - start]
 
 
-def _reverberated(
-    dry: npt.NDArray[np.float64], amount: float, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def _reverberated(dry: Samples, amount: float, rng: np.random.Generator) -> Samples:
     """Add a tail of exponentially decaying noise (0.4 s to fall by 60 dB) by fast convolution."""
     tail = int(0.4 * SAMPLE_RATE_HZ)
     impulse = rng.normal(0, 1, tail) * np.exp(-6.9 * np.arange(tail) / tail)
     impulse /= np.sqrt((impulse**2).sum())
-    length = 1 << (len(dry) + tail - 1).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(dry, length) * np.fft.rfft(impulse, length), length)
-    return dry + amount * wet[: len(dry)]
+    # A multiple of 12,500 = 2^2 5^5 keeps the transform quick at any duration.
+    length = -(-(len(dry) + tail) // 12_500) * 12_500
+    spectrum = np.fft.rfft(dry, length) * np.fft.rfft(impulse.astype(np.float32), length)
+    wet = np.fft.irfft(spectrum, length)[: len(dry)]
+    return np.asarray(dry + amount * wet, dtype=np.float32)
 
 
-def _mastered(sound: npt.NDArray[np.float64], loudness_db: float) -> Samples:
+def _mastered(sound: Samples, loudness_db: float) -> Samples:
     """Bring the root mean square to the level asked for, round off the peaks, fade both ends."""
     level = 10 ** (loudness_db / 20) / max(float(np.sqrt((sound**2).mean())), 1e-9)
-    loud = np.tanh(sound * level)
+    loud: Samples = np.tanh(sound * level, dtype=np.float32)
     fade = np.linspace(0, 1, int(0.01 * SAMPLE_RATE_HZ))
     loud[: len(fade)] *= fade
     loud[-len(fade) :] *= fade[::-1]
-    return loud.astype(np.float32)
+    return loud
