@@ -155,7 +155,7 @@ def _octaves() -> tuple[tuple[int, int], ...]:
 
 
 def _bins_hz() -> npt.NDArray[np.float64]:
-    bins: npt.NDArray[np.float64] = np.arange(FRAME // 2 + 1) * (RATE_HZ / FRAME)
+    bins: npt.NDArray[np.float64] = np.linspace(0.0, RATE_HZ / 2, FRAME // 2 + 1)
     return bins
 
 
