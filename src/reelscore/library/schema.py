@@ -18,6 +18,9 @@ from .rows import TEXT_COLUMNS, Rows, Texts
 ROW_COLUMNS = (*TEXT_COLUMNS, "duration_s", "revision", "embedding")
 """What `Rows` is made of."""
 
+TRACK_COLUMNS = (*TEXT_COLUMNS[:4], "duration_s")
+"""What a `Track` is made of."""
+
 MOMENT_COLUMNS = ("key", "moments", "moment_starts_s", "moment_ends_s")
 
 
@@ -90,6 +93,12 @@ def table_to_rows(table: pa.Table) -> Rows:
         table["revision"].to_numpy(),
         embeddings_of(table),
     )
+
+
+def tracks_of(table: pa.Table) -> list[Track]:
+    """Return the tracks of a table with at least `TRACK_COLUMNS`, in its order."""
+    columns = (table[name].to_pylist() for name in TRACK_COLUMNS)
+    return [Track(*values) for values in zip(*columns, strict=True)]
 
 
 def embeddings_of(table: pa.Table) -> FloatArray:

@@ -3,54 +3,51 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import pyarrow as pa
 
-from ..domain import FloatArray, Track
 from ..errors import ArtifactError, InputError, NotFoundError
 from . import schema
-from .entry import NotUnitError, TrackEntry
-from .filter import TrackFilter, one_of, quoted
+from .entry import TrackEntry
+from .filter import one_of, quoted
 from .lock import WriterLock
-from .meta import LibraryMeta, Pointer, damaged, read_pointer, write_pointer
-from .moments import Moments, check_moments
-from .rows import EXACT_UP_TO, Rows, checked_query, cosines
+from .meta import LibraryMeta, Pointer, read_pointer, write_pointer
+from .rows import EXACT_UP_TO
 from .snapshot import tables_folder, write_snapshot
 from .tables import TrackTable
+from .view import View
 
 _WAIT_S = 5.0
 _COMPACT_FROM = 32  # pieces in a table: each commit adds one or two
 _REBUILD_BATCH = 256
 
 
-class Store:
-    """A library folder, open: a consistent view of one version, and the one door for writing.
+class Store(View):
+    """A library folder, open: a `View` of one version, and the one door for writing.
 
-    Readers see the version that they opened until they `refresh`, whatever others write meanwhile. The
-    first write takes the writer's lock, moves to the newest version and keeps the lock until `finish`;
+    The first write takes the writer's lock, moves to the newest version and keeps the lock until `finish`;
     a second writer waits five seconds for it and then raises `ArtifactError`. Each `upsert`, `relocate`
     and `remove` is one commit: after a kill at any instant it has happened or has not.
 
     Use `Store.open` or `Store.create`; as a context manager it finishes at the end of the block.
     """
 
-    def __init__(self, path: Path, pointer: Pointer, table: TrackTable, lock: WriterLock | None) -> None:
-        self.path = path
-        self._pointer = pointer
-        self._table = table
+    def __init__(
+        self, path: Path, pointer: Pointer, table: TrackTable, lock: WriterLock | None = None
+    ) -> None:
+        super().__init__(path, pointer, table)
         self._lock = lock
-        self._rows: Rows | None = None
-        self._indexed: bool | None = None
 
     @classmethod
-    def create(cls, path: Path | str, meta: LibraryMeta) -> Store:
+    def create(cls, path: Path | str, meta: LibraryMeta) -> Self:
         """Make an empty library and open it for writing.
 
         Raises
@@ -83,149 +80,13 @@ class Store:
             raise
         return cls(library, pointer, table, lock)
 
-    @classmethod
-    def open(cls, path: Path | str) -> Store:
-        """Open the library at `path` at its newest version.
-
-        Raises
-        ------
-        NotFoundError
-            When there is none.
-        ArtifactError
-            When it is damaged or of a newer format.
-        """
-        library = Path(path)
-        pointer = read_pointer(library)
-        try:
-            table = TrackTable(library, pointer.generation)
-        except ArtifactError:
-            again = read_pointer(library)
-            if again == pointer:
-                raise
-            pointer, table = again, TrackTable(library, again.generation)  # a rebuild ended just now
-        return cls(library, pointer, table, None)
-
-    @property
-    def meta(self) -> LibraryMeta:
-        """What the library was built with."""
-        return self._pointer.meta
-
-    def __len__(self) -> int:
-        return self._table.count()
-
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish()
-
-    # Reading
-
-    def refresh(self) -> None:
-        """Move to the newest version, across a rebuild too."""
-        pointer = read_pointer(self.path)
-        if pointer == self._pointer:
-            self._table.refresh()
-        else:
-            self._pointer, self._table = pointer, TrackTable(self.path, pointer.generation)
-        self._forget()
-
-    def known(self) -> dict[str, tuple[int, int, str]]:
-        """Return ``{path: (size_bytes, mtime_ns, key)}``: which files need no second look."""
-        table = self._table.scan(["path", "size_bytes", "mtime_ns", "key"])
-        paths, sizes, times, keys = (column.to_pylist() for column in table.columns)
-        return dict(zip(paths, zip(sizes, times, keys, strict=True), strict=True))
-
-    def keys(self) -> list[str]:
-        """Return all keys, ascending."""
-        return sorted(self._table.scan(["key"])["key"].to_pylist())
-
-    def tracks(
-        self, where: TrackFilter | None = None, *, limit: int | None = None, offset: int = 0
-    ) -> list[Track]:
-        """Return tracks ordered by path, then key."""
-        table = self._table.scan(["key", "path", "title", "artist", "duration_s"], where=_sql(where))
-        table = table.sort_by([("path", "ascending"), ("key", "ascending")]).slice(offset, limit)
-        return [Track(**row) for row in table.to_pylist()]
-
-    def entries(self) -> Iterator[TrackEntry]:
-        """Yield every entry, in no promised order and bounded memory."""
-        for part in self._table.scan_in_parts():
-            yield from schema.table_to_entries(part)
-
-    def get(self, name: str) -> TrackEntry:
-        """Return the one entry with this path, key or title, or whose key or title begins so.
-
-        An exact hit wins over a beginning. Case does not matter in titles.
-
-        Raises
-        ------
-        NotFoundError
-            When no track or more than one is meant; the message lists the candidates.
-        """
-        text, lower = quoted(name), quoted(name.lower())
-        for where in (
-            f"path = {text} OR key = {text}",
-            f"lower(title) = {lower}",
-            f"starts_with(key, {text}) OR starts_with(lower(title), {lower})",
-        ):
-            found = (
-                self._table.scan(["key", "title", "path"], where=where).sort_by("path").to_pylist()
-                if name
-                else []
-            )
-            if len(found) == 1:
-                return self._entry(found[0]["key"])
-            if found:
-                several = ", ".join(f"{row['title']!r} ({row['path']})" for row in found[:5])
-                more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-                raise NotFoundError(f"{name!r} may be {several}{more}; name one by its path or key")
-        raise NotFoundError(f"no track {name!r} in {self.path}; see reelscore list --library {self.path}")
-
-    def search(
-        self, query: FloatArray, k: int, *, where: TrackFilter | None = None
-    ) -> list[tuple[Track, float]]:
-        """Return the `k` nearest tracks with their cosine, best first, ties by key.
-
-        Exact and equal to the snapshot's answer without an index; with one (`optimize`), approximate in
-        which tracks are found, exact in their scores.
-
-        Parameters
-        ----------
-        query : ndarray of float32, shape (D,)
-            Norm 1.
-        k : int
-            At least 1; fewer come back from a smaller library.
-        where : TrackFilter, optional
-        """
-        if self._indexed is None:
-            self._indexed = self._table.has_index()
-        try:
-            if not self._indexed:
-                return self._all_rows().search(query, k, where=where)
-            query = checked_query(query, k, dim=self.meta.dim)
-            found = self._table.near(query, k, where=_sql(where))
-            scores = cosines(schema.embeddings_of(found), query).tolist()
-        except NotUnitError as error:
-            raise damaged(self.path, str(error)) from error
-        tracks = [Track(**row) for row in found.select(list(Track.__dataclass_fields__)).to_pylist()]
-        return sorted(zip(tracks, scores, strict=True), key=lambda pair: (-pair[1], pair[0].key))
-
-    def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
-        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` that is there."""
-        if not keys:
-            return {}
-        table = self._table.scan(schema.MOMENT_COLUMNS, where=one_of("key", list(keys)))
-        found = schema.moments_of(table, dim=self.meta.dim)
-        try:
-            check_moments(found)
-        except NotUnitError as error:
-            raise damaged(self.path, str(error)) from error
-        return found
-
-    # Writing
 
     def begin(self, *, wait_s: float = _WAIT_S) -> None:
         """Take the writer's lock and move to the newest version; every write does so by itself.
@@ -309,7 +170,9 @@ class Store:
                 following.upsert(batch)
             _write_pointer(self.path, pointer)
         except BaseException:
-            shutil.rmtree(tables_folder(self.path, pointer.generation), ignore_errors=True)
+            if read_pointer(self.path) != pointer:
+                shutil.rmtree(tables_folder(self.path, pointer.generation), ignore_errors=True)
+            self._release()
             raise
         self._pointer, self._table = pointer, table
         self._forget()
@@ -333,8 +196,7 @@ class Store:
                 self.optimize()
             self._snapshot()
         finally:
-            self._lock.release()
-            self._lock = None
+            self._release()
 
     def leave_snapshot(self) -> None:
         """Leave a snapshot for the next reader unless another process writes or the folder is read-only."""
@@ -342,22 +204,16 @@ class Store:
             self.begin(wait_s=0.0)
             self.finish()
 
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
     def _snapshot(self) -> None:
         with suppress(OSError):  # a full disk: readers do without it
             if len(self) > EXACT_UP_TO:
                 return
             write_snapshot(self.path, self._pointer, self._table.version, self._all_rows(), self.moments)
-
-    def _all_rows(self) -> Rows:
-        if self._rows is None:
-            self._rows = schema.table_to_rows(self._table.scan(schema.ROW_COLUMNS))
-        return self._rows
-
-    def _entry(self, key: str) -> TrackEntry:
-        return next(schema.table_to_entries(self._table.scan(where=f"key = {quoted(key)}")))
-
-    def _forget(self) -> None:
-        self._rows = self._indexed = None
 
     def _sweep(self) -> None:
         """Delete the tables of other generations: a rebuild's old ones, or what a killed one left."""
@@ -367,14 +223,11 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sql(where: TrackFilter | None) -> str | None:
-    return None if where is None else where.sql()
-
-
 def _write_pointer(library: Path, pointer: Pointer) -> None:
     try:
         write_pointer(library, pointer)
     except OSError as error:
         raise ArtifactError(
-            f"cannot write to {library}: {error.strerror}; free some space or check its permissions and run this again"
+            f"cannot write to {library}: {error.strerror}; free some space or check its permissions, "
+            "then run this again"
         ) from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("LANCE_LOG", "error")  # read at import; its warnings are not for who runs a command
 
 import lancedb
 import pyarrow as pa
@@ -20,7 +23,6 @@ from .meta import damaged
 from .snapshot import TABLE_NAME, tables_folder
 
 _READABLE_FOR = timedelta(hours=1)  # a reader keeps the version that it opened at least this long
-_ROWS_A_COMMIT = 65_536
 
 
 @contextmanager

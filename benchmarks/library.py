@@ -1,0 +1,174 @@
+"""How fast and how completely a large library is searched: random clustered vectors enter, JSON leaves.
+
+    python benchmarks/library.py --rows 1000000 --dim 256 --json library.json
+
+Builds a library of `--rows` tracks once (kept and used again with `--folder`), then asks it one query at a
+time through `Store.search`, track columns included, and compares with exact search over the same vectors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from reelscore.library.filter import TrackFilter
+from reelscore.library.meta import LibraryMeta
+from reelscore.library.schema import table_schema
+from reelscore.library.store import Store
+
+BATCH_ROWS = 20_000
+ROWS_A_CLUSTER = 500
+SPREAD = 1.0  # length of the noise beside a centre of length 1: members of a cluster have cosine ~0.5
+
+
+def centres(rows: int, dim: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng([seed, 0])
+    return unit(rng.standard_normal((max(1, rows // ROWS_A_CLUSTER), dim), dtype=np.float32))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def draw(middles: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw `num` unit vectors around random centres, shape (num, D)."""
+    dim = middles.shape[1]
+    noise = rng.standard_normal((num, dim), dtype=np.float32) * np.float32(SPREAD / np.sqrt(dim))
+    return unit(middles[rng.integers(len(middles), size=num)] + noise)
+
+
+def vectors(rows: int, dim: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the library's embeddings in blocks; equal arguments, equal vectors."""
+    middles = centres(rows, dim, seed)
+    rng = np.random.default_rng([seed, 1])
+    for start in range(0, rows, BATCH_ROWS):
+        yield draw(middles, min(BATCH_ROWS, rows - start), rng)
+
+
+def batches(rows: int, dim: int, seed: int) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for block in vectors(rows, dim, seed):
+        numbers = range(start, start + len(block))
+        none = pa.array(np.zeros(len(block) + 1, dtype=np.int32))
+        columns = [
+            pa.array([f"{i:040x}" for i in numbers]),
+            pa.array([f"/music/{i % 997:03}/{i:07}.mp3" for i in numbers]),
+            pa.array([f"Title {i}" for i in numbers]),
+            pa.array([f"Artist {i % 20}" for i in numbers]),
+            pa.array([f"Album {i % 5000}" for i in numbers]),
+            pa.array(np.full(len(block), 180.0)),
+            *(pa.array(np.ones(len(block), dtype=np.int64)) for _ in range(3)),
+            pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), dim),
+            pa.ListArray.from_arrays(none, pa.array([], pa.float16())),
+            *(pa.ListArray.from_arrays(none, pa.array([], pa.float64())) for _ in range(2)),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=table_schema(dim))
+        start += len(block)
+
+
+def build(folder: Path, rows: int, dim: int, seed: int) -> dict[str, float]:
+    meta = LibraryMeta(
+        f"random-{seed}", f"random-{rows}-{dim}-{seed}", "none", "none", "random", dim, num_segments=1
+    )
+    begun = time.perf_counter()
+    with Store.create(folder, meta) as store:
+        store.load(batches(rows, dim, seed))
+        written = time.perf_counter()
+        store.optimize()
+        indexed = time.perf_counter()
+    return {"write_s": written - begun, "index_s": indexed - written}
+
+
+def exact(queries: np.ndarray, rows: int, dim: int, seed: int, k: int, keep: int = 1) -> list[set[str]]:
+    """Return the keys of the `k` nearest of every `keep`-th row, by looking at all."""
+    best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
+    start = 0
+    for block in vectors(rows, dim, seed):
+        numbers = np.arange(start, start + len(block))
+        chosen = numbers % 20 == 3 if keep > 1 else np.ones(len(block), bool)
+        scores = queries @ block[chosen].T
+        for q, row in enumerate(scores):
+            all_scores = np.concatenate([best[q][0], row])
+            all_numbers = np.concatenate([best[q][1], numbers[chosen]])
+            order = np.argsort(-all_scores, kind="stable")[:k]
+            best[q] = all_scores[order], all_numbers[order]
+        start += len(block)
+    return [{f"{i:040x}" for i in numbers} for _, numbers in best]
+
+
+def ask(
+    store: Store, queries: np.ndarray, truth: list[set[str]], k: int, where: TrackFilter | None
+) -> dict[str, float]:
+    times, hits = [], 0
+    for query, wanted in zip(queries, truth, strict=True):
+        begun = time.perf_counter()
+        found = store.search(query, k, where=where)
+        times.append(1e3 * (time.perf_counter() - begun))
+        hits += len(wanted & {track.key for track, _ in found})
+    p50, p95 = np.percentile(times, [50, 95])
+    return {"p50_ms": p50, "p95_ms": p95, f"recall@{k}": hits / sum(map(len, truth))}
+
+
+def numpy_exact_ms(rows: int, dim: int, seed: int, queries: np.ndarray) -> float:
+    """Median time of one exact product with all vectors in memory, for the ratio."""
+    matrix = np.concatenate(list(vectors(rows, dim, seed)))
+    times = []
+    for query in queries[:20]:
+        begun = time.perf_counter()
+        np.argpartition(matrix @ query, -10)
+        times.append(1e3 * (time.perf_counter() - begun))
+    return float(np.median(times))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--folder", type=Path, help="keep the library here and use it again; else a temporary one"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.folder or Path(temporary) / "library"
+        size = (args.rows, args.dim, args.seed)
+        built = {} if LibraryMeta.exists(folder) else build(folder, *size)
+        store = Store.open(folder)
+        if store.meta.model_fingerprint != "random-{}-{}-{}".format(*size):
+            sys.exit(f"{folder} holds {store.meta.model_fingerprint}; name another --folder")
+        queries = draw(centres(*size), args.queries, np.random.default_rng([args.seed, 2]))
+        truth = exact(queries, *size, 10)
+        filtered_truth = exact(queries, *size, 10, keep=20)
+        for query in draw(centres(*size), 100, np.random.default_rng([args.seed, 3])):
+            store.search(query, 10)
+        figures = {
+            "rows": args.rows,
+            "dim": args.dim,
+            "cores": len(os.sched_getaffinity(0)),
+            **built,
+            "search": ask(store, queries, truth, 10, None),
+            "search_one_in_20": ask(store, queries, filtered_truth, 10, TrackFilter(artist="Artist 3")),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "disk_mb": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 2**20,
+            "numpy_exact_p50_ms": numpy_exact_ms(*size, queries),
+        }
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if args.json:
+        args.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
