@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -36,15 +36,21 @@ class Decoder:
     stream : av.video.stream.VideoStream
     timeline : Timeline
         The stream's stamps; `visit` needs those of all frames, `from_key` those of the key frames.
+    parallel : bool
+        Decode several frames at once; it helps in long runs and costs where frames are taken singly.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, timeline: Timeline) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, timeline: Timeline, *, parallel: bool = True
+    ) -> None:
         self.timeline = timeline
         self._container = container
         self._stream = stream
         self._context = stream.codec_context
         if not self._context.is_open:
             self._context.thread_type = "AUTO"
+            if not parallel:
+                self._context.thread_count = 1
         self._packets: Iterator[Packet[Any]] | None = None
         self._ready: deque[Stamped] = deque()
         self._drained = False
@@ -79,18 +85,52 @@ class Decoder:
                     break
             yield stop, current
 
-    def from_key(self, key: int, *, gap: int | None) -> Iterator[Stamped]:
-        """Give the key frame of this row and, with a gap, the first frame at least that much later."""
+    def from_key(self, key: int, *, gap: int | None) -> list[Stamped]:
+        """Give the key frame of this row and, with a gap, the first frame at least that much later.
+
+        Returns
+        -------
+        list of (stamp, frame), of length 0 to 2
+            Empty where the key frame and all after it are damaged.
+        """
         self._jump(key)
-        first = self._peek(None)
-        if first is None:
-            return
-        yield first
-        while gap is not None and (upcoming := self._peek(None)) is not None:
-            self._ready.popleft()
-            if upcoming[0] >= first[0] + gap:
-                yield upcoming
-                return
+        self._decode_group(gap)
+        found = self._picked(gap)
+        if len(found) == (1 if gap is None else 2):
+            return found
+        # Hidden or damaged frames, or the end of the video: going on frame by frame finds what there is.
+        self._jump(key)
+        while (upcoming := self._peek(None)) is not None:
+            if gap is None or upcoming[0] >= self._ready[0][0] + gap or self._drained:
+                break
+            self._fill(None)
+        return self._picked(gap)
+
+    def _decode_group(self, gap: int | None) -> None:
+        # A later packet is never shown before its own decoding time, so once that has passed the nearest
+        # candidate the frame is settled; what no other frame refers to before it need not be decoded.
+        group: list[Packet[Any]] = []
+        second: int | None = None
+        for packet in self._packets or ():
+            stamp = _stamp(packet)
+            if group and gap is None:
+                break
+            if group and stamp >= _stamp(group[0]) + (gap or 0):
+                second = stamp if second is None else min(second, stamp)
+            group.append(packet)
+            if gap is None or (second is not None and _decoding_time(packet) >= second):
+                break
+        wanted = {_stamp(group[0]), second} if group and not self._may_hide_frames() else None
+        for packet in group:
+            self._send(packet, wanted)
+            if second is not None and _stamp(packet) == second:
+                break
+        self._decode(None)
+
+    def _picked(self, gap: int | None) -> list[Stamped]:
+        ready = sorted(self._ready, key=lambda stamped: stamped[0])
+        later = [] if gap is None else [r for r in ready if r[0] >= ready[0][0] + gap]
+        return [*ready[:1], *later[:1]]
 
     def _may_hide_frames(self) -> bool:
         return self._context.codec.canonical_name not in ONE_FRAME_A_PACKET
@@ -134,21 +174,25 @@ class Decoder:
         self._container.seek(timeline.start, stream=self._stream)
         self._packets = packets(self._container, self._stream)
 
-    def _peek(self, wanted: set[int] | None) -> Stamped | None:
+    def _peek(self, wanted: Collection[int | None] | None) -> Stamped | None:
         while not self._ready and not self._drained:
-            assert self._packets is not None
-            packet = next(self._packets, None)
-            if packet is None:
-                self._drained = True
-                self._decode(None)
-                continue
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is not None:
-                self._sent = stamp if self._sent is None else max(self._sent, stamp)
-            skip = wanted is not None and stamp not in wanted
-            self._context.skip_frame = "NONREF" if skip else "DEFAULT"
-            self._decode(packet)
+            self._fill(wanted)
         return self._ready[0] if self._ready else None
+
+    def _fill(self, wanted: Collection[int | None] | None) -> None:
+        packet = next(self._packets, None) if self._packets is not None else None
+        if packet is None:
+            self._drained = True
+            self._decode(None)
+        else:
+            self._send(packet, wanted)
+
+    def _send(self, packet: Packet[Any], wanted: Collection[int | None] | None) -> None:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is not None:
+            self._sent = stamp if self._sent is None else max(self._sent, stamp)
+        self._context.skip_frame = "DEFAULT" if wanted is None or stamp in wanted else "NONREF"
+        self._decode(packet)
 
     def _decode(self, packet: Packet[Any] | None) -> None:
         try:
@@ -167,3 +211,7 @@ def _decoding_time(packet: Packet[Any]) -> int:
     if packet.dts is not None:
         return int(packet.dts)
     return int(packet.pts) if packet.pts is not None else -(1 << 62)
+
+
+def _stamp(packet: Packet[Any]) -> int:
+    return int(packet.pts) if packet.pts is not None else _decoding_time(packet)
