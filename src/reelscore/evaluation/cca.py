@@ -20,7 +20,7 @@ embedding space for modeling internet images, tags, and their semantics", IJCV 2
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ from .ranks import BoolArray, FloatArray, IntArray, first_hit_ranks
 REGULARISATIONS = (0.03, 0.3, 1.0, 3.0, 10.0, 30.0)
 DIMS = (8, 16, 32, 64, 128)
 POWERS = (0.0, 0.5, 1.0, 2.0)
+START = (32, 1.0)
 SETTINGS = ("dim", "reg_x", "reg_y", "power")
 
 
@@ -122,7 +123,17 @@ class LinearCCA:
             For fewer than two pairs, values that are not finite, or settings out of range.
         """
         _check_settings(dim, reg_x, reg_y)
-        return _combined(_View.of(X, "X"), _View.of(Y, "Y"), dim, reg_x, reg_y, power)
+        if len(X) != len(Y):
+            raise InputError(f"CCA needs as many rows on both sides, got {len(X)} and {len(Y)}")
+        x, y = _View.of(X, "X"), _View.of(Y, "Y")
+        A, correlations, B = _directions(x, y, dim, reg_x, reg_y, power)
+        settings = dict(zip(SETTINGS, (float(len(correlations)), reg_x, reg_y, power), strict=True))
+        return cls(
+            Projection(x.mean, x.scale, x.right @ A),
+            Projection(y.mean, y.scale, y.right @ B),
+            correlations,
+            settings,
+        )
 
     @classmethod
     def fit_tuned(
@@ -134,6 +145,7 @@ class LinearCCA:
     ) -> LinearCCA:
         """Choose the settings on `val` over the grid of this module's constants, then fit on both parts together.
 
+        First the two ridges, at the dim and power of `START`, then dim and power.
         What is compared is the mean logarithm of the rank in both directions: it moves with every query, where a
         recall of a small validation set moves in steps. The earliest of equals wins. Fitting on both parts in the end
         makes the rival as hard as its data allow.
@@ -153,17 +165,19 @@ class LinearCCA:
         views = _View.of(train[0], "X"), _View.of(train[1], "Y")
         group = np.arange(len(val[0])) if val_group is None else val_group
         hits = group[:, None] == group[None, :]
-        best = np.inf
-        chosen = (0, 0.0, 0.0, 0.0)
-        for reg_x, reg_y in itertools.product(REGULARISATIONS, repeat=2):
-            whole = _combined(*views, max(DIMS), reg_x, reg_y, 0.0)
-            x, y = whole.x.place(val[0]), whole.y.place(val[1])
-            for dim, power in _shapes(len(whole.correlations)):
-                weight = whole.correlations[:dim] ** power
-                loss = _mean_log_rank(_unit(x[:, :dim] * weight), _unit(y[:, :dim] * weight), hits)
-                if loss < best:
-                    best, chosen = loss, (dim, reg_x, reg_y, power)
-        dim, reg_x, reg_y, power = chosen
+        # In the coordinates of the singular vectors each setting costs a product of small matrices.
+        x, y = (view.coordinates(values) for view, values in zip(views, val, strict=True))
+
+        def loss(dim: int, reg_x: float, reg_y: float, power: float) -> float:
+            A, _, B = _directions(*views, dim, reg_x, reg_y, power)
+            return _mean_log_rank(_unit(x @ A), _unit(y @ B), hits)
+
+        dim, power = START
+        ridges = itertools.product(REGULARISATIONS, repeat=2)
+        reg_x, reg_y = min(ridges, key=lambda ridge: loss(dim, ridge[0], ridge[1], power))
+        dim, power = min(
+            itertools.product(DIMS, POWERS), key=lambda shape: loss(shape[0], reg_x, reg_y, shape[1])
+        )
         both = [np.concatenate(sides) for sides in zip(train, val, strict=True)]
         return cls.fit(*both, dim=dim, reg_x=reg_x, reg_y=reg_y, power=power)
 
@@ -233,27 +247,23 @@ class _View:
             raise InputError(f"CCA needs features that vary, got {name} with every column constant")
         return cls(mean, scale, left[:, kept], singular[kept], right[kept].T)
 
+    def coordinates(self, values: npt.NDArray[np.floating]) -> FloatArray:
+        placed: FloatArray = (values.astype(np.float64) - self.mean) / self.scale @ self.right
+        return placed
 
-def _combined(x: _View, y: _View, dim: int, reg_x: float, reg_y: float, power: float) -> LinearCCA:
+
+def _directions(
+    x: _View, y: _View, dim: int, reg_x: float, reg_y: float, power: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return A, the correlations and B, in the coordinates of the singular vectors."""
     n = len(x.left)
-    if len(y.left) != n:
-        raise InputError(f"CCA needs as many rows on both sides, got {n} and {len(y.left)}")
     norm_x = np.sqrt(x.singular**2 + n * reg_x)
     norm_y = np.sqrt(y.singular**2 + n * reg_y)
     core = (x.singular / norm_x)[:, None] * (x.left.T @ y.left) * (y.singular / norm_y)
     P, correlations, Qt = np.linalg.svd(core, full_matrices=False)
-    dim = min(dim, len(correlations))
     correlations = correlations[:dim]
     weight = correlations**power
-    A = (x.right / norm_x) @ P[:, :dim] * weight
-    B = (y.right / norm_y) @ Qt[:dim].T * weight
-    settings = dict(zip(SETTINGS, (float(dim), reg_x, reg_y, power), strict=True))
-    return LinearCCA(Projection(x.mean, x.scale, A), Projection(y.mean, y.scale, B), correlations, settings)
-
-
-def _shapes(num_directions: int) -> Iterator[tuple[int, float]]:
-    dims = dict.fromkeys(min(dim, num_directions) for dim in DIMS)
-    return itertools.product(dims, POWERS)
+    return P[:, :dim] / norm_x[:, None] * weight, correlations, Qt[:dim].T / norm_y[:, None] * weight
 
 
 def _mean_log_rank(x: FloatArray, y: FloatArray, hits: BoolArray) -> float:

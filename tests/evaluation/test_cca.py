@@ -1,0 +1,140 @@
+"""CCA: a planted correlation, the definition, more columns than rows, tuning, storage, bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reelscore.errors import InputError
+from reelscore.evaluation.cca import LinearCCA, pooled
+from reelscore.evaluation.metrics import recall_at
+from reelscore.evaluation.ranks import rank_embeddings
+
+
+def planted(num_rows, columns=(30, 20), *, noise=0.5, seed=0):
+    """Three shared directions, each behind a random mixing, among noise of many scales."""
+    rng = np.random.default_rng(seed)
+    mixing = [rng.normal(size=(3, width)) for width in columns]
+    scales = [10.0 ** rng.uniform(-3, 3, size=width) for width in columns]
+    latent = rng.normal(size=(num_rows, 3))
+    return tuple(
+        (latent @ m + noise * rng.normal(size=(num_rows, m.shape[1]))) * s + 5 * s
+        for m, s in zip(mixing, scales, strict=True)
+    )
+
+
+def recall_10(cca, x, y):
+    ids = np.arange(len(x))
+    return recall_at(rank_embeddings(cca.transform_x(x), cca.transform_y(y), ids, ids)[0], 10)
+
+
+def test_a_planted_correlation_is_found_and_nothing_else():
+    X, Y = planted(2000)
+    cca = LinearCCA.fit(X[:1000], Y[:1000], dim=10, reg_x=1e-4, reg_y=1e-4)
+    assert (cca.correlations[:3] > 0.9).all()
+    assert (cca.correlations[3:] < 0.4).all()
+    assert recall_10(cca, X[1000:], Y[1000:]) > 0.3  # chance is 0.01
+
+
+def test_directions_solve_the_eigenproblem_of_the_definition():
+    X, Y = planted(300, (6, 4), noise=2.0)
+    reg_x, reg_y = 0.2, 0.7
+    cca = LinearCCA.fit(X, Y, dim=4, reg_x=reg_x, reg_y=reg_y, power=0.0)
+    x, y = ((v - v.mean(0)) / v.std(0) for v in (X, Y))
+    within_x = x.T @ x / 300 + reg_x * np.eye(6)
+    within_y = y.T @ y / 300 + reg_y * np.eye(4)
+    across = x.T @ y / 300
+    squared = np.linalg.eigvals(np.linalg.solve(within_x, across) @ np.linalg.solve(within_y, across.T))
+    np.testing.assert_allclose(cca.correlations**2, np.sort(squared.real)[::-1][:4], rtol=1e-8)
+    A, B = cca.x.weights * np.sqrt(300), cca.y.weights * np.sqrt(300)
+    np.testing.assert_allclose(A.T @ within_x @ A, np.eye(4), atol=1e-8)
+    np.testing.assert_allclose(A.T @ across @ B, np.diag(cca.correlations), atol=1e-8)
+
+
+def test_more_columns_than_rows_still_generalise():
+    X, Y = planted(400, (900, 300))
+    cca = LinearCCA.fit(X[:150], Y[:150], dim=8, reg_x=10.0, reg_y=10.0)
+    assert recall_10(cca, X[150:], Y[150:]) > 0.5
+
+
+def test_placed_rows_have_norm_one():
+    X, Y = planted(60)
+    cca = LinearCCA.fit(X, Y, dim=5, reg_x=0.1, reg_y=0.1)
+    for placed in (cca.transform_x(X), cca.transform_y(Y)):
+        assert placed.shape == (60, 5)
+        np.testing.assert_allclose(np.linalg.norm(placed, axis=1), 1.0)
+
+
+def test_scale_and_shift_of_a_column_do_not_matter():
+    X, Y = planted(80)
+    factor = np.random.default_rng(3).uniform(0.1, 10, size=X.shape[1])
+    one = LinearCCA.fit(X, Y, dim=5, reg_x=0.3, reg_y=0.3)
+    other = LinearCCA.fit(X * factor - 3, Y, dim=5, reg_x=0.3, reg_y=0.3)
+    np.testing.assert_allclose(
+        one.transform_x(X) @ one.transform_y(Y).T,
+        other.transform_x(X * factor - 3) @ other.transform_y(Y).T,
+        atol=1e-8,
+    )
+
+
+def test_tuning_keeps_up_with_the_best_fixed_setting():
+    X, Y = planted(500, (60, 50), noise=3.0)
+    tuned = LinearCCA.fit_tuned((X[:200], Y[:200]), (X[200:300], Y[200:300]))
+    fixed = [
+        recall_10(LinearCCA.fit(X[:300], Y[:300], dim=d, reg_x=r, reg_y=r), X[300:], Y[300:])
+        for d in (8, 32)
+        for r in (0.03, 1.0, 10.0)
+    ]
+    assert recall_10(tuned, X[300:], Y[300:]) > max(fixed) - 0.08
+    assert set(tuned.settings) == {"dim", "reg_x", "reg_y", "power"}
+
+
+def test_stored_arrays_place_the_same():
+    X, Y = planted(50)
+    cca = LinearCCA.fit(X, Y, dim=4, reg_x=0.1, reg_y=0.1)
+    again = LinearCCA.from_arrays(cca.to_arrays())
+    assert (again.transform_x(X) == cca.transform_x(X)).all()
+    assert (again.transform_y(Y) == cca.transform_y(Y)).all()
+    assert again.settings == cca.settings
+    with pytest.raises(InputError, match=r"needs the array 'y\.mean'"):
+        LinearCCA.from_arrays({k: v for k, v in cca.to_arrays().items() if k != "y.mean"})
+
+
+def test_constant_columns_are_passed_over():
+    X, Y = planted(50)
+    X[:, 3] = 7.1
+    cca = LinearCCA.fit(X, Y, dim=4, reg_x=0.1, reg_y=0.1)
+    moved = X.copy()
+    moved[:, 3] = 1e6
+    np.testing.assert_allclose(cca.transform_x(moved), cca.transform_x(X), atol=1e-8)
+
+
+def test_pooling_adds_the_deviation_only_where_there_is_time():
+    rows = np.array([[1.0, 2.0], [3.0, 6.0]], dtype=np.float32)
+    assert pooled([rows[:1], rows[1:]]).tolist() == [[1.0, 2.0], [3.0, 6.0]]
+    assert pooled([rows, rows[:1]]).tolist() == [[2.0, 4.0, 1.0, 2.0], [1.0, 2.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("X", "Y", "settings", "told"),
+    [
+        (np.ones((1, 3)), np.ones((1, 3)), {}, "at least 2 pairs"),
+        (np.full((4, 3), np.nan), np.ones((4, 3)), {}, "finite"),
+        (np.ones((4, 3)), np.eye(4), {}, "every column constant"),
+        (np.eye(4), np.eye(5), {}, "as many rows"),
+        (np.eye(4), np.eye(4), {"reg_x": 0.0}, "reg_x"),
+        (np.eye(4), np.eye(4), {"dim": 0}, "dim"),
+    ],
+)
+def test_bad_features_and_settings_are_refused(X, Y, settings, told):
+    with pytest.raises(InputError, match=told):
+        LinearCCA.fit(X, Y, **{"dim": 2, "reg_x": 0.1, "reg_y": 0.1, **settings})
+
+
+def test_other_features_are_refused():
+    X, Y = planted(20)
+    cca = LinearCCA.fit(X, Y, dim=2, reg_x=0.1, reg_y=0.1)
+    with pytest.raises(InputError, match="fitted on 30 columns"):
+        cca.transform_x(Y)
+    with pytest.raises(InputError, match="row 2 is not"):
+        cca.transform_y(np.where(np.arange(20)[:, None] == 2, np.inf, Y))
