@@ -1,0 +1,119 @@
+"""A model's folder enters; a `TrainedEmbedder`, which needs no torch, leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..domain import FeatureSequence, FloatArray, Modality
+from ..errors import ArtifactError
+from .embedder import check_encoder
+from .folder import ModelCard, read_model
+from .forward import TowerForward
+
+
+class TrainedEmbedder:
+    """A trained model as search sees it: an `Embedder`.
+
+    Items are embedded one at a time, so that an embedding's bytes do not depend on its neighbours.
+
+    Parameters
+    ----------
+    name : str
+        For people.
+    card : ModelCard
+    weights : Mapping[str, ndarray of float32]
+        Parameters and buffers of `DualEncoder`.
+
+    Raises
+    ------
+    ArtifactError
+        When the weights do not agree with the card.
+    """
+
+    trained = True
+
+    def __init__(self, name: str, *, card: ModelCard, weights: Mapping[str, FloatArray]) -> None:
+        self.name = name
+        self.card = card
+        self.fingerprint = card.fingerprint
+        self.dim = card.config.dim
+        self.num_segments = card.config.num_segments
+        self.video_encoder = card.video_encoder
+        self.music_encoder = card.music_encoder
+        self._video = self._tower("video", weights, card.video_columns)
+        self._music = self._tower("music", weights, card.music_columns)
+
+    def _tower(self, side: Modality, weights: Mapping[str, FloatArray], num_columns: int) -> TowerForward:
+        own = {
+            name.removeprefix(f"{side}."): value
+            for name, value in weights.items()
+            if name.startswith(f"{side}.")
+        }
+        tower = TowerForward(own, config=self.card.config)
+        try:
+            probe = tower(np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), bool))
+        except (KeyError, ValueError) as error:
+            raise ArtifactError(
+                f"the {side} weights of model {self.name} do not fit its description ({error}); train it again"
+            ) from error
+        if probe.shape != (1, self.dim) or not np.isfinite(probe).all():
+            raise ArtifactError(
+                f"the {side} tower of model {self.name} should give {self.dim} finite values, "
+                f"got shape {probe.shape[1:]}; train it again"
+            )
+        return tower
+
+    def embed_video(self, sequence: FeatureSequence) -> FloatArray:
+        """Return the embedding of a video, shape (D,), float32, norm 1."""
+        return self._embed(self._video, sequence, "video")
+
+    def embed_music(self, sequence: FeatureSequence) -> FloatArray:
+        """Return the embedding of a track, shape (D,), float32, norm 1."""
+        return self._embed(self._music, sequence, "music")
+
+    def embed_moments(self, sequence: FeatureSequence) -> FloatArray:
+        """Return one embedding for each row of a track, shape (T, D), from that row and its two neighbours."""
+        check_encoder(self, sequence, modality="music")
+        num_rows = len(sequence)
+        around = np.arange(num_rows)[:, None] + np.arange(-1, 2)
+        mask = (around >= 0) & (around < num_rows)
+        # The mask's real rows must stand first, as in every padded batch: the first moment has no row before it.
+        order = np.argsort(~mask, axis=1, kind="stable")
+        around, mask = np.take_along_axis(around, order, 1), np.take_along_axis(mask, order, 1)
+        return self._music(sequence.values[np.where(mask, around, 0)], mask)
+
+    def _embed(self, tower: TowerForward, sequence: FeatureSequence, modality: Modality) -> FloatArray:
+        check_encoder(self, sequence, modality=modality)
+        if sequence.values.shape[1] != tower.num_columns:
+            raise ArtifactError(
+                f"model {self.name} reads {tower.num_columns} {modality} columns, "
+                f"got {sequence.values.shape[1]}; extract the features again, or train a model on these"
+            )
+        embedding: FloatArray = tower(sequence.values[None], np.ones((1, len(sequence)), bool))[0]
+        return embedding
+
+
+def load_embedder(folder: Path | str) -> TrainedEmbedder:
+    """Load a trained model for search.
+
+    Parameters
+    ----------
+    folder : Path or str
+        What `training.train` wrote.
+
+    Returns
+    -------
+    TrainedEmbedder
+
+    Raises
+    ------
+    NotFoundError
+        When there is no model.
+    ArtifactError
+        When it is corrupt or of another version.
+    """
+    card, weights = read_model(folder)
+    return TrainedEmbedder(Path(folder).resolve().name, card=card, weights=weights)

@@ -1,0 +1,44 @@
+"""Batches of video and music features enter the two towers; embeddings in one space leave (torch half)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from .config import ModelConfig
+from .towers import Encoded, Tower
+
+
+class DualEncoder(nn.Module):
+    """Two towers of one form, f for video and g for music. The temperature lives in the loss.
+
+    Parameters
+    ----------
+    video_columns, music_columns : int
+        D of the features on either side.
+    config : ModelConfig
+    """
+
+    def __init__(self, video_columns: int, music_columns: int, *, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.video = Tower(video_columns, config=config)
+        self.music = Tower(music_columns, config=config)
+
+    def forward(
+        self, video: Tensor, video_mask: Tensor, music: Tensor, music_mask: Tensor
+    ) -> tuple[Encoded, Encoded]:
+        """Embed pairs: sequences (B, T, D) and masks (B, T) of either side."""
+        return self.video(video, video_mask), self.music(music, music_mask)
+
+    def weights(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return every parameter and buffer by name, as NumPy arrays of their own."""
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+
+    def load_weights(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Take over what `weights` gave; the names must agree exactly."""
+        self.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})

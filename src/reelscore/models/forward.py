@@ -1,0 +1,135 @@
+"""Weights by name and one item's features enter; the embedding that the towers in torch would give leaves.
+
+The NumPy half of `towers`: so that matching a video starts in a tenth of the time torch takes to import. The
+tests hold the two equal to 1e-5 for every kind of tower.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ..domain import FloatArray
+from .config import CLIP, NORM_EPSILON, NUM_LAYERS, ModelConfig
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class TowerForward:
+    """One tower over arrays.
+
+    Parameters
+    ----------
+    weights : Mapping[str, ndarray of float32]
+        The tower's parameters and buffers, by their names in `towers.Tower`.
+    config : ModelConfig
+    """
+
+    def __init__(self, weights: Mapping[str, FloatArray], *, config: ModelConfig) -> None:
+        self._weights = weights
+        self._config = config
+
+    @property
+    def num_columns(self) -> int:
+        """D of the features that the tower reads."""
+        return len(self._weights["center"])
+
+    def __call__(self, sequence: FloatArray, mask: BoolArray) -> FloatArray:
+        """Embed a batch: sequence (B, T, D), mask (B, T); returns (B, E), rows of length 1."""
+        w = self._weights
+        x = _standardised(sequence, w["center"], w["scale"]) * mask[:, :, None]
+        z = _standardised(_mean_and_deviation(x, mask), w["pooled_center"], w["pooled_scale"])
+        if self._config.tower == "mean":
+            e = self._affine("body.out", _relu(self._affine("body.hidden", z)))
+        elif self._config.tower == "attention":
+            e = self._attention(x, mask)
+        else:
+            e = self._transformer(x, mask)
+        if self._config.linear:
+            e = e + self._affine("linear", z)
+        return _unit(e)
+
+    def _attention(self, x: FloatArray, mask: BoolArray) -> FloatArray:
+        h = _relu(self._hidden(x, mask))
+        scores = np.where(mask[:, :, None], self._affine("body.attention", h), -np.inf)
+        weights = _softmax(scores, axis=1)
+        by_head = h.reshape(*h.shape[:2], weights.shape[-1], -1)
+        pooled = np.einsum("bth,bthw->bhw", weights, by_head).reshape(len(x), -1)
+        return self._affine("body.out", pooled)
+
+    def _transformer(self, x: FloatArray, mask: BoolArray) -> FloatArray:
+        h = self._hidden(x, mask)
+        for number in range(NUM_LAYERS):
+            name = f"body.layers.{number}"
+            h = h + self._mixed(name, self._normed(f"{name}.norm_attention", h), mask)
+            fed = _relu(self._affine(f"{name}.feed_in", self._normed(f"{name}.norm_feed", h)))
+            h = h + self._affine(f"{name}.feed_out", fed)
+        h = self._normed("body.norm", h) * mask[:, :, None]
+        mean = h.sum(axis=1) / mask.sum(axis=1, keepdims=True).astype(np.float32)
+        return self._affine("body.out", mean)
+
+    def _mixed(self, name: str, h: FloatArray, mask: BoolArray) -> FloatArray:
+        batch, time, width = h.shape
+        heads = self._config.num_heads
+        q, k, v = (
+            part.reshape(batch, time, heads, -1).transpose(0, 2, 1, 3)
+            for part in np.split(self._affine(f"{name}.qkv", h), 3, axis=-1)
+        )
+        logits = q @ k.swapaxes(2, 3) / np.float32(math.sqrt(width // heads))
+        weights = _softmax(np.where(mask[:, None, None, :], logits, -np.inf), axis=-1)
+        joined = (weights @ v).transpose(0, 2, 1, 3).reshape(batch, time, width)
+        return self._affine(f"{name}.joined", joined)
+
+    def _hidden(self, x: FloatArray, mask: BoolArray) -> FloatArray:
+        h = self._affine("body.hidden", x)
+        return h + _positions(mask, h.shape[-1]) if self._config.positions else h
+
+    def _affine(self, name: str, x: FloatArray) -> FloatArray:
+        out: FloatArray = x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        return out
+
+    def _normed(self, name: str, h: FloatArray) -> FloatArray:
+        centred = h - h.mean(axis=-1, keepdims=True)
+        variance = np.square(centred).mean(axis=-1, keepdims=True)
+        scaled = centred / np.sqrt(variance + np.float32(NORM_EPSILON))
+        out: FloatArray = scaled * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        return out
+
+
+def _standardised(values: FloatArray, center: FloatArray, scale: FloatArray) -> FloatArray:
+    out: FloatArray = np.clip((values - center) / scale, np.float32(-CLIP), np.float32(CLIP))
+    return out
+
+
+def _mean_and_deviation(x: FloatArray, mask: BoolArray) -> FloatArray:
+    count = mask.sum(axis=1, keepdims=True).astype(np.float32)
+    mean = x.sum(axis=1) / count
+    spread = np.square((x - mean[:, None]) * mask[:, :, None]).sum(axis=1)
+    return np.concatenate([mean, np.sqrt(spread / count)], axis=1)
+
+
+def _positions(mask: BoolArray, width: int) -> FloatArray:
+    place = (np.arange(mask.shape[1]) + 0.5) / mask.sum(axis=1, keepdims=True)
+    angles = math.pi * place[:, :, None] * np.arange(1, width // 2 + 1)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
+
+
+def _relu(x: FloatArray) -> FloatArray:
+    return np.maximum(x, np.float32(0))
+
+
+def _softmax(logits: FloatArray, *, axis: int) -> FloatArray:
+    raised: FloatArray = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    out: FloatArray = raised / raised.sum(axis=axis, keepdims=True)
+    return out
+
+
+def _unit(e: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(e, axis=1, keepdims=True)
+    # An item exactly in the middle of everything has no direction; any fixed one keeps the promise of norm 1.
+    anywhere = np.full_like(e, 1 / math.sqrt(e.shape[1]))
+    out: FloatArray = np.where(lengths > 0, e / np.maximum(lengths, np.float32(1e-30)), anywhere)
+    return out.astype(np.float32)

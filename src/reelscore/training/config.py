@@ -1,0 +1,81 @@
+"""Configuration values enter; a checked `TrainConfig`, all that shapes a training run, leaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import ConfigError
+from ..models.config import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """How a model is trained; with the pairs it determines the weights to the byte on one machine.
+
+    Attributes
+    ----------
+    model : ModelConfig
+    start : {"cca", "random"}
+        Whether the linear paths start from the linear CCA of the training pairs.
+    intra : {"kl", "mse"}
+    intra_weight : float
+        λ; 0 is plain InfoNCE.
+    before_temperature, after_temperature : float
+        t0 and t1 of ``kl``.
+    temperature : float
+        τ at the start.
+    learnable_temperature : bool
+    groups : {"negatives-masked", "positives"}
+    learning_rate : float
+        The highest; it rises over `warmup` and falls along half a cosine.
+    weight_decay : float
+        AdamW's, on matrices only.
+    warmup : float
+        Share of all steps in which the learning rate rises.
+    epochs : int
+        At most.
+    patience : int
+        Epochs without a better validation that end the run.
+    batch_size : int
+        At most; fewer pairs make one batch.
+    seed : int
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    start: Literal["cca", "random"] = "cca"
+    intra: Literal["kl", "mse"] = "kl"
+    intra_weight: float = 0.3
+    before_temperature: float = 0.1
+    after_temperature: float = 0.1
+    temperature: float = 0.07
+    learnable_temperature: bool = True
+    groups: Literal["negatives-masked", "positives"] = "negatives-masked"
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.1
+    warmup: float = 0.05
+    epochs: int = 60
+    patience: int = 15
+    batch_size: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("before_temperature", "after_temperature", "temperature", "learning_rate"):
+            self._require(name, lambda value: value > 0, "positive")
+        for name in ("intra_weight", "weight_decay"):
+            self._require(name, lambda value: value >= 0, "not negative")
+        self._require("warmup", lambda value: 0 <= value < 1, "in [0, 1)")
+        self._require("batch_size", lambda value: value >= 2, "at least 2: a lone pair has no negative")
+        for name in ("epochs", "patience"):
+            self._require(name, lambda value: value >= 1, "at least 1")
+        self._require("seed", lambda value: value >= 0, "not negative")
+        if self.learnable_temperature:
+            self._require("temperature", lambda value: value >= 0.01, "at least 0.01 when it is learnable")
+        if self.start == "cca" and not self.model.linear:
+            raise ConfigError("start = 'cca' needs model.linear = true; set it, or start = 'random'")
+
+    def _require(self, name: str, holds: object, what: str) -> None:
+        value = getattr(self, name)
+        if not math.isfinite(value) or not holds(value):  # type: ignore[operator]
+            raise ConfigError(f"train.{name} must be {what}, got {value!r}")

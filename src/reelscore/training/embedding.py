@@ -1,0 +1,53 @@
+"""A `DualEncoder` and pairs enter; the embeddings of both sides and the pooled features leave, as NumPy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..data.batching import Batch, iterate
+from ..data.pairs import PairSet
+from ..models.dual_encoder import DualEncoder
+from ..models.towers import Encoded
+
+_BATCH_SIZE = 256
+
+
+class Side(NamedTuple):
+    """One modality of a set: `embedding` (N, E), rows of length 1, and the standardised `pooled` (N, 2 D)."""
+
+    embedding: npt.NDArray[np.float32]
+    pooled: npt.NDArray[np.float32]
+
+
+def device_of(model: DualEncoder) -> torch.device:
+    """Return where the model's weights lie."""
+    return model.video.center.device
+
+
+def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
+    """Run both towers over a batch, on the model's device."""
+    device = device_of(model)
+    arrays = (batch.video, batch.video_mask, batch.music, batch.music_mask)
+    video, music = model(*(torch.from_numpy(array).to(device) for array in arrays))
+    return video, music
+
+
+@torch.no_grad()
+def embed_pairs(model: DualEncoder, pairs: PairSet) -> tuple[Side, Side]:
+    """Embed every pair at its inference draw, without dropout, in the given order."""
+    was_training = model.training
+    model.eval()
+    parts = [
+        encode(model, batch)
+        for batch in iterate(pairs, batch_size=_BATCH_SIZE, num_segments=model.config.num_segments)
+    ]
+    model.train(was_training)
+    video, music = (
+        Side(*(torch.cat(values).cpu().numpy() for values in zip(*side, strict=True)))
+        for side in zip(*parts, strict=True)
+    )
+    return video, music
