@@ -1,0 +1,206 @@
+"""Manifests and folders: three formats, one meaning; the table's faults stop, a row's faults are recorded."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from reelscore.data.manifest import ManifestRow, assign_splits, read_manifest, rows_from_folder
+from reelscore.errors import InputError, NotFoundError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.mp4", "b.mp4", "c, “d” 🎬.mp4", "-dash.mp4", "sub/e.mov", "one.mp3", "two.mp3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def write(folder, text, name="pairs.csv", encoding="utf-8"):
+    path = folder / name
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def write_rows(path, rows):
+    if path.suffix == ".csv":
+        with path.open("w", newline="", encoding="utf-8-sig") as file:
+            writer = csv.DictWriter(file, ["video", "music", "group", "text", "split"])
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+@pytest.mark.parametrize("extension", ["csv", "jsonl", "parquet"])
+def test_the_three_formats_mean_the_same(folder, extension):
+    path = write_rows(
+        folder / f"pairs.{extension}",
+        [
+            {"video": "a.mp4", "music": "one.mp3", "group": "g", "text": "a walk", "split": "train"},
+            {"video": "c, “d” 🎬.mp4", "music": None, "group": None, "text": None, "split": "VAL"},
+            {"video": "-dash.mp4", "music": str(folder / "two.mp3"), "group": "7", "text": "", "split": None},
+        ],
+    )
+    found = read_manifest(path)
+    assert found.problems == ()
+    first, second, third = found.rows
+    assert (first.video, first.music) == (folder / "a.mp4", folder / "one.mp3")
+    assert (first.group, first.text, first.split) == ("g", "a walk", "train")
+    assert (second.video, second.music, second.group) == (folder / "c, “d” 🎬.mp4", None, None)
+    assert (second.text, second.split) == (None, "val")
+    assert (third.music, third.group, third.text) == (folder / "two.mp3", "7", None)
+    assert [row.line for row in found.rows] == ([2, 3, 4] if extension == "csv" else [1, 2, 3])
+
+
+def test_only_the_video_column_is_needed_and_others_are_left_alone(folder):
+    found = read_manifest(write(folder, " Video ,title\r\na.mp4,x\r\n\r\nsub/../b.mp4\r\n"))
+    assert [row.video for row in found.rows] == [folder / "a.mp4", folder / "b.mp4"]
+    assert [row.line for row in found.rows] == [2, 4]
+
+
+def test_a_frames_nan_is_nothing(folder):
+    path = folder / "pairs.parquet"
+    table = {"video": ["a.mp4", "b.mp4"], "group": [float("nan"), 3.0]}
+    pyarrow.parquet.write_table(pyarrow.table(table), path)
+    assert [row.group for row in read_manifest(path).rows] == [None, "3.0"]
+
+
+def test_bad_rows_are_recorded_and_the_others_go_on(folder):
+    lines = [
+        "a.mp4,",
+        "gone.mp4,",
+        "b.mp4,gone.mp3",
+        ",one.mp3",
+        "sub,",
+        "a.mp4,one.mp3,g,t,train,more",
+        f"{'x' * 400},",
+    ]
+    found = read_manifest(write(folder, "video,music,group,text,split\n" + "\n".join(lines) + "\n"))
+    assert [row.line for row in found.rows] == [2]
+    told = {problem.line: problem.reason for problem in found.problems}
+    assert "gone.mp4 does not exist" in told[3]
+    assert "gone.mp3 does not exist" in told[4]
+    assert "no video is named" in told[5]
+    assert "is a folder" in told[6]
+    assert "6 cells where the header names 5" in told[7]
+    assert "cannot be opened" in told[8]
+
+
+def test_bad_json_lines_are_recorded(folder):
+    found = read_manifest(
+        write(
+            folder,
+            '{"video": "a.mp4"}\n{oops\n\n[1]\n{"video": ["b.mp4"]}\n{"video": "a\\u0000.mp4"}\n',
+            "p.jsonl",
+        )
+    )
+    assert [row.line for row in found.rows] == [1]
+    told = {problem.line: problem.reason for problem in found.problems}
+    assert list(told) == [2, 4, 5, 6]
+    assert told[2].startswith("not JSON")
+    assert "got list" in told[4]
+    assert "must be text" in told[5]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("video,music\n", "is empty"),
+        ("film,music\na.mp4,one.mp3\n", "no column 'video'; its columns are film, music"),
+        ("video;music\na.mp4;one.mp3\n", "parted by commas"),
+        ("video,split\na.mp4,dev\n", "line 2: split must be train, val, test or nothing, got 'dev'"),
+        ("video,music\na.mp4,one.mp3\nb.mp4,\n./a.mp4,one.mp3\n", "lines 2 and 4 name the same pair"),
+        ("video\na.mp4\na.mp4\n", "lines 2 and 3 name the same pair"),
+        ("video,video\na.mp4,b.mp4\n", "two columns named 'video'"),
+        ('video\n"a.mp4" x\n', "line 2 is not CSV"),
+        ("video\ngone.mp4\n", "at least one usable row; line 2: .*gone.mp4 does not exist"),
+    ],
+)
+def test_faults_of_the_table_stop_it(folder, text, told):
+    with pytest.raises(InputError, match=told):
+        read_manifest(write(folder, text))
+
+
+def test_other_files_are_refused(folder):
+    with pytest.raises(InputError, match="UTF-8"):
+        read_manifest(write(folder, "video\nü.mp4\n", encoding="latin-1"))
+    with pytest.raises(InputError, match=r"ends in \.xlsx"):
+        read_manifest(write(folder, "x", "pairs.xlsx"))
+    with pytest.raises(InputError, match="not a readable Parquet file"):
+        read_manifest(write(folder, "x", "pairs.parquet"))
+    with pytest.raises(NotFoundError, match="does not exist"):
+        read_manifest(folder / "none.csv")
+
+
+def test_a_folder_gives_its_videos_at_any_depth_and_no_hidden_ones(folder):
+    for hidden in (".h/x.mp4", ".part.mp4"):
+        (folder / hidden).parent.mkdir(exist_ok=True)
+        (folder / hidden).write_bytes(b"x")
+    (folder / "UPPER.MP4").write_bytes(b"x")
+    (folder / "lost.mp4").symlink_to(folder / "nowhere.mp4")
+    found = rows_from_folder(folder)
+    assert [row.key for row in found.rows] == [
+        "-dash.mp4",
+        "UPPER.MP4",
+        "a.mp4",
+        "b.mp4",
+        "c, “d” 🎬.mp4",
+        "sub/e.mov",
+    ]
+    assert all(row.music is None and row.video.is_absolute() for row in found.rows)
+    assert ["link to nowhere" in problem.reason for problem in found.problems] == [True]
+
+
+def test_a_folder_without_videos_is_told(tmp_path):
+    with pytest.raises(InputError, match="no video files"):
+        rows_from_folder(tmp_path)
+    with pytest.raises(NotFoundError, match="not a folder"):
+        rows_from_folder(tmp_path / "none")
+
+
+def rows_of(*fields):
+    made = []
+    for line, (video, music, group, split) in enumerate(fields, start=1):
+        made.append(ManifestRow(video, music, group, None, split, line, video))
+    return made
+
+
+def test_what_belongs_together_gets_one_split():
+    fields = [(f"v{i}", f"m{i // 3}" if i < 30 else None, None, None) for i in range(60)]
+    split = assign_splits(rows_of(*fields))
+    assert set(split) == {"train", "val", "test"}
+    assert all(len(set(split[i : i + 3])) == 1 for i in range(0, 30, 3))
+
+
+def test_a_named_split_holds_for_all_that_belong_to_it():
+    fields = [
+        ("a", None, "g", None),
+        ("b", "m", "g", "test"),
+        ("c", "m", None, None),
+        ("d", None, None, "val"),
+    ]
+    assert assign_splits(rows_of(*fields)) == ("test", "test", "test", "val")
+
+
+def test_different_named_splits_for_one_group_are_refused():
+    with pytest.raises(InputError, match=r"lines 1 \(train\) and 2 \(val\)"):
+        assign_splits(rows_of(("a", "m", None, "train"), ("b", "m", None, "val")))
+
+
+def test_splits_do_not_change_when_the_folder_moves(folder, tmp_path_factory):
+    moved = tmp_path_factory.mktemp("moved") / "set"
+    before = assign_splits(rows_from_folder(folder).rows)
+    os.rename(folder, moved)  # noqa: PTH104
+    assert assign_splits(rows_from_folder(moved).rows) == before

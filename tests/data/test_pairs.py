@@ -1,0 +1,96 @@
+"""PairSet: what it promises at birth, and how it is cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reelscore.data.pairs import PairSet
+from reelscore.errors import InputError
+
+
+def pair_set(size=4, **changes):
+    rng = np.random.default_rng(0)
+    fields = {
+        "name": "small",
+        "keys": tuple(f"k{i}" for i in range(size)),
+        "video": tuple((rng.normal(size=(5, 3)).astype(np.float32),) for _ in range(size)),
+        "music": tuple((rng.normal(size=(2 + i, 2)).astype(np.float32),) for i in range(size)),
+        "group": np.arange(size),
+        "split": ("train", "train", "val", "test")[:size],
+        "video_encoder": "v-1",
+        "music_encoder": "m-1",
+        "num_segments": 4,
+    }
+    return PairSet(**{**fields, **changes})
+
+
+def test_a_good_set_keeps_what_came():
+    pairs = pair_set(label=np.array([0, 1, 0, 1]), unpaired_music=(np.ones((1, 2), np.float32),))
+    assert len(pairs) == 4
+    assert pairs.dims == (3, 2)
+    assert pairs.where("train").keys == ("k0", "k1")
+    picked = pairs.take([3, 1])
+    assert picked.keys == ("k3", "k1")
+    assert picked.label.tolist() == [1, 1]
+    assert picked.group.tolist() == [3, 1]
+    assert picked.split == ("test", "train")
+    assert (picked.music[0][0] == pairs.music[3][0]).all()
+    assert len(picked.unpaired_music) == 1
+
+
+def test_features_are_float32_and_read_only_and_the_callers_array_is_not_touched():
+    mine = np.ones((2, 3))
+    theirs = np.ones((2, 3), np.float32)
+    pairs = pair_set(1, video=((mine, theirs),))
+    for draw in pairs.video[0]:
+        assert draw.dtype == np.float32
+        with pytest.raises(ValueError, match="read-only"):
+            draw[0, 0] = 0
+    assert mine.flags.writeable
+    assert theirs.flags.writeable
+
+
+def ones(*shape):
+    return (np.ones(shape, np.float32),)
+
+
+def holed():
+    values = np.ones((5, 3), np.float32)
+    values[2, 1] = np.nan
+    return (values,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"keys": (), "video": (), "music": (), "group": np.arange(0), "split": ()}, "holds no pairs"),
+        ({"group": np.arange(3)}, "4 entries in group, got 3"),
+        ({"keys": ("a", "b", "a", "c")}, "'a' comes twice"),
+        ({"num_segments": 0}, "num_segments"),
+        ({"video": (ones(5, 3), ones(5, 4), ones(5, 3), ones(5, 3))}, "'k1' has 4 columns where 'k0' has 3"),
+        (
+            {"video": (ones(5, 3), holed(), ones(5, 3), ones(5, 3))},
+            "of 'k1' must be finite; row 2, column 1 is nan",
+        ),
+        ({"video": (ones(5, 3), ones(5), ones(5, 3), ones(5, 3))}, "of 'k1' must be numbers of shape"),
+        ({"video": (ones(5, 3), (), ones(5, 3), ones(5, 3))}, "'k1' has no draw"),
+        ({"video": (ones(5, 3) + ones(4, 3), *[ones(5, 3)] * 3)}, "draws of 'k0' differ in shape"),
+        ({"video": ((np.full((5, 3), 1e300),), *[ones(5, 3)] * 3)}, "of 'k0' must be finite"),
+        ({"group": np.array([0, 1, 2, 1])}, "'k1' and 'k3' are of one group but lie in the train and test"),
+        ({"source": np.array([0, 1, 0, 3])}, "'k0' and 'k2' are of one source but lie in the train and val"),
+        ({"group": np.arange(4.0)}, "whole numbers"),
+        ({"split": ("train", "train", "dev", "test")}, "split of 'k2' must be"),
+        ({"unpaired_music": ones(1, 5)}, "'unpaired 0' has 5 columns"),
+    ],
+)
+def test_broken_promises_are_named(changes, told):
+    with pytest.raises(InputError, match=told):
+        pair_set(**changes)
+
+
+def test_an_empty_split_is_told_with_the_sizes():
+    with pytest.raises(InputError, match=r"no pairs in the val split \(train 2, val 0, test 0\)"):
+        pair_set(2).where("val")
+    with pytest.raises(InputError, match="must be train"):
+        pair_set(2).where("dev")
