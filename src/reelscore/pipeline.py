@@ -152,6 +152,11 @@ def choose_pipeline(
     raise ArtifactError(_misfit(folder, theirs, ours))
 
 
+def choose_encoder(encoder: str | None = None, pack: Path | str | None = None) -> EncoderSpec:
+    """Return the encoder that the words mean, `light` where nothing is said; raises as `choose_pipeline`."""
+    return _specs(encoder, pack)[0]
+
+
 def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
     if encoder not in (None, "light", "pack"):
         raise ConfigError(f"encoder must be 'light' or 'pack', got {encoder!r}")

@@ -82,6 +82,38 @@ def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+@contextmanager
+def training_bar(num_epochs: int) -> Iterator[Callable[[int, str, float], None]]:
+    """Show a bar of epochs on standard error; yields ``report(epoch, what, pairs_per_s)``."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left at most"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+    ) as progress:
+        task = progress.add_task("", total=num_epochs, rate="-- pairs/s")
+
+        def report(epoch: int, what: str, pairs_per_s: float) -> None:
+            progress.update(task, completed=epoch, description=what, rate=f"{pairs_per_s:.0f} pairs/s")
+
+        yield report
+
+
 def _plain(cell: str) -> Any:
     from rich.text import Text
 

@@ -1,0 +1,57 @@
+"""``reelscore evaluate``: a model and pairs enter, retrieval figures in both directions are printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .console import note, print_json, print_table
+from .options import JsonOption, PackOption, WorkersOption
+from .pairs import DataOption, PairsArgument, SetOption, check_source, load_pairs
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
+    pairs: PairsArgument = None,
+    set_name: SetOption = None,
+    data: DataOption = None,
+    split: Annotated[
+        Literal["val", "test", "all"],
+        typer.Option("--split", help="Which pairs; all takes every one, for files the model has not seen."),
+    ] = "test",
+    pack: PackOption = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the splits and the intervals.")] = 0,
+    workers: WorkersOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure a model on pairs: recall, median rank and mAP, beside chance and a linear CCA."""
+    from ..models.checkpoint import load_embedder
+    from ..training.assess import evaluate_model, save_report
+
+    embedder = load_embedder(model)
+    check_source(pairs, set_name, data)
+    spec = None
+    if set_name is None:
+        from ..pipeline import choose_pipeline
+
+        spec = choose_pipeline(model=model, pack=pack).encoder
+    found = load_pairs(
+        pairs,
+        set_name=set_name,
+        data=data,
+        spec=spec,
+        seed=seed,
+        num_segments=embedder.num_segments,
+        num_draws=0,
+        workers=workers,
+    )
+    report = evaluate_model(model, found if split == "all" else found.where(split), seed=seed)
+    file = save_report(model, f"{found.name}-{split}", report)
+    if json:
+        print_json(report.to_json())
+        return
+    header, *rows = report.table()
+    print_table(header, rows, right=header[2:])
+    note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")

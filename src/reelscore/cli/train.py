@@ -1,0 +1,101 @@
+"""``reelscore train``: finished videos, a manifest or a public set enter, a trained model leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ArtifactError
+from .console import note, print_table, training_bar
+from .options import EncoderOption, PackOption, WorkersOption
+from .pairs import DataOption, PairsArgument, SetOption, check_source, load_pairs
+
+
+def train(
+    pairs: PairsArgument = None,
+    model: Annotated[Path, typer.Option("--model", "-m", help="Folder for the trained model.")] = Path(
+        "model"
+    ),
+    set_name: SetOption = None,
+    data: DataOption = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file of the training settings.", show_default=False)
+    ] = None,
+    encoder: EncoderOption = None,
+    pack: PackOption = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="At most this many.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of everything random.", show_default=False)
+    ] = None,
+    draws: Annotated[
+        int, typer.Option("--draws", min=0, help="Random GS draws of each file beside the fixed one.")
+    ] = 2,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model.")] = False,
+    workers: WorkersOption = None,
+) -> None:
+    """Train a model on pairs of video and music; run it again to go on where it was stopped."""
+    from ..config import read_toml
+
+    check_source(pairs, set_name, data)
+    if (model / "model.json").exists() and not overwrite:
+        raise ArtifactError(
+            f"{model} holds a finished model; name another folder with --model, or replace it with --overwrite"
+        )
+    from ..training.config import TrainConfig
+
+    settings = TrainConfig() if config is None else read_toml(TrainConfig, config)
+    if epochs is not None:
+        settings = replace(settings, epochs=epochs)
+    if seed is not None:
+        settings = replace(settings, seed=seed)
+    spec = None
+    if set_name is None:
+        from ..pipeline import choose_encoder
+
+        spec = choose_encoder(encoder, pack)
+    found = load_pairs(
+        pairs,
+        set_name=set_name,
+        data=data,
+        spec=spec,
+        seed=settings.seed,
+        num_segments=settings.model.num_segments,
+        num_draws=draws,
+        workers=workers,
+    )
+    sizes = ", ".join(f"{found.split.count(part)} {part}" for part in ("train", "val", "test"))
+    note(f"{found.name}: {len(found)} pairs ({sizes})")
+
+    from ..training.assess import fit_baseline
+    from ..training.loop import Report
+    from ..training.loop import train as fit
+
+    with training_bar(settings.epochs) as show:
+
+        def report(done: Report) -> None:
+            show(
+                done.epoch,
+                f"best epoch {done.best_epoch}, val R@10 {100 * done.figures['recall@10']:.1f}%",
+                done.pairs_per_s,
+            )
+
+        result = fit(found, config=settings, folder=model, progress=report, resume=not overwrite)
+    fit_baseline(found, model)
+    best = result.best
+    print_table(
+        ["model", "best epoch", "val R@10", "val median rank"],
+        [
+            [
+                str(model),
+                str(result.best_epoch),
+                f"{100 * best['recall@10']:.1f}%",
+                f"{best['median_rank']:.1f}",
+            ]
+        ],
+        right=["best epoch", "val R@10", "val median rank"],
+    )

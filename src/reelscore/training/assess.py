@@ -1,0 +1,118 @@
+"""A model's folder and pairs enter, a report of retrieval both ways beside chance and a linear CCA leaves.
+
+The CCA is fitted where the model is trained, on the same pairs, and stored beside it: so the rival
+too can be scored on files that neither has seen.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from ..data.pairs import Draws, PairSet
+from ..domain import FeatureSequence, FloatArray
+from ..errors import ArtifactError
+from ..evaluation.cca import LinearCCA, pooled
+from ..evaluation.report import Report, evaluate_embeddings
+from ..files import write_bytes
+from ..models.checkpoint import load_embedder
+from ..sampling import global_sparse, global_sparse_rows
+
+BASELINE = "cca.safetensors"
+REPORTS = "reports"
+
+
+def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
+    """Fit the linear CCA on the train split, tuned on the val split, and store it beside the model."""
+    learn, val = pairs.where("train"), pairs.where("val")
+    cca = LinearCCA.fit_tuned(_pooled(learn), _pooled(val), val_group=val.group)
+    arrays = {name: np.ascontiguousarray(value) for name, value in cca.to_arrays().items()}
+    write_bytes(Path(folder) / BASELINE, save_tensors(arrays))
+    return cca
+
+
+def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_bootstrap: int = 1000) -> Report:
+    """Score a trained model, and the CCA stored beside it, on pairs; all of them are the gallery.
+
+    The model runs as it does in search: one item at a time, without torch.
+
+    Parameters
+    ----------
+    folder : path
+        Of the model.
+    pairs : PairSet
+    seed, num_bootstrap : int
+        Of the 95% intervals.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ArtifactError
+        When the model was trained on other features, or a file is damaged.
+    """
+    embedder = load_embedder(folder)
+    for side, theirs, ours in (
+        ("video", embedder.video_encoder, pairs.video_encoder),
+        ("music", embedder.music_encoder, pairs.music_encoder),
+    ):
+        if theirs != ours:
+            raise ArtifactError(
+                f"the model {folder} was trained on {side} features of {theirs}, but these pairs have {ours}; "
+                "evaluate it on pairs of its own kind, or train a model on these"
+            )
+    rows = embedder.num_segments
+    video = np.stack([embedder.embed_video(_sequence(d, rows, embedder.video_encoder)) for d in pairs.video])
+    music = np.stack([embedder.embed_music(_sequence(d, rows, embedder.music_encoder)) for d in pairs.music])
+    cca = _load_baseline(Path(folder))
+    placed = None
+    if cca is not None:
+        pooled_video, pooled_music = _pooled(pairs)
+        placed = (cca.transform_x(pooled_video), cca.transform_y(pooled_music))
+    return evaluate_embeddings(
+        video,
+        music,
+        pairs.group,
+        cca=placed,
+        cluster=pairs.source,
+        seed=seed,
+        num_bootstrap=num_bootstrap,
+    )
+
+
+def save_report(folder: Path | str, name: str, report: Report) -> Path:
+    """Store a report beside the model as ``reports/NAME.json`` and return its path."""
+    file = Path(folder) / REPORTS / f"{name}.json"
+    write_bytes(file, (json.dumps(report.to_json(), indent=2) + "\n").encode())
+    return file
+
+
+def _pooled(pairs: PairSet) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return pooled([draws[0] for draws in pairs.video]), pooled([draws[0] for draws in pairs.music])
+
+
+def _sequence(draws: Draws, num_segments: int, encoder: str) -> FeatureSequence:
+    """Return the inference draw of an item as the model reads it: at most N rows, by Global Sparse sampling."""
+    rows: FloatArray = draws[0]
+    if len(rows) > num_segments:
+        rows = rows[global_sparse_rows(len(rows), num_segments=num_segments)]
+    return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
+
+
+def _load_baseline(folder: Path) -> LinearCCA | None:
+    file = folder / BASELINE
+    if not file.exists():
+        return None
+    try:
+        return LinearCCA.from_arrays(load_tensors(file.read_bytes()))
+    except Exception as error:
+        raise ArtifactError(
+            f"the baseline {file} is damaged ({error}); delete it to go without, or train the model again"
+        ) from error
