@@ -42,8 +42,8 @@ class WorldSize:
     """
 
     num_themes: int = 14
-    num_videos: tuple[int, ...] = (96, 24, 60)
-    num_tracks: tuple[int, ...] = (56, 20, 60)
+    num_videos: tuple[int, ...] = (96, 32, 60)
+    num_tracks: tuple[int, ...] = (56, 28, 60)
     video_s: tuple[float, float] = (6.0, 8.0)
     track_s: tuple[float, float] = (12.0, 16.0)
     width_px: int = 160

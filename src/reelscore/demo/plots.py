@@ -50,9 +50,9 @@ class Curve:
     Attributes
     ----------
     loss : sequence of float
-        The InfoNCE part of the training loss, which both losses share.
+        The InfoNCE part of the training loss, which both losses share, from epoch 1.
     recall : sequence of float
-        Recall@10 on the validation pairs, a fraction.
+        Recall@10 on the validation pairs, a fraction, from epoch 0: before the first step.
     """
 
     loss: Sequence[float]
@@ -72,7 +72,7 @@ def loss_svg(runs: Mapping[str, Sequence[Curve]]) -> str:
     """Draw the training loss by epoch: one colour a run, a thin line for each training seed."""
     with _drawing("loss"):
         figure, axis = _panel()
-        _lines(axis, {run: [c.loss for c in curves] for run, curves in runs.items()})
+        _lines(axis, {run: [c.loss for c in curves] for run, curves in runs.items()}, first_epoch=1)
         axis.set_ylabel("InfoNCE part of the loss")
         figure.legend(loc="outside lower center", ncols=3)
         return _svg(figure, "Training loss by epoch for both losses")
@@ -82,7 +82,8 @@ def recall_svg(runs: Mapping[str, Sequence[Curve]], *, chance: float) -> str:
     """Draw the validation recall@10 by epoch, in percent, with the level that guessing would reach."""
     with _drawing("recall"):
         figure, axis = _panel()
-        _lines(axis, {run: [[100 * r for r in c.recall] for c in curves] for run, curves in runs.items()})
+        percent = {run: [[100 * r for r in c.recall] for c in curves] for run, curves in runs.items()}
+        _lines(axis, percent, first_epoch=0)
         axis.axhline(100 * chance, color=_INK, linestyle=":", linewidth=1.2, label="chance")
         axis.set_ylim(bottom=0)
         axis.set_ylabel("validation recall@10 (%)")
@@ -180,10 +181,10 @@ def _panel(*, height_in: float = 3.6) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _lines(axis: Axes, runs: Mapping[str, Sequence[Sequence[float]]]) -> None:
+def _lines(axis: Axes, runs: Mapping[str, Sequence[Sequence[float]]], *, first_epoch: int) -> None:
     for (run, trainings), colour in zip(runs.items(), RUN_COLOURS, strict=True):
         for number, values in enumerate(trainings):
-            epochs = np.arange(1, len(values) + 1)
+            epochs = np.arange(len(values)) + first_epoch
             axis.plot(epochs, values, color=colour, linewidth=1.2, label=run if number == 0 else None)
     axis.set_xlabel("epoch")
     axis.grid(True)
