@@ -36,6 +36,7 @@ class WriterLock:
     """
 
     def __init__(self, library: Path, *, wait_s: float = 0.0) -> None:
+        self._descriptor = -1
         try:
             self._descriptor = os.open(library / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
@@ -50,7 +51,7 @@ class WriterLock:
             except BlockingIOError:
                 if time.monotonic() >= give_up:
                     holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-                    os.close(self._descriptor)
+                    self.release()
                     raise ArtifactError(
                         f"another process (pid {holder}) is writing to the library {library}; "
                         "wait until it has ended and run this again"

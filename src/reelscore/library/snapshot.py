@@ -100,7 +100,7 @@ class Snapshot:
             if document["version"] != newest_version(library, pointer.generation):
                 return None
             return _map(library, pointer.meta, document)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
             return None
 
     def __len__(self) -> int:
@@ -243,7 +243,7 @@ def _reusable(
         if document["format"] != FORMAT or document["generation"] != pointer.generation:
             return [], places
         last = _map(library, pointer.meta, document)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return [], places
     known = dict(
         zip(zip(last.rows.text("key"), last.rows.revision.tolist(), strict=True), last.places, strict=True)

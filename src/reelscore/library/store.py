@@ -112,8 +112,7 @@ class Store(View):
         A track of another key at the path of a new one leaves in the same commit: its file has changed.
         Of several entries with one key or one path the last counts.
         """
-        by_path = {entry.track.path: entry for entry in entries}
-        batch = list({entry.track.key: entry for entry in by_path.values()}.values())
+        batch = _last_of_each(entries)
         if not batch:
             return
         for entry in batch:
@@ -221,6 +220,21 @@ class Store(View):
         for folder in live.parent.iterdir():
             if folder != live:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _last_of_each(entries: Iterable[TrackEntry]) -> list[TrackEntry]:
+    """Return what is left when each entry takes the place of earlier ones with its key or path."""
+    by_key: dict[str, TrackEntry] = {}
+    key_at: dict[str, str] = {}
+    for entry in entries:
+        track = entry.track
+        earlier = by_key.pop(track.key, None)
+        if earlier is not None:
+            del key_at[earlier.track.path]
+        by_key.pop(key_at.get(track.path, ""), None)
+        by_key[track.key] = entry
+        key_at[track.path] = track.key
+    return list(by_key.values())
 
 
 def _write_pointer(library: Path, pointer: Pointer) -> None:

@@ -1,0 +1,106 @@
+"""Entries and libraries that every test of the room is made from: a number says all there is in an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reelscore.domain import Track
+from reelscore.library.entry import TrackEntry
+from reelscore.library.meta import LibraryMeta
+from reelscore.library.store import Store
+
+DIM = 16
+SEGMENTS = 6
+
+
+def make_unit(seed: int, *shape: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def make_entry(number: int, *, model: int = 0, **changes: object) -> TrackEntry:
+    """Entry `number` as model `model` embeds it; equal arguments, equal entry."""
+    values = {
+        "key": f"{number * 2654435761 % 2**32:08x}{number:032x}",
+        "path": f"/music/{number:05}.mp3",
+        "title": f'It\'s "nº {number}" 🎵',
+        "artist": f"Artist {number % 3}",
+        "album": f"Älbum {number % 2}",
+        "duration_s": 60.0 + number,
+        "embedding": make_unit(1000 * model + number, DIM),
+    } | changes
+    starts_s = np.arange(SEGMENTS) * 10.0
+    return TrackEntry(
+        Track(*(values[name] for name in ("key", "path", "title", "artist", "duration_s"))),  # type: ignore[arg-type]
+        values["album"],  # type: ignore[arg-type]
+        1000 + number,
+        5_000_000 + number,
+        values["embedding"],  # type: ignore[arg-type]
+        make_unit(1000 * model + 500_000 + number, SEGMENTS, DIM),
+        starts_s,
+        starts_s + 10.0,
+    )
+
+
+def make_meta(model: int = 0) -> LibraryMeta:
+    return LibraryMeta(f"model {model}", f"model-{model}", "video-1", "music-1", "light", DIM, SEGMENTS)
+
+
+def content(store: Store) -> dict[str, tuple[object, ...]]:
+    """All that a library says, in a form that compares."""
+    return {
+        e.track.key: (
+            e.track,
+            e.album,
+            e.size_bytes,
+            e.mtime_ns,
+            e.embedding.tobytes(),
+            e.moments.tobytes(),
+            e.moment_starts_s.tobytes(),
+            e.moment_ends_s.tobytes(),
+        )
+        for e in store.entries()
+    }
+
+
+@pytest.fixture
+def entry() -> Callable[..., TrackEntry]:
+    return make_entry
+
+
+@pytest.fixture
+def unit() -> Callable[..., np.ndarray]:
+    return make_unit
+
+
+@pytest.fixture
+def everything() -> Callable[[Store], dict[str, tuple[object, ...]]]:
+    return content
+
+
+@pytest.fixture
+def meta() -> Callable[..., LibraryMeta]:
+    return make_meta
+
+
+@pytest.fixture(scope="module")
+def filter_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that the examples of one test write to, one after another."""
+    path = tmp_path_factory.mktemp("filter") / "library"
+    with Store.create(path, make_meta()):
+        pass
+    return path
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A finished library of 40 tracks."""
+    path = tmp_path / "library"
+    with Store.create(path, make_meta()) as store:
+        store.upsert(make_entry(i) for i in range(25))
+        store.upsert(make_entry(i) for i in range(25, 40))
+    return path
