@@ -44,8 +44,15 @@ def start_from_cca(model: DualEncoder, train: PairSet, val: PairSet) -> dict[str
         The settings that the validation pairs chose.
     """
     before, after = embed_pairs(model, train), embed_pairs(model, val)
-    cca = LinearCCA.fit_tuned(
-        (before[0].pooled, before[1].pooled), (after[0].pooled, after[1].pooled), val_group=val.group
+    learned = before[0].pooled, before[1].pooled
+    chosen = LinearCCA.fit_tuned(learned, (after[0].pooled, after[1].pooled), val_group=val.group).settings
+    # `fit_tuned` ends by fitting on both parts; here validation must stay unseen, or it could stop nothing.
+    cca = LinearCCA.fit(
+        *learned,
+        dim=int(chosen["dim"]),
+        reg_x=chosen["reg_x"],
+        reg_y=chosen["reg_y"],
+        power=chosen["power"],
     )
     for tower, projection, encoded in ((model.video, cca.x, before[0]), (model.music, cca.y, before[1])):
         _place(tower, projection, encoded.pooled)

@@ -1,0 +1,319 @@
+"""The losses against loop twins, finite differences and the symmetries that they promise."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reelscore.errors import InputError
+from reelscore.losses import InfoNCE, InterIntraLoss
+from reelscore.losses.infonce import Groups
+from reelscore.losses.inter_intra import Intra
+from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features
+from reelscore.losses.structure import kl_form, mse_form, structure_loss
+
+FORMS: list[Intra] = ["kl", "mse"]
+GROUPS: list[Groups] = ["negatives-masked", "positives"]
+
+
+def rows(size: int, dim: int, *, seed: int) -> torch.Tensor:
+    return torch.randn(size, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def twin_infonce(v: torch.Tensor, m: torch.Tensor, *, tau: float, group: list[int], groups: Groups) -> float:
+    """Both directions, item by item, in plain Python."""
+    size = len(v)
+    s = [
+        [float(torch.dot(v[i], m[j]) / (v[i].norm() * m[j].norm())) / tau for j in range(size)]
+        for i in range(size)
+    ]
+    total = 0.0
+    for transposed in (False, True):
+        for i in range(size):
+            positive = everything = 0.0
+            for j in range(size):
+                term = math.exp(s[j][i] if transposed else s[i][j])
+                mine = j == i or (groups == "positives" and group[j] == group[i])
+                if mine:
+                    positive += term
+                if mine or group[j] != group[i]:
+                    everything += term
+            total -= math.log(positive / everything) / (2 * size)
+    return total
+
+
+def twin_intra(x: torch.Tensor, features: torch.Tensor, *, form: Intra, t0: float, t1: float) -> float:
+    """The structure term, pair by pair, in plain Python; features (B, T, D)."""
+    size = len(x)
+    pooled = torch.cat([features.mean(1), features.var(1, unbiased=False).sqrt()], dim=1)
+    y = pooled - pooled.mean(0)
+
+    def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float(torch.dot(a, b) / (a.norm() * b.norm()))
+
+    total = 0.0
+    for i in range(size):
+        others = [j for j in range(size) if j != i]
+        before = [cosine(y[i], y[j]) for j in others]
+        after = [cosine(x[i], x[j]) for j in others]
+        if form == "mse":
+            total += sum((a - b) ** 2 for a, b in zip(after, before, strict=True)) / (size * (size - 1))
+            continue
+        p = [math.exp(b / t0) for b in before]
+        q = [math.exp(a / t1) for a in after]
+        p, q = [value / sum(p) for value in p], [value / sum(q) for value in q]
+        total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / size
+    return total
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("group", [[0, 1, 2, 3, 4, 5], [0, 0, 1, 2, 2, 2]])
+def test_infonce_is_its_loop_twin(groups: Groups, group: list[int]) -> None:
+    v, m = rows(6, 4, seed=1), rows(6, 4, seed=2)
+    loss = InfoNCE(temperature=0.2, groups=groups).double()
+    expected = twin_infonce(v, m, tau=0.2, group=group, groups=groups)
+    assert float(loss(v, m, group=torch.tensor(group)).detach()) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_intra_term_is_its_loop_twin(form: Intra) -> None:
+    v, m = rows(7, 4, seed=1), rows(7, 4, seed=2)
+    fv, fm = rows(7, 15, seed=3).view(7, 3, 5), rows(7, 6, seed=4).view(7, 2, 3)
+    loss = InterIntraLoss(intra=form, before_temperature=0.3, after_temperature=0.15).double()
+    parts = loss(v, m, video_features=fv, music_features=fm).parts
+    for name, x, f in (("intra_video", v, fv), ("intra_music", m, fm)):
+        assert float(parts[name]) == pytest.approx(twin_intra(x, f, form=form, t0=0.3, t1=0.15), rel=1e-9)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_total_is_inter_plus_lambda_times_the_mean_intra(form: Intra) -> None:
+    v, m = rows(5, 4, seed=1), rows(5, 4, seed=2)
+    out = InterIntraLoss(intra=form, intra_weight=0.7).double()(v, m, video_features=m, music_features=v)
+    p = out.parts
+    torch.testing.assert_close(
+        out.total.detach(), p["inter"] + 0.7 * (p["intra_video"] + p["intra_music"]) / 2
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("groups", GROUPS)
+def test_gradients_are_those_of_finite_differences(form: Intra, groups: Groups) -> None:
+    fv, fm = rows(5, 6, seed=3), rows(5, 4, seed=4)
+    group = torch.tensor([0, 0, 1, 2, 3])
+    loss = InterIntraLoss(intra=form, intra_weight=0.8, temperature=0.3, groups=groups).double()
+
+    def total(v: torch.Tensor, m: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
+        out = torch.func.functional_call(
+            loss,
+            {"inter.log_scale": log_scale},
+            (v, m),
+            {"video_features": fv, "music_features": fm, "group": group},
+        )
+        assert isinstance(out.total, torch.Tensor)
+        return out.total
+
+    inputs = [rows(5, 3, seed=1), rows(5, 3, seed=2), torch.tensor(1.2, dtype=torch.float64)]
+    assert torch.autograd.gradcheck(total, [x.requires_grad_() for x in inputs])
+
+
+@pytest.mark.parametrize("form", [kl_form(0.2, 0.3), mse_form()])
+def test_the_hand_made_gradient_is_that_of_automatic_differentiation(form: object) -> None:
+    frozen = frozen_directions(rows(6, 5, seed=2), what="features")
+    x = torch.nn.functional.normalize(rows(6, 4, seed=1)).requires_grad_()
+    structure_loss(x, frozen, form).backward()  # type: ignore[arg-type]
+    by_hand, x.grad = x.grad, None
+    off = ~torch.eye(6, dtype=torch.bool)
+    after, before = (x @ x.T)[off].view(6, 5), (frozen @ frozen.T)[off].view(6, 5)
+    plain = (
+        (after - before).square().mean()
+        if form.__qualname__.startswith("mse")  # type: ignore[attr-defined]
+        else torch.nn.functional.kl_div(
+            (after / 0.3).log_softmax(1),
+            (before / 0.2).log_softmax(1),
+            log_target=True,
+            reduction="batchmean",
+        )
+    )
+    plain.backward()
+    torch.testing.assert_close(by_hand, x.grad)
+
+
+@given(seed=st.integers(0, 2**31), size=st.integers(2, 9), form=st.sampled_from(FORMS))
+@settings(max_examples=25, deadline=None)
+def test_order_rotation_length_and_sides_do_not_matter(seed: int, size: int, form: Intra) -> None:
+    v, m, fv, fm = (rows(size, 4, seed=seed + k) for k in range(4))
+    group = torch.randint(0, size, (size,), generator=torch.Generator().manual_seed(seed))
+    group[0] = size  # at least two groups
+    loss = InterIntraLoss(intra=form).double()
+    base = loss(v, m, video_features=fv, music_features=fm, group=group).total.detach()
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+    q = torch.linalg.qr(rows(4, 4, seed=seed + 9)).Q
+    same = {
+        "order": loss(
+            v[order], m[order], video_features=fv[order], music_features=fm[order], group=group[order]
+        ),
+        "joint rotation": loss(v @ q, m @ q, video_features=fv @ q, music_features=fm, group=group),
+        "length": loss(3 * v, m / 7, video_features=5 * fv, music_features=fm + 2, group=group),
+        "sides": loss(m, v, video_features=fm, music_features=fv, group=group),
+    }
+    for name, other in same.items():
+        torch.testing.assert_close(
+            other.total.detach(), base, rtol=1e-8, atol=1e-10, msg=lambda t, n=name: n + t
+        )
+
+
+@given(seed=st.integers(0, 2**31), padding=st.integers(1, 4), value=st.sampled_from([0.0, 9e9, math.nan]))
+@settings(max_examples=20, deadline=None)
+def test_what_stands_in_the_padding_does_not_matter(seed: int, padding: int, value: float) -> None:
+    v, m = rows(4, 3, seed=seed), rows(4, 3, seed=seed + 1)
+    f = rows(4, 10, seed=seed + 2).view(4, 2, 5)
+    padded = torch.cat([f, torch.full((4, padding, 5), value, dtype=f.dtype)], dim=1)
+    mask = torch.arange(2 + padding).expand(4, -1) < 2
+    loss = InterIntraLoss().double()
+    bare = loss(v, m, video_features=f, music_features=f).total
+    masked = loss(v, m, video_features=padded, music_features=padded, video_mask=mask, music_mask=mask).total
+    torch.testing.assert_close(masked, bare)
+
+
+def test_pooling_a_masked_sequence_is_pooling_its_real_rows() -> None:
+    f = rows(2, 12, seed=0).view(2, 4, 3)
+    mask = torch.tensor([[True, True, False, False], [True, True, True, True]])
+    one = pooled_features(f[:1, :2])
+    torch.testing.assert_close(pooled_features(f, mask)[:1], one)
+    torch.testing.assert_close(one[0, 3:], f[0, :2].std(0, unbiased=False))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("temperature", [1e-6, 1e-2, 1e6])
+def test_extreme_temperatures_stay_finite(form: Intra, temperature: float) -> None:
+    v, m = rows(8, 4, seed=1).float().requires_grad_(), rows(8, 4, seed=2).float()
+    loss = InterIntraLoss(
+        intra=form,
+        temperature=temperature,
+        learnable=False,
+        before_temperature=temperature,
+        after_temperature=temperature,
+    )
+    out = loss(v, m, video_features=m, music_features=m)
+    out.total.backward()
+    assert v.grad is not None
+    assert torch.isfinite(v.grad).all()
+    assert all(torch.isfinite(x) for x in (out.total, *out.parts.values()))
+
+
+def test_without_weight_it_is_infonce_and_looks_at_no_features() -> None:
+    v, m = rows(6, 4, seed=1).requires_grad_(), rows(6, 4, seed=2)
+    group = torch.tensor([0, 0, 1, 2, 3, 4])
+    out = InterIntraLoss(intra_weight=0.0).double()(v, m, group=group)
+    plain = InfoNCE().double()(v, m, group=group)
+    assert torch.equal(out.total, plain)
+    assert list(out.parts) == ["inter"]
+    assert torch.equal(torch.autograd.grad(out.total, v)[0], torch.autograd.grad(plain, v)[0])
+
+
+def test_members_of_a_group_are_no_negatives() -> None:
+    v = rows(4, 3, seed=1)
+    apart, together = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 0, 1, 2])
+    m = v.clone()
+    m[1] = v[0]  # a near-duplicate of the first track
+    loss = InfoNCE().double()
+    assert loss(v, m, group=together) < loss(v, m, group=apart)
+    positives = InfoNCE(groups="positives").double()
+    assert positives(v, m, group=together) < loss(v, m, group=together)
+
+
+def test_nothing_moved_costs_nothing() -> None:
+    x = rows(6, 4, seed=1)
+    x = x - x.mean(0)
+    for form in FORMS:
+        out = InterIntraLoss(intra=form).double()(x, x, video_features=x, music_features=3 * x)
+        assert float(out.parts["intra_video"]) == pytest.approx(0.0, abs=1e-12)
+        assert float(out.parts["intra_music"]) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_an_item_on_the_mean_is_like_no_other() -> None:
+    y = frozen_directions(torch.tensor([[1.0, 2.0], [3.0, 6.0], [2.0, 4.0]]), what="features")
+    assert torch.equal(y[2], torch.zeros(2))
+    assert torch.equal(frozen_directions(torch.full((3, 2), 0.1), what="features"), torch.zeros(3, 2))
+
+
+def test_a_learned_temperature_moves_and_stops_at_its_bound() -> None:
+    loss = InfoNCE(temperature=0.011)
+    v = torch.eye(4)
+    with torch.no_grad():
+        loss.log_scale += 3
+    assert loss.temperature == pytest.approx(0.01)
+    free = InfoNCE(temperature=0.5)
+    free(v, v).backward()
+    assert free.log_scale.grad is not None
+    assert float(free.log_scale.grad) < 0  # pairs that agree ask for a colder one
+
+
+BAD = {
+    "another size": (torch.eye(3), torch.eye(4), {}, "both have shape"),
+    "one pair": (torch.ones(1, 3), torch.ones(1, 3), {}, "at least two pairs"),
+    "one group": (torch.eye(3), torch.eye(3), {"group": torch.zeros(3, dtype=torch.long)}, "one group"),
+    "short group": (torch.eye(3), torch.eye(3), {"group": torch.arange(2)}, "one integer for each"),
+    "nan": (torch.tensor([[1.0, 0], [math.nan, 1]]), torch.eye(2), {}, "row 1"),
+    "infinite": (torch.eye(2), torch.tensor([[math.inf, 0], [0, 1]]), {}, "music_embeddings"),
+    "zero": (torch.tensor([[1.0, 0], [0, 0]]), torch.eye(2), {}, "no row of zeros"),
+    "no features": (torch.eye(3), torch.eye(3), {"video_features": None}, "needs video_features"),
+    "fewer features": (torch.eye(3), torch.eye(3), {"music_features": torch.eye(2)}, "describe the 3 items"),
+    "nan features": (
+        torch.eye(2),
+        torch.eye(2),
+        {"video_features": torch.tensor([[1.0], [math.nan]])},
+        "video_features must be finite; row 1",
+    ),
+    "empty item": (
+        torch.eye(2),
+        torch.eye(2),
+        {"video_features": torch.ones(2, 2, 3), "video_mask": torch.tensor([[True, True], [False, False]])},
+        "no real segment",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_batches_are_refused_in_words(case: str) -> None:
+    v, m, given_, words = BAD[case]
+    arguments = {"video_features": torch.eye(len(v)), "music_features": torch.eye(len(m)), **given_}
+    with pytest.raises(InputError, match=words):
+        InterIntraLoss()(v, m, **arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"intra": "order"},
+        {"intra_weight": -1.0},
+        {"temperature": 0.0},
+        {"temperature": 0.001},
+        {"before_temperature": math.nan},
+        {"groups": "some"},
+    ],
+)
+def test_settings_out_of_range_are_refused(arguments: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        InterIntraLoss(**arguments)  # type: ignore[arg-type]
+
+
+def test_cosine_similarities_are_cosines() -> None:
+    a, b = rows(3, 4, seed=1), rows(5, 4, seed=2)
+    expected = torch.nn.functional.cosine_similarity(a[:, None], b[None], dim=-1)
+    torch.testing.assert_close(cosine_similarities(a, b), expected)
+
+
+def test_the_losses_load_torch_and_nothing_of_media_or_the_library() -> None:
+    code = (
+        "import sys; from reelscore.losses import InterIntraLoss; "
+        "print(sorted({'av', 'lancedb', 'onnxruntime', 'scipy'} & set(sys.modules)), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] True"
