@@ -11,7 +11,7 @@ import av
 import av.error
 import numpy as np
 
-from .opening import packets
+from .opening import packets, rewind
 from .timeline import Timeline
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Decoder:
     Parameters
     ----------
     container : av.container.InputContainer
+        Just opened, or at its beginning.
     stream : av.video.stream.VideoStream
     timeline : Timeline
         The stream's stamps; `visit` needs those of all frames, `from_key` those of the key frames.
@@ -51,7 +52,7 @@ class Decoder:
             self._context.thread_type = "AUTO"
             if not parallel:
                 self._context.thread_count = 1
-        self._packets: Iterator[Packet[Any]] | None = None
+        self._packets: Iterator[Packet[Any]] = packets(container, stream)
         self._ready: deque[Stamped] = deque()
         self._drained = False
         self._num_decoded = 0
@@ -71,7 +72,6 @@ class Decoder:
             Where damage took the frame, the nearest earlier one that is left, else the next; None when
             the file gives no frame at all.
         """
-        self._jump(0)
         wanted = None if self.timeline.counted or self._may_hide_frames() else set(stops)
         current: Stamped | None = None
         for stop in stops:
@@ -111,7 +111,7 @@ class Decoder:
         # candidate the frame is settled; what no other frame refers to before it need not be decoded.
         group: list[Packet[Any]] = []
         second: int | None = None
-        for packet in self._packets or ():
+        for packet in self._packets:
             stamp = _stamp(packet)
             if group and gap is None:
                 break
@@ -136,15 +136,14 @@ class Decoder:
         return self._context.codec.canonical_name not in ONE_FRAME_A_PACKET
 
     def _jump_towards(self, stop: int) -> None:
-        if self.timeline.counted or self._sent is None:
+        if self.timeline.counted:
             return
         key = int(np.searchsorted(self.timeline.keys, stop, side="right")) - 1
         if key < 1:
             return
         stamp = int(self.timeline.keys[key])
-        between = np.searchsorted(self.timeline.frames, stamp) - np.searchsorted(
-            self.timeline.frames, self._sent
-        )
+        reached = 0 if self._sent is None else int(np.searchsorted(self.timeline.frames, self._sent))
+        between = int(np.searchsorted(self.timeline.frames, stamp)) - reached
         if between >= MIN_JUMP_FRAMES:
             self._jump(key)
 
@@ -153,26 +152,28 @@ class Decoder:
         self._drained = False
         self._sent = None
         timeline = self.timeline
-        if timeline.counted or key >= len(timeline.keys):
-            self._container.seek(timeline.start, stream=self._stream)
-            self._packets = packets(self._container, self._stream)
-            return
-        # Demuxers differ in which time they search by and some land a key frame early or late, so where
-        # the jump ended is looked at, and what lies before the key frame is passed over undecoded.
-        due = int(timeline.seeks[key])
-        for target in (int(timeline.keys[key]), due, int(timeline.seeks[max(0, key - 1)]), timeline.start):
-            self._container.seek(target, stream=self._stream)
-            upcoming = packets(self._container, self._stream)
-            first = next(upcoming, None)
-            if first is not None and _decoding_time(first) <= due:
-                arrived = itertools.dropwhile(
-                    lambda p: not (p.is_keyframe and _decoding_time(p) >= due),
-                    itertools.chain([first], upcoming),
-                )
-                self._packets = arrived
-                return
-        self._container.seek(timeline.start, stream=self._stream)
+        if not timeline.counted and key < len(timeline.keys):
+            # Demuxers differ in which time they search by and some land a key frame early or late, so where
+            # the jump ended is looked at, and what lies before the key frame is passed over undecoded.
+            due = int(timeline.seeks[key])
+            for target in (int(timeline.keys[key]), due, int(timeline.seeks[max(0, key - 1)])):
+                upcoming = self._from(target)
+                first = next(upcoming, None)
+                if first is not None and _decoding_time(first) <= due:
+                    self._packets = itertools.dropwhile(
+                        lambda p: not (p.is_keyframe and _decoding_time(p) >= due),
+                        itertools.chain([first], upcoming),
+                    )
+                    return
+        rewind(self._container, self._stream, timeline.start)
         self._packets = packets(self._container, self._stream)
+
+    def _from(self, target: int) -> Iterator[Packet[Any]]:
+        try:
+            self._container.seek(target, stream=self._stream)
+        except av.error.FFmpegError:
+            return iter(())
+        return packets(self._container, self._stream)
 
     def _peek(self, wanted: Collection[int | None] | None) -> Stamped | None:
         while not self._ready and not self._drained:
@@ -180,7 +181,7 @@ class Decoder:
         return self._ready[0] if self._ready else None
 
     def _fill(self, wanted: Collection[int | None] | None) -> None:
-        packet = next(self._packets, None) if self._packets is not None else None
+        packet = next(self._packets, None)
         if packet is None:
             self._drained = True
             self._decode(None)

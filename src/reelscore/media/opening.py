@@ -160,3 +160,12 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
         except (av.error.InvalidDataError, av.error.OSError):
             continue
         return
+
+
+def rewind(container: InputContainer, stream: Stream, start: int) -> None:
+    """Go back to the beginning of a stream, whose first stamp is `start`."""
+    try:
+        container.seek(start, stream=stream)
+    except av.error.FFmpegError:
+        # A bare elementary stream has no time to go by; its first byte is its beginning.
+        container.seek(0, unsupported_byte_offset=True)

@@ -10,7 +10,7 @@ import av.error
 
 from ..domain import AudioStream, MediaInfo, VideoStream
 from ..errors import MediaError
-from .opening import has_decoder, opened, packets, usable_streams
+from .opening import has_decoder, opened, packets, rewind, usable_streams
 from .picture import rotation_deg
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def probe(path: Path | str) -> MediaInfo:
 
 
 def _first_frame(container: InputContainer, stream: Any) -> Any:
-    container.seek(stream.start_time or 0, stream=stream)
+    rewind(container, stream, stream.start_time or 0)
     for number, packet in enumerate(packets(container, stream)):
         try:
             frames = packet.decode()

@@ -214,7 +214,7 @@ def _copied(source: InputContainer, stream: VideoStream, out: OutputContainer) -
 
 def _copy_packets(source: InputContainer, stream: VideoStream, target: VideoStream) -> Iterator[Timed]:
     start = stream.start_time or 0
-    for packet in packets(source, stream):
+    for packet in _with_decoding_times(packets(source, stream)):
         if packet.dts is None:
             continue
         packet.dts -= start
@@ -223,6 +223,23 @@ def _copy_packets(source: InputContainer, stream: VideoStream, target: VideoStre
         time_s = float(packet.dts * packet.time_base)
         packet.stream = target
         yield time_s, 0, packet
+
+
+def _with_decoding_times(read: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+    # Matroska stores no decoding times and libav knows the first ones only once it has seen the reordering.
+    early: list[Packet[Any]] = []
+    for packet in read:
+        if packet.dts is None:
+            early.append(packet)
+            continue
+        for number, waiting in enumerate(early):
+            waiting.dts = packet.dts - (len(early) - number) * max(1, waiting.duration or 1)
+            yield waiting
+        early = []
+        yield packet
+    for waiting in early:
+        waiting.dts = waiting.pts
+        yield waiting
 
 
 def _encoded_anew(

@@ -154,8 +154,10 @@ class _Reader:
     def exact(self, instants: list[float]) -> Iterator[Frame]:
         with self._video() as (container, stream):
             timeline = read_timeline(container, stream)
-            if not len(timeline.frames):
-                raise self._nothing()
+        if not len(timeline.frames):
+            raise self._nothing()
+        # Opened anew: going back to the beginning is not possible everywhere and can lose a palette.
+        with self._video() as (container, stream):
             rows = np.searchsorted(timeline.frames, [timeline.stamp(t) for t in instants], side="right") - 1
             wanted = [int(timeline.frames[max(0, row)]) for row in rows]
             later = [self._later(timeline, stamp) for stamp in wanted]
