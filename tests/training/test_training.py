@@ -1,0 +1,273 @@
+"""Training on a small made set: it learns, it repeats itself to the byte, and it goes on where it was cut off."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reelscore.config import from_mapping, to_mapping
+from reelscore.data.pairs import PairSet, Split
+from reelscore.domain import FeatureSequence
+from reelscore.errors import ArtifactError, ConfigError, InputError
+from reelscore.models.checkpoint import load_embedder
+from reelscore.models.config import ModelConfig
+from reelscore.models.dual_encoder import DualEncoder
+from reelscore.sampling import global_sparse, global_sparse_rows
+from reelscore.training import Report, TrainConfig, train
+from reelscore.training import loop as loop_module
+from reelscore.training.embedding import embed_pairs
+from reelscore.training.schedule import warmup_cosine
+from reelscore.training.start import standardise, start_from_cca
+from reelscore.training.validation import is_better
+
+CONFIG = TrainConfig(
+    model=ModelConfig(dim=16, width=16, num_heads=2, num_segments=4), batch_size=32, epochs=6, patience=6
+)
+
+
+def made_set(num_train: int = 120, num_val: int = 40, *, seed: int = 0, latent: int = 4) -> PairSet:
+    """Pairs whose two sides are noisy linear views of one latent; a constant and a huge column among them."""
+    rng = np.random.default_rng(seed)
+    size = num_train + num_val
+    hidden = rng.normal(size=(size, 1, latent))
+
+    def side(num_columns: int, time: int) -> np.ndarray:
+        mixing = rng.normal(size=(latent, num_columns))
+        values = hidden @ mixing + 0.5 * rng.normal(size=(size, time, num_columns))
+        values[..., 0] = 3.0
+        values[..., 1] = 1e4 + 1e2 * values[..., 1]
+        return values.astype(np.float32)
+
+    video, music = side(9, 6), side(7, 3)
+    split: tuple[Split, ...] = ("train",) * num_train + ("val",) * num_val
+    return PairSet(
+        name="made",
+        keys=tuple(f"pair {i}" for i in range(size)),
+        video=tuple((v,) for v in video),
+        music=tuple((m,) for m in music),
+        group=np.arange(size),
+        split=split,
+        video_encoder="eyes-1",
+        music_encoder="ears-1",
+        num_segments=4,
+    )
+
+
+@pytest.fixture(scope="module")
+def pairs() -> PairSet:
+    return made_set()
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("start", ["cca", "random"])
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_a_model_learns_far_beyond_chance(pairs: PairSet, tmp_path: Path, start: str, weight: float) -> None:
+    config = dataclasses.replace(
+        CONFIG, start=start, intra_weight=weight, learning_rate=1e-2 if start == "random" else 1e-3, epochs=12
+    )
+    result = train(pairs, config=config, folder=tmp_path / "model")
+    assert result.best["recall@10"] > 0.75  # chance: 0.25
+    assert result.history[-1]["inter"] < result.history[1]["inter"]
+    assert ("intra_video" in result.history[1]) is (weight > 0)
+
+
+def test_the_cca_start_is_worth_more_than_a_random_one(pairs: PairSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-6)
+    first = train(pairs, config=config, folder=tmp_path / "a").history[0]
+    random = train(pairs, config=dataclasses.replace(config, start="random"), folder=tmp_path / "b").history[
+        0
+    ]
+    assert first["recall@10"] > random["recall@10"] + 0.3
+
+
+def test_one_seed_gives_one_model_and_another_another(pairs: PairSet, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        config = dataclasses.replace(CONFIG, seed=seed, epochs=2, patience=2)
+        train(pairs, config=config, folder=tmp_path / name)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert content(tmp_path / "a") != content(tmp_path / "c")
+
+
+@pytest.mark.parametrize("cut_after", [0, 1, 3])
+def test_a_run_cut_off_and_resumed_gives_the_same_bytes(
+    pairs: PairSet, tmp_path: Path, cut_after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "_STATE_EVERY_S", 0.0)
+    train(pairs, config=CONFIG, folder=tmp_path / "whole")
+
+    def cut(report: Report) -> None:
+        if report.epoch == cut_after + 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(pairs, config=CONFIG, folder=tmp_path / "cut", progress=cut)
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["training.safetensors"]
+    epochs: list[int] = []
+    train(
+        pairs,
+        config=CONFIG,
+        folder=tmp_path / "cut",
+        progress=lambda report: epochs.append(report.epoch),
+        resume=True,
+    )
+    assert epochs[0] == cut_after + 1
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+def test_a_state_of_another_run_or_a_damaged_one_is_refused(
+    pairs: PairSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "_STATE_EVERY_S", 0.0)
+
+    def cut(report: Report) -> None:
+        if report.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(pairs, config=CONFIG, folder=tmp_path, progress=cut)
+    other = dataclasses.replace(CONFIG, seed=5)
+    with pytest.raises(ArtifactError, match="another run"):
+        train(pairs, config=other, folder=tmp_path, resume=True)
+    with pytest.raises(ArtifactError, match="another run"):
+        train(made_set(seed=1), config=CONFIG, folder=tmp_path, resume=True)
+    (tmp_path / "training.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        train(pairs, config=CONFIG, folder=tmp_path, resume=True)
+    assert train(pairs, config=other, folder=tmp_path).card.training["seed"] == 5
+
+
+@pytest.mark.parametrize("tower", ["mean", "attention", "transformer"])
+def test_the_saved_model_embeds_as_the_trained_one_was_validated(
+    pairs: PairSet, tmp_path: Path, tower: str
+) -> None:
+    model = dataclasses.replace(CONFIG.model, tower=tower)
+    config = dataclasses.replace(CONFIG, model=model, epochs=2, learning_rate=1e-3)
+    result = train(pairs, config=config, folder=tmp_path)
+    embedder = load_embedder(tmp_path)
+    val = pairs.where("val")
+
+    def embedded(item: np.ndarray, encoder: str) -> FeatureSequence:
+        return FeatureSequence(item, global_sparse(1.0, num_segments=len(item)), encoder)
+
+    rows = global_sparse_rows(6, num_segments=4)
+    video = np.stack([embedder.embed_video(embedded(d[0][rows], "eyes-1")) for d in val.video])
+    music = np.stack([embedder.embed_music(embedded(d[0], "ears-1")) for d in val.music])
+    scores = video @ music.T
+    ranks = 1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
+    assert np.mean(ranks <= 10) == pytest.approx(result.best["recall@10_video_to_music"])
+    assert embedder.card == result.card
+
+
+def test_standardising_makes_every_varying_column_comparable(pairs: PairSet) -> None:
+    model = DualEncoder(*pairs.dims, config=CONFIG.model)
+    train_part = pairs.where("train")
+    standardise(model, train_part)
+    stacked = np.concatenate([d[0] for d in train_part.video]).astype(np.float64)
+    np.testing.assert_allclose(model.video.center.numpy(), stacked.mean(axis=0), rtol=1e-6)
+    expected = np.where(stacked.std(axis=0) > 0, stacked.std(axis=0), 1.0)
+    np.testing.assert_allclose(model.video.scale.numpy(), expected, rtol=1e-5)
+    pooled = embed_pairs(model, train_part)[0].pooled
+    np.testing.assert_allclose(pooled.mean(axis=0), 0, atol=1e-2)
+    deviation = pooled.std(axis=0)
+    np.testing.assert_allclose(deviation[[0, 9]], 0, atol=1e-6)  # the constant column says nothing
+    np.testing.assert_allclose(np.delete(deviation, [0, 9]), 1, atol=1e-2)
+
+
+def test_the_start_does_not_see_the_validation_pairs(pairs: PairSet) -> None:
+    weights = []
+    for noise in (0.0, 1e-3):
+        val = pairs.where("val")
+        shaken = dataclasses.replace(val, video=tuple((d[0] * (1 + np.float32(noise)),) for d in val.video))
+        torch.manual_seed(0)
+        model = DualEncoder(*pairs.dims, config=CONFIG.model)
+        standardise(model, pairs.where("train"))
+        start_from_cca(model, pairs.where("train"), shaken)
+        weights.append(model.weights())
+    for name, value in weights[0].items():
+        np.testing.assert_array_equal(value, weights[1][name])
+
+
+def test_groups_duplicates_and_small_sets_train(tmp_path: Path) -> None:
+    small = made_set(num_train=5, num_val=2)
+    grouped = dataclasses.replace(small, group=np.array([0, 0, 0, 0, 1, 2, 3]))
+    config = dataclasses.replace(CONFIG, batch_size=2, epochs=3)
+    result = train(grouped, config=config, folder=tmp_path)
+    assert all(np.isfinite(list(line.values())).all() for line in result.history)
+
+
+def test_sets_that_cannot_train_are_refused_in_words(pairs: PairSet, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no pairs in the val split"):
+        train(pairs.where("train"), config=CONFIG, folder=tmp_path)
+    with pytest.raises(InputError, match="no pairs in the train split"):
+        train(pairs.where("val"), config=CONFIG, folder=tmp_path)
+    alike = dataclasses.replace(made_set(4, 2), group=np.array([0, 0, 0, 0, 1, 1]))
+    with pytest.raises(InputError, match="at least two groups"):
+        train(alike, config=CONFIG, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_patience_ends_a_run_and_the_best_weights_stay(pairs: PairSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, learning_rate=3.0, warmup=0.0, epochs=50, patience=2)
+    result = train(pairs, config=config, folder=tmp_path)
+    assert len(result.history) == result.best_epoch + 3 < 50
+    assert result.best["recall@10"] == max(line["recall@10"] for line in result.history)
+    assert result.card.validation == result.best
+
+
+def test_a_report_tells_rate_and_what_remains(pairs: PairSet, tmp_path: Path) -> None:
+    reports: list[Report] = []
+    train(pairs, config=dataclasses.replace(CONFIG, epochs=3), folder=tmp_path, progress=reports.append)
+    assert [report.epoch for report in reports] == [0, 1, 2, 3]
+    assert reports[0].pairs_per_s == 0 < reports[1].pairs_per_s
+    assert reports[-1].remaining_s == 0 < reports[1].remaining_s
+
+
+def test_better_is_recall_then_median_then_reciprocal_rank() -> None:
+    base = {"recall@10": 0.5, "median_rank": 9.0, "reciprocal_rank": 0.2}
+    assert is_better(base, None)
+    assert not is_better(base, base)
+    assert is_better({**base, "recall@10": 0.6, "median_rank": 99.0}, base)
+    assert is_better({**base, "median_rank": 8.0, "reciprocal_rank": 0.1}, base)
+    assert is_better({**base, "reciprocal_rank": 0.3}, base)
+
+
+def test_the_schedule_rises_then_falls_and_never_stops() -> None:
+    shares = [warmup_cosine(step, num_steps=100, warmup=0.1) for step in range(100)]
+    assert np.all(np.diff(shares[:10]) > 0)
+    assert np.all(np.diff(shares[10:]) < 0)
+    assert max(shares) == 1
+    assert min(shares) > 0
+    assert warmup_cosine(0, num_steps=1, warmup=0.0) == 1
+
+
+def test_a_configuration_comes_back_from_its_mapping() -> None:
+    assert from_mapping(TrainConfig, to_mapping(CONFIG)) == CONFIG
+    with pytest.raises(ConfigError, match="unknown key 'lr'"):
+        from_mapping(TrainConfig, {"lr": 0.1})
+    with pytest.raises(ConfigError, match="unknown key 'depth'"):
+        from_mapping(TrainConfig, {"model": {"depth": 3}})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"learning_rate": 0.0},
+        {"intra_weight": -1.0},
+        {"batch_size": 1},
+        {"epochs": 0},
+        {"warmup": 1.0},
+        {"temperature": 0.001},
+        {"temperature": float("nan")},
+        {"model": ModelConfig(linear=False)},
+    ],
+)
+def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        TrainConfig(**values)  # type: ignore[arg-type]
