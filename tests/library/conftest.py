@@ -67,22 +67,22 @@ def content(store: Store) -> dict[str, tuple[object, ...]]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def entry() -> Callable[..., TrackEntry]:
     return make_entry
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def unit() -> Callable[..., np.ndarray]:
     return make_unit
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def everything() -> Callable[[Store], dict[str, tuple[object, ...]]]:
     return content
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def meta() -> Callable[..., LibraryMeta]:
     return make_meta
 

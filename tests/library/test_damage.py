@@ -51,7 +51,7 @@ def test_a_library_is_whole_after_a_kill_at_any_instant(tmp_path, entry, everyth
     script = tmp_path / "writer.py"
     script.write_text(WRITER)
     room = str(Path(__file__).parent)
-    waits_s = np.random.default_rng(2024).uniform(0.0, 1.0, size=4)
+    waits_s = np.random.default_rng(2024).uniform(0.0, 1.0, size=3)
     writers = [
         subprocess.Popen(
             [sys.executable, script, room, tmp_path / f"library-{n}"],

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelscore.errors import ArtifactError, NotFoundError
@@ -171,7 +171,7 @@ words = st.text(st.sampled_from("aAbB'\"%_\\ éÉ🎵"), max_size=4)
 limits = st.none() | st.floats(50, 110, allow_nan=False)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None)
 @given(
     tags=st.lists(st.tuples(words, words, words), min_size=6, max_size=6),
     artist=st.none() | words,

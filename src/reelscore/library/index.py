@@ -14,8 +14,8 @@ _VECTOR_INDEX = "embedding_idx"
 _KEY_INDEX = "key_idx"
 
 _ROWS_A_PARTITION = 1000
-_PROBES = 20
-_SPARE = 4  # how many times k rows come back to be scored again in full precision
+_PROBES = 40
+_SPARE = 2  # how many times k rows come back to be scored again in full precision
 _COLUMNS = [*TEXT_COLUMNS[:4], "duration_s", "embedding", "_distance"]
 
 
