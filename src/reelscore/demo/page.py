@@ -126,8 +126,9 @@ def page_html(page: Page) -> str:
 
 <section id="results">
 <h2>New videos with the best track under them</h2>
-<p>The model has seen neither these videos nor anything about their mood. Play a video to hear its best match;
-the list has the five best tracks, each starting at the moment that fits best.</p>
+<p>The model has not seen these videos. Play one to hear its best match;
+the list has the five best tracks, each starting at the moment that fits best. In grey: each track's true mood
+and its true compatibility with the video, which a made world knows and no model was told.</p>
 <div class="cards">
 {"".join(map(_card, page.shown))}</div>
 </section>
@@ -178,7 +179,7 @@ def _candidate(one: Candidate) -> str:
     fits = '<span class="fits">suits</span>' if one.suitable else "does not suit"
     return f"""<li><b>{one.rank}</b>
 <div>{escape(one.title)} <span class="soft">from {one.start_s:.1f} s, score {one.score:.2f}</span><br>
-<span class="soft">truth: {escape(one.mood)}; {fits} ({one.truth:.2f})</span></div>
+<span class="soft">{escape(one.mood)}: {fits} ({one.truth:.2f})</span></div>
 <audio controls preload="metadata" src="{escape(one.audio)}#t={one.start_s:.2f}"
  aria-label="{escape(one.title)} from its best moment"></audio></li>
 """

@@ -182,11 +182,14 @@ def _panel(*, height_in: float = 3.6) -> tuple[Figure, Axes]:
 
 
 def _lines(axis: Axes, runs: Mapping[str, Sequence[Sequence[float]]], *, first_epoch: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for (run, trainings), colour in zip(runs.items(), RUN_COLOURS, strict=True):
         for number, values in enumerate(trainings):
             epochs = np.arange(len(values)) + first_epoch
             axis.plot(epochs, values, color=colour, linewidth=1.2, label=run if number == 0 else None)
     axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(True)
 
 
@@ -199,6 +202,6 @@ def _svg(figure: Figure, description: str) -> str:
     for length in ("width", "height"):
         svg = re.sub(rf'(<svg [^>]*?){length}="[^"]*" ?', r"\1", svg, count=1)
     # The names of a figure's parts (axes_1 ...) come again in every figure, and nothing refers to them.
-    svg = re.sub(r'<g id="[A-Za-z]+_\d+">', "<g>", svg)
+    svg = re.sub(r'<g id="[^"]+"', "<g", svg)
     svg = re.sub(r"font: (\d+(?:\.\d+)?px)[^;\"]*", r"font: \1 system-ui, sans-serif", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)

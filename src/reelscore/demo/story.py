@@ -98,7 +98,7 @@ def tell(findings: Findings, shown: Sequence[Shown], seconds: Mapping[str, float
             "was put under the video, although others suit it as well"
             + (f"; trained methods are means of {num_trainings} trainings." if num_trainings > 1 else ".")
         ),
-        verdict=_verdict(findings),
+        verdict=verdict(findings),
         curves=(loss_svg(findings.curves), recall_svg(findings.curves, chance=findings.val_chance)),
         curves_caption=(
             "The same training with and without the intra-modal term "
@@ -170,7 +170,7 @@ def _cells(values: FloatArray, ends: FloatArray | None = None) -> tuple[Cell, ..
     )
 
 
-def _verdict(findings: Findings) -> list[str]:
+def verdict(findings: Findings) -> list[str]:
     """Say what the intervals allow to say about training, and about the intra-modal term."""
     guess = chance(findings.truth)[0]
     ours, plain = findings.judgements[INTER_INTRA], findings.judgements[INFONCE]

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from reelscore.demo.latent import WorldSize
+from reelscore.demo.run import DemoResult, run_demo
+from reelscore.demo.story import INFONCE, INTER_INTRA
+from reelscore.errors import ConfigError
+from reelscore.media.probe import probe
+from reelscore.training.config import TrainConfig
+
+SIZE = WorldSize(
+    num_themes=3,
+    num_videos=(6, 3, 3),
+    num_tracks=(4, 2, 3),
+    video_s=(1.0, 1.2),
+    track_s=(2.0, 2.5),
+    width_px=48,
+    height_px=32,
+)
+
+
+def run(out: Path, told: list[str]) -> DemoResult:
+    return run_demo(
+        out, seed=2, progress=told.append, size=SIZE, config=TrainConfig(epochs=2), num_trainings=1
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, list[str]]:
+    told: list[str] = []
+    return run(tmp_path_factory.mktemp("demo") / "out", told), told
+
+
+def test_the_page_refers_only_to_files_that_are_there(done: tuple[DemoResult, list[str]]) -> None:
+    page = done[0].page
+    sources = re.findall(r'(?:src|href)="([^"#]*)[^"]*"', page.read_text(encoding="utf-8"))
+    media = {s for s in sources if s and not s.startswith("data:")}
+    assert len(media) >= 4
+    for source in media:
+        assert (page.parent / unquote(source)).is_file(), source
+
+
+def test_the_new_videos_have_picture_and_sound_of_the_whole_length(
+    done: tuple[DemoResult, list[str]],
+) -> None:
+    assert len(done[0].muxed) == 3
+    for path in done[0].muxed:
+        info, silent = probe(path), probe(done[0].page.parent / "world" / "new" / path.name)
+        assert info.video is not None
+        assert info.audio is not None
+        assert info.duration_s == pytest.approx(silent.duration_s, abs=0.1)
+
+
+def test_models_and_library_can_be_used_afterwards(done: tuple[DemoResult, list[str]]) -> None:
+    from reelscore.matching import Matcher
+
+    out = done[0].page.parent
+    matches = Matcher(out / "library").match(out / "world" / "new" / "new-1.mp4", k=9)
+    assert [m.rank for m in matches] == list(range(1, 10))
+    cards = [
+        json.loads((out / "models" / f"{name.lower()}-2" / "model.json").read_text())
+        for name in (INFONCE, INTER_INTRA)
+    ]
+    assert cards[0]["training"]["intra_weight"] == 0
+    assert cards[1]["training"]["intra_weight"] == TrainConfig().intra_weight
+
+
+def test_each_stage_is_told_and_timed_and_the_end_names_what_to_open(
+    done: tuple[DemoResult, list[str]],
+) -> None:
+    result, told = done
+    assert [line[:3] for line in told[::2]] == [f"{i}/6" for i in range(1, 7)]
+    assert list(result.seconds) == ["render", "read", "train", "index", "evaluate", "match"]
+    text = "\n".join(result.lines())
+    assert str(result.page) in text
+    assert str(result.muxed[0]) in text
+    assert json.loads((result.page.parent / "figures.json").read_text()) == result.figures
+
+
+def test_the_same_seed_gives_the_same_figures_and_keeps_what_is_rendered(
+    done: tuple[DemoResult, list[str]],
+) -> None:
+    out = done[0].page.parent
+    rendered = (out / "world" / "new" / "new-1.mp4").stat().st_mtime_ns
+    assert run(out, []).figures == done[0].figures
+    assert (out / "world" / "new" / "new-1.mp4").stat().st_mtime_ns == rendered
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    with pytest.raises(ConfigError, match="holds other things"):
+        run(tmp_path, [])
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(ConfigError, match="is a file"):
+        run(file, [])
+    assert {path.name for path in tmp_path.iterdir()} == {"library", "file"}
+
+
+def test_without_matplotlib_the_demo_says_so_before_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    with pytest.raises(ConfigError, match=r"reelscore\[plots\]"):
+        run(tmp_path / "out", [])
+    assert not (tmp_path / "out").exists()
