@@ -43,9 +43,7 @@ COLUMNS = (
     ),
     *(Column(f"value_{k}", "0..1", f"share of pixels in eighth {k} of value") for k in range(NUM_VALUES)),
 )
-"""What `describe_colour` returns, in order; the last `NUM_HUES + NUM_SATURATIONS + NUM_VALUES` are histograms."""
-
-NUM_BINS = NUM_HUES + NUM_SATURATIONS + NUM_VALUES
+"""What `describe_colour` returns, in order."""
 
 
 def luma(pixels: npt.NDArray[np.uint8]) -> FloatArray:

@@ -2,14 +2,14 @@
 
 References
 ----------
-Krumhansl and Kessler 1982, "Tracing the dynamic changes in perceived tonal organization in a spatial
-representation of musical keys" (the probe-tone profiles).
-Krumhansl 1990, "Cognitive Foundations of Musical Pitch" (finding a key by correlation with the profiles).
+Krumhansl 1990, "Cognitive Foundations of Musical Pitch" (finding a key by correlation with key profiles).
+Temperley 1999, "What's key for key? The Krumhansl-Schmuckler key-finding algorithm reconsidered" (the profiles).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ from ..domain import FloatArray
 
 PITCH_CLASSES = ("c", "c_sharp", "d", "d_sharp", "e", "f", "f_sharp", "g", "g_sharp", "a", "a_sharp", "b")
 
-_MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
-_MINOR = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
+# Temperley's revision of the Krumhansl-Kessler profiles, which hear a plain C major triad as E minor.
+_MAJOR = np.array([5.0, 2.0, 3.5, 2.0, 4.5, 4.0, 2.0, 4.5, 2.0, 3.5, 1.5, 4.0])
+_MINOR = np.array([5.0, 2.0, 3.5, 4.5, 2.0, 4.0, 2.0, 4.5, 3.5, 2.0, 1.5, 4.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +45,24 @@ class Key:
 def find_key(chroma: FloatArray) -> Key:
     """Find the key of a chroma vector of shape (12,), C first.
 
-    `mode` is positive for major, negative for minor, about -0.5 to 0.5; a flat chroma (silence, noise that is evenly
+    `mode` is positive for major, negative for minor, about -0.3 to 0.3; a flat chroma (silence, noise that is evenly
     spread) gives tonic 0, mode 0 and clarity 0. Transposing the chroma moves the tonic and nothing else.
     """
     centred = chroma.astype(np.float64) - float(chroma.mean())
     length = float(np.linalg.norm(centred))
     if length < 1e-6:
         return Key(0, 0.0, 0.0)
-    major, minor = (_rotations(profile) @ (centred / length) for profile in (_MAJOR, _MINOR))
+    major, minor = _profiles() @ (centred / length)
     best_major, best_minor = float(major.max()), float(minor.max())
     tonic = int(major.argmax()) if best_major >= best_minor else int(minor.argmax())
     return Key(tonic, best_major - best_minor, max(best_major, best_minor))
 
 
-def _rotations(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """All twelve transpositions of a profile, centred and of length 1: row k has its tonic on class k."""
-    centred = profile - profile.mean()
-    centred /= np.linalg.norm(centred)
-    return np.stack([np.roll(centred, k) for k in range(12)])
+@lru_cache(maxsize=1)
+def _profiles() -> npt.NDArray[np.float64]:
+    """Major and minor in all twelve transpositions, shape (2, 12, 12), centred and of length 1; [m, k] has tonic k."""
+    table = np.stack([[np.roll(profile, k) for k in range(12)] for profile in (_MAJOR, _MINOR)])
+    table -= table.mean(axis=2, keepdims=True)
+    table /= np.linalg.norm(table, axis=2, keepdims=True)
+    table.flags.writeable = False
+    return table

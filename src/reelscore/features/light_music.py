@@ -48,10 +48,8 @@ _REST = (
         "flatness_db", "dB", "mean of geometric against arithmetic mean power: 0 for noise, low for tones"
     ),
     Column("flatness_std_db", "dB", "standard deviation of the flatness"),
-    Column(
-        "mode", "about -0.5..0.5", "best major less best minor key correlation (Krumhansl and Kessler 1982)"
-    ),
-    Column("key_clarity", "0..1", "best key correlation"),
+    Column("mode", "about -0.3..0.3", "best major less best minor key correlation (Temperley 1999)"),
+    Column("key_clarity", "0..1", "correlation with the best key's profile (Krumhansl 1990)"),
     Column(
         "chroma_change", "0..1", "mean cosine distance of half seconds of chroma (after Harte et al. 2006)"
     ),
@@ -95,7 +93,7 @@ class LightMusic:
     modality: Modality = "music"
     columns: tuple[str, ...] | None = names(COLUMNS)
     dim = len(COLUMNS)
-    fingerprint = fingerprint(name, version, *names(COLUMNS))
+    fingerprint = fingerprint(name, version, f"{RATE_HZ}/{FRAME}/{HOP}/{NEAR_S}/{WIDE_S}", *names(COLUMNS))
     recipe = fingerprint
 
     def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:

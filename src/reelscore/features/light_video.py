@@ -53,7 +53,7 @@ class LightVideo:
     modality: Modality = "video"
     columns: tuple[str, ...] | None = names(COLUMNS)
     dim = len(COLUMNS)
-    fingerprint = fingerprint(name, version, *names(COLUMNS))
+    fingerprint = fingerprint(name, version, f"{SHORT_SIDE_PX}/{PAIR_GAP_S}", *names(COLUMNS))
 
     def __init__(self, mode: Mode = "fast") -> None:
         self.mode: Mode = mode
@@ -68,23 +68,21 @@ class LightVideo:
             short_side_px=SHORT_SIDE_PX,
             pair_gap_s=PAIR_GAP_S,
         )
-        pictures = np.stack(list(_rows(frames)))
+        rows, palettes = zip(*_described(frames), strict=True)
         step_s = (segments[-1].end_s - segments[0].start_s) / len(segments)
-        end = len(colour.COLUMNS)
-        histograms = pictures[:, end - colour.NUM_BINS : end]
-        cuts = motion.describe_cuts(_shares(histograms), max(step_s, 1e-3))
-        values = np.concatenate([pictures, cuts], axis=1)
+        cuts = motion.describe_cuts(np.stack(palettes), max(step_s, 1e-3))
+        values = np.concatenate([np.stack(rows), cuts], axis=1)
         return FeatureSequence(values, tuple(segments), self.fingerprint, self.columns)
 
 
-def _rows(frames: Iterable[Frame]) -> Iterator[FloatArray]:
-    """One row a frame; segments that share a key frame share its description."""
+def _described(frames: Iterable[Frame]) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Row and palette of each frame; segments that share a key frame share its description."""
     last: Frame | None = None
     for frame in frames:
         if last is None or frame.pixels is not last.pixels or frame.following is not last.following:
-            row = describe_frame(frame)
+            described = describe_frame(frame), motion.palette(frame.pixels)
         last = frame
-        yield row
+        yield described
 
 
 def describe_frame(frame: Frame) -> FloatArray:
@@ -117,12 +115,3 @@ def describe_structure(luma: FloatArray) -> FloatArray:
         for c in range(3)
     ]
     return np.array([(gradient > EDGE_STEP).mean(), gradient.mean(), *layout], np.float32)
-
-
-def _shares(histograms: FloatArray) -> FloatArray:
-    """The three histograms as one that sums to 1: colour counts as much as saturation and value; grey has a bin."""
-    hues = histograms[:, : colour.NUM_HUES]
-    grey = np.clip(1 - hues.sum(axis=1, keepdims=True), 0, 1)
-    joined = np.concatenate([hues, grey, histograms[:, colour.NUM_HUES :]], axis=1)
-    shares: FloatArray = joined / joined.sum(axis=1, keepdims=True)
-    return shares

@@ -31,6 +31,10 @@ NUM_CONTRAST = 7
 FLOOR_POWER = 1e-10
 """Power below which sound counts as silence: -100 dB; it keeps logarithms finite."""
 
+# Floors that go with the level, so that one bin which happens to be empty does not tell loud from soft.
+_NARROWEST = 1e-8
+_FLATTEST = 1e-10
+
 MEL = slice(0, NUM_MEL)
 CHROMA = slice(MEL.stop, MEL.stop + 12)
 CONTRAST = slice(CHROMA.stop, CHROMA.stop + NUM_CONTRAST)
@@ -57,10 +61,11 @@ def describe_frames(samples: FloatArray) -> FloatArray:
     power: FloatArray = np.square(bins.real) + np.square(bins.imag)
     out = np.empty((len(frames), WIDTH), np.float32)
     out[:, MEL] = to_db(power @ mel_filters().T)
-    out[:, CHROMA] = _chroma(power)
+    magnitude = np.sqrt(power)
+    out[:, CHROMA] = _chroma(magnitude)
     out[:, CONTRAST] = _contrast_db(power)
     out[:, LEVEL] = np.einsum("ij,ij->i", frames, frames) / FRAME
-    out[:, CENTROID : FLATNESS + 1] = _shape(power)
+    out[:, CENTROID : FLATNESS + 1] = _shape(power, magnitude)
     return out
 
 
@@ -91,7 +96,8 @@ def chroma_filters() -> FloatArray:
     """Return the pitch class filters, shape (12, FRAME // 2 + 1), C first.
 
     Each bin falls on the classes by a Gaussian in semitones, as wide as the bin itself where bins are wider
-    than a semitone, and weighs most around 440 Hz (Ellis 2007). The tuning is taken as A = 440 Hz.
+    than a semitone (Ellis 2007). Bins outside 55 to 5,000 Hz, where notes have their fundamentals and first
+    partials, count for nothing; the others count alike. The tuning is taken as A = 440 Hz.
     """
     bins = _bins_hz()[1:]
     octaves = np.log2(bins / (440.0 / 16))
@@ -100,36 +106,41 @@ def chroma_filters() -> FloatArray:
     distance = np.remainder(from_a + 6, 12) - 6
     weight = np.exp(-0.5 * np.square(2 * distance / spacing))
     weight /= np.linalg.norm(weight, axis=0)
-    weight *= np.exp(-0.5 * np.square((octaves - 5) / 2))
+    weight[:, (bins < 55) | (bins > 5000)] = 0
     return _frozen(np.pad(np.roll(weight, -3, axis=0), ((0, 0), (1, 0))))
 
 
-def _chroma(power: FloatArray) -> FloatArray:
-    raw = power @ chroma_filters().T
+def _chroma(magnitude: FloatArray) -> FloatArray:
+    """Pitch classes against the strongest; of magnitudes, since of powers one loud note would be the whole chord."""
+    raw = magnitude @ chroma_filters().T
     peak = raw.max(axis=1, keepdims=True)
-    chroma: FloatArray = np.where(peak > FLOOR_POWER, raw / np.maximum(peak, np.float32(FLOOR_POWER)), 0)
+    floor = np.float32(FLOOR_POWER**0.5)
+    chroma: FloatArray = np.where(peak > floor, raw / np.maximum(peak, floor), 0)
     return chroma
 
 
 def _contrast_db(power: FloatArray) -> FloatArray:
-    """Peak to valley of each octave: mean of the strongest against the weakest fiftieth of its bins."""
+    """Peak to valley of each octave: mean of the strongest against the weakest fiftieth of its bins, up to 80 dB."""
     out = np.empty((len(power), NUM_CONTRAST), np.float32)
     for band, (low, high) in enumerate(_octaves()):
         count = max(1, round(0.02 * (high - low)))
         ordered = np.partition(power[:, low:high], (count - 1, high - low - count), axis=1)
-        out[:, band] = to_db(ordered[:, -count:].mean(axis=1)) - to_db(ordered[:, :count].mean(axis=1))
+        peak = ordered[:, -count:].mean(axis=1)
+        valley = np.maximum(ordered[:, :count].mean(axis=1), peak * np.float32(_NARROWEST))
+        ratio = np.where(peak > FLOOR_POWER, peak / np.maximum(valley, np.float32(FLOOR_POWER**2)), 1)
+        out[:, band] = 10 * np.log10(ratio)
     return out
 
 
-def _shape(power: FloatArray) -> FloatArray:
+def _shape(power: FloatArray, magnitude: FloatArray) -> FloatArray:
     bins = _bins_hz().astype(np.float32)
-    magnitude = np.sqrt(power)
     total = np.maximum(magnitude.sum(axis=1), np.float32(1e-10))
     centroid = magnitude @ bins / total
     variance = magnitude @ np.square(bins) / total - np.square(centroid)
     cumulated = np.cumsum(magnitude, axis=1)
     rolloff = bins[np.argmax(cumulated >= np.float32(0.85) * cumulated[:, -1:], axis=1)]
-    floored = np.maximum(power, np.float32(FLOOR_POWER))
+    floored = np.maximum(power, power.mean(axis=1, keepdims=True) * np.float32(_FLATTEST))
+    floored = np.maximum(floored, np.float32(FLOOR_POWER))
     flatness = 10 * np.log10(floored).mean(axis=1) - to_db(floored.mean(axis=1))
     return np.stack([centroid, np.sqrt(np.maximum(variance, 0)), rolloff, flatness], axis=1)
 

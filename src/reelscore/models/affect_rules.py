@@ -109,7 +109,7 @@ MUSIC_RULES: dict[Axis, tuple[Rule, ...]] = {
         Rule("dynamic_range_db", 30, 4, 0.5, "pauses and fading calm: Gabrielsson and Lindstroem 2010"),
     ),
     "valence": (
-        Rule("mode", -0.25, 0.25, 3, "major is happy, minor sad: Eerola et al. 2013; Palmer et al. 2013"),
+        Rule("mode", -0.20, 0.20, 3, "major is happy, minor sad: Eerola et al. 2013; Palmer et al. 2013"),
         Rule("tempo_bpm", 70, 165, 1, "fast is happy: Eerola et al. 2013", logarithmic=True),
         Rule("centroid_hz", 800, 3600, 1.5, "dull timbre is sad: Juslin and Laukka 2003", logarithmic=True),
         Rule("onset_rate_hz", 0.5, 5.5, 1, "staccato and many notes are happy: Juslin and Laukka 2003"),
