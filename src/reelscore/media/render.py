@@ -182,7 +182,9 @@ def _encoder(container: OutputContainer, pixels: Pixels, rate: Fraction, crf: in
 
 def _frame(pixels: Pixels, encoder: VideoStream) -> av.VideoFrame:
     height, width = pixels.shape[:2]
-    even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    even = pixels
+    if height % 2 or width % 2:
+        even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     if even.shape != (encoder.height, encoder.width, 3):
         raise InputError(
             f"all frames must have one size, {encoder.width}x{encoder.height}, got {width}x{height}"
