@@ -125,7 +125,7 @@ def test_doctor_names_what_is_there_and_what_is_missing(library, tmp_path):
         (["match", "absent.mp4"], 5, "does not exist"),
         (["match", "{folder}"], 5, "is a folder"),
         (["match", "{text}"], 3, "text.mp4"),
-        (["match", "{song}"], 3, "picture"),
+        (["match", "{song}"], 3, "no pictures"),
         (["match", "{video}"], 5, "reelscore add"),
         (["match", "{video}", "--music", "nowhere"], 5, "nowhere"),
         (["add", "{empty}"], 2, "no music found"),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import MediaError
 from .console import minutes, note, print_json, print_table, progress_bar
 from .options import (
     EncoderOption,
@@ -37,7 +38,9 @@ def match(
     from ..matching import Matcher
     from ..media.probe import probe
 
-    probe(video)  # a wrong video name must fail before a folder of music is indexed for it
+    # A file that cannot be matched must fail before a folder of music is indexed for it.
+    if probe(video).video is None:
+        raise MediaError("has sound but no pictures; name a video", path=video, stream="video")
     if music is not None:
         place = folder_library(music, f"{model and model.resolve()}\0{encoder}\0{pack and pack.resolve()}")
         opened = Library.open(place, model=model, encoder=encoder, pack=pack)
