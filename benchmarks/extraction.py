@@ -1,0 +1,160 @@
+"""Extraction speed and memory: media files enter, times real time per core and peak memory leave as JSON.
+
+Each job runs in a process of its own with one thread, so that the peak is its own. A rate is seconds of media per
+second of processor time, decoding included, imports not; `wall_s` is what a clock on the wall said beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+RATE_HZ = 22_050
+
+
+def main() -> None:
+    args = parse()
+    if args.job:
+        print(json.dumps(run_job(json.loads(args.job))))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        report = measure(args, Path(scratch))
+    text = json.dumps(report, indent=2)
+    print(text)
+    if args.json:
+        args.json.write_text(text + "\n", encoding="utf-8")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, help="folder with media/videos and media/music; else files are made"
+    )
+    parser.add_argument("--pack", type=Path, help="folder of ONNX encoders to measure beside the light ones")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each job; the median counts")
+    parser.add_argument(
+        "--hours", type=float, default=2.0, help="length of the long file for the peak memory"
+    )
+    parser.add_argument("--json", type=Path, help="write the report there, too")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def measure(args: argparse.Namespace, scratch: Path) -> dict[str, object]:
+    video, song, long = scratch / "video.mp4", scratch / "song.wav", scratch / "long.mp3"
+    make_video(video, seconds=30)
+    make_song(song, seconds=180)
+    make_long(long, seconds=args.hours * 3600)
+    videos, songs = [video], [song]
+    if args.data:
+        videos += sorted((args.data / "media" / "videos").iterdir())
+        songs += sorted(p for p in (args.data / "media" / "music").iterdir() if p.suffix in {".mp3", ".ogg"})
+    kinds = [("light", None)] + ([("pack", str(args.pack.resolve()))] if args.pack else [])
+    report: dict[str, object] = {}
+    for kind, folder in kinds:
+        job = {"kind": kind, "folder": folder}
+        report[kind] = {
+            "video_720p_30s": median_of({**job, "role": "video", "paths": [str(video)]}, args.repeats),
+            "music_180s_wav": median_of({**job, "role": "music", "paths": [str(song)]}, args.repeats),
+            "music_long": median_of({**job, "role": "music", "paths": [str(long)]}, 1),
+        }
+        if args.data:
+            report[kind]["real_videos"] = median_of(
+                {**job, "role": "video", "paths": [str(p) for p in videos[1:]]}, args.repeats
+            )
+            report[kind]["real_music"] = median_of(
+                {**job, "role": "music", "paths": [str(p) for p in songs[1:]]}, args.repeats
+            )
+    return report
+
+
+def median_of(job: dict[str, object], repeats: int) -> dict[str, float]:
+    runs = []
+    for _ in range(repeats):
+        command = [sys.executable, __file__, "--job", json.dumps(job)]
+        done = subprocess.run(
+            command, env={**os.environ, **ONE_THREAD}, check=True, stdout=subprocess.PIPE, text=True
+        )
+        runs.append(json.loads(done.stdout))
+    medians = {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
+    print(f"{job['kind']} {job['role']}: {medians}", file=sys.stderr)
+    return medians
+
+
+def run_job(job: dict[str, object]) -> dict[str, float]:
+    from reelscore.features.extract import dense_factor, extract
+    from reelscore.features.spec import EncoderSpec
+    from reelscore.media.probe import probe
+
+    pair = EncoderSpec(job["kind"], job["folder"]).load()
+    encoder = pair.video if job["role"] == "video" else pair.music
+    lengths = {path: probe(path).duration_s for path in job["paths"]}
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    for path, length_s in lengths.items():
+        dense = dense_factor(length_s) if job["role"] == "music" else 1
+        extract(path, encoder, num_segments=32 * dense)
+    cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
+    return {
+        "media_s": sum(lengths.values()),
+        "cpu_s": cpu_s,
+        "wall_s": wall_s,
+        "times_real_time": sum(lengths.values()) / cpu_s,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def make_video(path: Path, *, seconds: int) -> None:
+    from reelscore.media.render import write_video
+
+    rng = np.random.default_rng(0)
+    back = np.kron(rng.integers(40, 200, (18, 32, 3)), np.ones((40, 40, 1))).astype(np.uint8)
+    frames = (np.roll(back, (3 * n) % 1280, axis=1) for n in range(seconds * 30))
+    write_video(path, frames, frame_rate_hz=30, gop_s=8)
+
+
+def make_song(path: Path, *, seconds: int) -> None:
+    from reelscore.media.render import write_audio
+
+    write_audio(path, music(seconds, seed=1), rate_hz=RATE_HZ)
+
+
+def make_long(path: Path, *, seconds: float) -> None:
+    """An mp3 made of one minute again and again."""
+    import av
+
+    minute = (music(60, seed=2) * 32767).astype(np.int16)[None]
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mp3", rate=RATE_HZ, layout="mono")
+        stream.bit_rate = 64_000
+        for n in range(max(1, round(seconds / 60))):
+            frame = av.AudioFrame.from_ndarray(minute, format="s16p", layout="mono")
+            frame.sample_rate, frame.pts = RATE_HZ, n * minute.shape[1]
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+
+
+def music(seconds: float, *, seed: int) -> np.ndarray:
+    """Chords that change each half second under a click on each beat."""
+    rng = np.random.default_rng(seed)
+    beat = np.arange(RATE_HZ // 2) / RATE_HZ
+    click = rng.standard_normal(len(beat)) * np.exp(-beat * 80) * 0.2
+    bars = [
+        click + sum(0.1 * np.sin(2 * np.pi * 220 * 2 ** (k / 12) * beat) for k in rng.integers(0, 24, 3))
+        for _ in range(int(seconds * 2))
+    ]
+    return np.concatenate(bars).astype(np.float32)
+
+
+if __name__ == "__main__":
+    main()
