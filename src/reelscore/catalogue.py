@@ -237,47 +237,50 @@ class Library:
         if not files and not problems:
             where = ", ".join(str(p) for p in paths)
             raise InputError(f"no music found in {where}; looked for {' '.join(sorted(MUSIC_SUFFIXES))}")
-        store = self._store(create=True)
         tally = _Tally(failed=problems)
-        known = store.known()
-        by_key = {key: path for path, (_, _, key) in known.items()}
-        fresh: list[str] = []
-        for file in files:
-            stat = Path(file).stat()
-            if file in known and known[file][:2] == (stat.st_size, stat.st_mtime_ns):
-                tally.unchanged.append(file)
-            else:
-                fresh.append(file)
-        done, total = len(files) - len(fresh), len(files)
+        with self._store(create=True) as store:
+            store.begin()  # a second writer must hear of the first before it has worked for nothing
+            known = store.known()
+            by_key = {key: path for path, (_, _, key) in known.items()}
+            fresh = [file for file in files if known.get(file, ())[:2] != _size_and_time(file)]
+            tally.unchanged += sorted(set(files).difference(fresh))
+            self._embed(fresh, len(files), by_key, tally, store, workers, progress)
+            if prune:
+                store.remove([key for key, path in by_key.items() if path not in set(files)])
+        return tally.summary()
+
+    def _embed(
+        self,
+        fresh: Sequence[str],
+        num_files: int,
+        by_key: dict[str, str],
+        tally: _Tally,
+        store: Store,
+        workers: int | None,
+        progress: Progress | None,
+    ) -> None:
+        """Embed fresh files in worker processes and commit them batch by batch, also when stopped half way."""
         if progress:
-            progress(done, total)
+            progress(num_files - len(fresh), num_files)
         batch: list[TrackEntry] = []
         outcomes = run_all(
             fresh, prepare_track, self.pipeline, str(self.cache_folder), workers=_useful(workers, len(fresh))
         )
         try:
-            for outcome in outcomes:
-                done += 1
+            for done, outcome in enumerate(outcomes, start=num_files - len(fresh) + 1):
                 if outcome.value is None:
-                    tally.failed.append(
-                        Failure(outcome.item, _without_path(outcome.reason or "", outcome.item))
-                    )
+                    reason = _without_path(outcome.reason or "", outcome.item)
+                    tally.failed.append(Failure(outcome.item, reason))
                 else:
                     _place(outcome.value, by_key=by_key, batch=batch, tally=tally)
                 if len(batch) >= _BATCH:
                     store.upsert(batch)
                     batch.clear()
                 if progress:
-                    progress(done, total)
+                    progress(done, num_files)
         finally:
-            outcomes.close()  # type: ignore[attr-defined]
-            if batch:
-                store.upsert(batch)
-            if prune:
-                kept = set(files)
-                store.remove([key for key, path in by_key.items() if path not in kept])
-            store.finish()
-        return tally.summary()
+            outcomes.close()
+            store.upsert(batch)
 
     def rebuild(
         self,
@@ -444,6 +447,12 @@ def _meta(pipeline: Pipeline) -> LibraryMeta:
 def _useful(workers: int | None, num_items: int) -> int | None:
     """No more workers than items: a process costs more to start than it would save."""
     return max(1, min(workers or available_cores(), num_items))
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    """What tells an unchanged file without reading it."""
+    stat = Path(path).stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _without_path(reason: str, path: str) -> str:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import IO, Any, Generic, TypeVar
@@ -53,7 +53,7 @@ def run_all(
     prepare: Callable[..., Callable[[Item], Value]],
     *arguments: Any,
     workers: int | None = None,
-) -> Iterator[Outcome[Item, Value]]:
+) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``prepare(*arguments)`` once in each worker and the function that it returns on every item.
 
     Parameters

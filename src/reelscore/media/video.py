@@ -7,7 +7,7 @@ Two ways of reading:
     further than the tolerance is read exactly, and so is a whole video of few pixels (`SHORT_PX`, such as
     9 s of 720p at 24 Hz), whose few key frames would say little and which costs under half a second.
     The tolerance of 6 s covers half the distance between key frames that encoders use unasked (250 frames,
-    10.4 s at 24 Hz). On twelve real videos of 2 to 45 s key frames lay 1.2 s from their instants, and the
+    10.4 s at 24 Hz). On twelve real videos of 2 to 45 s key frames lay 1.5 s from their instants, and the
     64-colour histogram moved by 0.13 where two segments of one video differ by 0.22.
 ``exact``
     Each instant takes the frame that is on the screen then: the last one whose time is not after it. All
