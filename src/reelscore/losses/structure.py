@@ -5,7 +5,7 @@ With S0 = Y Yᵀ the cosine similarities before the tower and S = X Xᵀ those a
     kl:   L = mean_i KL( softmax_j(S0_ij / t0) ‖ softmax_j(S_ij / t1) )
     mse:  L = mean_{i ≠ j} (S_ij − S0_ij)²
 
-S0 is frozen, so a form need only say its value and G = ∂L/∂S; since S = X Xᵀ, ∂L/∂X = (G + Gᵀ) X. Doing that
+S0 is frozen, so a form need only say its value and, with G = ∂L/∂S, G + Gᵀ; since S = X Xᵀ, ∂L/∂X = (G + Gᵀ) X. Doing that
 by hand costs about half of what automatic differentiation does, because nothing (B, B) is kept or copied.
 """
 
@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 Form = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(S, S0), both (B, B) and free to be overwritten -> the value of the loss and G = ∂L/∂S (B, B)."""
+"""(S, S0), both (B, B) and free to be overwritten -> the value of the loss and G + Gᵀ (B, B), G = ∂L/∂S."""
 
 
 def kl_form(before_temperature: float, after_temperature: float) -> Form:
@@ -32,7 +32,7 @@ def kl_form(before_temperature: float, after_temperature: float) -> Form:
         num_rows = len(p)
         value = (torch.dot(p.flatten(), log_p.flatten()) - torch.dot(p.flatten(), log_q.flatten())) / num_rows
         gradient = log_q.exp_().sub_(p).div_(num_rows * after_temperature)
-        return value, gradient
+        return value, gradient + gradient.T
 
     return form
 
@@ -44,7 +44,7 @@ def mse_form() -> Form:
         difference = after.sub_(before).fill_diagonal_(0.0)
         num_pairs = len(after) * (len(after) - 1)
         value = torch.dot(difference.flatten(), difference.flatten()) / num_pairs
-        return value, difference.mul_(2.0 / num_pairs)
+        return value, difference.mul_(4.0 / num_pairs)  # G is symmetric already
 
     return form
 
@@ -72,9 +72,9 @@ def structure_loss(embeddings: Tensor, frozen: Tensor, form: Form) -> Tensor:
 class _StructureLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, embeddings: Tensor, frozen: Tensor, form: Form) -> Tensor:
-        value, gradient = form(F.linear(embeddings, embeddings), F.linear(frozen, frozen))
+        value, both_ways = form(F.linear(embeddings, embeddings), F.linear(frozen, frozen))
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward((gradient + gradient.T) @ embeddings)
+            ctx.save_for_backward(both_ways @ embeddings)
         return value
 
     @staticmethod
