@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from reelscore.media.render import mux, write_audio, write_video
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from reelscore.media.render import mux, write_audio, write_video
 
 RATE_HZ = 22_050

@@ -1,0 +1,66 @@
+"""How much the ranked list changes when frames come fast: videos and music enter, shared top tens leave.
+
+    python benchmarks/agreement.py --videos DIR --music DIR [--pack DIR --model MODEL] [--json OUT]
+
+Every video is matched against the same library twice, with `fast` and with `exact` frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from reelscore.catalogue import Library
+from reelscore.errors import MediaError
+from reelscore.pipeline import choose_pipeline
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--videos", type=Path, required=True)
+    parser.add_argument("--music", type=Path, required=True)
+    parser.add_argument("--pack", type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    pipeline = choose_pipeline(model=given.model, pack=given.pack)
+    shared: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        library = Library.open(
+            Path(folder) / "library", model=given.model, pack=given.pack, cache=Path(folder) / "cache"
+        )
+        library.add(given.music)
+        searcher = library.searcher()
+        opened = {
+            mode: replace(pipeline, encoder=replace(pipeline.encoder, mode=mode)).open()
+            for mode in ("fast", "exact")
+        }
+        for video in sorted(given.videos.iterdir()):
+            try:
+                tops = [
+                    {track.key for track, _ in searcher.search(opened[mode].video(video)[0], 10)}
+                    for mode in ("fast", "exact")
+                ]
+            except MediaError as error:
+                print(f"left out: {error}")
+                continue
+            shared[video.name] = len(tops[0] & tops[1])
+    found = {
+        "tracks": len(searcher),
+        "shared_of_10": shared,
+        "least": min(shared.values()),
+        "mean": statistics.mean(shared.values()),
+    }
+    print(json.dumps(found, indent=2))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
