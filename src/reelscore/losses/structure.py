@@ -5,8 +5,8 @@ With S0 = Y Yᵀ the cosine similarities before the tower and S = X Xᵀ those a
     kl:   L = mean_i KL( softmax_j(S0_ij / t0) ‖ softmax_j(S_ij / t1) )
     mse:  L = mean_{i ≠ j} (S_ij − S0_ij)²
 
-S0 is frozen, so a form need only say its value and, with G = ∂L/∂S, G + Gᵀ; since S = X Xᵀ, ∂L/∂X = (G + Gᵀ) X. Doing that
-by hand costs about half of what automatic differentiation does, because nothing (B, B) is kept or copied.
+S0 is frozen, so a form need only say its value and, with G = ∂L/∂S, the sum G + Gᵀ; since S = X Xᵀ,
+∂L/∂X = (G + Gᵀ) X. Doing that by hand leaves nothing of shape (B, B) to be kept for the backward pass.
 """
 
 from __future__ import annotations
