@@ -159,10 +159,7 @@ def commands(found: Any) -> list[Row]:
             kind, workers = key.removeprefix("add_").rsplit("_", 1)
             rows.append(
                 (
-                    (
-                        f"`add`, `{kind}`, {part['num_tracks']} tracks, {workers} worker{'s' if workers != '1' else ''}, "
-                        "start-up included"
-                    ),
+                    (f"`add`, `{kind}`, {part['num_tracks']} tracks, workers: {workers}, start-up included"),
                     (
                         f"{part['times_real_time_per_core_wall']:.0f}x real time per core, "
                         f"{part['peak_rss_all_processes_mb']:.0f} MB in all processes"

@@ -14,7 +14,7 @@ from ..models.config import ModelConfig
 class TrainConfig:
     """How a model is trained; with the pairs it determines the weights to the byte on one machine.
 
-    The defaults were chosen on the validation pairs of five public sets, where a warm temperature and a CCA
+    The defaults were chosen on the validation pairs of four public sets, where a warm temperature and a CCA
     start did no harm on any.
 
     Attributes
