@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import typer
 
+from reelscore.cli.main import app
 from reelscore.demo.judge import Judgement, Truth
 from reelscore.demo.latent import plan_world
 from reelscore.demo.page import Candidate, Cell, Page, Shown, page_html
 from reelscore.demo.plots import Curve, map_svg, principal_plane, recall_svg
-from reelscore.demo.story import AFFECT, INFONCE, INTER_INTRA, Findings, tell, verdict
+from reelscore.demo.story import AFFECT, COMMANDS, INFONCE, INTER_INTRA, Findings, tell, verdict
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -112,6 +115,20 @@ def test_every_id_that_is_referred_to_is_there_once(page: Page) -> None:
     referred = set(re.findall(r'href="#([^"]+)"', html)) | set(re.findall(r"url\(#([^)]+)\)", html))
     assert referred
     assert referred <= set(ids)
+
+
+def test_the_commands_are_those_of_the_command_line() -> None:
+    verbs = typer.main.get_group(app).commands
+    for line in filter(None, COMMANDS.splitlines()):
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        assert words[0] == "reelscore"
+        options = {name for parameter in verbs[words[1]].params for name in parameter.opts}
+        places = [p for p in verbs[words[1]].params if p.param_type_name == "argument"]
+        named = [word for word in words[2:] if word.startswith("-")]
+        assert set(named) <= options
+        assert len(words) - 2 - 2 * len(named) <= len(places) or places[0].nargs == -1
 
 
 def test_the_verdict_follows_from_the_intervals(findings: Findings) -> None:

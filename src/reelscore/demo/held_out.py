@@ -17,6 +17,7 @@ from ..features.spec import EncoderSpec
 from ..models.affect import AffectModel
 from ..models.checkpoint import load_embedder
 from ..models.embedder import Embedder
+from ..training.config import TrainConfig
 from .judge import TOP, Truth, average, judge
 from .latent import Item, compatibility, points
 from .learn import Run
@@ -29,7 +30,7 @@ def find(
     runs: Mapping[str, list[Run]],
     val: PairSet,
     *,
-    intra_weight: float,
+    config: TrainConfig,
     cache: Path,
 ) -> Findings:
     """Score every held-out video with every held-out track by every model, and judge."""
@@ -38,7 +39,7 @@ def find(
     tracks = [t for t in plan.tracks if t.split == "test"]
     paired = np.array([[plan.pairs[v.name] == t.name for t in tracks] for v in videos])
     truth = Truth(compatibility(points(videos), points(tracks)), paired)
-    seen = _Seen(world, videos, tracks, FeatureCache(cache))
+    seen = _Seen(world, videos, tracks, config.model.num_segments, FeatureCache(cache))
     affect = AffectModel(
         video_encoder=seen.encoders.video.fingerprint, music_encoder=seen.encoders.music.fingerprint
     )
@@ -56,7 +57,7 @@ def find(
         judgements=judgements,
         curves={name: [run.curve for run in found] for name, found in runs.items()},
         val_chance=float(chance_summary(group_size[number], len(val))[RECALL_AT.index(TOP)]),
-        intra_weight=intra_weight,
+        intra_weight=config.intra_weight,
         video=video,
         music=music,
         video_points=points(videos),
@@ -67,9 +68,11 @@ def find(
 class _Seen:
     """The features of the held-out videos and tracks, read once for every model."""
 
-    def __init__(self, world: World, videos: list[Item], tracks: list[Item], cache: FeatureCache) -> None:
+    def __init__(
+        self, world: World, videos: list[Item], tracks: list[Item], num_segments: int, cache: FeatureCache
+    ) -> None:
         self.encoders = EncoderSpec("light").load()
-        self._world, self._cache = world, cache
+        self._world, self._num_segments, self._cache = world, num_segments, cache
         self._videos = [self._read(item, "video") for item in videos]
         self._tracks = [self._read(item, "music") for item in tracks]
 
@@ -80,7 +83,7 @@ class _Seen:
 
     def _read(self, item: Item, modality: Modality) -> FeatureSequence:
         encoder = self.encoders.video if modality == "video" else self.encoders.music
-        return extract(self._world.path(item), encoder, cache=self._cache)
+        return extract(self._world.path(item), encoder, num_segments=self._num_segments, cache=self._cache)
 
 
 def _scores(video: npt.NDArray[np.float32], music: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

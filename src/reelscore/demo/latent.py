@@ -42,10 +42,10 @@ class WorldSize:
     """
 
     num_themes: int = 14
-    num_videos: tuple[int, ...] = (96, 32, 60)
-    num_tracks: tuple[int, ...] = (56, 28, 60)
-    video_s: tuple[float, float] = (6.0, 8.0)
-    track_s: tuple[float, float] = (12.0, 16.0)
+    num_videos: tuple[int, ...] = (160, 40, 60)
+    num_tracks: tuple[int, ...] = (80, 30, 60)
+    video_s: tuple[float, float] = (5.0, 7.0)
+    track_s: tuple[float, float] = (12.0, 15.0)
     width_px: int = 160
     height_px: int = 120
     frame_rate_hz: int = 10

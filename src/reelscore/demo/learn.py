@@ -16,8 +16,6 @@ from ..training.loop import train
 from .plots import Curve
 from .world import World
 
-_NUM_DRAWS = 1
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -27,21 +25,18 @@ class Run:
     curve: Curve
 
 
-def read_pairs(world: World, cache: Path, *, seed: int) -> PairSet:
-    """Read all finished videos into the cache and return those for training and validation."""
+def read_pairs(world: World, cache: Path, *, num_segments: int) -> PairSet:
+    """Read picture and music of every finished video, at fixed instants, through the cache."""
     rows = read_manifest(world.manifest).rows
-    spec = EncoderSpec("light")
-    for held_out in (True, False):
-        # Random draws serve training only: the held-out videos are read once, at their fixed instants.
-        chosen = [row for row in rows if (row.split == "test") == held_out]
-        pairs, failures = extract_pairs(
-            chosen, spec, name="demo", cache_folder=cache, num_draws=0 if held_out else _NUM_DRAWS, seed=seed
+    # Videos this short hardly differ between random instants: more videos serve better than more draws of each.
+    pairs, failures = extract_pairs(
+        rows, EncoderSpec("light"), name="demo", cache_folder=cache, num_segments=num_segments, num_draws=0
+    )
+    if failures:
+        raise ReelscoreError(
+            f"{failures[0].path}, which the demo rendered, cannot be read: {failures[0].reason}; "
+            f"delete {world.folder} and run the demo again"
         )
-        if failures:
-            raise ReelscoreError(
-                f"{failures[0].path}, which the demo rendered, cannot be read: {failures[0].reason}; "
-                f"delete {world.folder} and run the demo again"
-            )
     return pairs
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..catalogue import Library
 from ..errors import ConfigError, ReelscoreError
 from ..files import write_bytes
+from ..models.config import ModelConfig
 from ..training.config import TrainConfig
 from .held_out import find
 from .latent import WorldSize, plan_world
@@ -27,6 +28,9 @@ from .world import World, render_world
 MARKER = ".reelscore-demo"
 PAGE = "index.html"
 NUM_TRAININGS = 3
+DEMO_CONFIG = TrainConfig(model=ModelConfig(num_segments=16), start="random")
+"""Videos of a few seconds need few segments; and from random weights the curves show the learning, where a
+start from the CCA would be nearly there at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +107,14 @@ def run_demo(
     require_matplotlib()
     out = _claimed(Path(out))
     cache = out / "cache"
-    config = replace(config or TrainConfig(), seed=seed)
+    config = replace(config or DEMO_CONFIG, seed=seed)
     stages = _Stages(progress, total=6)
     plan = plan_world(seed=seed, size=size)
     count = f"{len(plan.videos) + len(plan.newcomers)} videos and {len(plan.tracks)} tracks"
     with stages("render", f"rendering {count}"):
         world = render_world(out / "world", plan)
     with stages("read", "reading features of pictures and sound"):
-        pairs = read_pairs(world, cache, seed=seed)
+        pairs = read_pairs(world, cache, num_segments=config.model.num_segments)
     with stages(
         "train", f"training {num_trainings} times with and {num_trainings} without the intra-modal term"
     ):
@@ -119,7 +123,7 @@ def run_demo(
     with stages("index", f"indexing {len(plan.tracks)} tracks"):
         library = _indexed(world, runs[INTER_INTRA][0].model, out, cache)
     with stages("evaluate", "evaluating on videos and tracks that no model has seen"):
-        findings = find(world, runs, pairs.where("val"), intra_weight=config.intra_weight, cache=cache)
+        findings = find(world, runs, pairs.where("val"), config=config, cache=cache)
     with stages("match", f"matching {len(plan.newcomers)} new videos and putting music under them"):
         shown, muxed = match_newcomers(world, library, out, cache=cache)
     page = out / PAGE

@@ -102,7 +102,8 @@ def tell(findings: Findings, shown: Sequence[Shown], seconds: Mapping[str, float
         curves=(loss_svg(findings.curves), recall_svg(findings.curves, chance=findings.val_chance)),
         curves_caption=(
             "The same training with and without the intra-modal term "
-            f"(lambda = {findings.intra_weight:g}); each curve ends where validation stopped getting better. "
+            f"(lambda = {findings.intra_weight:g}), from random weights; each curve ends when validation has not got "
+            "better for a while, and the best epoch's model is kept. "
             + (f"One curve for each of {num_trainings} seeds." if num_trainings > 1 else "")
         ),
         maps=tuple(
@@ -121,7 +122,7 @@ def tell(findings: Findings, shown: Sequence[Shown], seconds: Mapping[str, float
             "hidden valence, left, and the hidden pace, right. Like colours lying together, whatever their shape, "
             "means that pictures and music were brought into one space by what they share."
         ),
-        commands=_COMMANDS,
+        commands=COMMANDS,
         about=(
             f"reelscore {version('reelscore')}, seed {plan.seed}, Python {platform.python_version()}. "
             + "; ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
@@ -130,14 +131,14 @@ def tell(findings: Findings, shown: Sequence[Shown], seconds: Mapping[str, float
     )
 
 
-_COMMANDS = """\
+COMMANDS = """\
 # index your music, then ask for a video
 reelscore add ~/Music
 reelscore match holiday.mp4
 
 # train on finished videos (picture and sound of each are a pair), and use the model
 reelscore train finished-videos/ --model my-model
-reelscore evaluate finished-videos/ --model my-model
+reelscore evaluate my-model finished-videos/
 reelscore rebuild --model my-model
 reelscore match holiday.mp4
 
@@ -197,7 +198,8 @@ def verdict(findings: Findings) -> list[str]:
 
 
 def _points(value: float, ends: FloatArray) -> str:
-    return f"{100 * value:+.1f} points ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+    told = f"{100 * value:+.1f} points ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+    return told.replace("-", "\N{MINUS SIGN}")
 
 
 def _direction(ends: FloatArray) -> str:
