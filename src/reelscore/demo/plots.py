@@ -147,6 +147,7 @@ def map_svg(
         bar.outline.set_visible(False)
         legend: Any = figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
         for handle in legend.legend_handles:
+            handle.set_array(None)
             handle.set_facecolor(_INK)
             handle.set_alpha(1)
         return _svg(figure, f"Held-out videos and tracks by their embeddings, coloured by {name}")
