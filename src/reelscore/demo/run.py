@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -61,11 +62,22 @@ class DemoResult:
             suitable, _, there, back = (100 * measure["value"] for measure in measures.values())
             shown.append(f"{name:16}{suitable:>11.1f}%{there:>9.1f}%{back:>9.1f}%")
         total = sum(self.seconds.values())
+        out = self.page.parent
+        again = shlex.join(
+            [
+                "reelscore",
+                "match",
+                str(out / "world" / "new" / "new-1.mp4"),
+                "--library",
+                str(out / "library"),
+            ]
+        )
         return [
             *shown,
             "",
             *(f"video  {path}" for path in self.muxed),
             f"page   {self.page}  ({total:.0f} s)",
+            f"try    {again}",
         ]
 
 
