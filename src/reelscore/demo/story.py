@@ -191,8 +191,8 @@ def verdict(findings: Findings) -> list[str]:
     against_plain = (
         "The intra-modal term changes the share of suitable tracks by "
         f"{_points(lead[0], ends[0])}, R@10 video to music by {_points(lead[2], ends[2])} and music to video by "
-        f"{_points(lead[3], ends[3])}: for the first, {_direction(ends[0])}. One small made world cannot settle "
-        "what the term is worth; see the benchmarks on real features."
+        f"{_points(lead[3], ends[3])}: for the first, {_direction(ends[0])}. The intervals cover the choice of "
+        "queries, not that of training seeds and world: one small made world cannot settle what the term is worth."
     )
     return [first, against_rules, against_plain]
 
