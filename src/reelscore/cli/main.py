@@ -29,6 +29,7 @@ app = typer.Typer(
     name="reelscore",
     help="Find music for a video: ranked tracks and the moment that fits.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: the coloured one takes a third of its whole time to load
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
