@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from reelscore.domain import Track
+from reelscore.indexing import library_meta
 from reelscore.library.entry import TrackEntry
-from reelscore.library.meta import LibraryMeta
 from reelscore.library.store import Store
 from reelscore.media.render import write_audio, write_video
-from reelscore.pipeline import Pipeline, choose_pipeline, load_model
+from reelscore.pipeline import Pipeline, choose_pipeline
 
 COMMAND = [sys.executable, "-m", "reelscore"]
 
@@ -71,24 +71,12 @@ def make_film(path: Path, *, seconds: int = 30) -> Path:
 
 def make_library(folder: Path, pipeline: Pipeline, num_tracks: int) -> Path:
     """A library of random unit vectors, 32 moments each."""
-    encoders = pipeline.encoder.load()
-    model = load_model(pipeline, encoders)
-    meta = LibraryMeta(
-        model=model.name,
-        model_fingerprint=model.fingerprint,
-        model_path=pipeline.model,
-        encoder_kind=pipeline.encoder.kind,
-        encoder_folder=pipeline.encoder.folder,
-        video_encoder=encoders.video.fingerprint,
-        music_encoder=encoders.music.fingerprint,
-        dim=model.dim,
-        num_segments=model.num_segments,
-    )
+    meta = library_meta(pipeline)
     rng = np.random.default_rng(0)
     starts = np.arange(32) * 180 / 32
     store = Store.create(folder, meta)
     for begin in range(0, num_tracks, 1000):
-        rows = rng.standard_normal((1000, 33, model.dim)).astype(np.float32)
+        rows = rng.standard_normal((1000, 33, meta.dim)).astype(np.float32)
         rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
         store.upsert(
             TrackEntry(

@@ -10,7 +10,7 @@ import pytest
 
 import worlds
 from reelscore import ArtifactError, InputError, Library, NotFoundError
-from reelscore.catalogue import music_files
+from reelscore.indexing import music_files
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": GROUND | {"data", "models", "losses", "evaluation"},
     "extraction": GROUND | {"features", "media", "data"},
     "pipeline": GROUND | {"features", "media", "models"},
-    "catalogue": GROUND | {"extraction", "pipeline", "features", "media", "models", "library"},
+    "indexing": GROUND | {"pipeline", "features", "media", "models", "library"},
+    "catalogue": GROUND | {"extraction", "indexing", "pipeline", "features", "library"},
     "matching": GROUND | {"catalogue", "pipeline", "features", "media", "models", "library"},
 }
 EVERYTHING_BELOW_DEMO = set(ALLOWED)

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .catalogue import AddSummary, Library
+    from .catalogue import Library
     from .domain import FeatureSequence, Match, MediaInfo, Segment, Track
     from .errors import (
         ArtifactError,
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         NotFoundError,
         ReelscoreError,
     )
+    from .indexing import AddSummary
     from .matching import Matcher
     from .media.probe import probe
     from .sampling import global_sparse
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AddSummary": "catalogue",
+    "AddSummary": "indexing",
     "ArtifactError": "errors",
     "ConfigError": "errors",
     "FeatureSequence": "domain",

@@ -8,81 +8,37 @@ or listed; searching uses the library's snapshot where that is current.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from .domain import Track
 from .errors import ArtifactError, InputError, NotFoundError
 from .extraction.pool import available_cores, run_all
-from .features.cache import FeatureCache, default_folder
-from .files import content_hash
+from .features.cache import default_folder
+from .indexing import (
+    MUSIC_SUFFIXES,
+    AddSummary,
+    Failure,
+    Tally,
+    library_meta,
+    music_files,
+    prepare_rebuilt,
+    prepare_track,
+)
 from .library.entry import TrackEntry
 from .library.meta import LibraryMeta
 from .library.search import Searcher, open_for_search
-from .media.probe import probe
-from .models.embedder import Embedder
 from .pipeline import Pipeline, choose_pipeline, load_model
 
 if TYPE_CHECKING:
     from .library.store import Store
-
-MUSIC_SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
-        "aac", "ac3", "aif", "aiff", "alac", "ape", "flac", "m4a", "m4b", "mka", "mp2", "mp3",
-        "mpc", "oga", "ogg", "opus", "tta", "wav", "weba", "wma", "wv",
-    )
-)  # fmt: skip
-"""Endings that a folder is searched for; a file named outright is read whatever its ending."""
 
 _BATCH = 64
 """Tracks in one committed version: small enough that a kill costs little, large enough that commits do not."""
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that is not in the library, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddSummary:
-    """What an `add` or `rebuild` did; each tuple holds paths in order, `failed` has the reason for each."""
-
-    added: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
-    moved: tuple[str, ...] = ()
-    duplicates: tuple[str, ...] = ()
-    failed: tuple[Failure, ...] = ()
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The summary while it grows."""
-
-    added: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
-    duplicates: list[str] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
-
-    def summary(self) -> AddSummary:
-        return AddSummary(
-            tuple(sorted(self.added)),
-            tuple(sorted(self.unchanged)),
-            tuple(sorted(self.moved)),
-            tuple(sorted(self.duplicates)),
-            tuple(sorted(self.failed, key=lambda f: f.path)),
-        )
 
 
 class Library:
@@ -237,7 +193,7 @@ class Library:
         if not files and not problems:
             where = ", ".join(str(p) for p in paths)
             raise InputError(f"no music found in {where}; looked for {' '.join(sorted(MUSIC_SUFFIXES))}")
-        tally = _Tally(failed=problems)
+        tally = Tally(failed=problems)
         with self._store(create=True) as store:
             store.begin()  # a second writer must hear of the first before it has worked for nothing
             known = store.known()
@@ -254,7 +210,7 @@ class Library:
         fresh: Sequence[str],
         num_files: int,
         by_key: dict[str, str],
-        tally: _Tally,
+        tally: Tally,
         store: Store,
         workers: int | None,
         progress: Progress | None,
@@ -272,7 +228,7 @@ class Library:
                     reason = _without_path(outcome.reason or "", outcome.item)
                     tally.failed.append(Failure(outcome.item, reason))
                 else:
-                    _place(outcome.value, by_key=by_key, batch=batch, tally=tally)
+                    tally.place(outcome.value, by_key=by_key, batch=batch)
                 if len(batch) >= _BATCH:
                     store.upsert(batch)
                     batch.clear()
@@ -301,7 +257,7 @@ class Library:
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack or self.pipeline.encoder.folder)
         tracks = store.tracks()
         items = [(t.path, t.key, t.duration_s) for t in tracks]
-        tally = _Tally()
+        tally = Tally()
 
         def rebuilt() -> Iterator[TrackEntry]:
             outcomes = run_all(
@@ -315,7 +271,7 @@ class Library:
                     tally.failed.append(Failure(path, _without_path(outcome.reason or "", path)))
                     continue
                 tally.added.append(path)
-                yield store.get(key).embedded_as(*outcome.value)
+                yield store.get(key).embedded_as(**outcome.value)
             if tally.failed and not drop_missing:
                 first = tally.failed[0]
                 raise ArtifactError(
@@ -324,7 +280,7 @@ class Library:
                     "those tracks out: reelscore rebuild --drop-missing"
                 )
 
-        store.replace(_meta(pipeline), rebuilt())
+        store.replace(library_meta(pipeline), rebuilt())
         self.pipeline = pipeline
         return tally.summary()
 
@@ -332,116 +288,8 @@ class Library:
         from .library.store import Store
 
         if create and not LibraryMeta.exists(self.path):
-            return Store.create(self.path, _meta(self.pipeline))
+            return Store.create(self.path, library_meta(self.pipeline))
         return Store.open(self.path)
-
-
-def music_files(paths: Iterable[Path | str]) -> tuple[list[str], list[Failure]]:
-    """Return absolute paths of the music files at and below `paths`, sorted, and what could not be listed."""
-    found: set[str] = set()
-    problems: list[Failure] = []
-    for given in paths:
-        path = Path(given).expanduser().absolute()
-        if not path.exists():
-            problems.append(Failure(str(given), "it does not exist; check the spelling"))
-        elif path.is_dir():
-            for folder, folders, names in os.walk(
-                path, onerror=lambda e: problems.append(Failure(str(e.filename), f"{e.strerror}"))
-            ):
-                folders[:] = sorted(f for f in folders if not f.startswith("."))
-                found.update(
-                    str(Path(folder, n))
-                    for n in names
-                    if Path(n).suffix.lower() in MUSIC_SUFFIXES and not n.startswith(".")
-                )
-        else:
-            found.add(str(path))
-    present = sorted(f for f in found if Path(f).exists())
-    problems += [Failure(f, "it is a link to nothing") for f in sorted(found.difference(present))]
-    return present, problems
-
-
-def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], TrackEntry]:
-    """Return what a worker does with one music file: read its tags, embed it, make its entry."""
-    opened = pipeline.open(cache=FeatureCache(Path(cache_folder)))
-
-    def work(path: str) -> TrackEntry:
-        stat = Path(path).stat()
-        info = probe(path)
-        key = content_hash(path)
-        seen = opened.track(path, content=key, duration_s=info.duration_s)
-        tags = info.tags
-        return TrackEntry(
-            track=Track(
-                key=key,
-                path=path,
-                title=tags.get("title", "").strip() or Path(path).stem,
-                artist=tags.get("artist", "").strip() or tags.get("album_artist", "").strip(),
-                duration_s=info.duration_s,
-            ),
-            album=tags.get("album", "").strip(),
-            size_bytes=stat.st_size,
-            mtime_ns=stat.st_mtime_ns,
-            embedding=seen.embedding,
-            moments=seen.moments,
-            moment_starts_s=np.array([s.start_s for s in seen.sequence.segments]),
-            moment_ends_s=np.array([s.end_s for s in seen.sequence.segments]),
-        )
-
-    return work
-
-
-_Rebuilt = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def prepare_rebuilt(pipeline: Pipeline, cache_folder: str) -> Callable[[tuple[str, str, float]], _Rebuilt]:
-    """Return what a worker does with one track of a library that is embedded again."""
-    opened = pipeline.open(cache=FeatureCache(Path(cache_folder)))
-
-    def work(item: tuple[str, str, float]) -> _Rebuilt:
-        path, key, duration_s = item
-        seen = opened.track(path, content=key, duration_s=duration_s)
-        return (
-            seen.embedding,
-            seen.moments,
-            np.array([s.start_s for s in seen.sequence.segments]),
-            np.array([s.end_s for s in seen.sequence.segments]),
-        )
-
-    return work
-
-
-def _place(entry: TrackEntry, *, by_key: dict[str, str], batch: list[TrackEntry], tally: _Tally) -> None:
-    """Decide what a freshly embedded file is: new or changed, touched, moved, or a second copy."""
-    path, key = entry.track.path, entry.track.key
-    elsewhere = by_key.get(key)
-    if elsewhere is None:
-        tally.added.append(path)
-    elif elsewhere == path:
-        tally.unchanged.append(path)
-    elif Path(elsewhere).is_file() and content_hash(elsewhere) == key:
-        tally.duplicates.append(path)
-        return
-    else:
-        tally.moved.append(path)
-    by_key[key] = path
-    batch.append(entry)
-
-
-def _meta(pipeline: Pipeline) -> LibraryMeta:
-    encoders = pipeline.encoder.load()
-    embedder: Embedder = load_model(pipeline, encoders)
-    return LibraryMeta(
-        model=embedder.name,
-        model_fingerprint=embedder.fingerprint,
-        model_path=pipeline.model,
-        encoder_kind=pipeline.encoder.kind,
-        encoder_folder=pipeline.encoder.folder,
-        video_encoder=encoders.video.fingerprint,
-        music_encoder=encoders.music.fingerprint,
-        dim=embedder.dim,
-        num_segments=embedder.num_segments,
-    )
 
 
 def _useful(workers: int | None, num_items: int) -> int | None:

@@ -20,7 +20,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..catalogue import AddSummary
+    from ..indexing import AddSummary
 
 
 def add(
