@@ -12,8 +12,9 @@ from typing import Literal, TypeVar
 
 from ..errors import NotFoundError
 from .pack_audio import AudioModel
-from .pack_manifest import AudioSpec, EncoderSpec, ImageSpec, Role, TextSpec, read_manifest
+from .pack_manifest import read_manifest
 from .pack_music import PackMusic
+from .pack_spec import AudioSpec, EncoderSpec, ImageSpec, Role, TextSpec
 from .pack_text import TextEncoder
 from .pack_video import ImageModel, PackVideo
 

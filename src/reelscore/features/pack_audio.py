@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ..domain import FloatArray
 from ..errors import InputError
-from .pack_manifest import AudioInput, AudioSpec
 from .pack_session import OnnxModel, Shape
+from .pack_spec import AudioInput, AudioSpec
 
 _FRAMES_AT_ONCE = 64
 """Frames transformed together: their spectra stay in the processor's cache, which saves a third of the time."""

@@ -5,7 +5,7 @@ Facts about these files, gathered from the projects that published them; the wei
 
 from __future__ import annotations
 
-from .pack_manifest import (
+from .pack_spec import (
     AudioInput,
     AudioSpec,
     EncoderSpec,

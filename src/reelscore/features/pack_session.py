@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..domain import FloatArray
 from ..errors import ArtifactError, InputError
 from ..files import existing_file
-from .pack_manifest import EncoderSpec, Output
+from .pack_spec import EncoderSpec, Output
 
 Shape = tuple[int | None, ...]
 """A tensor's shape as a specification promises it; None is free."""

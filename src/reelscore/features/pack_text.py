@@ -10,8 +10,8 @@ import numpy as np
 
 from ..domain import FloatArray
 from ..errors import ArtifactError
-from .pack_manifest import TextSpec
 from .pack_session import OnnxModel, verified_bytes
+from .pack_spec import TextSpec
 from .protocol import fingerprint
 
 VERSION = "1"

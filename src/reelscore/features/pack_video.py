@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ..domain import FeatureSequence, FloatArray, Modality, Segment
 from ..media.video import frames_at
-from .pack_manifest import ImageInput, ImageSpec
 from .pack_session import OnnxModel
+from .pack_spec import ImageInput, ImageSpec
 from .protocol import fingerprint
 
 VERSION = "1"
