@@ -24,6 +24,7 @@ from reelscore.media.video import Frame, frames_at, nearest_keys
 def _long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat the small test films as long ones, so that `fast` takes key frames."""
     monkeypatch.setattr(video_module, "SHORT_PX", 0)
+    monkeypatch.setattr(video_module, "MODERATE_PX", 0)
 
 
 @pytest.fixture(scope="module")
