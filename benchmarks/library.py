@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from reelscore.domain import Track
 from reelscore.library.filter import TrackFilter
 from reelscore.library.meta import LibraryMeta
-from reelscore.library.schema import table_schema
+from reelscore.library.schema import card, table_schema
 from reelscore.library.store import Store
 
 BATCH_ROWS = 20_000
@@ -55,6 +56,10 @@ def vectors(rows: int, dim: int, seed: int) -> Iterator[np.ndarray]:
         yield draw(middles, min(BATCH_ROWS, rows - start), rng)
 
 
+def track(i: int) -> Track:
+    return Track(f"{i:040x}", f"/music/{i % 997:03}/{i:07}.mp3", f"Title {i}", f"Artist {i % 20}", 180.0)
+
+
 def batches(rows: int, dim: int, seed: int) -> Iterator[pa.RecordBatch]:
     start = 0
     for block in vectors(rows, dim, seed):
@@ -68,6 +73,7 @@ def batches(rows: int, dim: int, seed: int) -> Iterator[pa.RecordBatch]:
             pa.array([f"Album {i % 5000}" for i in numbers]),
             pa.array(np.full(len(block), 180.0)),
             *(pa.array(np.ones(len(block), dtype=np.int64)) for _ in range(3)),
+            pa.array([card(track(i)) for i in numbers]),
             pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), dim),
             pa.ListArray.from_arrays(none, pa.array([], pa.float16())),
             *(pa.ListArray.from_arrays(none, pa.array([], pa.float64())) for _ in range(2)),

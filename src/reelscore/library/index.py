@@ -8,15 +8,14 @@ import pyarrow as pa
 from lancedb.index import BTree, IvfSq
 
 from ..domain import FloatArray
-from .rows import TEXT_COLUMNS
 
 _VECTOR_INDEX = "embedding_idx"
 _KEY_INDEX = "key_idx"
 
 _ROWS_A_PARTITION = 1000
-_PROBES = 40
+_PROBES = 20
 _SPARE = 2  # how many times k rows come back to be scored again in full precision
-_COLUMNS = [*TEXT_COLUMNS[:4], "duration_s", "embedding", "_distance"]
+_COLUMNS = ["card", "embedding", "_distance"]
 
 
 def build(table: Any) -> None:
@@ -38,7 +37,7 @@ def is_built(table: Any) -> bool:
 
 
 def near(table: Any, query: FloatArray, k: int, *, where: str | None = None) -> pa.Table:
-    """Return a few times `k` near rows, track columns and embedding, for the caller to score and cut."""
+    """Return a few times `k` near rows, card and embedding, for the caller to score and cut."""
     search = (
         table.search(query, vector_column_name="embedding")
         .distance_type("cosine")

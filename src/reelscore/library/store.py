@@ -131,9 +131,12 @@ class Store(View):
     def relocate(self, key: str, path: str, size_bytes: int, mtime_ns: int) -> None:
         """Say where the file of a track lies now; `NotFoundError` where there is no such track."""
         self.begin()
-        values = {"path": path, "size_bytes": size_bytes, "mtime_ns": mtime_ns}
-        if self._table.update(f"key = {quoted(key)}", values) == 0:
+        found = self._table.scan(schema.TRACK_COLUMNS, where=one_of("key", [key]))
+        if len(found) == 0:
             raise NotFoundError(f"no track with key {key!r} in {self.path}")
+        card = schema.card(replace(schema.tracks_of(found)[0], path=path))
+        values = {"path": path, "size_bytes": size_bytes, "mtime_ns": mtime_ns, "card": card}
+        self._table.update(f"key = {quoted(key)}", values)
         self._forget()
 
     def remove(self, keys: Sequence[str]) -> int:

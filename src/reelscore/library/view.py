@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Self
 
@@ -142,11 +143,10 @@ class View:
             query = checked_query(query, k, dim=self.meta.dim)
             found = self._table.near(query, k, where=_sql(where))
             scores = cosines(schema.embeddings_of(found), query).tolist()
-        except NotUnitError as error:
+            tracks = schema.carded_tracks_of(found)
+        except (NotUnitError, JSONDecodeError, TypeError) as error:
             raise damaged(self.path, str(error)) from error
-        ranked = sorted(
-            zip(schema.tracks_of(found), scores, strict=True), key=lambda pair: (-pair[1], pair[0].key)
-        )
+        ranked = sorted(zip(tracks, scores, strict=True), key=lambda pair: (-pair[1], pair[0].key))
         return ranked[:k]
 
     def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
