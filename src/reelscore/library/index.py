@@ -13,7 +13,7 @@ _VECTOR_INDEX = "embedding_idx"
 _KEY_INDEX = "key_idx"
 
 _ROWS_A_PARTITION = 1000
-_PROBES = 20
+_PROBES = 25
 _SPARE = 2  # how many times k rows come back to be scored again in full precision
 _COLUMNS = ["card", "embedding", "_distance"]
 
