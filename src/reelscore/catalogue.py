@@ -8,6 +8,7 @@ or listed; searching uses the library's snapshot where that is current.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from .library.store import Store
 
 _BATCH = 64
-"""Tracks in one committed version: small enough that a kill costs little, large enough that commits do not."""
+_COMMIT_EVERY_S = 4.0
+"""A version is committed after so many tracks or seconds: a kill costs little, and so do the commits."""
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
@@ -219,6 +221,7 @@ class Library:
         if progress:
             progress(num_files - len(fresh), num_files)
         batch: list[TrackEntry] = []
+        committed_at = time.monotonic()
         outcomes = run_all(
             fresh, prepare_track, self.pipeline, str(self.cache_folder), workers=_useful(workers, len(fresh))
         )
@@ -229,9 +232,10 @@ class Library:
                     tally.failed.append(Failure(outcome.item, reason))
                 else:
                     tally.place(outcome.value, by_key=by_key, batch=batch)
-                if len(batch) >= _BATCH:
+                if len(batch) >= _BATCH or time.monotonic() - committed_at > _COMMIT_EVERY_S:
                     store.upsert(batch)
                     batch.clear()
+                    committed_at = time.monotonic()
                 if progress:
                     progress(done, num_files)
         finally:
