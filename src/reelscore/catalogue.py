@@ -30,7 +30,7 @@ from .indexing import (
 from .library.entry import TrackEntry
 from .library.meta import LibraryMeta
 from .library.search import Searcher, open_for_search
-from .pipeline import Pipeline, choose_pipeline, load_model
+from .pipeline import Pipeline, choose_pipeline, model_fingerprint
 
 if TYPE_CHECKING:
     from .library.store import Store
@@ -130,8 +130,7 @@ class Library:
     def check_model(self, model: Path | str) -> None:
         """Raise `ArtifactError` with the mending command unless `model` is what the library was built with."""
         if LibraryMeta.exists(self.path):
-            embedder = load_model(Pipeline(self.pipeline.encoder, str(model)), self.pipeline.encoder.load())
-            LibraryMeta.read(self.path).check(embedder.fingerprint, self.path, model=str(model))
+            LibraryMeta.read(self.path).check(model_fingerprint(model), self.path, model=str(model))
 
     def __len__(self) -> int:
         return len(self._store()) if LibraryMeta.exists(self.path) else 0

@@ -152,6 +152,11 @@ def choose_pipeline(
     raise ArtifactError(_misfit(folder, theirs, ours))
 
 
+def model_fingerprint(model: Path | str) -> str:
+    """Return the fingerprint of a trained model, whatever encoders it was made for."""
+    return load_embedder(model).fingerprint
+
+
 def choose_encoder(encoder: str | None = None, pack: Path | str | None = None) -> EncoderSpec:
     """Return the encoder that the words mean, `light` where nothing is said; raises as `choose_pipeline`."""
     return _specs(encoder, pack)[0]
