@@ -128,6 +128,7 @@ def test_doctor_names_what_is_there_and_what_is_missing(library, tmp_path):
         (["match", "{song}"], 3, "no pictures"),
         (["match", "{video}"], 5, "reelscore add"),
         (["match", "{video}", "--music", "nowhere"], 5, "nowhere"),
+        (["match", "{video}", "--music", "{folder}", "--library", "l"], 2, "not both"),
         (["add", "{empty}"], 2, "no music found"),
         (["add", "{folder}", "--encoder", "strong"], 2, "'light' or 'pack'"),
         (["add", "{folder}", "--encoder", "pack"], 2, "--pack FOLDER"),

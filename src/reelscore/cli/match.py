@@ -15,6 +15,7 @@ from .options import (
     LibraryOption,
     ModelOption,
     PackOption,
+    check_one_place,
     folder_library,
     library_folder,
 )
@@ -38,6 +39,7 @@ def match(
     from ..matching import Matcher
     from ..media.probe import probe
 
+    check_one_place(music, library)
     # A file that cannot be matched must fail before a folder of music is indexed for it.
     if probe(video).video is None:
         raise MediaError("has sound but no pictures; name a video", path=video, stream="video")

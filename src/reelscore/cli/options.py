@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import NotFoundError
+from ..errors import ConfigError, NotFoundError
 
 LibraryOption = Annotated[
     Path | None,
@@ -44,6 +44,12 @@ def library_folder(given: Path | None) -> Path:
         return given.expanduser()
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "reelscore" / "library"
+
+
+def check_one_place(music: Path | None, library: Path | None) -> None:
+    """Raise `ConfigError` when a folder and a library are both named; a library from the environment gives way."""
+    if music is not None and library is not None and str(library) != os.environ.get("REELSCORE_LIBRARY"):
+        raise ConfigError(f"name either --music {music} or --library {library}, not both")
 
 
 def folder_library(music: Path, pipeline_name: str) -> Path:
