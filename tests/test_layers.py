@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "catalogue": GROUND | {"extraction", "indexing", "pipeline", "features", "library"},
     "matching": GROUND | {"catalogue", "pipeline", "features", "media", "models", "library"},
 }
+ALLOWED["experiments"] = ALLOWED["training"] | {"training", "extraction.pool"}
 EVERYTHING_BELOW_DEMO = set(ALLOWED)
 ALLOWED["demo"] = EVERYTHING_BELOW_DEMO
 ALLOWED["cli"] = EVERYTHING_BELOW_DEMO | {"demo"}
@@ -37,7 +38,7 @@ OWNERS = {
     "lancedb": {"library"},
     "lance": {"library"},
     "onnxruntime": {"features"},
-    "torch": {"losses", "models", "training"},
+    "torch": {"losses", "models", "training", "experiments"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -1,0 +1,90 @@
+"""Training and validation pairs enter, something that places unseen pairs in one space leaves.
+
+One table, `METHODS`: a model trained as the run's configuration says, and two rivals without gradients.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.pairs import PairSet
+from ..domain import FeatureSequence
+from ..errors import ConfigError
+from ..evaluation.cca import LinearCCA, pooled
+from ..evaluation.ranks import Scores
+from ..models.checkpoint import load_embedder
+from ..sampling import global_sparse, global_sparse_rows
+from ..training import TrainConfig, train
+
+Placed: TypeAlias = tuple[Scores, Scores]
+MethodName: TypeAlias = Literal["train", "cca"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What came of fitting.
+
+    Attributes
+    ----------
+    place : callable
+        ``place(pairs) -> (video, music)``, both (N, D); the inner product is the score.
+    facts : mapping
+        JSON values for people: the best epoch, the settings chosen.
+    history : tuple of dict
+        The line of each epoch, where there are epochs.
+    """
+
+    place: Callable[[PairSet], Placed]
+    facts: Mapping[str, Any]
+    history: tuple[Mapping[str, float], ...] = ()
+
+
+def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
+    """Train a dual encoder; the kept weights are those of the best validation."""
+    if config is None:
+        raise ConfigError("a run that trains needs a configuration; give Run.config")
+    with tempfile.TemporaryDirectory() as folder:
+        result = train(pairs, config=config, folder=folder)
+        embedder = load_embedder(folder)
+
+    def sequence(rows: npt.NDArray[np.float32], encoder: str) -> FeatureSequence:
+        if len(rows) > embedder.num_segments:
+            rows = rows[global_sparse_rows(len(rows), num_segments=embedder.num_segments)]
+        return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
+
+    def place(unseen: PairSet) -> Placed:
+        video = [embedder.embed_video(sequence(d[0], unseen.video_encoder)) for d in unseen.video]
+        music = [embedder.embed_music(sequence(d[0], unseen.music_encoder)) for d in unseen.music]
+        return np.stack(video), np.stack(music)
+
+    facts = {"best_epoch": result.best_epoch, "epochs": len(result.history) - 1}
+    return Fitted(place, facts, result.history)
+
+
+def fit_cca(pairs: PairSet, config: TrainConfig | None) -> Fitted:
+    """Fit a linear CCA on mean and deviation over time, its settings tuned on the validation pairs."""
+    del config
+    learn, val = pairs.where("train"), pairs.where("val")
+    cca = LinearCCA.fit_tuned(_pooled(learn), _pooled(val), val_group=val.group)
+
+    def place(unseen: PairSet) -> Placed:
+        video, music = _pooled(unseen)
+        return cca.transform_x(video), cca.transform_y(music)
+
+    return Fitted(place, {"settings": dict(cca.settings)})
+
+
+def _pooled(pairs: PairSet) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return pooled([draws[0] for draws in pairs.video]), pooled([draws[0] for draws in pairs.music])
+
+
+METHODS: Mapping[str, Callable[[PairSet, TrainConfig | None], Fitted]] = {
+    "train": fit_model,
+    "cca": fit_cca,
+}

@@ -1,0 +1,88 @@
+"""The recipe of a public set enters (its name, a share of its training pairs), its pairs leave.
+
+    {"kind": "set", "name": "emomv"}
+    {"kind": "set", "name": "emomv", "share": 0.25, "draw": 3}
+
+A share keeps whole sources (else groups) of the training split, those whose hash under `draw` is smallest: a
+larger share of the same draw holds every pair of a smaller one. Validation and test stay whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+from ..data.pairs import PairSet
+from ..data.sets import LOADERS, load_set
+from ..data.sets.archive import find_archive
+from ..errors import ConfigError, InputError
+from .material import Maker, Material, Recipe, known
+
+KEYS = ("name", "share", "draw")
+
+
+def make(recipe: Recipe, data: Path | None) -> Material:
+    """Load the set and thin its training split where a share is asked for."""
+    values = known(recipe, *KEYS)
+    pairs = load_set(values["name"], needed(data, values["name"]))
+    share = float(values.get("share", 1.0))
+    return Material(pairs if share == 1.0 else thinned(pairs, share=share, draw=int(values.get("draw", 0))))
+
+
+def files(recipe: Recipe, data: Path | None) -> tuple[Path, ...]:
+    """Return the set's file, or raise the error that says what is missing."""
+    name = known(recipe, *KEYS)["name"]
+    if name not in LOADERS:
+        raise InputError(f"no set is named {name!r}; the sets are {', '.join(LOADERS)}")
+    return (find_archive(LOADERS[name][0], needed(data, name)),)
+
+
+def needed(data: Path | None, name: str) -> Path:
+    """Return the folder of the public sets, or raise `ConfigError` when none was named."""
+    if data is None:
+        file = LOADERS[name][0] if name in LOADERS else f"{name}.npz"
+        raise ConfigError(
+            f"the set {name} is read from {file}; name the folder that holds it with --data FOLDER"
+        )
+    return data
+
+
+def thinned(pairs: PairSet, *, share: float, draw: int) -> PairSet:
+    """Keep a share of the training pairs, sources (else groups) whole, nested over shares.
+
+    Parameters
+    ----------
+    pairs : PairSet
+    share : float
+        Above 0, up to 1, of the training pairs; rounded up to whole sources.
+    draw : int
+        Another draw takes other sources.
+
+    Returns
+    -------
+    PairSet
+        In the given order.
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"share must lie in (0, 1], got {share}")
+    together = pairs.group if pairs.source is None else pairs.source
+    learn = [i for i, part in enumerate(pairs.split) if part == "train"]
+    members: dict[int, list[int]] = {}
+    for i in learn:
+        members.setdefault(int(together[i]), []).append(i)
+    # A source is named by its first key, so that its place does not depend on how sources are numbered.
+    order = sorted(members.values(), key=lambda rows: _place(min(pairs.keys[i] for i in rows), draw))
+    due, kept = math.ceil(share * len(learn)), set[int]()
+    for rows in order:
+        if len(kept) >= due:
+            break
+        kept.update(rows)
+    return pairs.take([i for i, part in enumerate(pairs.split) if part != "train" or i in kept])
+
+
+def _place(name: str, draw: int) -> bytes:
+    return hashlib.blake2b(f"{draw}\0{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+SET = Maker(make, files)

@@ -1,0 +1,333 @@
+"""Runs enter (data recipe, method, configuration, what to score), an outcome for each leaves; done ones are kept.
+
+    runner = Runner(cache=folder, data=data)
+    outcomes = runner.perform([Run({"kind": "set", "name": "emomv"}, config=TrainConfig(seed=s)) for s in range(5)])
+    outcomes[run].metrics["recall@10"]
+
+A run's identity is the hash of its recipe, method and configuration, of the bytes of the files that it reads, and
+of `VERSION`. Each worker writes an outcome, whole or not at all, the moment it is there: whoever performs the
+same runs again, after Ctrl-C or a kill, does only what is missing. A run that fails is recorded with its reason,
+stops nobody, and is tried again the next time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..config import from_mapping, to_mapping
+from ..data.pairs import IntArray
+from ..errors import ConfigError
+from ..evaluation.metrics import METRICS, summary
+from ..extraction.pool import available_cores, run_all
+from ..files import content_hash, write_bytes
+from ..training.config import TrainConfig
+from .makers import maker_of
+from .material import Material, Recipe
+from .methods import METHODS, MethodName
+from .scoring import DIRECTIONS, Ranking, chance, rank_both_ways
+
+VERSION = 1
+"""Raise it whenever a change of code changes what a run gives: kept outcomes are then done anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One fit and its scoring.
+
+    Attributes
+    ----------
+    data : mapping
+        The recipe of the data, see `material.Recipe`.
+    method : {"train", "cca"}
+        A key of `methods.METHODS`.
+    config : TrainConfig, optional
+        Of a run that trains; its seed is the run's seed.
+    score : {"test", "val"}
+        What the fitted is scored on. For ``val`` the test pairs are taken away before anything sees the data.
+    curve : bool
+        Whether the history of the epochs is kept.
+    """
+
+    data: Recipe
+    method: MethodName = "train"
+    config: TrainConfig | None = None
+    score: Literal["test", "val"] = "test"
+    curve: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigError(f"a run's method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        if (self.config is None) == (self.method == "train"):
+            raise ConfigError(f"a run needs a configuration if and only if it trains, got {self.method!r}")
+        if self.score == "val" and self.method != "train":
+            raise ConfigError(f"{self.method} is fitted on the validation pairs too; score it on test")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run as plain values."""
+        config = {} if self.config is None else {"config": to_mapping(self.config)}
+        told = {"data": dict(self.data), "method": self.method, "score": self.score, "curve": self.curve}
+        return told | config
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Run:
+        """Rebuild what `to_json` gave."""
+        config = values.get("config")
+        return cls(**{**values, "config": None if config is None else from_mapping(TrainConfig, config)})
+
+    @property
+    def key(self) -> str:
+        """Hash of what was asked for, whatever bytes the files hold."""
+        return _hash(self.to_json())
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run gave.
+
+    Attributes
+    ----------
+    run : Run
+    directions : mapping
+        ``video_to_music`` and ``music_to_video`` -> `Ranking` of every query.
+    cluster : ndarray of int64, shape (Q,)
+        Queries to be resampled together, the same for both directions.
+    chance : mapping
+        What a random order would give.
+    facts : mapping
+        ``best_epoch`` and ``epochs``, or the ``settings`` that a linear rival chose.
+    history : tuple of dict
+        The line of each epoch, where the run asked for the curve.
+    seconds : float
+        Of fitting and scoring, by the wall clock.
+    code : str
+        Hash of the sources that made it.
+    """
+
+    run: Run
+    directions: Mapping[str, Ranking]
+    cluster: IntArray
+    chance: Mapping[str, float]
+    facts: Mapping[str, Any]
+    history: tuple[Mapping[str, float], ...]
+    seconds: float
+    code: str
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """`METRICS`, ``log_rank`` and, where the truth is known, ``suiting``: means of the two directions."""
+        each = [self.metrics_of(direction) for direction in DIRECTIONS]
+        return {name: float(np.mean([told[name] for told in each])) for name in each[0]}
+
+    def metrics_of(self, direction: str) -> dict[str, float]:
+        """Return the metrics of one direction."""
+        found = self.directions[direction]
+        told = dict(zip(METRICS, summary(found.ranks, found.precisions).tolist(), strict=True))
+        told["log_rank"] = float(np.mean(np.log(found.ranks)))
+        return told if found.suiting is None else {**told, "suiting": float(np.mean(found.suiting))}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as plain values."""
+        return {
+            "run": self.run.to_json(),
+            "directions": {name: one.to_json() for name, one in self.directions.items()},
+            "cluster": self.cluster.tolist(),
+            "chance": dict(self.chance),
+            "facts": dict(self.facts),
+            "history": [dict(line) for line in self.history],
+            "seconds": self.seconds,
+            "code": self.code,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Outcome:
+        """Rebuild what `to_json` gave."""
+        return cls(
+            Run.from_json(values["run"]),
+            {name: Ranking.from_json(one) for name, one in values["directions"].items()},
+            np.asarray(values["cluster"], np.int64),
+            values["chance"],
+            values["facts"],
+            tuple(values["history"]),
+            values["seconds"],
+            values["code"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that gave nothing, and why."""
+
+    run: Run
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the failure as plain values."""
+        return {"run": self.run.to_json(), "reason": self.reason}
+
+
+class Outcomes:
+    """The outcomes of many runs, found by their run; runs that failed are in `failures`."""
+
+    def __init__(self, found: Iterable[Outcome], failures: Sequence[Failure] = ()) -> None:
+        self._found = {outcome.run.key: outcome for outcome in found}
+        self.failures = tuple(failures)
+
+    def __getitem__(self, run: Run) -> Outcome:
+        return self._found[run.key]
+
+    def __contains__(self, run: object) -> bool:
+        return isinstance(run, Run) and run.key in self._found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def of(self, runs: Iterable[Run]) -> list[Outcome]:
+        """Return the outcomes of those of `runs` that gave one, in their order."""
+        return [self[run] for run in runs if run in self]
+
+    def all(self) -> list[Outcome]:
+        """Return every outcome."""
+        return list(self._found.values())
+
+
+class Runner:
+    """Performs runs over worker processes and keeps their outcomes in a folder.
+
+    Parameters
+    ----------
+    cache : Path
+    data : Path, optional
+        Folder of the public sets.
+    jobs : int, optional
+        Worker processes; one for each core by default, or one in all where there is a GPU.
+    show : callable, optional
+        ``show(title)`` gives a context manager of ``report(done, total)``, such as a progress bar.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: Path,
+        data: Path | None = None,
+        jobs: int | None = None,
+        show: Callable[[str], AbstractContextManager[Callable[[int, int], None]]] | None = None,
+    ) -> None:
+        self.cache = cache
+        self.data = data
+        self.jobs = jobs
+        self._contents: dict[Path, str] = {}
+        self._show = show or (lambda _: nullcontext(lambda _done, _total: None))
+
+    def perform(self, runs: Iterable[Run], *, title: str = "runs") -> Outcomes:
+        """Return the outcome of every run: kept ones from the cache, the others done now.
+
+        Raises
+        ------
+        ReelscoreError
+            Before any run is done, when a recipe is wrong or a file that it reads is missing.
+        """
+        wanted = {run.key: run for run in runs}
+        files = {key: self.cache / f"{self.identity(run)}.json" for key, run in wanted.items()}
+        found = {key: kept for key, file in files.items() if (kept := _kept(file)) is not None}
+        missing = [(run, str(files[key])) for key, run in wanted.items() if key not in found]
+        failures: list[Failure] = []
+        if missing:
+            told = f"{title} ({len(found)} kept)" if found else title
+            jobs = self.jobs or _default_jobs()
+            with self._show(told) as report:
+                report(0, len(missing))
+                done = run_all(missing, worker, self.data, code_hash(), workers=jobs)
+                for count, outcome in enumerate(done, start=1):
+                    run, file = outcome.item
+                    if outcome.reason is not None:
+                        failures.append(Failure(run, outcome.reason))
+                    elif (kept := _kept(Path(file))) is not None:
+                        found[run.key] = kept
+                    report(count, len(missing))
+        # In the order asked for, so that nothing downstream depends on which worker was faster.
+        failures.sort(key=lambda failure: list(wanted).index(failure.run.key))
+        return Outcomes((found[key] for key in wanted if key in found), failures)
+
+    def identity(self, run: Run) -> str:
+        """Return the hash of all that determines the run's outcome."""
+        files = maker_of(run.data).files(run.data, self.data)
+        return _hash([VERSION, run.to_json(), [self._content(file) for file in files]])
+
+    def _content(self, file: Path) -> str:
+        if file not in self._contents:
+            self._contents[file] = content_hash(file)
+        return self._contents[file]
+
+
+def worker(data: Path | None, code: str) -> Callable[[tuple[Run, str]], None]:
+    """Return what a worker process does with each run: perform it and write its outcome to the named file."""
+    last: dict[str, Material] = {}
+
+    def work(item: tuple[Run, str]) -> None:
+        run, file = item
+        recipe = _hash(dict(run.data))
+        if recipe not in last:
+            last.clear()
+            last[recipe] = maker_of(run.data).make(run.data, data)
+        outcome = perform_one(run, last[recipe], code=code)
+        write_bytes(Path(file), (json.dumps(outcome.to_json()) + "\n").encode())
+
+    return work
+
+
+def perform_one(run: Run, material: Material, *, code: str = "") -> Outcome:
+    """Fit on the training and validation pairs of the material and score on those that the run names."""
+    started = time.monotonic()
+    split = np.array(material.pairs.split)
+    fitted = METHODS[run.method](material.pairs.take(np.flatnonzero(split != "test")), run.config)
+    index = np.flatnonzero(split == run.score)
+    unseen = material.pairs.where(run.score)
+    video, music = fitted.place(unseen)
+    return Outcome(
+        run,
+        rank_both_ways(video, music, material, index),
+        unseen.group if unseen.source is None else unseen.source,
+        chance(material, index),
+        fitted.facts,
+        fitted.history if run.curve else (),
+        round(time.monotonic() - started, 3),
+        code,
+    )
+
+
+def code_hash() -> str:
+    """Hash the sources of every room that has a say in an outcome."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.blake2b(digest_size=8)
+    for room in ("data", "evaluation", "experiments", "losses", "models", "training"):
+        for file in sorted((package / room).rglob("*.py")):
+            digest.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _kept(file: Path) -> Outcome | None:
+    """Return the outcome in the file, or None where there is none that can be read back whole."""
+    try:
+        return Outcome.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _default_jobs() -> int:
+    import torch
+
+    return 1 if torch.cuda.is_available() else available_cores()
+
+
+def _hash(values: Any) -> str:
+    return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
