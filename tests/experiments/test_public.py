@@ -1,0 +1,75 @@
+"""Shares of a set's training pairs: nested, whole sources, the rest untouched."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reelscore.data.pairs import PairSet
+from reelscore.errors import ConfigError
+from reelscore.experiments.public import thinned
+
+
+def pairs_of(sources, splits):
+    size = len(sources)
+    rows = tuple((np.full((1, 2), i, np.float32),) for i in range(size))
+    return PairSet(
+        name="made",
+        keys=tuple(f"k{i}" for i in range(size)),
+        video=rows,
+        music=rows,
+        group=np.arange(size),
+        split=tuple(splits[s] for s in sources),
+        video_encoder="v",
+        music_encoder="m",
+        num_segments=1,
+        source=np.array(sources),
+    )
+
+
+@st.composite
+def made(draw):
+    count = draw(st.integers(1, 12))
+    splits = ["train", *draw(st.lists(st.sampled_from(["train", "val", "test"]), min_size=11, max_size=11))]
+    sources = [0, *draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=40))]
+    return pairs_of(sources, splits)
+
+
+@given(made(), st.integers(0, 5), st.lists(st.floats(0.01, 1.0), min_size=2, max_size=4).map(sorted))
+def test_shares_are_nested_whole_and_leave_validation_and_test_alone(pairs, draw, shares):
+    parts = [thinned(pairs, share=share, draw=draw) for share in shares]
+    learn = pairs.split.count("train")
+    for part, share in zip(parts, shares, strict=True):
+        kept = set(part.keys)
+        held_out = [k for k, s in zip(pairs.keys, pairs.split, strict=True) if s != "train"]
+        assert kept.issuperset(held_out)
+        assert part.split.count("train") >= share * learn - 1e-9
+        assert list(part.keys) == [k for k in pairs.keys if k in kept], "the order stays"
+        for source in np.unique(pairs.source):
+            inside = {k in kept for k, s in zip(pairs.keys, pairs.source, strict=True) if s == source}
+            assert len(inside) == 1, "a source is kept or left out as a whole"
+    for small, large in itertools.pairwise(parts):
+        assert set(small.keys) <= set(large.keys)
+
+
+def test_a_share_is_no_larger_than_its_last_source_makes_it():
+    pairs = pairs_of(list(range(40)), ["train"] * 40)
+    for share in (0.05, 0.1, 0.25, 0.5, 1.0):
+        assert len(thinned(pairs, share=share, draw=0)) == round(40 * share)
+
+
+def test_another_draw_takes_others():
+    pairs = pairs_of(list(range(40)), ["train"] * 40)
+    taken = {thinned(pairs, share=0.25, draw=draw).keys for draw in range(5)}
+    assert len(taken) == 5
+    assert thinned(pairs, share=0.25, draw=0).keys == thinned(pairs, share=0.25, draw=0).keys
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
+def test_a_share_outside_is_refused(share):
+    with pytest.raises(ConfigError, match="share"):
+        thinned(pairs_of([0, 1], ["train"] * 2), share=share, draw=0)
