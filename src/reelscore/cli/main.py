@@ -17,6 +17,7 @@ from .add import add
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .experiment import experiment
 from .list import list_tracks
 from .match import match
 from .probe import probe
@@ -50,7 +51,7 @@ def root(
     """Find music for a video: ranked tracks and the moment that fits."""
 
 
-for verb in (demo, probe, add, show, remove, rebuild, match, train, evaluate, doctor):
+for verb in (demo, probe, add, show, remove, rebuild, match, train, evaluate, experiment, doctor):
     app.command()(verb)
 app.command("list")(list_tracks)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,6 @@ from ..sampling import global_sparse, global_sparse_rows
 from ..training import TrainConfig, train
 
 Placed: TypeAlias = tuple[Scores, Scores]
-MethodName: TypeAlias = Literal["train", "cca"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,21 @@ def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
 
 
 def fit_cca(pairs: PairSet, config: TrainConfig | None) -> Fitted:
-    """Fit a linear CCA on mean and deviation over time, its settings tuned on the validation pairs."""
+    """Fit a linear CCA on training and validation pairs, its settings tuned on the latter before."""
     del config
     learn, val = pairs.where("train"), pairs.where("val")
-    cca = LinearCCA.fit_tuned(_pooled(learn), _pooled(val), val_group=val.group)
+    return _placing(LinearCCA.fit_tuned(_pooled(learn), _pooled(val), val_group=val.group))
 
+
+def fit_cca_on_train(pairs: PairSet, config: TrainConfig | None) -> Fitted:
+    """Fit the same CCA, with the same settings, on the training pairs alone."""
+    chosen = fit_cca(pairs, config).facts["settings"]
+    learned = _pooled(pairs.where("train"))
+    reg_x, reg_y, power = (chosen[name] for name in ("reg_x", "reg_y", "power"))
+    return _placing(LinearCCA.fit(*learned, dim=int(chosen["dim"]), reg_x=reg_x, reg_y=reg_y, power=power))
+
+
+def _placing(cca: LinearCCA) -> Fitted:
     def place(unseen: PairSet) -> Placed:
         video, music = _pooled(unseen)
         return cca.transform_x(video), cca.transform_y(music)
@@ -87,4 +96,5 @@ def _pooled(pairs: PairSet) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
 METHODS: Mapping[str, Callable[[PairSet, TrainConfig | None], Fitted]] = {
     "train": fit_model,
     "cca": fit_cca,
+    "cca-train": fit_cca_on_train,
 }

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -33,7 +35,7 @@ from ..files import content_hash, write_bytes
 from ..training.config import TrainConfig
 from .makers import maker_of
 from .material import Material, Recipe
-from .methods import METHODS, MethodName
+from .methods import METHODS
 from .scoring import DIRECTIONS, Ranking, chance, rank_both_ways
 
 VERSION = 1
@@ -48,7 +50,7 @@ class Run:
     ----------
     data : mapping
         The recipe of the data, see `material.Recipe`.
-    method : {"train", "cca"}
+    method : str
         A key of `methods.METHODS`.
     config : TrainConfig, optional
         Of a run that trains; its seed is the run's seed.
@@ -59,7 +61,7 @@ class Run:
     """
 
     data: Recipe
-    method: MethodName = "train"
+    method: str = "train"
     config: TrainConfig | None = None
     score: Literal["test", "val"] = "test"
     curve: bool = False
@@ -70,7 +72,7 @@ class Run:
         if (self.config is None) == (self.method == "train"):
             raise ConfigError(f"a run needs a configuration if and only if it trains, got {self.method!r}")
         if self.score == "val" and self.method != "train":
-            raise ConfigError(f"{self.method} is fitted on the validation pairs too; score it on test")
+            raise ConfigError(f"{self.method} chooses its settings on the validation pairs; score it on test")
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain values."""
@@ -109,6 +111,8 @@ class Outcome:
         The line of each epoch, where the run asked for the curve.
     seconds : float
         Of fitting and scoring, by the wall clock.
+    machine : str
+        What it ran on.
     code : str
         Hash of the sources that made it.
     """
@@ -120,6 +124,7 @@ class Outcome:
     facts: Mapping[str, Any]
     history: tuple[Mapping[str, float], ...]
     seconds: float
+    machine: str
     code: str
 
     @cached_property
@@ -145,6 +150,7 @@ class Outcome:
             "facts": dict(self.facts),
             "history": [dict(line) for line in self.history],
             "seconds": self.seconds,
+            "machine": self.machine,
             "code": self.code,
         }
 
@@ -159,6 +165,7 @@ class Outcome:
             values["facts"],
             tuple(values["history"]),
             values["seconds"],
+            values["machine"],
             values["code"],
         )
 
@@ -212,6 +219,11 @@ class Runner:
         Worker processes; one for each core by default, or one in all where there is a GPU.
     show : callable, optional
         ``show(title)`` gives a context manager of ``report(done, total)``, such as a progress bar.
+
+    Attributes
+    ----------
+    outcomes, failures : list
+        Of all that was performed so far, each run once.
     """
 
     def __init__(
@@ -225,6 +237,8 @@ class Runner:
         self.cache = cache
         self.data = data
         self.jobs = jobs
+        self.outcomes: list[Outcome] = []
+        self.failures: list[Failure] = []
         self._contents: dict[Path, str] = {}
         self._show = show or (lambda _: nullcontext(lambda _done, _total: None))
 
@@ -256,7 +270,11 @@ class Runner:
                     report(count, len(missing))
         # In the order asked for, so that nothing downstream depends on which worker was faster.
         failures.sort(key=lambda failure: list(wanted).index(failure.run.key))
-        return Outcomes((found[key] for key in wanted if key in found), failures)
+        outcomes = Outcomes((found[key] for key in wanted if key in found), failures)
+        before = {one.run.key for one in self.outcomes} | {one.run.key for one in self.failures}
+        self.outcomes += [one for one in outcomes.all() if one.run.key not in before]
+        self.failures += [one for one in failures if one.run.key not in before]
+        return outcomes
 
     def identity(self, run: Run) -> str:
         """Return the hash of all that determines the run's outcome."""
@@ -301,6 +319,7 @@ def perform_one(run: Run, material: Material, *, code: str = "") -> Outcome:
         fitted.facts,
         fitted.history if run.curve else (),
         round(time.monotonic() - started, 3),
+        _machine(),
         code,
     )
 
@@ -321,6 +340,13 @@ def _kept(file: Path) -> Outcome | None:
         return Outcome.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _machine() -> str:
+    import torch
+
+    device = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{os.cpu_count()} cores, {platform.machine()}{device}, torch {torch.__version__}"
 
 
 def _default_jobs() -> int:

@@ -1,0 +1,148 @@
+"""A plan in TOML enters (one file for each experiment), a checked dataclass leaves.
+
+The plans that come with reelscore lie in ``plans/``: ``NAME.toml`` is the whole experiment and ``NAME-quick.toml``
+its short form, which proves that it runs and says little about the method.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..config import from_mapping, read_toml, to_mapping
+from ..errors import ConfigError
+from ..training.config import TrainConfig
+
+T = TypeVar("T")
+PLANS = Path(str(files(__package__) / "plans"))
+
+
+@dataclass(frozen=True, slots=True)
+class LossSpace:
+    """What is tried for one loss.
+
+    Attributes
+    ----------
+    name : str
+        A name of `losses.build`.
+    knob : str
+        The setting that is its own, as a path in `TrainConfig`: ``"loss.intra_weight"``.
+    values : tuple
+        Of the knob.
+    label : str
+        For people; the name without it.
+    """
+
+    name: str
+    knob: str
+    values: tuple[float | str, ...]
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """How tables call it."""
+        return self.label or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The search that every loss gets: its knob times these learning rates, each judged over these seeds."""
+
+    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    seeds: tuple[int, ...] = (100,)
+
+    def __post_init__(self) -> None:
+        if not self.learning_rates or not self.seeds:
+            raise ConfigError("search needs at least one learning rate and one seed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedPlan:
+    """A plan whose losses are first tuned on validation, each with the same number of tries.
+
+    Attributes
+    ----------
+    sets : tuple of str
+        Public sets.
+    seeds : tuple of int
+        Of the runs that are scored; none of them is used by the search.
+    losses : tuple of LossSpace
+    search : Search
+    train : TrainConfig
+        What all share.
+    """
+
+    sets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    losses: tuple[LossSpace, ...]
+    search: Search = field(default_factory=Search)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("sets", "seeds", "losses"):
+            values = getattr(self, name)
+            told = [str(getattr(v, "title", v)) for v in values]
+            if not values or len(set(told)) != len(told):
+                raise ConfigError(
+                    f"{name} must name at least one, and none twice; got {', '.join(told) or 'none'}"
+                )
+        sizes = {space.title: len(space.values) for space in self.losses}
+        if len(set(sizes.values())) != 1 or 0 in sizes.values():
+            raise ConfigError(
+                f"every loss needs the same number of tries, got {sizes} values of the knobs; level the lists"
+            )
+        if both := sorted(set(self.seeds) & set(self.search.seeds)):
+            raise ConfigError(f"seed {both[0]} both searches and is scored; give the search other seeds")
+        for space in self.losses:
+            changed(self.train, {"loss.name": space.name, space.knob: space.values[0]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MainPlan(TunedPlan):
+    """Plan of `main`: all losses and the linear rivals on all sets."""
+
+    linear: tuple[str, ...] = ("cca",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FewPlan(TunedPlan):
+    """Plan of `few`: the same losses and the CCA from shares of the training pairs."""
+
+    shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        super(FewPlan, self).__post_init__()  # a class with slots is made twice: the bare form sees the first
+        if sorted(set(self.shares)) != list(self.shares) or self.shares[0] <= 0 or self.shares[-1] != 1.0:
+            raise ConfigError(f"shares must rise from above 0 to 1, got {list(self.shares)}")
+
+
+def read_plan(kind: type[T], name: str, *, quick: bool = False, file: Path | None = None) -> T:
+    """Read the plan of an experiment: the user's own file, else the one that comes with reelscore."""
+    return read_toml(kind, file or PLANS / f"{name}{'-quick' if quick else ''}.toml")
+
+
+def changed(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
+    """Return the configuration with the values at dotted paths replaced; an unknown path is a `ConfigError`.
+
+    Examples
+    --------
+    >>> changed(TrainConfig(), {"model.dim": 64, "seed": 3}).model.dim
+    64
+    """
+    mapping = to_mapping(config)
+    for path, value in values.items():
+        *above, last = path.split(".")
+        place = mapping
+        for name in above:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return from_mapping(TrainConfig, mapping, where="train")
+
+
+def plan_values(plan: Any) -> dict[str, Any]:
+    """Return a plan as JSON values, to be kept with its result."""
+    values: dict[str, Any] = dataclasses.asdict(plan)
+    return values

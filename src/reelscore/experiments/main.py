@@ -1,0 +1,226 @@
+"""A plan of losses and public sets enters, what each loss is worth beside its rivals leaves.
+
+Every loss trains the same encoder for the same budget after the same search on validation; the winners are
+trained again from other seeds, and those runs alone are scored on the test pairs, once. Linear rivals and
+chance stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from .cells import INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
+from .config import MainPlan, changed
+from .result import Result, Table
+from .run import Outcome, Run, Runner
+from .scoring import DIRECTIONS
+from .search import Choice, settings_table, tune
+from .stats import Estimate, difference, estimate, paired, per_query
+
+OURS, TWIN, RIVAL = "inter-intra", "infonce", "cca"
+METRIC = "recall@10"
+TITLES = {"cca": "linear CCA", "ridge": "ridge", "cca-train": "linear CCA"}
+Scored: TypeAlias = Mapping[tuple[str, str], Sequence[Outcome]]
+"""(set, row of the table) -> its outcomes, one a seed."""
+
+
+def conduct(plan: MainPlan, runner: Runner) -> Result:
+    """Tune, train from every seed, score once, and state what came of it."""
+    recipes = {name: {"kind": "set", "name": name} for name in plan.sets}
+    chosen = tune(runner, plan, recipes)
+    runs: dict[tuple[str, str], list[Run]] = {
+        place: [Run(recipes[place[0]], config=changed(choice.config, {"seed": s})) for s in plan.seeds]
+        for place, choice in chosen.items()
+    }
+    for name in plan.sets:
+        for method in plan.linear:
+            runs[name, title_of(method)] = [Run(recipes[name], method=method)]
+    outcomes = runner.perform((run for each in runs.values() for run in each), title="test")
+    scored = {place: done for place, each in runs.items() if (done := outcomes.of(each))}
+    return conclude(plan, scored, chosen)
+
+
+def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Choice]) -> Result:
+    """Make the tables and the answer from the outcomes."""
+    names = {space.name: space.title for space in plan.losses}
+    ours, twin, rival = names.get(OURS), names.get(TWIN), title_of(RIVAL)
+    order = [*(space.title for space in plan.losses), *(title_of(method) for method in plan.linear)]
+    means = {place: _estimate(done) for place, done in scored.items()}
+    tables = [_overview(plan.sets, order, means, scored)]
+    differences: dict[str, dict[tuple[str, str], Estimate]] = {}
+    for against in (twin, rival):
+        found = against_row(scored, plan.sets, order, against) if against else {}
+        if against and found:
+            differences[against] = found
+            tables.append(_difference_table(plan.sets, order, found, against))
+    tables += [_detail(name, order, scored) for name in plan.sets if any(s == name for s, _ in scored)]
+    return Result(
+        name="main",
+        title="Every loss on public sets",
+        question=(
+            "With the same encoder, the same budget and the same search on validation for each loss: does the "
+            "inter-intra loss beat its InfoNCE twin (the same without the intra term), linear CCA and the other losses?"
+        ),
+        answer=_answer(plan.sets, ours, twin, rival, order, means, differences),
+        tables=tuple(tables),
+        settings=(settings_table(plan, chosen),) if chosen else (),
+        notes=(
+            INTERVALS,
+            (
+                f"{len(plan.seeds)} training seeds a row; a linear rival has none. The linear rivals are fitted on the "
+                "training and validation pairs together once their settings are chosen, where the trained models learn "
+                "from the training pairs alone. Recall counts an item's own group as hits; ties count against us. For "
+                "lastfm the video side is text."
+            ),
+        ),
+        figures={
+            "recall@10": [
+                {"set": s, "row": row, "seeds": len(scored[s, row]), **_plain(told)}
+                for (s, row), told in means.items()
+            ],
+            "differences": [
+                {"set": s, "row": row, "from": against, **_plain(told)}
+                for against, found in differences.items()
+                for (s, row), told in found.items()
+            ],
+        },
+    )
+
+
+def title_of(method: str) -> str:
+    """Return how tables call a linear rival."""
+    return TITLES.get(method, method)
+
+
+def against_row(
+    scored: Scored, sets: Sequence[str], rows: Sequence[str], against: str
+) -> dict[tuple[str, str], Estimate]:
+    """Return each row's paired difference in R@10 from the row `against`, on every set that has both."""
+    found = {}
+    for name in sets:
+        for row in rows:
+            if row == against or (name, row) not in scored or (name, against) not in scored:
+                continue
+            first, second = paired(scored[name, row], scored[name, against])
+            if first:
+                found[name, row] = difference(first, second, METRIC)
+    return found
+
+
+def _answer(
+    sets: Sequence[str],
+    ours: str | None,
+    twin: str | None,
+    rival: str,
+    order: Sequence[str],
+    means: Mapping[tuple[str, str], Estimate],
+    differences: Mapping[str, Mapping[tuple[str, str], Estimate]],
+) -> str:
+    if ours is None:
+        return (
+            "The plan has no inter-intra row, so there is nothing to answer; the tables stand for themselves."
+        )
+    told = []
+    for against in (twin, rival):
+        found = differences.get(against or "", {})
+        at = {name: found[name, ours] for name in sets if (name, ours) in found}
+        if at:
+            above = [name for name, one in at.items() if one.mean > 0]
+            beyond = [name for name, one in at.items() if one.above_zero]
+            seeds = [name for name, one in at.items() if one.seed_above_zero]
+            told.append(
+                f"In mean R@10 {ours} is above {against} on {count_of(above, len(at))}; the 95% interval over seeds "
+                f"and queries lies above zero on {count_of(beyond, len(at))}, that over seeds alone on "
+                f"{count_of(seeds, len(at))}."
+            )
+    best = []
+    for name in sets:
+        there = {row: means[name, row].mean for row in order if (name, row) in means}
+        if ours in there and there[ours] >= max(there.values()):
+            best.append(name)
+    return " ".join([*told, f"It is the best row on {count_of(best, len(sets))}."])
+
+
+def _overview(
+    sets: Sequence[str], order: Sequence[str], means: Mapping[tuple[str, str], Estimate], scored: Scored
+) -> Table:
+    best = {name: max((one.mean for (s, _), one in means.items() if s == name), default=0.0) for name in sets}
+    rows = []
+    for row in order:
+        cells = []
+        for name in sets:
+            one = means.get((name, row))
+            cell = with_interval(one)
+            cells.append(f"**{cell}**" if one is not None and one.mean == best[name] else cell)
+        rows.append((row, *cells))
+    random = []
+    for name in sets:
+        of_set = next((done[0] for (s, _), done in scored.items() if s == name), None)
+        random.append(MISSING if of_set is None else percent(of_set.chance[METRIC]))
+    rows.append(("chance", *random))
+    return Table(
+        "R@10, mean of both directions, in percent",
+        ("loss", *sets),
+        tuple(rows),
+        "The best row of a set is bold; the intervals cover seeds and queries.",
+    )
+
+
+def _difference_table(
+    sets: Sequence[str], order: Sequence[str], found: Mapping[tuple[str, str], Estimate], against: str
+) -> Table:
+    rows = tuple(
+        (row, *(with_both_intervals(found.get((name, row))) for name in sets))
+        for row in order
+        if any((name, row) in found for name in sets)
+    )
+    return Table(f"Paired difference in R@10 from {against}, in points", ("loss", *sets), rows)
+
+
+def _detail(name: str, order: Sequence[str], scored: Scored) -> Table:
+    rows = []
+    for row in order:
+        if not (done := scored.get((name, row))):
+            continue
+        cells = [str(len(done)) if done[0].run.config else MISSING]
+        cells += [with_interval(_estimate(done, directions=(direction,))) for direction in DIRECTIONS]
+        cells.append(f"{np.mean([one.metrics['median_rank'] for one in done]):.1f}")
+        cells += [with_interval(_estimate(done, metric)) for metric in ("recall@1", "map")]
+        rows.append((row, *cells))
+    any_one = next(done[0] for (s, _), done in scored.items() if s == name)
+    random = any_one.chance
+    told = percent(random[METRIC])
+    rows.append(
+        (
+            "chance",
+            MISSING,
+            told,
+            told,
+            f"{random['median_rank']:.1f}",
+            percent(random["recall@1"]),
+            percent(random["map"]),
+        )
+    )
+    size = len(any_one.cluster)
+    return Table(
+        f"{name}: a gallery of {size}",
+        ("loss", "seeds", "video → music R@10", "music → video R@10", "median rank", "R@1", "mAP"),
+        tuple(rows),
+    )
+
+
+def _estimate(
+    done: Sequence[Outcome], metric: str = METRIC, *, directions: Sequence[str] = DIRECTIONS
+) -> Estimate:
+    return estimate(per_query(done, metric, directions=directions), done[0].cluster)
+
+
+def _plain(told: Estimate) -> dict[str, float | list[float]]:
+    return {
+        "mean": told.mean,
+        "interval": [told.low, told.high],
+        "seed_interval": [told.seed_low, told.seed_high],
+    }

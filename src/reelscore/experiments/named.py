@@ -1,0 +1,61 @@
+"""The table of experiments: a name, a plan and a runner enter, the experiment's `Result` leaves.
+
+An experiment is a module with a plan (a dataclass, read from TOML by `config.read_plan`) and ``conduct(plan, runner)
+-> Result``. It asks the runner for outcomes as often as it needs to, and states what they show; run time, machine,
+failures and the plan itself are added here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import few, main
+from .config import FewPlan, MainPlan, plan_values
+from .result import Result
+from .run import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One entry of the table.
+
+    Attributes
+    ----------
+    plan : type
+        Of its plan.
+    conduct : callable
+        ``conduct(plan, runner) -> Result``.
+    sets : callable
+        ``sets(plan)``: the public sets without which it cannot be run.
+    """
+
+    plan: type[Any]
+    conduct: Callable[[Any, Runner], Result]
+    sets: Callable[[Any], tuple[str, ...]]
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "main": Experiment(MainPlan, main.conduct, lambda plan: plan.sets),
+    "few": Experiment(FewPlan, few.conduct, lambda plan: plan.sets),
+}
+
+
+def conduct(name: str, plan: Any, runner: Runner) -> Result:
+    """Run an experiment with a fresh runner, and add to its result what it rests on."""
+    result = EXPERIMENTS[name].conduct(plan, runner)
+    outcomes = runner.outcomes
+    codes = Counter(one.code for one in outcomes)
+    about = [
+        f"{len(outcomes)} runs, {sum(one.seconds for one in outcomes) / 60:.1f} minutes of them all, one after another",
+        f"Machine: {'; '.join(sorted({one.machine for one in outcomes}))}",
+    ]
+    if len(codes) > 1:
+        told = ", ".join(f"{count} by {code}" for code, count in sorted(codes.items()))
+        about.append(
+            f"Made by more than one state of the code ({told}); run again with a new --cache for one state"
+        )
+    failures = tuple(f"{failure.run.to_json()}: {failure.reason}" for failure in runner.failures)
+    return replace(result, plan=plan_values(plan), failures=failures, about=tuple(about))

@@ -1,0 +1,94 @@
+"""A chart of numbers enters, an SVG text leaves: the same chart gives the same bytes.
+
+Matplotlib (the ``plots`` extra) is loaded by the functions here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import ConfigError
+from .result import Chart, Panel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = ("#2f7fc4", "#d9722e", "#4a4a4a", "#7a57b5", "#2c9a6e", "#c2476b", "#8a7a2f", "#5bb0c9")
+_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "reelscore",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+}
+
+
+def require_matplotlib() -> None:
+    """Raise `ConfigError` with the command that installs matplotlib where it is absent."""
+    if find_spec("matplotlib") is None:
+        raise ConfigError(
+            "the experiments draw their charts with matplotlib, which is not installed; "
+            "install it: python -m pip install 'reelscore[plots]'"
+        )
+
+
+def chart_svg(chart: Chart) -> bytes:
+    """Draw the panels of a chart side by side, at most four in a row, with one legend for all."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(chart.panels))
+    rows = -(-len(chart.panels) // columns)
+    with mpl.rc_context(cast(Any, _STYLE)):
+        figure = Figure(figsize=(3.2 * columns + 0.6, 2.9 * rows + 0.8), layout="constrained")
+        FigureCanvasSVG(figure)
+        colours = _colours(chart)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for place, axis in enumerate(axes):
+            if place < len(chart.panels):
+                _draw(axis, chart, chart.panels[place], colours)
+            else:
+                axis.set_axis_off()
+        handles = {
+            label: handle
+            for axis in axes
+            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=min(5, len(handles) or 1)
+        )
+        figure.suptitle(chart.title)
+        out = io.BytesIO()
+        figure.savefig(out, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+    # Matplotlib ends some lines with a blank.
+    return b"\n".join(line.rstrip() for line in out.getvalue().splitlines()) + b"\n"
+
+
+def _colours(chart: Chart) -> dict[str, int]:
+    labels = dict.fromkeys(line.label for panel in chart.panels for line in panel.lines)
+    return {label: place % len(_COLOURS) for place, label in enumerate(labels)}
+
+
+def _draw(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> None:
+    for line in panel.lines:
+        number = colours[line.label]
+        style: dict[str, Any] = {"color": _COLOURS[number], "label": line.label, "linewidth": 1.6}
+        if len(line.x) <= 12:
+            style |= {"marker": _MARKS[number], "markersize": 4.5}
+        axis.plot(line.x, line.y, **style)
+        if line.low:
+            axis.fill_between(line.x, line.low, line.high, color=_COLOURS[number], alpha=0.12, linewidth=0)
+    for level in panel.levels:
+        axis.plot(level.x, level.y, color="#999999", linestyle=":", label=level.label)
+    axis.set_title(panel.title, fontsize=10)
+    axis.set_xlabel(chart.x_label)
+    axis.set_ylabel(chart.y_label)
+    if chart.x_ticks:
+        axis.set_xticks(chart.x_ticks, [f"{tick:g}" for tick in chart.x_ticks], fontsize=8)
