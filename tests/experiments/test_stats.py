@@ -1,0 +1,153 @@
+"""Means and intervals on made numbers whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import t as student
+
+from reelscore.errors import InputError
+from reelscore.experiments.run import Outcome, Run
+from reelscore.experiments.scoring import DIRECTIONS, Ranking
+from reelscore.experiments.stats import difference, estimate, paired, per_query
+from reelscore.training import TrainConfig
+
+tables = arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=st.floats(-1, 1))
+
+
+def outcome(there, back=None, *, seed=0, cluster=None, suiting=None, method="train"):
+    ranks = [np.asarray(r, np.int64) for r in (there, there if back is None else back)]
+    return Outcome(
+        Run({"kind": "set", "name": "x"}, method, TrainConfig(seed=seed) if method == "train" else None),
+        {d: Ranking(r, 1.0 / r, suiting) for d, r in zip(DIRECTIONS, ranks, strict=True)},
+        np.arange(len(ranks[0])) if cluster is None else np.asarray(cluster),
+        {},
+        {},
+        (),
+        0.0,
+        "",
+        "",
+    )
+
+
+def test_a_table_holds_the_mean_of_both_directions_for_each_seed_and_query():
+    two = [outcome([1, 11], [11, 12]), outcome([10, 1], [10, 11], seed=1)]
+    assert per_query(two, "recall@10").tolist() == [[0.5, 0.0], [1.0, 0.5]]
+    assert per_query(two, "recall@10", directions=DIRECTIONS[:1]).tolist() == [[1, 0], [1, 1]]
+    np.testing.assert_allclose(per_query(two, "map")[0], [(1 + 1 / 11) / 2, (1 / 11 + 1 / 12) / 2])
+    np.testing.assert_allclose(per_query(two[:1], "log_rank", directions=DIRECTIONS[1:])[0], np.log([11, 12]))
+    known = outcome([1, 2], suiting=np.array([0.25, 0.75]))
+    assert per_query([known], "suiting").tolist() == [[0.25, 0.75]]
+    for metric, given_ in (("suiting", two), ("median_rank", two), ("recall@", two), ("map", [])):
+        with pytest.raises(InputError):
+            per_query(given_, metric)
+
+
+@given(tables)
+def test_the_mean_is_the_mean_and_lies_in_its_intervals(values):
+    told = estimate(values, np.arange(values.shape[1]), num_bootstrap=50)
+    assert told.mean == pytest.approx(values.mean())
+    assert told.seed_low - 1e-12 <= told.mean <= told.seed_high + 1e-12
+    assert estimate(values, np.arange(values.shape[1]), num_bootstrap=50) == told
+
+
+@given(tables, st.floats(-1, 1))
+def test_a_constant_moves_everything_by_itself(values, shift):
+    cluster = np.arange(values.shape[1])
+    told, moved = (estimate(v, cluster, num_bootstrap=40) for v in (values, values + shift))
+    for end in ("mean", "low", "high", "seed_low", "seed_high"):
+        assert getattr(moved, end) == pytest.approx(getattr(told, end) + shift, abs=1e-9)
+
+
+def test_where_nothing_varies_there_is_no_interval():
+    told = estimate(np.full((3, 7), 0.4), np.arange(7))
+    assert [told.mean, told.low, told.high, told.seed_low, told.seed_high] == pytest.approx([0.4] * 5)
+    assert told.above_zero
+
+
+def test_seeds_alone_are_students_t():
+    means = np.array([0.20, 0.24, 0.22, 0.30, 0.19])
+    told = estimate(np.repeat(means[:, None], 9, axis=1), np.arange(9))
+    reach = student.ppf(0.975, 4) * means.std(ddof=1) / np.sqrt(5)
+    assert (told.seed_low, told.seed_high) == pytest.approx((means.mean() - reach, means.mean() + reach))
+    one = estimate(means[:1, None], np.arange(1))
+    assert one.seed_low == one.seed_high == one.mean
+
+
+def test_queries_alone_are_the_standard_error_of_a_mean():
+    values = np.random.default_rng(0).normal(size=(1, 400))
+    told = estimate(values, np.arange(400), num_bootstrap=4000)
+    error = values.std(ddof=1) / 20
+    assert (told.high - told.low) / (2 * 1.96) == pytest.approx(error, rel=0.06)
+
+
+def test_queries_of_one_cluster_count_once():
+    values = np.random.default_rng(1).normal(size=(1, 60))
+    alone = estimate(values, np.arange(60))
+    tenfold = estimate(np.repeat(values, 10, axis=1), np.repeat(np.arange(60), 10))
+    taken_apart = estimate(np.repeat(values, 10, axis=1), np.arange(600))
+    assert tenfold.low == pytest.approx(alone.low)
+    assert tenfold.high == pytest.approx(alone.high)
+    assert taken_apart.high - taken_apart.low < 0.5 * (alone.high - alone.low)
+
+
+@pytest.mark.parametrize(("seed_spread", "query_spread"), [(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)])
+def test_the_interval_over_both_covers_the_truth_about_as_often_as_it_says(seed_spread, query_spread):
+    """V_sq = a_s + b_q + e_sq around 0: the truth is 0. Five seeds and a percentile bootstrap give 85 to 97%."""
+    rng, covered, trials = np.random.default_rng(2), 0, 300
+    for trial in range(trials):
+        values = (
+            seed_spread * rng.normal(size=(5, 1))
+            + query_spread * rng.normal(size=(1, 40))
+            + 0.3 * rng.normal(size=(5, 40))
+        )
+        told = estimate(values, np.arange(40), num_bootstrap=300, seed=trial)
+        covered += told.low <= 0 <= told.high
+    assert 0.80 <= covered / trials <= 0.99
+
+
+def test_a_paired_difference_sees_what_two_intervals_hide():
+    rng = np.random.default_rng(3)
+    hard = rng.integers(1, 60, size=200)
+    one = [outcome(hard, seed=s) for s in range(3)]
+    # The same queries, each a little worse: far from each other query by query, close in the mean.
+    other = [outcome(hard + rng.integers(3, 6, size=200), seed=s) for s in range(3)]
+    told = difference(one, other, "log_rank")
+    alone = estimate(per_query(one, "log_rank"), one[0].cluster)
+    assert told.high < 0
+    assert told.high - told.low < 0.75 * (alone.high - alone.low)
+    assert difference(one, one, "log_rank").low == difference(one, one, "log_rank").high == 0
+    back = difference(other, one, "log_rank")
+    assert (back.low, back.high) == pytest.approx((-told.high, -told.low))
+
+
+def test_a_system_without_a_seed_stands_beside_every_seed():
+    rival = [outcome([1, 20], method="cca")]
+    seeds = [outcome([1, 1], seed=0), outcome([20, 1], seed=1)]
+    told = difference(seeds, rival, "recall@10")
+    assert told.mean == pytest.approx((0.5 + 0.0) / 2)
+    assert told.seed_high - told.seed_low == pytest.approx(2 * student.ppf(0.975, 1) * 0.25)
+
+
+def test_what_cannot_be_paired_is_refused():
+    one = outcome([1, 2, 3])
+    with pytest.raises(InputError, match="same queries"):
+        difference([one], [outcome([1, 2])], "map")
+    with pytest.raises(InputError, match="same queries"):
+        difference([one], [outcome([1, 2, 3], cluster=[0, 0, 1])], "map")
+    with pytest.raises(InputError, match="seeds"):
+        difference([one, one, one], [one, one], "map")
+    with pytest.raises(InputError):
+        estimate(np.zeros((2, 3)), np.arange(2))
+
+
+def test_a_failed_seed_takes_its_partner_with_it():
+    left = [outcome([s + 1], seed=s) for s in (0, 1, 3)]
+    right = [outcome([s + 1], seed=s) for s in (3, 0, 2)]
+    ours, theirs = paired(left, right)
+    assert [one.run.config.seed for one in ours] == [one.run.config.seed for one in theirs] == [0, 3]
+    rival = [outcome([1], method="cca")]
+    assert paired(left, rival) == (left, rival)
