@@ -1,1 +1,1 @@
-"""Embeddings of pairs enter; ranks, metrics with intervals, chance levels and a linear rival leave."""
+"""Embeddings of pairs enter; ranks, metrics with intervals, chance levels and linear rivals leave."""

@@ -20,58 +20,23 @@ embedding space for modeling internet images, tags, and their semantics", IJCV 2
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .ranks import BoolArray, FloatArray, IntArray, first_hit_ranks
+from .linear import Projection, View, mean_log_rank, pooled, unit
+from .ranks import FloatArray, IntArray
+
+__all__ = ["LinearCCA", "Projection", "pooled"]
 
 REGULARISATIONS = (0.03, 0.3, 1.0, 3.0, 10.0, 30.0)
 DIMS = (8, 16, 32, 64, 128)
 POWERS = (0.0, 0.5, 1.0, 2.0)
 START = (32, 1.0)
 SETTINGS = ("dim", "reg_x", "reg_y", "power")
-
-
-def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
-    """Make one vector of each sequence: the mean over time, and the deviation where there is time.
-
-    Parameters
-    ----------
-    sequences : sequence of ndarray, shape (T_i, D)
-
-    Returns
-    -------
-    ndarray of float64, shape (N, D) where every T_i is 1, else (N, 2 D)
-    """
-    mean = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in sequences])
-    if all(len(rows) == 1 for rows in sequences):
-        return mean
-    deviation = np.stack([rows.std(axis=0, dtype=np.float64) for rows in sequences])
-    return np.concatenate([mean, deviation], axis=1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Projection:
-    """One side of a CCA: ``(x - mean) / scale @ weights``, shapes (P,), (P,) and (P, dim)."""
-
-    mean: FloatArray
-    scale: FloatArray
-    weights: FloatArray
-
-    def place(self, x: npt.NDArray[np.floating]) -> FloatArray:
-        """Return the coordinates of rows, shape (N, P), as they come, shape (N, dim)."""
-        if x.ndim != 2 or x.shape[1] != len(self.mean):
-            raise InputError(f"this CCA was fitted on {len(self.mean)} columns, got shape {x.shape}")
-        if not np.isfinite(x).all():
-            raise InputError(
-                f"CCA needs finite features; row {int(np.argwhere(~np.isfinite(x))[0][0])} is not"
-            )
-        placed: FloatArray = (x.astype(np.float64) - self.mean) / self.scale @ self.weights
-        return placed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +90,7 @@ class LinearCCA:
         _check_settings(dim, reg_x, reg_y)
         if len(X) != len(Y):
             raise InputError(f"CCA needs as many rows on both sides, got {len(X)} and {len(Y)}")
-        x, y = _View.of(X, "X"), _View.of(Y, "Y")
+        x, y = View.of(X, "X"), View.of(Y, "Y")
         A, correlations, B = _directions(x, y, dim, reg_x, reg_y, power)
         settings = dict(zip(SETTINGS, (float(len(correlations)), reg_x, reg_y, power), strict=True))
         return cls(
@@ -146,8 +111,7 @@ class LinearCCA:
         """Choose the settings on `val` over the grid of this module's constants, then fit on both parts together.
 
         First the two ridges, at the dim and power of `START`, then dim and power.
-        What is compared is the mean logarithm of the rank in both directions: it moves with every query, where a
-        recall of a small validation set moves in steps. The earliest of equals wins. Fitting on both parts in the end
+        What is compared is `linear.mean_log_rank`. The earliest of equals wins. Fitting on both parts in the end
         makes the rival as hard as its data allow.
 
         Parameters
@@ -162,7 +126,7 @@ class LinearCCA:
         InputError
             As `fit`.
         """
-        views = _View.of(train[0], "X"), _View.of(train[1], "Y")
+        views = View.of(train[0], "X"), View.of(train[1], "Y")
         group = np.arange(len(val[0])) if val_group is None else val_group
         hits = group[:, None] == group[None, :]
         # In the coordinates of the singular vectors each setting costs a product of small matrices.
@@ -170,7 +134,7 @@ class LinearCCA:
 
         def loss(dim: int, reg_x: float, reg_y: float, power: float) -> float:
             A, _, B = _directions(*views, dim, reg_x, reg_y, power)
-            return _mean_log_rank(_unit(x @ A), _unit(y @ B), hits)
+            return mean_log_rank(unit(x @ A), unit(y @ B), hits)
 
         dim, power = START
         ridges = itertools.product(REGULARISATIONS, repeat=2)
@@ -183,11 +147,11 @@ class LinearCCA:
 
     def transform_x(self, X: npt.NDArray[np.floating]) -> FloatArray:
         """Place video features, shape (N, P), at unit norm, shape (N, dim)."""
-        return _unit(self.x.place(X))
+        return unit(self.x.place(X))
 
     def transform_y(self, Y: npt.NDArray[np.floating]) -> FloatArray:
         """Place music features, shape (N, P'), at unit norm, shape (N, dim)."""
-        return _unit(self.y.place(Y))
+        return unit(self.y.place(Y))
 
     def to_arrays(self) -> dict[str, FloatArray]:
         """Return everything as named arrays, to be stored beside a model."""
@@ -195,65 +159,24 @@ class LinearCCA:
         return {
             "correlations": self.correlations,
             "settings": settings,
-            **{
-                f"{side}.{name}": getattr(getattr(self, side), name)
-                for side, name in itertools.product("xy", ("mean", "scale", "weights"))
-            },
+            **self.x.to_arrays("x"),
+            **self.y.to_arrays("y"),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.floating]]) -> LinearCCA:
         """Rebuild what `to_arrays` gave; raises `InputError` when an array is missing."""
         try:
-            sides = [
-                Projection(
-                    *(
-                        np.asarray(arrays[f"{side}.{name}"], np.float64)
-                        for name in ("mean", "scale", "weights")
-                    )
-                )
-                for side in "xy"
-            ]
+            x, y = (Projection.from_arrays(arrays, side) for side in "xy")
             settings = dict(zip(SETTINGS, np.asarray(arrays["settings"]).tolist(), strict=True))
             correlations = np.asarray(arrays["correlations"], np.float64)
         except KeyError as error:
             raise InputError(f"a stored CCA needs the array {error}; fit it again") from error
-        return cls(sides[0], sides[1], correlations, settings)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _View:
-    """Standardised features of one side by their singular values: computed once for every setting."""
-
-    mean: FloatArray
-    scale: FloatArray
-    left: FloatArray
-    singular: FloatArray
-    right: FloatArray
-
-    @classmethod
-    def of(cls, values: npt.NDArray[np.floating], name: str) -> _View:
-        rows = np.asarray(values, dtype=np.float64)
-        if rows.ndim != 2 or len(rows) < 2 or not np.isfinite(rows).all():
-            raise InputError(
-                f"CCA needs at least 2 pairs of finite features, got {name} of shape {rows.shape}"
-            )
-        mean, scale = rows.mean(axis=0), rows.std(axis=0)
-        # A constant column says nothing; rounding alone would blow it up.
-        scale = np.where(scale > 1e-9 * (1 + np.abs(mean)), scale, np.inf)
-        left, singular, right = np.linalg.svd((rows - mean) / scale, full_matrices=False)
-        kept = singular > 1e-10 * max(float(singular[0]), 1e-300)
-        if not kept.any():
-            raise InputError(f"CCA needs features that vary, got {name} with every column constant")
-        return cls(mean, scale, left[:, kept], singular[kept], right[kept].T)
-
-    def coordinates(self, values: npt.NDArray[np.floating]) -> FloatArray:
-        placed: FloatArray = (values.astype(np.float64) - self.mean) / self.scale @ self.right
-        return placed
+        return cls(x, y, correlations, settings)
 
 
 def _directions(
-    x: _View, y: _View, dim: int, reg_x: float, reg_y: float, power: float
+    x: View, y: View, dim: int, reg_x: float, reg_y: float, power: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return A, the correlations and B, in the coordinates of the singular vectors."""
     n = len(x.left)
@@ -264,18 +187,6 @@ def _directions(
     correlations = correlations[:dim]
     weight = correlations**power
     return P[:, :dim] / norm_x[:, None] * weight, correlations, Qt[:dim].T / norm_y[:, None] * weight
-
-
-def _mean_log_rank(x: FloatArray, y: FloatArray, hits: BoolArray) -> float:
-    scores = (x.astype(np.float32) @ y.astype(np.float32).T).astype(np.float32)
-    ranks = first_hit_ranks(scores, hits), first_hit_ranks(scores.T, hits.T)
-    return float(np.mean(np.log(np.concatenate(ranks))))
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    out: FloatArray = rows / np.where(norms > 0, norms, 1.0)
-    return out
 
 
 def _check_settings(dim: int, reg_x: float, reg_y: float) -> None:

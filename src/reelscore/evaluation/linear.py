@@ -1,0 +1,120 @@
+"""Features of one side enter; standardised, by their singular values, and compared by the ranks they give they leave.
+
+What the linear rivals (`cca`, `ridge`) have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from .ranks import BoolArray, FloatArray, first_hit_ranks
+
+
+def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
+    """Make one vector of each sequence: the mean over time, and the deviation where there is time.
+
+    Parameters
+    ----------
+    sequences : sequence of ndarray, shape (T_i, D)
+
+    Returns
+    -------
+    ndarray of float64, shape (N, D) where every T_i is 1, else (N, 2 D)
+    """
+    mean = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in sequences])
+    if all(len(rows) == 1 for rows in sequences):
+        return mean
+    deviation = np.stack([rows.std(axis=0, dtype=np.float64) for rows in sequences])
+    return np.concatenate([mean, deviation], axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """One side of a linear rival: ``(x - mean) / scale @ weights``, shapes (P,), (P,) and (P, dim)."""
+
+    mean: FloatArray
+    scale: FloatArray
+    weights: FloatArray
+
+    def place(self, x: npt.NDArray[np.floating]) -> FloatArray:
+        """Return the coordinates of rows, shape (N, P), as they come, shape (N, dim)."""
+        if x.ndim != 2 or x.shape[1] != len(self.mean):
+            raise InputError(f"this was fitted on {len(self.mean)} columns, got shape {x.shape}")
+        if not np.isfinite(x).all():
+            raise InputError(f"features must be finite; row {int(np.argwhere(~np.isfinite(x))[0][0])} is not")
+        placed: FloatArray = (x.astype(np.float64) - self.mean) / self.scale @ self.weights
+        return placed
+
+    def to_arrays(self, side: str) -> dict[str, FloatArray]:
+        """Return the three arrays by name, such as ``"x.mean"``."""
+        return {f"{side}.{name}": getattr(self, name) for name in ("mean", "scale", "weights")}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.floating]], side: str) -> Projection:
+        """Rebuild what `to_arrays` gave; raises `KeyError` when an array is missing."""
+        return cls(
+            *(np.asarray(arrays[f"{side}.{name}"], np.float64) for name in ("mean", "scale", "weights"))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Standardised features of one side by their singular values: computed once for every setting.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of float64, shape (P,)
+        Of the columns; the scale of a constant column is infinite.
+    left, singular, right : ndarray of float64, shapes (n, k), (k,) and (P, k)
+        ``(rows - mean) / scale = left * singular @ right.T``.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    left: FloatArray
+    singular: FloatArray
+    right: FloatArray
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.floating], name: str) -> View:
+        """Make the view of features (n, P); raises `InputError` for bad ones."""
+        rows = np.asarray(values, dtype=np.float64)
+        if rows.ndim != 2 or len(rows) < 2 or not np.isfinite(rows).all():
+            raise InputError(
+                f"a linear fit needs at least 2 pairs of finite features, got {name} of shape {rows.shape}"
+            )
+        mean, scale = rows.mean(axis=0), rows.std(axis=0)
+        # A constant column says nothing; rounding alone would blow it up.
+        scale = np.where(scale > 1e-9 * (1 + np.abs(mean)), scale, np.inf)
+        left, singular, right = np.linalg.svd((rows - mean) / scale, full_matrices=False)
+        kept = singular > 1e-10 * max(float(singular[0]), 1e-300)
+        if not kept.any():
+            raise InputError(f"a linear fit needs features that vary, got {name} with every column constant")
+        return cls(mean, scale, left[:, kept], singular[kept], right[kept].T)
+
+    def coordinates(self, values: npt.NDArray[np.floating]) -> FloatArray:
+        """Place rows (N, P) along the singular vectors (N, k)."""
+        placed: FloatArray = (values.astype(np.float64) - self.mean) / self.scale @ self.right
+        return placed
+
+
+def mean_log_rank(x: FloatArray, y: FloatArray, hits: BoolArray) -> float:
+    """Return the mean logarithm of the rank of the first hit over the queries of both directions.
+
+    It moves with every query, where a recall of a small validation set moves in steps.
+    """
+    scores = (x.astype(np.float32) @ y.astype(np.float32).T).astype(np.float32)
+    ranks = first_hit_ranks(scores, hits), first_hit_ranks(scores.T, hits.T)
+    return float(np.mean(np.log(np.concatenate(ranks))))
+
+
+def unit(rows: FloatArray) -> FloatArray:
+    """Scale rows to length 1; a row of zeros stays."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    out: FloatArray = rows / np.where(norms > 0, norms, 1.0)
+    return out
