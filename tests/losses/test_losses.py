@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from reelscore.errors import InputError
 from reelscore.losses import InfoNCE, InterIntraLoss
-from reelscore.losses.infonce import Groups
 from reelscore.losses.inter_intra import Intra
+from reelscore.losses.pair_loss import Groups
 from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features
 from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
 
-FORMS: list[Intra] = ["kl", "mse"]
+FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
 GROUPS: list[Groups] = ["negatives-masked", "positives"]
 
 
@@ -65,11 +65,41 @@ def twin_intra(x: torch.Tensor, features: torch.Tensor, *, form: Intra, t0: floa
         if form == "mse":
             total += sum((a - b) ** 2 for a, b in zip(after, before, strict=True)) / (size * (size - 1))
             continue
+        if form == "order":
+            total += twin_order(before, after) / size
+            continue
+        if form == "multiscale":
+            for scale, weight in ((1, 6 / 11), (2, 3 / 11), (4, 2 / 11)):
+                total += weight * twin_js(before, after, t0 * scale, t1 * scale) / size
+            continue
         p = [math.exp(b / t0) for b in before]
         q = [math.exp(a / t1) for a in after]
         p, q = [value / sum(p) for value in p], [value / sum(q) for value in q]
         total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / size
     return total
+
+
+def twin_order(before: list[float], after: list[float]) -> float:
+    """The mean over δ of the mean over places of how far whom S0 holds closer came to lie behind."""
+    order = sorted(range(len(before)), key=lambda j: -before[j])
+    means = []
+    for delta in (d for d in (1, 2, 4, 8) if d < len(before)):
+        gaps = [
+            max(0.0, after[order[r + delta]] - after[order[r]])
+            * (before[order[r]] > before[order[r + delta]])
+            for r in range(len(before) - delta)
+        ]
+        means.append(sum(gaps) / len(gaps))
+    return sum(means) / len(means)
+
+
+def twin_js(before: list[float], after: list[float], t0: float, t1: float) -> float:
+    p, q = [math.exp(b / t0) for b in before], [math.exp(a / t1) for a in after]
+    p, q = [x / sum(p) for x in p], [x / sum(q) for x in q]
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    return sum(
+        a * math.log(a / c) / 2 + b * math.log(b / c) / 2 for a, b, c in zip(p, q, middle, strict=True)
+    )
 
 
 @pytest.mark.parametrize("groups", GROUPS)
@@ -78,7 +108,7 @@ def test_infonce_is_its_loop_twin(groups: Groups, group: list[int]) -> None:
     v, m = rows(6, 4, seed=1), rows(6, 4, seed=2)
     loss = InfoNCE(temperature=0.2, groups=groups).double()
     expected = twin_infonce(v, m, tau=0.2, group=group, groups=groups)
-    assert float(loss(v, m, group=torch.tensor(group)).detach()) == pytest.approx(expected, rel=1e-6)
+    assert float(loss(v, m, group=torch.tensor(group)).total.detach()) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -211,7 +241,7 @@ def test_without_weight_it_is_infonce_and_looks_at_no_features() -> None:
     v, m = rows(6, 4, seed=1).requires_grad_(), rows(6, 4, seed=2)
     group = torch.tensor([0, 0, 1, 2, 3, 4])
     out = InterIntraLoss(intra_weight=0.0).double()(v, m, group=group)
-    plain = InfoNCE().double()(v, m, group=group)
+    plain = InfoNCE().double()(v, m, group=group).total
     assert torch.equal(out.total, plain)
     assert list(out.parts) == ["inter"]
     assert torch.equal(torch.autograd.grad(out.total, v)[0], torch.autograd.grad(plain, v)[0])
@@ -223,9 +253,9 @@ def test_members_of_a_group_are_no_negatives() -> None:
     m = v.clone()
     m[1] = v[0]  # a near-duplicate of the first track
     loss = InfoNCE().double()
-    assert loss(v, m, group=together) < loss(v, m, group=apart)
+    assert loss(v, m, group=together).total < loss(v, m, group=apart).total
     positives = InfoNCE(groups="positives").double()
-    assert positives(v, m, group=together) < loss(v, m, group=together)
+    assert positives(v, m, group=together).total < loss(v, m, group=together).total
 
 
 def test_nothing_moved_costs_nothing() -> None:
@@ -250,7 +280,7 @@ def test_a_learned_temperature_moves_and_stops_at_its_bound() -> None:
         loss.log_scale += 3
     assert loss.temperature == pytest.approx(0.01)
     free = InfoNCE(temperature=0.5)
-    free(v, v).backward()
+    free(v, v).total.backward()
     assert free.log_scale.grad is not None
     assert float(free.log_scale.grad) < 0  # pairs that agree ask for a colder one
 
@@ -291,7 +321,9 @@ def test_bad_batches_are_refused_in_words(case: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"intra": "order"},
+        {"intra": "shape"},
+        {"intra_weight": {"video": -1.0}},
+        {"chunk_size": 0},
         {"intra_weight": -1.0},
         {"temperature": 0.0},
         {"temperature": 0.001},

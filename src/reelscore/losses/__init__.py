@@ -1,6 +1,40 @@
 """Embeddings of a batch enter, a loss to minimise leaves; one idea a file."""
 
+from .build import build_loss
+from .config import LossConfig
+from .crossclr import CrossCLR
+from .cusa import CUSA
+from .cwcl import CWCL
+from .cyclip import CyCLIP
+from .debiased import Debiased
+from .false_negatives import FalseNegativeCancellation
+from .gather import Gathered
 from .infonce import InfoNCE
-from .inter_intra import InterIntraLoss, LossParts
+from .inter_intra import InterIntraLoss
+from .pair_loss import LossParts, PairLoss
+from .rince import RINCE
+from .siglip import SigLIP
+from .supcon import SupCon
+from .triplet import Triplet
+from .vmnet import VMNet
 
-__all__ = ["InfoNCE", "InterIntraLoss", "LossParts"]
+__all__ = [
+    "CUSA",
+    "CWCL",
+    "RINCE",
+    "CrossCLR",
+    "CyCLIP",
+    "Debiased",
+    "FalseNegativeCancellation",
+    "Gathered",
+    "InfoNCE",
+    "InterIntraLoss",
+    "LossConfig",
+    "LossParts",
+    "PairLoss",
+    "SigLIP",
+    "SupCon",
+    "Triplet",
+    "VMNet",
+    "build_loss",
+]

@@ -12,100 +12,41 @@ inside the logarithm is that of MIL-NCE (arXiv 1912.06430).
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..errors import InputError
-from .similarity import same_group, unit_rows
-
-Groups = Literal["negatives-masked", "positives"]
-
-LOWEST_LEARNED_TEMPERATURE = 0.01
-"""A learnable temperature stops here, as in CLIP: below it the gradient comes from one pair alone."""
+from .pair_loss import LossParts, PairBatch, RowLoss, Rows
+from .similarity import same_group
 
 
-class InfoNCE(nn.Module):
-    """Symmetric InfoNCE over a batch of pairs.
+class InfoNCE(RowLoss):
+    """Symmetric InfoNCE over a batch of pairs. Parameters as for `RowLoss`.
 
-    Parameters
-    ----------
-    temperature : float
-        τ, positive; where training starts when it is learnable.
-    learnable : bool
-        Whether log(1/τ) is a parameter. It is then kept at τ >= 0.01.
-    groups : {"negatives-masked", "positives"}
-        What the other items of an item's own group are: left out, or further positives.
-
-    Raises
-    ------
-    InputError
-        When the temperature is out of range or `groups` is neither of the two.
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.eye(3)
+    >>> bool(InfoNCE()(x, x).total < InfoNCE()(x, x.flip(0)).total)
+    True
     """
 
-    def __init__(
-        self, *, temperature: float = 0.07, learnable: bool = True, groups: Groups = "negatives-masked"
-    ) -> None:
-        super().__init__()
-        lowest = LOWEST_LEARNED_TEMPERATURE if learnable else 0.0
-        if not (math.isfinite(temperature) and temperature > 0 and temperature >= lowest):
-            raise InputError(
-                f"temperature must be finite, positive and at least {lowest} when it is learnable, "
-                f"got {temperature!r}"
-            )
-        if groups not in ("negatives-masked", "positives"):
-            raise InputError(f"groups must be 'negatives-masked' or 'positives', got {groups!r}")
-        self.groups: Groups = groups
-        self.learnable = learnable
-        log_scale = torch.tensor(-math.log(temperature))
-        if learnable:
-            self.log_scale = nn.Parameter(log_scale)
-        else:
-            self.register_buffer("log_scale", log_scale)
+    def of(self, batch: PairBatch) -> LossParts:
+        """Return the loss; unchunked, one product of matrices serves both directions."""
+        if self.chunk_size is not None:
+            return super().of(batch)
+        total = self._whole(batch.video, batch.music, batch.group)
+        return LossParts(total, {self.name: total.detach()})
 
-    @property
-    def temperature(self) -> float:
-        """τ as it stands now."""
-        return 1.0 / float(self._scale().detach())
+    def row_losses(self, rows: Rows) -> Tensor:
+        """Return −log p of each anchor (b,)."""
+        logits = rows.cross * self.scale()
+        if self.groups == "positives":
+            return logits.logsumexp(dim=1) - logits.masked_fill(~rows.same, -math.inf).logsumexp(dim=1)
+        return rows.without_kin(logits).logsumexp(dim=1) - rows.at_home(logits)
 
-    def _scale(self) -> Tensor:
-        if self.learnable:
-            return self.log_scale.clamp(max=-math.log(LOWEST_LEARNED_TEMPERATURE)).exp()
-        return self.log_scale.exp()
-
-    def forward(
-        self, video_embeddings: Tensor, music_embeddings: Tensor, *, group: Tensor | None = None
-    ) -> Tensor:
-        """Return the loss of a batch of pairs.
-
-        Parameters
-        ----------
-        video_embeddings, music_embeddings : Tensor, shape (B, D)
-            Row i of one belongs to row i of the other. Any length but zero: only directions count.
-        group : Tensor of int, shape (B,), optional
-            Items with one label are never negatives of each other. Without it each item is alone.
-
-        Returns
-        -------
-        Tensor, scalar
-
-        Raises
-        ------
-        InputError
-            When the two do not pair up, a value is not finite, a row is zero, or there is no negative.
-        """
-        check_pairs(video_embeddings, music_embeddings, group)
-        return self.of_unit_rows(
-            unit_rows(video_embeddings, what="video_embeddings"),
-            unit_rows(music_embeddings, what="music_embeddings"),
-            group=group,
-        )
-
-    def of_unit_rows(self, video: Tensor, music: Tensor, *, group: Tensor | None = None) -> Tensor:
-        """Return the loss of checked rows of length 1; `forward` without its door."""
-        logits = F.linear(video * self._scale(), music)
+    def _whole(self, video: Tensor, music: Tensor, group: Tensor | None) -> Tensor:
+        logits = F.linear(video * self.scale(), music)
         if group is None:
             own_by_video = own_by_music = logits.diagonal()
         else:
@@ -119,27 +60,3 @@ class InfoNCE(nn.Module):
         by_video = (logits.logsumexp(dim=1) - own_by_video).mean()
         by_music = (logits.logsumexp(dim=0) - own_by_music).mean()
         return 0.5 * (by_video + by_music)
-
-
-def check_pairs(video_embeddings: Tensor, music_embeddings: Tensor, group: Tensor | None) -> None:
-    """Raise `InputError` unless the rows pair up and some pair of rows can be negatives of each other."""
-    shapes = tuple(video_embeddings.shape), tuple(music_embeddings.shape)
-    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
-        raise InputError(
-            "video_embeddings and music_embeddings must both have shape (B, D), "
-            f"got {shapes[0]} and {shapes[1]}"
-        )
-    if shapes[0][0] < 2:
-        raise InputError(f"a batch needs at least two pairs to have a negative, got {shapes[0][0]}")
-    if group is None:
-        return
-    if tuple(group.shape) != shapes[0][:1] or group.is_floating_point():
-        raise InputError(
-            f"group must hold one integer for each of the {shapes[0][0]} pairs, "
-            f"got {group.dtype} {tuple(group.shape)}"
-        )
-    if bool((group == group[0]).all()):
-        raise InputError(
-            f"all {len(group)} pairs are of one group, so there is no negative; "
-            "draw batches over several groups"
-        )

@@ -1,59 +1,45 @@
 """Embeddings and frozen features of paired videos and tracks enter; the inter-intra loss and its parts leave.
 
-    L = L_inter + λ · (L_intra(V) + L_intra(M)) / 2
+    L = L_inter + ½ (λ_V · L_intra(V) + λ_M · L_intra(M))
 
 The inter-intra loss after Chen et al. 2024 (arXiv 2407.19415), reconstructed from its abstract: L_inter pulls
 each video to its track (`infonce`), L_intra keeps the towers from tearing apart what the frozen encoders
-knew to be alike inside one modality (`structure`).
+knew to be alike inside one modality (`structure`). With K modalities L_inter is the mean over their pairs and the
+intra terms come with 1/K.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from ..errors import InputError
-from .infonce import Groups, InfoNCE, check_pairs
-from .similarity import frozen_directions, unit_rows
-from .structure import Form, kl_form, mse_form, structure_loss
+from .infonce import InfoNCE
+from .pair_loss import Groups, LossParts, PairBatch, PairLoss, check_chunk, check_knob, check_pairs
+from .similarity import unit_rows
+from .structure import Form, kl_form, mse_form, multiscale_form, order_form, structure_loss
 
-Intra = Literal["kl", "mse"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LossParts:
-    """A loss and what it is made of.
-
-    Attributes
-    ----------
-    total : Tensor, scalar
-        What to differentiate.
-    parts : Mapping[str, Tensor]
-        The unweighted terms by name: ``"inter"``, and where they were computed ``"intra_video"`` and
-        ``"intra_music"``. Scalars without gradient.
-    """
-
-    total: Tensor
-    parts: Mapping[str, Tensor]
+Intra = Literal["kl", "mse", "order", "multiscale"]
 
 
-class InterIntraLoss(nn.Module):
+class InterIntraLoss(PairLoss):
     """InfoNCE between the modalities plus the loss of structure inside each.
 
     Parameters
     ----------
-    intra : {"kl", "mse"}
+    intra : {"kl", "mse", "order", "multiscale"}
         How the structure before and after the tower is compared.
-    intra_weight : float
-        λ >= 0; with 0 this is `InfoNCE` and the frozen features are not looked at.
-    temperature, learnable, groups
-        As for `InfoNCE`.
+    intra_weight : float or mapping of float by modality
+        λ >= 0, one for all or one for each, such as ``{"video": 0.3, "music": 0.0}``; a modality that the mapping
+        leaves out has 0. Where λ is 0 the frozen features are not looked at, and with 0 throughout this is `InfoNCE`.
+    temperature, learnable, groups, chunk_size
+        As for `InfoNCE`; the structure terms too are then worked off in blocks.
     before_temperature, after_temperature : float
-        t0 and t1 of the ``"kl"`` form.
+        t0 and t1 of the forms ``"kl"`` and ``"multiscale"``.
 
     Raises
     ------
@@ -73,83 +59,135 @@ class InterIntraLoss(nn.Module):
         self,
         *,
         intra: Intra = "kl",
-        intra_weight: float = 0.3,
+        intra_weight: float | Mapping[str, float] = 0.3,
         temperature: float = 0.07,
         learnable: bool = True,
         groups: Groups = "negatives-masked",
         before_temperature: float = 0.1,
         after_temperature: float = 0.1,
+        chunk_size: int | None = None,
     ) -> None:
         super().__init__()
-        if intra not in ("kl", "mse"):
-            raise InputError(f"intra must be 'kl' or 'mse', got {intra!r}")
-        if not (math.isfinite(intra_weight) and intra_weight >= 0):
-            raise InputError(f"intra_weight must be finite and not negative, got {intra_weight!r}")
+        if intra not in get_args(Intra):
+            raise InputError(f"intra must be one of {', '.join(map(repr, get_args(Intra)))}, got {intra!r}")
+        if isinstance(intra_weight, Mapping):
+            intra_weight = {
+                name: check_knob(f"intra_weight of {name}", value) for name, value in intra_weight.items()
+            }
+        else:
+            check_knob("intra_weight", intra_weight)
         for name, value in (
             ("before_temperature", before_temperature),
             ("after_temperature", after_temperature),
         ):
-            if not (math.isfinite(value) and value > 0):
+            if not (check_knob(name, value) > 0):
                 raise InputError(f"{name} must be finite and positive, got {value!r}")
-        self.inter = InfoNCE(temperature=temperature, learnable=learnable, groups=groups)
+        check_chunk(chunk_size)
+        self.inter = InfoNCE(
+            temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size
+        )
         self.intra_weight = intra_weight
-        self._form: Form = kl_form(before_temperature, after_temperature) if intra == "kl" else mse_form()
+        self.chunk_size = chunk_size
+        self._form = _form(intra, before_temperature, after_temperature)
+        self.needs = frozenset(name for name in ("video", "music") if self.weight_of(name) > 0)
 
-    def forward(
+    def weight_of(self, modality: str) -> float:
+        """Return λ of a modality."""
+        if isinstance(self.intra_weight, Mapping):
+            return self.intra_weight.get(modality, 0.0)
+        return self.intra_weight
+
+    def of(self, batch: PairBatch) -> LossParts:
+        """Return the loss of a checked batch of videos and tracks."""
+        if isinstance(self.intra_weight, Mapping):
+            self._check_names(("video", "music"))
+        return self._together(
+            {"video": batch.video, "music": batch.music},
+            {"video": batch.video_before, "music": batch.music_before},
+            batch.group,
+        )
+
+    def among(
         self,
-        video_embeddings: Tensor,
-        music_embeddings: Tensor,
+        embeddings: Mapping[str, Tensor],
         *,
-        video_features: Tensor | None = None,
-        music_features: Tensor | None = None,
-        video_mask: Tensor | None = None,
-        music_mask: Tensor | None = None,
+        features: Mapping[str, Tensor] | None = None,
+        masks: Mapping[str, Tensor] | None = None,
         group: Tensor | None = None,
     ) -> LossParts:
-        """Return the loss of a batch of pairs.
+        """Return the loss of a batch whose items come in two or more modalities.
 
         Parameters
         ----------
-        video_embeddings, music_embeddings : Tensor, shape (B, D)
-            Row i of one belongs to row i of the other. Only directions count.
-        video_features, music_features : Tensor, shape (B, T, D') or (B, P)
-            The frozen features, standardised by column, as sequences or pooled already. Needed unless λ is 0.
-        video_mask, music_mask : Tensor of bool, shape (B, T), optional
-            True for real segments.
+        embeddings : mapping of Tensor, shape (B, D)
+            By modality, such as ``{"video": v, "music": m, "text": t}``; row i of each is item i.
+        features : mapping of Tensor, shape (B, T, D') or (B, P), optional
+            The frozen features of every modality whose λ is not 0.
+        masks : mapping of Tensor of bool, shape (B, T), optional
         group : Tensor of int, shape (B,), optional
-            Items with one label are never negatives of each other.
 
         Returns
         -------
         LossParts
+            ``"inter"``, ``"intra_NAME"``, and with more than two modalities ``"inter_NAME_NAME"``.
 
         Raises
         ------
         InputError
-            When shapes do not agree, a value is not finite, an embedding is zero, or there is no negative.
+            As the call itself; also for fewer than two modalities or unknown names.
         """
-        check_pairs(video_embeddings, music_embeddings, group)
-        video = unit_rows(video_embeddings, what="video_embeddings")
-        music = unit_rows(music_embeddings, what="music_embeddings")
-        inter = self.inter.of_unit_rows(video, music, group=group)
-        if self.intra_weight == 0:
-            return LossParts(inter, {"inter": inter.detach()})
-        intra_video = self._intra(video, video_features, video_mask, what="video_features")
-        intra_music = self._intra(music, music_features, music_mask, what="music_features")
-        total = inter + self.intra_weight * (intra_video + intra_music) / 2
-        return LossParts(
-            total,
-            {
-                "inter": inter.detach(),
-                "intra_video": intra_video.detach(),
-                "intra_music": intra_music.detach(),
-            },
-        )
+        features, masks = features or {}, masks or {}
+        names = tuple(embeddings)
+        if len(names) < 2:
+            raise InputError(f"the loss compares two or more modalities, got {names}")
+        for what, given in (("features", features), ("masks", masks)):
+            if unknown := sorted(set(given) - set(names)):
+                raise InputError(f"{what} are of {unknown[0]!r}, which is not among the embeddings {names}")
+        self._check_names(names)
+        for one, two in itertools.pairwise(names):
+            check_pairs(embeddings[one], embeddings[two], group, names=(one, two))
+        rows = {name: unit_rows(values, what=f"{name}_embeddings") for name, values in embeddings.items()}
+        needs, self.needs = self.needs, frozenset(name for name in names if self.weight_of(name) > 0)
+        try:
+            before = {
+                name: self.before(
+                    name, features.get(name), masks.get(name), size=len(values), dtype=values.dtype
+                )
+                for name, values in rows.items()
+            }
+        finally:
+            self.needs = needs
+        return self._together(rows, before, group)
 
-    def _intra(self, rows: Tensor, features: Tensor | None, mask: Tensor | None, *, what: str) -> Tensor:
-        if features is None:
-            raise InputError(f"the intra term needs {what}; pass them, or set intra_weight to 0")
-        if len(features) != len(rows):
-            raise InputError(f"{what} must describe the {len(rows)} items of the batch, got {len(features)}")
-        frozen = frozen_directions(features, mask, what=what).to(rows.dtype)
-        return structure_loss(rows, frozen, self._form)
+    def _together(
+        self, rows: Mapping[str, Tensor], before: Mapping[str, Tensor | None], group: Tensor | None
+    ) -> LossParts:
+        parts: dict[str, Tensor] = {}
+        inters = {}
+        for one, two in itertools.combinations(rows, 2):
+            inters[f"inter_{one}_{two}"] = self.inter.of(PairBatch(rows[one], rows[two], group)).total
+        total = torch.stack(list(inters.values())).mean() if len(inters) > 1 else next(iter(inters.values()))
+        parts["inter"] = total.detach()
+        if len(inters) > 1:
+            parts.update({name: value.detach() for name, value in inters.items()})
+        for name, frozen in before.items():
+            if frozen is None:
+                continue
+            intra = structure_loss(rows[name], frozen, self._form, chunk_size=self.chunk_size)
+            parts[f"intra_{name}"] = intra.detach()
+            total = total + self.weight_of(name) * intra / len(rows)
+        return LossParts(total, parts)
+
+    def _check_names(self, names: tuple[str, ...]) -> None:
+        if isinstance(self.intra_weight, Mapping) and (
+            unknown := sorted(set(self.intra_weight) - set(names))
+        ):
+            raise InputError(f"intra_weight names {unknown[0]!r}, which is not among the modalities {names}")
+
+
+def _form(intra: Intra, before_temperature: float, after_temperature: float) -> Form:
+    if intra == "kl":
+        return kl_form(before_temperature, after_temperature)
+    if intra == "multiscale":
+        return multiscale_form(before_temperature, after_temperature)
+    return mse_form() if intra == "mse" else order_form()

@@ -22,7 +22,7 @@ class TrainConfig:
     model : ModelConfig
     start : {"cca", "random"}
         Whether the linear paths start from the linear CCA of the training pairs.
-    intra : {"kl", "mse"}
+    intra : {"kl", "mse", "order", "multiscale"}
     intra_weight : float
         λ; 0 is plain InfoNCE.
     before_temperature, after_temperature : float
@@ -48,7 +48,7 @@ class TrainConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     start: Literal["cca", "random"] = "cca"
-    intra: Literal["kl", "mse"] = "kl"
+    intra: Literal["kl", "mse", "order", "multiscale"] = "kl"
     intra_weight: float = 0.3
     before_temperature: float = 0.1
     after_temperature: float = 0.1

@@ -1,0 +1,52 @@
+"""What a large batch costs when its anchors are worked off in blocks: sizes enter, peak memory and seconds leave.
+
+    python benchmarks/losses_memory.py [--batch 32768] [--dim 256] [--chunk 512] [--loss infonce|inter-intra]
+
+Forward and backward in this process, which holds nothing else; memory is the peak of the whole process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+
+import torch
+
+from reelscore.losses import LossConfig, build_loss
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--batch", type=int, default=32_768)
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--columns", type=int, default=128, help="of the frozen features")
+    parser.add_argument("--chunk", type=int, default=512)
+    parser.add_argument("--loss", default="inter-intra")
+    given = parser.parse_args()
+    torch.manual_seed(0)
+    video, music = (torch.randn(given.batch, given.dim, requires_grad=True) for _ in range(2))
+    features = {f"{side}_features": torch.randn(given.batch, given.columns) for side in ("video", "music")}
+    loss = build_loss(LossConfig(name=given.loss, chunk_size=given.chunk))
+    started = time.perf_counter()
+    total = loss(video, music, **features).total
+    total.backward()
+    took_s = time.perf_counter() - started
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        json.dumps(
+            {
+                **vars(given),
+                "total": float(total.detach()),
+                "seconds": round(took_s, 1),
+                "peak_mb": round(peak_mb),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

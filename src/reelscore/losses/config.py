@@ -1,0 +1,54 @@
+"""Configuration values enter; a checked `LossConfig`, from which any loss of this room is built, leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+LossName = Literal[
+    "inter-intra",
+    "infonce",
+    "supcon",
+    "triplet",
+    "vmnet",
+    "siglip",
+    "cyclip",
+    "crossclr",
+    "cwcl",
+    "cusa",
+    "rince",
+    "debiased",
+    "false-negative-cancellation",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """Which loss, and how it is set.
+
+    Attributes
+    ----------
+    name : str
+    temperature : float
+        τ at the start; `triplet` and `vmnet` have none.
+    learnable_temperature : bool
+    groups : {"negatives-masked", "positives"}
+        For the losses that leave a choice.
+    intra : {"kl", "mse", "order", "multiscale"}
+    intra_weight, before_temperature, after_temperature : float
+        λ, t0 and t1 of ``inter-intra``.
+    strength : float, optional
+        The one knob of a baseline (margin, weight, q, ...); its paper's value where nothing is said.
+    chunk_size : int, optional
+    """
+
+    name: LossName = "inter-intra"
+    temperature: float = 0.2
+    learnable_temperature: bool = True
+    groups: Literal["negatives-masked", "positives"] = "negatives-masked"
+    intra: Literal["kl", "mse", "order", "multiscale"] = "kl"
+    intra_weight: float = 0.3
+    before_temperature: float = 0.1
+    after_temperature: float = 0.1
+    strength: float | None = None
+    chunk_size: int | None = None

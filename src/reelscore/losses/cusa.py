@@ -1,0 +1,68 @@
+"""Embeddings and frozen features of pairs enter; InfoNCE and soft-label alignment leave.
+
+    l(v_i) = l_InfoNCE(v_i) + w KL( p_i ‖ softmax_j(s(v_i, m_j) / τ) ) + w KL( p'_i ‖ softmax_{j≠i}(s(v_i, v_j) / τ) )
+
+with p_i = softmax_j(S0_ij / t0) of the anchor's modality, p' the same without i itself. After Huang et al.,
+"Cross-modal and Uni-modal Soft-label Alignment for Image-Text Retrieval" (CUSA, arXiv 2403.05261), where teachers give
+the soft labels; here the frozen features are the teacher. KL is in the direction from label to model only.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from .infonce import InfoNCE
+from .pair_loss import Groups, LossParts, PairBatch, RowLoss, Rows, check_knob
+
+
+class CUSA(InfoNCE):
+    """InfoNCE with soft labels from the frozen features.
+
+    Parameters
+    ----------
+    weight : float
+        w, of both soft-label terms.
+    before_temperature : float
+        t0.
+    temperature, learnable, groups, chunk_size
+        As for `RowLoss`.
+    """
+
+    needs = frozenset({"video", "music"})
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.07,
+        learnable: bool = True,
+        groups: Groups = "negatives-masked",
+        weight: float = 1.0,
+        before_temperature: float = 0.1,
+        chunk_size: int | None = None,
+    ) -> None:
+        super().__init__(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
+        self.weight = check_knob("weight", weight)
+        self.before_temperature = check_knob("before_temperature", before_temperature, low=1e-6)
+
+    def of(self, batch: PairBatch) -> LossParts:
+        """Return the mean over all anchors of both modalities."""
+        return RowLoss.of(self, batch)
+
+    def row_losses(self, rows: Rows) -> Tensor:
+        """Return the loss of each anchor (b,)."""
+        scale = self.scale()
+        labels = rows.own_before / self.before_temperature
+        soft = _divergence(labels, rows.cross * scale)
+        lone = rows.itself
+        inside = _divergence(
+            labels.masked_fill(lone, -math.inf), (rows.own * scale).masked_fill(lone, -math.inf)
+        )
+        return super().row_losses(rows) + self.weight * (soft + inside)
+
+
+def _divergence(labels: Tensor, logits: Tensor) -> Tensor:
+    log_p, log_q = labels.log_softmax(dim=1), logits.log_softmax(dim=1)
+    p = log_p.exp()
+    return (p * (log_p - log_q).masked_fill(p == 0, 0.0)).sum(dim=1)

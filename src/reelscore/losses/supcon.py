@@ -1,0 +1,31 @@
+"""Embeddings and groups enter; the supervised contrastive loss between two modalities leaves.
+
+    l(v_i) = −1/|P_i| Σ_{p ∈ P_i} log [ exp(s_ip / τ) / Σ_j exp(s_ij / τ) ],    P_i the items of i's group, i itself too
+
+L_out of Khosla et al., "Supervised Contrastive Learning" (arXiv 2004.11362). It differs in that anchors and
+candidates are of two modalities, so that an anchor itself is no candidate and every anchor has a positive.
+Further positives are the point here: `groups` has no other choice.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .pair_loss import RowLoss, Rows
+
+
+class SupCon(RowLoss):
+    """Mean over several positives outside the logarithm. Parameters as for `RowLoss`, but for `groups`."""
+
+    def __init__(
+        self, *, temperature: float = 0.07, learnable: bool = True, chunk_size: int | None = None
+    ) -> None:
+        super().__init__(
+            temperature=temperature, learnable=learnable, groups="positives", chunk_size=chunk_size
+        )
+
+    def row_losses(self, rows: Rows) -> Tensor:
+        """Return the loss of each anchor (b,)."""
+        logits = rows.cross * self.scale()
+        positives = logits.masked_fill(~rows.same, 0.0).sum(dim=1) / rows.same.sum(dim=1)
+        return logits.logsumexp(dim=1) - positives

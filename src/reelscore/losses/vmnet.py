@@ -1,0 +1,49 @@
+"""Embeddings and frozen features of pairs enter; VM-NET's ranking and soft structure losses leave.
+
+    L = L_triplet + w · (L_order(V) + L_order(M)) / 2
+
+After Hong et al., "Content-Based Video-Music Retrieval Using Soft Intra-Modal Structure Constraint" (arXiv
+1804.08426): a bidirectional ranking loss between the modalities (`triplet`), and inside each the order of closeness
+that the features had (`structure`, form ``order``, which says what differs).
+"""
+
+from __future__ import annotations
+
+from .pair_loss import LossParts, PairBatch, PairLoss, check_knob
+from .structure import order_form, structure_loss
+from .triplet import Triplet
+
+
+class VMNet(PairLoss):
+    """VM-NET's loss.
+
+    Parameters
+    ----------
+    weight : float
+        w.
+    margin : float
+        Of the ranking loss, in cosine.
+    chunk_size : int, optional
+        Anchors in a block.
+    """
+
+    needs = frozenset({"video", "music"})
+
+    def __init__(self, *, weight: float = 1.0, margin: float = 0.2, chunk_size: int | None = None) -> None:
+        super().__init__()
+        self.ranking = Triplet(margin=margin, chunk_size=chunk_size)
+        self.weight = check_knob("weight", weight)
+
+    def of(self, batch: PairBatch) -> LossParts:
+        """Return the loss of a checked batch."""
+        assert batch.video_before is not None
+        assert batch.music_before is not None
+        size = self.ranking.chunk_size
+        inter = self.ranking.of(batch).total
+        video = structure_loss(batch.video, batch.video_before, order_form(), chunk_size=size)
+        music = structure_loss(batch.music, batch.music_before, order_form(), chunk_size=size)
+        total = inter + self.weight * (video + music) / 2
+        return LossParts(
+            total,
+            {"inter": inter.detach(), "intra_video": video.detach(), "intra_music": music.detach()},
+        )

@@ -1,0 +1,52 @@
+"""One of two processes that share a batch: rank and a meeting file enter, gradients leave as a file."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+import torch.distributed as dist
+
+from reelscore.errors import InputError
+from reelscore.losses import Gathered, InterIntraLoss
+
+RANK, MEETING, OUT = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+
+def main() -> None:
+    dist.init_process_group("gloo", init_method=f"file://{MEETING}", rank=RANK, world_size=2)
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 5, dtype=torch.float64), torch.randn(8, 6, dtype=torch.float64)
+    group = torch.tensor([0, 0, 1, 2, 3, 1, 4, 5])
+    video, music = torch.nn.Linear(5, 3).double(), torch.nn.Linear(6, 3).double()
+    loss = Gathered(InterIntraLoss().double())
+    mine = slice(4 * RANK, 4 * RANK + 4)
+    out = loss(
+        video(x[mine]),
+        music(y[mine]),
+        video_features=x[mine],
+        music_features=y[mine],
+        group=group[mine],
+    )
+    out.total.backward()
+    found = {"total": out.total.detach()}
+    for name, parameter in [
+        *video.named_parameters("video"),
+        *music.named_parameters("music"),
+        *loss.named_parameters(),
+    ]:
+        assert parameter.grad is not None
+        dist.all_reduce(parameter.grad)  # the mean that DistributedDataParallel takes
+        found[name] = parameter.grad / 2
+    unequal = ""
+    try:
+        size = 3 + RANK
+        loss(torch.eye(size), torch.eye(size), video_features=torch.eye(size), music_features=torch.eye(size))
+    except InputError as error:
+        unequal = str(error)
+    torch.save((found, unequal), OUT)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

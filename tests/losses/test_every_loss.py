@@ -1,0 +1,320 @@
+"""Every loss of the table against its loop twin, finite differences, blocks of anchors and the symmetries due."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from reelscore.errors import ConfigError, InputError
+from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, PairLoss, build_loss
+from reelscore.losses.build import BASELINES
+from reelscore.losses.inter_intra import Intra
+from reelscore.losses.similarity import frozen_directions
+
+FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
+CONFIGS = {
+    **{name: LossConfig(name=name) for name in BASELINES},  # type: ignore[arg-type]
+    **{f"inter-intra {form}": LossConfig(intra=form) for form in FORMS},
+    "infonce, positives": LossConfig(name="infonce", groups="positives"),
+    "siglip, positives": LossConfig(name="siglip", groups="positives"),
+    "cwcl, positives": LossConfig(name="cwcl", groups="positives"),
+    "rince, positives": LossConfig(name="rince", groups="positives"),
+    "false-negative-cancellation, more": LossConfig(name="false-negative-cancellation", strength=0.3),
+}
+GROUP = torch.tensor([0, 0, 1, 2, 2, 2, 3, 4, 5])
+SIZE = len(GROUP)
+
+
+def rows(dim: int, *, seed: int, size: int = SIZE) -> torch.Tensor:
+    return torch.randn(size, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def batch() -> dict[str, torch.Tensor]:
+    return {
+        "video_embeddings": rows(4, seed=1),
+        "music_embeddings": rows(4, seed=2),
+        "video_features": rows(6, seed=3),
+        "music_features": rows(5, seed=4),
+        "group": GROUP,
+    }
+
+
+def made(name: str, **changes: object) -> PairLoss:
+    return build_loss(replace(CONFIGS[name], **changes)).double()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_order_rotation_length_and_sides_do_not_matter(name: str) -> None:
+    given, loss = batch(), made(name)
+    base = loss(**given).total
+    order = torch.randperm(SIZE, generator=torch.Generator().manual_seed(0))
+    turn = torch.linalg.qr(rows(4, seed=9, size=4)).Q
+    v, m = given["video_embeddings"], given["music_embeddings"]
+    same = {
+        "order": {key: value[order] for key, value in given.items()},
+        "rotation": {**given, "video_embeddings": v @ turn, "music_embeddings": m @ turn},
+        "length": {**given, "video_embeddings": 3 * v, "music_embeddings": m / 7},
+        "sides": {
+            "video_embeddings": m,
+            "music_embeddings": v,
+            "video_features": given["music_features"],
+            "music_features": given["video_features"],
+            "group": GROUP,
+        },
+    }
+    for what, other in same.items():
+        assert float(loss(**other).total.detach()) == pytest.approx(float(base.detach()), rel=1e-8), what
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    given, loss = batch(), made(name)
+
+    def total(v: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
+        out = loss(**{**given, "video_embeddings": v, "music_embeddings": m})
+        return out.total
+
+    inputs = [given[f"{side}_embeddings"].clone().requires_grad_() for side in ("video", "music")]
+    assert torch.autograd.gradcheck(total, inputs)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4, 100])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_blocks_of_anchors_change_neither_value_nor_gradient(name: str, chunk_size: int) -> None:
+    found = []
+    for size in (None, chunk_size):
+        given, loss = batch(), made(name, chunk_size=size)
+        v = given["video_embeddings"].requires_grad_()
+        m = given["music_embeddings"].requires_grad_()
+        total = loss(**given).total
+        total.backward()
+        learned = [p.grad for p in loss.parameters()]
+        found.append([total.detach(), v.grad, m.grad, *learned])
+    for whole, blocks in zip(*found, strict=True):
+        torch.testing.assert_close(blocks, whole, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e3])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_extreme_temperatures_stay_finite(name: str, temperature: float) -> None:
+    given = {key: value.float() if value.is_floating_point() else value for key, value in batch().items()}
+    loss = build_loss(
+        replace(
+            CONFIGS[name],
+            temperature=temperature,
+            learnable_temperature=False,
+            before_temperature=temperature,
+            after_temperature=temperature,
+        )
+    )
+    v = given["video_embeddings"].requires_grad_()
+    total = loss(**given).total
+    total.backward()
+    assert v.grad is not None
+    assert torch.isfinite(total)
+    assert torch.isfinite(v.grad).all()
+
+
+Table = list[list[float]]
+Row = Callable[[int, Table, Table, Table, Table, Table], float]
+TAU = 0.2
+
+
+def kin(i: int) -> list[int]:
+    return [j for j in range(SIZE) if GROUP[j] == GROUP[i]]
+
+
+def strangers(i: int) -> list[int]:
+    return [j for j in range(SIZE) if GROUP[j] != GROUP[i]]
+
+
+def infonce(i: int, s: Table, *_: Table) -> float:
+    return -s[i][i] / TAU + math.log(sum(math.exp(s[i][j] / TAU) for j in [i, *strangers(i)]))
+
+
+def supcon(i: int, s: Table, *_: Table) -> float:
+    everyone = math.log(sum(math.exp(s[i][j] / TAU) for j in range(SIZE)))
+    return sum(everyone - s[i][p] / TAU for p in kin(i)) / len(kin(i))
+
+
+def triplet(i: int, s: Table, *_: Table) -> float:
+    return sum(max(0.0, 0.2 - s[i][i] + s[i][j]) for j in strangers(i)) / len(strangers(i))
+
+
+def siglip(i: int, s: Table, *_: Table) -> float:
+    def cost(j: int, z: int) -> float:
+        return math.log(1 + math.exp(-z * (s[i][j] / TAU - 10)))
+
+    return cost(i, 1) + sum(cost(j, -1) for j in strangers(i))
+
+
+def cyclip(i: int, s: Table, own: Table, other: Table, *_: Table) -> float:
+    crossed = sum((s[i][j] - s[j][i]) ** 2 for j in range(SIZE))
+    inside = sum((own[i][j] - other[i][j]) ** 2 for j in range(SIZE))
+    return infonce(i, s) + 0.25 * (crossed + inside)
+
+
+def crossclr(i: int, s: Table, own: Table, _: Table, own_before: Table, other_before: Table) -> float:
+    def connectivity(before: Table) -> list[float]:
+        raw = [sum(before[a][b] for b in range(SIZE) if b != a) / SIZE for a in range(SIZE)]
+        return [(value - min(raw)) / (max(raw) - min(raw)) for value in raw]
+
+    mine, theirs = connectivity(own_before), connectivity(other_before)
+    below = math.exp(s[i][i] / TAU)
+    below += sum(math.exp(s[i][j] / TAU) for j in strangers(i) if theirs[j] <= 0.9)
+    below += sum(0.8 * math.exp(own[i][j] / TAU) for j in strangers(i) if mine[j] <= 0.9)
+    weight = SIZE * math.exp(mine[i]) / sum(math.exp(value) for value in mine)
+    return weight * (math.log(below) - s[i][i] / TAU)
+
+
+def cwcl(i: int, s: Table, _own: Table, _other: Table, own_before: Table, _before: Table) -> float:
+    members = [i, *strangers(i)]
+    normal = math.log(sum(math.exp(s[i][j] / TAU) for j in members))
+    weight = {j: 1.0 if j == i else (1 + own_before[i][j]) / 2 for j in members}
+    return sum(weight[j] * (normal - s[i][j] / TAU) for j in members) / sum(weight.values())
+
+
+def softmax(values: list[float], temperature: float) -> list[float]:
+    powers = [math.exp(value / temperature) for value in values]
+    return [power / sum(powers) for power in powers]
+
+
+def kl(p: list[float], q: list[float]) -> float:
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+
+
+def cusa(i: int, s: Table, own: Table, _other: Table, own_before: Table, _before: Table) -> float:
+    crossed = kl(softmax(own_before[i], 0.1), softmax(s[i], TAU))
+    others = [j for j in range(SIZE) if j != i]
+    inside = kl(softmax([own_before[i][j] for j in others], 0.1), softmax([own[i][j] for j in others], TAU))
+    return infonce(i, s) + crossed + inside
+
+
+def rince(i: int, s: Table, *_: Table) -> float:
+    q, density = 0.5, 0.025
+    everything = sum(math.exp((s[i][j] - 1) / TAU) for j in [i, *strangers(i)])
+    return -math.exp(q * (s[i][i] - 1) / TAU) / q + (density * everything) ** q / q
+
+
+def debiased(i: int, s: Table, *_: Table) -> float:
+    own, count = math.exp(s[i][i] / TAU), len(strangers(i))
+    mean = sum(math.exp(s[i][j] / TAU) for j in strangers(i)) / count
+    negative = max((mean - 0.1 * own) / 0.9, math.exp(-1 / TAU))
+    return -math.log(own / (own + count * negative))
+
+
+def cancelled(i: int, s: Table, _own: Table, _other: Table, own_before: Table, other_before: Table) -> float:
+    ranked = sorted(strangers(i), key=lambda j: -(own_before[i][j] + other_before[i][j]))
+    left = [i, *ranked[round(0.3 * SIZE) :]]
+    return -s[i][i] / TAU + math.log(sum(math.exp(s[i][j] / TAU) for j in left))
+
+
+TWINS: dict[str, Row] = {
+    "infonce": infonce,
+    "supcon": supcon,
+    "triplet": triplet,
+    "siglip": siglip,
+    "cyclip": cyclip,
+    "crossclr": crossclr,
+    "cwcl": cwcl,
+    "cusa": cusa,
+    "rince": rince,
+    "debiased": debiased,
+    "false-negative-cancellation, more": cancelled,
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_loss_is_its_loop_twin(name: str) -> None:
+    given = batch()
+    v, m = (torch.nn.functional.normalize(given[f"{side}_embeddings"]) for side in ("video", "music"))
+    a, b = (frozen_directions(given[f"{side}_features"], what=side) for side in ("video", "music"))
+    s, vv, mm, aa, bb = ((x @ y.T).tolist() for x, y in ((v, m), (v, v), (m, m), (a, a), (b, b)))
+    transposed = [list(column) for column in zip(*s, strict=True)]
+    expected = sum(
+        TWINS[name](i, s, vv, mm, aa, bb) + TWINS[name](i, transposed, mm, vv, bb, aa) for i in range(SIZE)
+    ) / (2 * SIZE)
+    # The temperature is kept as a logarithm in single precision.
+    assert float(made(name)(**given).total.detach()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_special_cases_are_infonce() -> None:
+    given = {**batch(), "group": None}
+    plain = float(made("infonce")(**given).total.detach())
+    for name, strength in (
+        ("supcon", None),
+        ("debiased", 0.0),
+        ("cyclip", 0.0),
+        ("cusa", 0.0),
+        ("false-negative-cancellation", 0.0),
+        ("cwcl", 1e6),
+    ):
+        found = float(made(name, strength=strength)(**given).total.detach())
+        assert found == pytest.approx(plain, rel=1e-6), name
+
+
+def test_among_two_modalities_is_the_call_itself_and_three_are_the_mean_of_their_pairs() -> None:
+    given = batch()
+    loss = InterIntraLoss(intra_weight={"video": 0.4, "music": 0.2}).double()
+    v, m, t = given["video_embeddings"], given["music_embeddings"], rows(4, seed=5)
+    features = {"video": given["video_features"], "music": given["music_features"]}
+    two = loss.among({"video": v, "music": m}, features=features, group=GROUP)
+    assert torch.equal(two.total, loss(**given).total)
+    three = loss.among({"video": v, "music": m, "text": t}, features=features, group=GROUP)
+    pairs = [float(InfoNCE().double()(a, b, group=GROUP).total.detach()) for a, b in ((v, m), (v, t), (m, t))]
+    intra = 0.4 * float(three.parts["intra_video"]) + 0.2 * float(three.parts["intra_music"])
+    assert float(three.total.detach()) == pytest.approx(sum(pairs) / 3 + intra / 3)
+    assert "intra_text" not in three.parts
+
+
+def test_a_modality_without_weight_needs_no_features() -> None:
+    given = batch()
+    del given["music_features"]
+    parts = InterIntraLoss(intra_weight={"video": 0.4}).double()(**given).parts
+    assert sorted(parts) == ["inter", "intra_video"]
+
+
+def test_two_views_of_one_modality_are_a_pair() -> None:
+    x = rows(4, seed=1)
+    loss = InterIntraLoss().double()
+    near = loss(x, x + 0.1 * rows(4, seed=2), video_features=x, music_features=x)
+    far = loss(x, rows(4, seed=2), video_features=x, music_features=x)
+    assert near.total < far.total
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "more", "words"),
+    [
+        (("video",), {}, "two or more"),
+        (("video", "music"), {"features": {"text": torch.eye(2)}}, "'text'"),
+        (("video", "text"), {}, "intra_weight names 'music'"),
+    ],
+)
+def test_unknown_modalities_are_refused(embeddings: tuple[str, ...], more: dict, words: str) -> None:  # type: ignore[type-arg]
+    loss = InterIntraLoss(intra_weight={"music": 1.0})
+    with pytest.raises(InputError, match=words):
+        loss.among({name: torch.eye(2) for name in embeddings}, **more)
+
+
+@pytest.mark.parametrize("name", ["vmnet", "crossclr", "cwcl", "cusa", "false-negative-cancellation"])
+def test_a_loss_that_needs_features_says_so(name: str) -> None:
+    with pytest.raises(InputError, match="needs video_features"):
+        made(name)(torch.eye(3), torch.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("config", "error"),
+    [
+        (LossConfig(name="infonce", strength=1.0), ConfigError),
+        (LossConfig(name="hinge"), ConfigError),  # type: ignore[arg-type]
+        (LossConfig(name="rince", strength=2.0), InputError),
+        (LossConfig(name="triplet", strength=math.nan), InputError),
+    ],
+)
+def test_configurations_out_of_range_are_refused(config: LossConfig, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        build_loss(config)

@@ -1,0 +1,61 @@
+"""Two processes with half a batch each give the gradient of one process with all of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from reelscore.losses import Gathered, InterIntraLoss
+
+PROCESS = Path(__file__).with_name("process.py")
+
+
+@pytest.mark.skipif(
+    not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo to gather with"
+)
+def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                str(PROCESS),
+                str(rank),
+                str(tmp_path / "meeting"),
+                str(tmp_path / f"{rank}.pt"),
+            ],
+            stderr=subprocess.PIPE,
+        )
+        for rank in range(2)
+    ]
+    for process in running:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said.decode()
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 5, dtype=torch.float64), torch.randn(8, 6, dtype=torch.float64)
+    group = torch.tensor([0, 0, 1, 2, 3, 1, 4, 5])
+    video, music = torch.nn.Linear(5, 3).double(), torch.nn.Linear(6, 3).double()
+    loss = Gathered(InterIntraLoss().double())  # without a process group it is the loss itself
+    out = loss(video(x), music(y), video_features=x, music_features=y, group=group)
+    out.total.backward()
+    whole = {
+        "total": out.total.detach(),
+        **{
+            name: parameter.grad
+            for name, parameter in [
+                *video.named_parameters("video"),
+                *music.named_parameters("music"),
+                *loss.named_parameters(),
+            ]
+        },
+    }
+    for rank in range(2):
+        found, unequal = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert set(found) == set(whole)
+        for name, value in whole.items():
+            torch.testing.assert_close(found[name], value, msg=lambda text, n=name: f"{n}: {text}")
+        assert "drop_last" in unequal
