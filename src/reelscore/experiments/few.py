@@ -78,8 +78,8 @@ def conclude(
             (
                 f"{len(plan.seeds)} seeds, each with its own nested draw of whole sources; the settings are those that "
                 "validation chose with all training pairs. The validation pairs stay whole at every share: they stop "
-                "the training and choose the CCA's settings, and at the smallest shares they outnumber the training pairs. "
-                "Here the CCA is fitted on the training pairs alone."
+                "the training and choose the CCA's settings, and at the smallest shares they outnumber the training "
+                "pairs. Here the CCA is fitted on the training pairs alone."
             ),
         ),
         figures={
@@ -167,7 +167,8 @@ def _chart(
             if told:
                 x = tuple(100 * share for share in there)
                 y, low, high = (
-                    tuple(100 * getattr(one, end) for one in told) for end in ("mean", "low", "high")
+                    tuple(100 * getattr(one, end) for one in told)
+                    for end in ("mean", "seed_low", "seed_high")
                 )
                 lines.append(Line(row, x, y, low, high))
         done = next((each[0] for (s, _, _), each in scored.items() if s == name), None)
@@ -179,7 +180,7 @@ def _chart(
         panels.append(Panel(name, tuple(lines), levels))
     return Chart(
         "shares",
-        "R@10 by share of the training pairs",
+        "R@10 by share of the training pairs (bands: 95% over seeds and draws)",
         "training pairs, %",
         "R@10, %",
         tuple(panels),

@@ -132,9 +132,8 @@ def _answer(
             beyond = [name for name, one in at.items() if one.above_zero]
             seeds = [name for name, one in at.items() if one.seed_above_zero]
             told.append(
-                f"In mean R@10 {ours} is above {against} on {count_of(above, len(at))}; the 95% interval over seeds "
-                f"and queries lies above zero on {count_of(beyond, len(at))}, that over seeds alone on "
-                f"{count_of(seeds, len(at))}."
+                f"In mean R@10 {ours} is above {against} on {count_of(above, len(at))}, with its 95% interval above "
+                f"zero on {count_of(beyond, len(at))} (over the seeds alone: on {count_of(seeds, len(at))})."
             )
     best = []
     for name in sets:

@@ -1,6 +1,6 @@
 """Training and validation pairs enter, something that places unseen pairs in one space leaves.
 
-One table, `METHODS`: a model trained as the run's configuration says, and two rivals without gradients.
+One table, `METHODS`: a model trained as the run's configuration says, and rivals without gradients.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..domain import FeatureSequence
 from ..errors import ConfigError
 from ..evaluation.cca import LinearCCA, pooled
 from ..evaluation.ranks import Scores
+from ..evaluation.ridge import Ridge
 from ..models.checkpoint import load_embedder
 from ..sampling import global_sparse, global_sparse_rows
 from ..training import TrainConfig, train
@@ -81,12 +82,19 @@ def fit_cca_on_train(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     return _placing(LinearCCA.fit(*learned, dim=int(chosen["dim"]), reg_x=reg_x, reg_y=reg_y, power=power))
 
 
-def _placing(cca: LinearCCA) -> Fitted:
+def fit_ridge(pairs: PairSet, config: TrainConfig | None) -> Fitted:
+    """Fit the two ridge regressions on training and validation pairs, tuned on the latter before."""
+    del config
+    learn, val = pairs.where("train"), pairs.where("val")
+    return _placing(Ridge.fit_tuned(_pooled(learn), _pooled(val), val_group=val.group))
+
+
+def _placing(rival: LinearCCA | Ridge) -> Fitted:
     def place(unseen: PairSet) -> Placed:
         video, music = _pooled(unseen)
-        return cca.transform_x(video), cca.transform_y(music)
+        return rival.transform_x(video), rival.transform_y(music)
 
-    return Fitted(place, {"settings": dict(cca.settings)})
+    return Fitted(place, {"settings": dict(rival.settings)})
 
 
 def _pooled(pairs: PairSet) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -97,4 +105,5 @@ METHODS: Mapping[str, Callable[[PairSet, TrainConfig | None], Fitted]] = {
     "train": fit_model,
     "cca": fit_cca,
     "cca-train": fit_cca_on_train,
+    "ridge": fit_ridge,
 }

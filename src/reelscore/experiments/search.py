@@ -102,13 +102,14 @@ def settings_table(plan: TunedPlan, chosen: Mapping[tuple[str, str], Choice]) ->
             cells.append("–" if one is None else f"{_number(one.knob)}, {_number(one.learning_rate)}")
         rows.append((space.title, f"{knob}: {tried}", *cells))
     rates = ", ".join(_number(rate) for rate in plan.search.learning_rates)
+    seeds = ", ".join(str(seed) for seed in plan.search.seeds)
     number = len(tries(plan, plan.losses[0]))
     return Table(
         "Settings chosen on validation",
         ("loss", "its knob and the values tried", *names),
         tuple(rows),
-        f"Each loss had {number} tries a set: {len(plan.losses[0].values)} values of its knob times the learning "
-        f"rates {rates}, each over {len(plan.search.seeds)} seed(s) that score nothing. A cell holds the knob and the "
+        f"Tries for each loss on each set: {number} (values of its knob: {len(plan.losses[0].values)}; learning rates: "
+        f"{rates}), each over the seeds {seeds}, which score nothing. A cell holds the knob and the "
         "learning rate with the lowest mean log rank on validation.",
     )
 
