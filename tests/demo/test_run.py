@@ -68,8 +68,8 @@ def test_models_and_library_can_be_used_afterwards(done: tuple[DemoResult, list[
         json.loads((out / "models" / f"{name.lower()}-2" / "model.json").read_text())
         for name in (INFONCE, INTER_INTRA)
     ]
-    assert cards[0]["training"]["intra_weight"] == 0
-    assert cards[1]["training"]["intra_weight"] == TrainConfig().intra_weight
+    assert cards[0]["training"]["loss"]["intra_weight"] == 0
+    assert cards[1]["training"]["loss"]["intra_weight"] == TrainConfig().loss.intra_weight
 
 
 def test_each_stage_is_told_and_timed_and_the_end_names_what_to_open(

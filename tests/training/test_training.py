@@ -13,6 +13,9 @@ from reelscore.config import from_mapping, to_mapping
 from reelscore.data.pairs import PairSet, Split
 from reelscore.domain import FeatureSequence
 from reelscore.errors import ArtifactError, ConfigError, InputError
+from reelscore.losses import LossConfig
+from reelscore.losses.build import BASELINES
+from reelscore.losses.config import LossName
 from reelscore.models.checkpoint import load_embedder
 from reelscore.models.config import ModelConfig
 from reelscore.models.dual_encoder import DualEncoder
@@ -70,7 +73,11 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_a_model_learns_far_beyond_chance(pairs: PairSet, tmp_path: Path, start: str, weight: float) -> None:
     config = dataclasses.replace(
-        CONFIG, start=start, intra_weight=weight, learning_rate=1e-2 if start == "random" else 1e-3, epochs=12
+        CONFIG,
+        start=start,
+        loss=LossConfig(intra_weight=weight),
+        learning_rate=1e-2 if start == "random" else 1e-3,
+        epochs=12,
     )
     result = train(pairs, config=config, folder=tmp_path / "model")
     assert result.best["recall@10"] > 0.75  # chance: 0.25
@@ -259,15 +266,26 @@ def test_a_configuration_comes_back_from_its_mapping() -> None:
     "values",
     [
         {"learning_rate": 0.0},
-        {"intra_weight": -1.0},
+        {"loss": {"intra_weight": -1.0}},
+        {"loss": {"name": "hinge"}},
         {"batch_size": 1},
         {"epochs": 0},
         {"warmup": 1.0},
-        {"temperature": 0.001},
-        {"temperature": float("nan")},
-        {"model": ModelConfig(linear=False)},
+        {"loss": {"temperature": 0.001}},
+        {"loss": {"temperature": float("nan")}},
+        {"model": {"linear": False}},
     ],
 )
 def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        TrainConfig(**values)  # type: ignore[arg-type]
+        from_mapping(TrainConfig, values)
+
+
+@pytest.mark.parametrize("loss", sorted(BASELINES))
+def test_every_loss_trains_a_model(pairs: PairSet, loss: LossName, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        CONFIG, loss=LossConfig(name=loss), epochs=4, start="random", learning_rate=1e-2
+    )
+    result = train(pairs, config=config, folder=tmp_path / "model")
+    assert result.history[-1]["loss"] < result.history[1]["loss"]
+    assert result.card.training["loss"]["name"] == loss

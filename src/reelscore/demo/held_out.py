@@ -57,7 +57,7 @@ def find(
         judgements=judgements,
         curves={name: [run.curve for run in found] for name, found in runs.items()},
         val_chance=float(chance_summary(group_size[number], len(val))[RECALL_AT.index(TOP)]),
-        intra_weight=config.intra_weight,
+        intra_weight=config.loss.intra_weight,
         video=video,
         music=music,
         video_points=points(videos),

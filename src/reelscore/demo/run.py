@@ -130,7 +130,8 @@ def run_demo(
     with stages(
         "train", f"training {num_trainings} times with and {num_trainings} without the intra-modal term"
     ):
-        configs = {INFONCE: replace(config, intra_weight=0.0), INTER_INTRA: config}
+        plain = replace(config, loss=replace(config.loss, intra_weight=0.0))
+        configs = {INFONCE: plain, INTER_INTRA: config}
         runs = train_all(pairs, configs, out / "models", num_trainings=num_trainings)
     with stages("index", f"indexing {len(plan.tracks)} tracks"):
         library = _indexed(world, runs[INTER_INTRA][0].model, out, cache)

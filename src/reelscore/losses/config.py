@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+from ..errors import ConfigError
 
 LossName = Literal[
     "inter-intra",
@@ -52,3 +55,16 @@ class LossConfig:
     after_temperature: float = 0.1
     strength: float | None = None
     chunk_size: int | None = None
+
+    def __post_init__(self) -> None:
+        lowest = 0.01 if self.learnable_temperature else 0.0
+        for name in ("temperature", "before_temperature", "after_temperature", "intra_weight"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"loss.{name} must be finite and not negative, got {value!r}")
+            if value == 0 and name != "intra_weight":
+                raise ConfigError(f"loss.{name} must be positive, got {value!r}")
+        if self.temperature < lowest:
+            raise ConfigError(
+                f"loss.temperature must be at least {lowest} when it is learnable, got {self.temperature!r}"
+            )

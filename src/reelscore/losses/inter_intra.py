@@ -91,6 +91,11 @@ class InterIntraLoss(PairLoss):
         self._form = _form(intra, before_temperature, after_temperature)
         self.needs = frozenset(name for name in ("video", "music") if self.weight_of(name) > 0)
 
+    @property
+    def temperature(self) -> float:
+        """τ as it stands now."""
+        return self.inter.temperature
+
     def weight_of(self, modality: str) -> float:
         """Return λ of a modality."""
         if isinstance(self.intra_weight, Mapping):

@@ -73,6 +73,11 @@ class PairLoss(nn.Module):
 
     needs: frozenset[str] = frozenset()
 
+    @property
+    def temperature(self) -> float | None:
+        """τ as it stands now, of a loss that has one."""
+        return None
+
     def forward(
         self,
         video_embeddings: Tensor,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import ConfigError
+from ..losses.config import LossConfig
 from ..models.config import ModelConfig
 
 
@@ -22,15 +23,7 @@ class TrainConfig:
     model : ModelConfig
     start : {"cca", "random"}
         Whether the linear paths start from the linear CCA of the training pairs.
-    intra : {"kl", "mse", "order", "multiscale"}
-    intra_weight : float
-        λ; 0 is plain InfoNCE.
-    before_temperature, after_temperature : float
-        t0 and t1 of ``kl``.
-    temperature : float
-        τ at the start.
-    learnable_temperature : bool
-    groups : {"negatives-masked", "positives"}
+    loss : LossConfig
     learning_rate : float
         The highest; it rises over `warmup` and falls along half a cosine.
     weight_decay : float
@@ -48,13 +41,7 @@ class TrainConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     start: Literal["cca", "random"] = "cca"
-    intra: Literal["kl", "mse", "order", "multiscale"] = "kl"
-    intra_weight: float = 0.3
-    before_temperature: float = 0.1
-    after_temperature: float = 0.1
-    temperature: float = 0.2
-    learnable_temperature: bool = True
-    groups: Literal["negatives-masked", "positives"] = "negatives-masked"
+    loss: LossConfig = field(default_factory=LossConfig)
     learning_rate: float = 3e-4
     weight_decay: float = 0.1
     warmup: float = 0.05
@@ -64,17 +51,13 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("before_temperature", "after_temperature", "temperature", "learning_rate"):
-            self._require(name, lambda value: value > 0, "positive")
-        for name in ("intra_weight", "weight_decay"):
-            self._require(name, lambda value: value >= 0, "not negative")
+        self._require("learning_rate", lambda value: value > 0, "positive")
+        self._require("weight_decay", lambda value: value >= 0, "not negative")
         self._require("warmup", lambda value: 0 <= value < 1, "in [0, 1)")
         self._require("batch_size", lambda value: value >= 2, "at least 2: a lone pair has no negative")
         for name in ("epochs", "patience"):
             self._require(name, lambda value: value >= 1, "at least 1")
         self._require("seed", lambda value: value >= 0, "not negative")
-        if self.learnable_temperature:
-            self._require("temperature", lambda value: value >= 0.01, "at least 0.01 when it is learnable")
         if self.start == "cca" and not self.model.linear:
             raise ConfigError("start = 'cca' needs model.linear = true; set it, or start = 'random'")
 

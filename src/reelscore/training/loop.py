@@ -22,7 +22,7 @@ from ..data.batching import iterate, num_batches
 from ..data.pairs import PairSet
 from ..errors import InputError
 from ..files import write_bytes
-from ..losses import InterIntraLoss
+from ..losses import PairLoss, build_loss
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
 from .config import TrainConfig
@@ -151,7 +151,7 @@ def train(
 
 
 class _Modules(nn.Module):
-    def __init__(self, model: DualEncoder, loss: InterIntraLoss) -> None:
+    def __init__(self, model: DualEncoder, loss: PairLoss) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
@@ -167,11 +167,11 @@ class _Run:
 
     def epoch(self, number: int) -> dict[str, float]:
         parts = self._steps(number) if number else {}
-        temperature = self.modules.loss.inter.temperature
+        temperature = self.modules.loss.temperature
         return {
             "epoch": number,
             **parts,
-            "temperature": temperature,
+            **({} if temperature is None else {"temperature": temperature}),
             **validate(self.modules.model, self.val),
         }
 
@@ -225,16 +225,7 @@ def _parts(pairs: PairSet) -> tuple[PairSet, PairSet]:
 def _modules(pairs: PairSet, config: TrainConfig) -> _Modules:
     torch.manual_seed(config.seed)
     model = DualEncoder(*pairs.dims, config=config.model)
-    loss = InterIntraLoss(
-        intra=config.intra,
-        intra_weight=config.intra_weight,
-        temperature=config.temperature,
-        learnable=config.learnable_temperature,
-        groups=config.groups,
-        before_temperature=config.before_temperature,
-        after_temperature=config.after_temperature,
-    )
-    return _Modules(model, loss).to("cuda" if torch.cuda.is_available() else "cpu")
+    return _Modules(model, build_loss(config.loss)).to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _optimizer(modules: _Modules, config: TrainConfig) -> torch.optim.Optimizer:
