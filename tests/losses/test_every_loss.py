@@ -188,8 +188,9 @@ def kl(p: list[float], q: list[float]) -> float:
 
 
 def cusa(i: int, s: Table, own: Table, _other: Table, own_before: Table, _before: Table) -> float:
-    crossed = kl(softmax(own_before[i], 0.1), softmax(s[i], TAU))
-    others = [j for j in range(SIZE) if j != i]
+    others = strangers(i)
+    both = [i, *others]
+    crossed = kl(softmax([own_before[i][j] for j in both], 0.1), softmax([s[i][j] for j in both], TAU))
     inside = kl(softmax([own_before[i][j] for j in others], 0.1), softmax([own[i][j] for j in others], TAU))
     return infonce(i, s) + crossed + inside
 

@@ -4,8 +4,10 @@
 
 After Zolfaghari et al., "CrossCLR: Cross-modal Contrastive Learning For Multi-modal Video Representations" (arXiv
 2109.14910): the connectivity C_i = mean_j S0_ij says how much an item resembles the others; items of high connectivity
-are left out of N (they are likely false negatives), and weigh more as anchors, w_i ∝ e^{C_i/κ}. It differs in that C is
-scaled to [0, 1] over the batch before κ and the threshold, that w has mean 1, and that there is no queue.
+are left out of N (they are likely false negatives), and weigh more as anchors, w_i ∝ e^{C_i/κ} with mean 1. It differs
+in that C, of centred features, is scaled to [0, 1] over the batch before κ and the threshold (there it is divided
+by its maximum or sum, so that their 0.7 and 0.0035 mean something else), in that m_j is pruned by its own
+connectivity, and in that there is no queue.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
     l(v_i) = l_InfoNCE(v_i) + w KL( p_i ‖ softmax_j(s(v_i, m_j) / τ) ) + w KL( p'_i ‖ softmax_{j≠i}(s(v_i, v_j) / τ) )
 
-with p_i = softmax_j(S0_ij / t0) of the anchor's modality, p' the same without i itself. After Huang et al.,
-"Cross-modal and Uni-modal Soft-label Alignment for Image-Text Retrieval" (CUSA, arXiv 2403.05261), where teachers give
-the soft labels; here the frozen features are the teacher. KL is in the direction from label to model only.
+with p_i = softmax_j(S0_ij / t0) of the anchor's modality, p' the same without i itself; j runs over i and the other
+groups, so that no item of i's group is pushed off as a poor label. After Huang et al., "Cross-modal and Uni-modal
+Soft-label Alignment for Image-Text Retrieval" (CUSA, arXiv 2403.05261; from its description, its weights and
+temperatures were not at hand), where further models are the teachers; here the frozen features are. It differs
+also in that both terms share one weight and the uni-modal one leaves out the diagonal, which training cannot move.
 """
 
 from __future__ import annotations
@@ -54,10 +56,9 @@ class CUSA(InfoNCE):
         """Return the loss of each anchor (b,)."""
         scale = self.scale()
         labels = rows.own_before / self.before_temperature
-        soft = _divergence(labels, rows.cross * scale)
-        lone = rows.itself
+        soft = _divergence(rows.without_kin(labels), rows.without_kin(rows.cross * scale))
         inside = _divergence(
-            labels.masked_fill(lone, -math.inf), (rows.own * scale).masked_fill(lone, -math.inf)
+            labels.masked_fill(rows.same, -math.inf), (rows.own * scale).masked_fill(rows.same, -math.inf)
         )
         return super().row_losses(rows) + self.weight * (soft + inside)
 

@@ -3,8 +3,9 @@
     l(v_i) = −1/Σ_j w_ij Σ_j w_ij log [ exp(s_ij / τ) / Σ_k exp(s_ik / τ) ],    w_ij = ((1 + S0_ij) / 2)^p
 
 Srinivasa et al., "CWCL: Cross-Modal Transfer with Continuously Weighted Contrastive Loss" (arXiv 2309.14580), whose
-weights are p = 1 of the anchor's frozen similarities. It differs in that S0 is centred over the batch, in the
-power p, which sharpens the weights, and in that both modalities are anchors alike.
+weights are p = 1 of the anchor's frozen similarities. It differs in that S0 is centred over the batch, so that most
+weights lie near ½, in the power p, which sharpens them (p → ∞ is InfoNCE), and in that both modalities are anchors
+so, where the paper has one frozen tower and plain InfoNCE the other way.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     L = L_InfoNCE + w/B Σ_ij (s(v_i, m_j) − s(v_j, m_i))² + w/B Σ_ij (s(v_i, v_j) − s(m_i, m_j))²
 
 Goel et al., "CyCLIP: Cyclic Contrastive Language-Image Pretraining" (arXiv 2205.14459), with one weight w = 0.25 for
-the cross-modal and the in-modal term, as published.
+the cross-modal and the in-modal term, as published. It differs in nothing but the groups, which only InfoNCE sees: two
+items of one group too have a geometry on which the modalities should agree.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
     g_i = max( (mean_{j ∈ N_i} e^{s_ij/τ} − π e^{s_ii/τ}) / (1 − π),  e^{−1/τ} ),    n = |N_i|
 
 Chuang et al., "Debiased Contrastive Learning" (arXiv 2007.00224): π is the chance that a negative is in truth a
-positive. With π = 0 it is InfoNCE. Computed in logarithms throughout.
+positive (their τ⁺, a name that is taken here). With π = 0 it is InfoNCE. It differs in that candidates are of the other
+modality, n counts other groups only, and everything is computed in logarithms.
 """
 
 from __future__ import annotations

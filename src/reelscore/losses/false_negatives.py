@@ -4,8 +4,9 @@
     l(v_i) = −1/(1+|F_i|) Σ_{p ∈ {i} ∪ F_i} log [ e^{s_ip/τ} / Σ_j e^{s_ij/τ} ]                attraction
 
 After Huynh et al., "Boosting Contrastive Self-Supervised Learning with False Negative Cancellation" (arXiv 2011.11765).
-There support views vote for the false negatives F_i; here F_i holds the negatives whose frozen features lie closest to
-the item's own, by the mean of both modalities' S0. There is no queue.
+There support views of an image vote for the false negatives F_i, the k closest; here F_i holds the negatives whose
+frozen features lie closest to the item's own, by the mean of both modalities' S0, and k is a share of the batch.
+There is no queue, and at least one negative stays whatever the share.
 """
 
 from __future__ import annotations
@@ -55,14 +56,20 @@ class FalseNegativeCancellation(RowLoss):
         """Return the loss of each anchor (b,)."""
         logits = rows.without_kin(rows.cross * self.scale())
         own = rows.at_home(logits)
-        # At least one true negative has to stay.
-        count = min(round(self.share * logits.shape[1]), logits.shape[1] - 2)
-        alike = (rows.own_before + rows.other_before).masked_fill(rows.same, -math.inf)
-        near = torch.zeros_like(rows.same)
-        if count > 0:
-            near.scatter_(1, alike.topk(count, dim=1).indices, True)
-            near &= alike > -math.inf
+        near = self._near(rows)
         if self.strategy == "elimination":
             return logits.masked_fill(near, -math.inf).logsumexp(dim=1) - own
         drawn = own + logits.masked_fill(~near, 0.0).sum(dim=1)
         return logits.logsumexp(dim=1) - drawn / (1 + near.sum(dim=1))
+
+    def _near(self, rows: Rows) -> Tensor:
+        """Return which candidates are held for false negatives (b, B)."""
+        alike = (rows.own_before + rows.other_before).masked_fill(rows.same, -math.inf)
+        near = torch.zeros_like(rows.same)
+        count = min(round(self.share * alike.shape[1]), alike.shape[1] - 2)
+        if count < 1:
+            return near
+        # The k closest, but of an anchor in a large group one negative less than it has.
+        num_negatives = (~rows.same).sum(dim=1, keepdim=True)
+        allowed = torch.arange(1, count + 1, device=near.device) < num_negatives
+        return near.scatter_(1, alike.topk(count, dim=1).indices, allowed)

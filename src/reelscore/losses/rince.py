@@ -4,7 +4,8 @@
 
 Chuang et al., "Robust Contrastive Learning against Noisy Views" (RINCE, arXiv 2201.04309). q towards 0 gives InfoNCE
 (plus log λ), q = 1 a symmetric loss that noisy pairs hurt less. It differs in a_ij: taking 1 off the cosine multiplies
-the loss by the constant e^{−q/τ}, and no exponential can overflow.
+the loss by the constant e^{−q/τ}, and no exponential can overflow. The defaults q = 0.5 and λ = 0.025 are those of the
+public implementations. Where a group is positive, e^{a_i} is summed over it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class RINCE(RowLoss):
     density : float
         λ, the weight of positives against negatives.
     temperature, learnable, groups, chunk_size
-        As for `RowLoss`. `learnable` is off as published: the scale of the loss depends on τ.
+        As for `RowLoss`. `learnable` is off as published: the scale of the loss depends on τ, and a τ that
+        follows it down starves the gradient.
     """
 
     def __init__(

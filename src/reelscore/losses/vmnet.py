@@ -4,7 +4,9 @@
 
 After Hong et al., "Content-Based Video-Music Retrieval Using Soft Intra-Modal Structure Constraint" (arXiv
 1804.08426): a bidirectional ranking loss between the modalities (`triplet`), and inside each the order of closeness
-that the features had (`structure`, form ``order``, which says what differs).
+that the features had (`structure`, form ``order``, which says what differs). It differs also in that the ranking loss
+counts all negatives of the batch, where there the most violating ones are taken, and in its weight: theirs belongs to
+sums over triples, this one to means.
 """
 
 from __future__ import annotations

@@ -1,0 +1,337 @@
+"""What each baseline promises beside the suite of `test_every_loss`: its options, its limits, what its knob does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from reelscore.errors import InputError
+from reelscore.losses import (
+    CUSA,
+    CWCL,
+    RINCE,
+    CrossCLR,
+    CyCLIP,
+    Debiased,
+    FalseNegativeCancellation,
+    InfoNCE,
+    PairLoss,
+    SigLIP,
+    SupCon,
+    Triplet,
+    VMNet,
+)
+from reelscore.losses.pair_loss import RowLoss
+from reelscore.losses.similarity import frozen_directions
+
+GROUP = [0, 0, 1, 2, 2, 2, 3, 4, 5]
+SIZE = len(GROUP)
+Table = list[list[float]]
+
+
+def rows(dim: int, *, seed: int, size: int = SIZE) -> torch.Tensor:
+    return torch.randn(size, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+V, M, FV, FM = rows(4, seed=1), rows(4, seed=2), rows(6, seed=3), rows(5, seed=4)
+
+
+def total(loss: PairLoss, v: torch.Tensor = V, m: torch.Tensor = M, *, grouped: bool = True) -> torch.Tensor:
+    group = torch.tensor(GROUP) if grouped else None
+    return loss.double()(v, m, video_features=FV, music_features=FM, group=group).total
+
+
+def value(loss: PairLoss, v: torch.Tensor = V, m: torch.Tensor = M, *, grouped: bool = True) -> float:
+    return float(total(loss, v, m, grouped=grouped).detach())
+
+
+def both_ways(row: Callable[[int, Table, Table], float]) -> float:
+    """Mean of a row's loss over the anchors of both modalities; the tables: cosines, and S0 of anchors plus others."""
+    v, m = (torch.nn.functional.normalize(x) for x in (V, M))
+    before = sum(y @ y.T for y in (frozen_directions(f, what="features") for f in (FV, FM)))
+    assert isinstance(before, torch.Tensor)
+    s, t, frozen = (v @ m.T).tolist(), (m @ v.T).tolist(), before.tolist()
+    return sum(row(i, s, frozen) + row(i, t, frozen) for i in range(SIZE)) / (2 * SIZE)
+
+
+def kin(i: int) -> list[int]:
+    return [j for j in range(SIZE) if GROUP[j] == GROUP[i]]
+
+
+def strangers(i: int) -> list[int]:
+    return [j for j in range(SIZE) if GROUP[j] != GROUP[i]]
+
+
+def test_infonce_with_positives_is_its_loop_twin() -> None:
+    loss = InfoNCE(temperature=0.2, groups="positives")
+
+    def row(i: int, s: Table, _: Table) -> float:
+        terms = [math.exp(x / loss.temperature) for x in s[i]]
+        return -math.log(sum(terms[j] for j in kin(i)) / sum(terms))
+
+    assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
+
+
+def test_supcon_is_its_loop_twin_and_asks_for_an_even_share() -> None:
+    loss = SupCon(temperature=0.2)
+
+    def row(i: int, s: Table, _: Table) -> float:
+        terms = [math.exp(x / loss.temperature) for x in s[i]]
+        return -sum(math.log(terms[p] / sum(terms)) for p in kin(i)) / len(kin(i))
+
+    assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
+    # All members at one place: no share could be more even, and the loss is the logarithm of their number.
+    x = torch.eye(3, dtype=torch.float64).repeat_interleave(2, dim=0)
+    group = torch.tensor([0, 0, 1, 1, 2, 2])
+    even = SupCon(temperature=0.02).double()(x, x, group=group).total
+    assert float(even.detach()) == pytest.approx(math.log(2), rel=1e-9)
+
+
+def test_triplet_of_the_hardest_is_its_loop_twin_and_above_that_of_all() -> None:
+    def row(i: int, s: Table, _: Table) -> float:
+        return max(0.0, *(0.3 - s[i][i] + s[i][j] for j in strangers(i)))
+
+    hardest = value(Triplet(margin=0.3, negatives="hardest"))
+    assert hardest == pytest.approx(both_ways(row), rel=1e-9)
+    assert hardest > value(Triplet(margin=0.3))
+
+
+def test_triplet_is_content_beyond_its_margin() -> None:
+    x = torch.eye(4, dtype=torch.float64)
+    assert float(Triplet(margin=0.9).double()(x, x).total) == 0.0
+    assert float(Triplet(margin=1.5).double()(x, x).total) == pytest.approx(0.5)
+
+
+def test_vmnet_is_its_ranking_loss_and_the_order_inside() -> None:
+    def order(x: torch.Tensor, features: torch.Tensor) -> float:
+        after = torch.nn.functional.normalize(x)
+        s = (after @ after.T).tolist()
+        y = frozen_directions(features, what="features")
+        s0, found = (y @ y.T).tolist(), 0.0
+        for i in range(SIZE):
+            known = sorted((j for j in range(SIZE) if j != i), key=lambda j: -s0[i][j])
+            for offset in (1, 2, 4):
+                gaps = [max(0.0, s[i][b] - s[i][a]) for a, b in zip(known, known[offset:], strict=False)]
+                found += sum(gaps) / len(gaps) / (3 * SIZE)
+        return found
+
+    def ranking(i: int, s: Table, _: Table) -> float:
+        return sum(max(0.0, 0.1 - s[i][i] + s[i][j]) for j in strangers(i)) / len(strangers(i))
+
+    expected = both_ways(ranking) + 0.7 * (order(V, FV) + order(M, FM)) / 2
+    assert value(VMNet(weight=0.7, margin=0.1)) == pytest.approx(expected, rel=1e-9)
+    assert value(VMNet(weight=0.0, margin=0.1)) == value(Triplet(margin=0.1))
+
+
+@pytest.mark.parametrize("groups", ["negatives-masked", "positives"])
+def test_siglip_is_its_loop_twin(groups: str) -> None:
+    loss = SigLIP(temperature=0.2, bias=-1.5, groups=groups)  # type: ignore[arg-type]
+
+    def row(i: int, s: Table, _: Table) -> float:
+        positives = kin(i) if groups == "positives" else [i]
+        signs = {j: 1 if j in positives else -1 for j in [*positives, *strangers(i)]}
+        return -sum(
+            math.log(1 / (1 + math.exp(-z * (s[i][j] / loss.temperature - 1.5)))) for j, z in signs.items()
+        )
+
+    assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
+
+
+def test_siglip_pulls_pairs_together_pushes_others_apart_and_learns_its_bias() -> None:
+    v = torch.tensor([[1.0, 0.2], [0.1, 1.0]]).double().requires_grad_()
+    m = torch.tensor([[1.0, -0.3], [-0.2, 1.0]]).double()
+    loss = SigLIP().double()
+    before = torch.nn.functional.normalize(v) @ torch.nn.functional.normalize(m).T
+    loss(v, m).total.backward()
+    after = torch.nn.functional.normalize(v.detach() - 0.01 * v.grad) @ torch.nn.functional.normalize(m).T
+    assert (after.diagonal() > before.diagonal()).all()
+    assert loss.bias.grad is not None
+    assert float(loss.bias.grad) < 0  # at −10 it answers "no" even to the pairs
+    assert not SigLIP(learnable=False).state_dict().keys() ^ {"bias", "log_scale"}
+    assert list(SigLIP(learnable=False).parameters()) == []
+
+
+def test_cyclip_sees_only_where_the_two_geometries_differ() -> None:
+    assert value(CyCLIP(weight=5.0), V, V) == pytest.approx(value(InfoNCE(), V, V), rel=1e-12)
+    gain = value(CyCLIP(weight=0.5)) - value(InfoNCE())
+    assert value(CyCLIP(weight=1.0)) - value(InfoNCE()) == pytest.approx(2 * gain)
+    assert gain > 0
+
+
+def test_crossclr_without_its_parts_is_infonce() -> None:
+    bare = CrossCLR(intra_negatives=0.0, threshold=1.0, sharpness=0.0)
+    assert value(bare) == pytest.approx(value(InfoNCE()), rel=1e-12)
+    assert value(CrossCLR(threshold=1.0, sharpness=0.0)) > value(bare)  # more negatives
+    assert value(CrossCLR(intra_negatives=0.0, threshold=0.5, sharpness=0.0)) < value(bare)  # fewer
+
+
+def test_crossclr_whose_negatives_are_all_influential_asks_nothing() -> None:
+    # One far away, the rest all alike: with the threshold at 0 only the first is a negative, and of no use to itself.
+    features = torch.tensor([[-9.0, 1.0], *[[1.0, 0.0]] * 5], dtype=torch.float64)
+    v, m = V[:6].clone().requires_grad_(), M[:6]
+    loss = CrossCLR(threshold=0.0).double()
+    out = loss(v, m, video_features=features, music_features=features).total
+    out.backward()
+    assert torch.isfinite(out)
+    assert v.grad is not None
+    assert torch.isfinite(v.grad).all()
+
+
+def test_cwcl_moves_from_everything_alike_to_the_pair_alone() -> None:
+    loss = CWCL(power=0.0)
+
+    def row(i: int, s: Table, _: Table) -> float:
+        members = [i, *strangers(i)]
+        logits = [s[i][j] / loss.temperature for j in members]
+        return math.log(sum(map(math.exp, logits))) - sum(logits) / len(members)
+
+    assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
+    gaps = [abs(value(CWCL(power=power)) - value(InfoNCE())) for power in (1.0, 10.0, 100.0)]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] < 1e-3 * gaps[0]
+
+
+def test_cusa_is_content_where_the_embeddings_are_the_features() -> None:
+    x = FV - FV.mean(0)
+    loss = CUSA(temperature=0.1, learnable=False, before_temperature=0.1).double()
+    out = loss(x, x, video_features=x, music_features=x).total
+    plain = InfoNCE(temperature=0.1, learnable=False).double()(x, x).total
+    assert float(out) == pytest.approx(float(plain), rel=1e-6)
+
+
+def test_cusa_never_pushes_inside_a_group() -> None:
+    turned = M.clone()
+    turned[1] = -turned[1]  # the partner of item 0; nothing that item 0 says may change
+    loss = CUSA(weight=3.0).double()
+    seen = []
+    for m in (M, turned):
+        v = V.clone().requires_grad_()
+        picked = torch.func.functional_call(loss, dict(loss.named_parameters()), (v, m), {
+            "video_features": FV, "music_features": FM, "group": torch.tensor(GROUP),
+        }).total  # fmt: skip
+        (gradient,) = torch.autograd.grad(picked, v)
+        seen.append(gradient[0])
+    torch.testing.assert_close(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("groups", ["negatives-masked", "positives"])
+def test_rince_tends_to_infonce_as_q_falls(groups: str) -> None:
+    gaps = []
+    for q in (1e-2, 1e-3, 1e-4):
+        rince = value(RINCE(q=q, density=0.5, groups=groups))  # type: ignore[arg-type]
+        plain = value(InfoNCE(learnable=False, groups=groups))  # type: ignore[arg-type]
+        gaps.append(abs(rince - plain - math.log(0.5)))
+    assert gaps[2] < 2e-2
+    assert gaps[0] > 5 * gaps[1] > 25 * gaps[2]  # linearly in q
+
+
+def test_rince_at_one_is_the_difference_of_sums() -> None:
+    loss = RINCE(q=1.0, density=0.3, temperature=0.5)
+
+    def row(i: int, s: Table, _: Table) -> float:
+        terms = {j: math.exp((s[i][j] - 1) / loss.temperature) for j in [i, *strangers(i)]}
+        return -terms[i] + 0.3 * sum(terms.values())
+
+    assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
+
+
+def test_debiased_is_its_loop_twin_where_its_floor_holds() -> None:
+    loss = Debiased(prior=0.6, temperature=0.5)
+    floored = []
+
+    def row(i: int, s: Table, _: Table) -> float:
+        own, count = math.exp(s[i][i] / loss.temperature), len(strangers(i))
+        mean = sum(math.exp(s[i][j] / loss.temperature) for j in strangers(i)) / count
+        reduced, floor = (mean - 0.6 * own) / 0.4, math.exp(-1 / loss.temperature)
+        floored.append(reduced < floor)
+        return -math.log(own / (own + count * max(reduced, floor)))
+
+    assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
+    assert any(floored)
+    assert not all(floored)
+
+
+def test_attraction_is_its_loop_twin() -> None:
+    loss = FalseNegativeCancellation(share=0.25, strategy="attraction", temperature=0.2)
+
+    def row(i: int, s: Table, before: Table) -> float:
+        near = sorted(strangers(i), key=lambda j: -before[i][j])[:2]
+        below = sum(math.exp(s[i][j] / loss.temperature) for j in [i, *strangers(i)])
+        return -sum(math.log(math.exp(s[i][p] / loss.temperature) / below) for p in [i, *near]) / 3
+
+    assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
+
+
+def test_a_negative_stays_whatever_share_is_cancelled() -> None:
+    group = torch.tensor([0] * 7 + [1, 2])  # the first seven have two negatives each
+    loss = FalseNegativeCancellation(share=0.9, temperature=0.2).double()
+    cancelled = loss(V, M, video_features=FV, music_features=FM, group=group).total
+    v, m = (torch.nn.functional.normalize(x) for x in (V, M))
+    before = sum(y @ y.T for y in (frozen_directions(f, what="features") for f in (FV, FM)))
+    expected = 0.0
+    for s in ((v @ m.T), (m @ v.T)):
+        for i in range(SIZE):
+            others = [j for j in range(SIZE) if group[j] != group[i]]
+            last = min(others, key=lambda j, i=i: float(before[i, j]))
+            gap = float(s[i, last] - s[i, i]) / loss.temperature
+            # Items 7 and 8 have eight negatives, and a share of the batch is at most seven of them.
+            expected += math.log1p(math.exp(gap)) / (2 * SIZE)
+    assert float(cancelled.detach()) == pytest.approx(expected, rel=1e-9)
+
+
+LEARNED: dict[str, RowLoss] = {
+    "supcon": SupCon(temperature=0.3),
+    "siglip": SigLIP(temperature=0.3, bias=-2.0),
+    "siglip, positives": SigLIP(temperature=0.3, bias=-2.0, groups="positives"),
+    "cyclip": CyCLIP(temperature=0.3),
+    "crossclr": CrossCLR(temperature=0.3),
+    "cwcl": CWCL(temperature=0.3),
+    "cusa": CUSA(temperature=0.3),
+    "rince": RINCE(temperature=0.3, learnable=True),
+    "debiased": Debiased(temperature=0.3),
+    "debiased, floored": Debiased(temperature=0.3, prior=0.6),
+    "attraction": FalseNegativeCancellation(temperature=0.3, share=0.25, strategy="attraction"),
+}
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_gradients_by_what_is_learned_are_those_of_finite_differences(name: str) -> None:
+    loss = LEARNED[name].double()
+    names = [key for key, _ in loss.named_parameters()]
+    given = {"video_features": FV, "music_features": FM, "group": torch.tensor(GROUP)}
+
+    def of(*values: torch.Tensor) -> torch.Tensor:
+        out = torch.func.functional_call(loss, dict(zip(names, values, strict=True)), (V, M), given)
+        assert isinstance(out.total, torch.Tensor)
+        return out.total
+
+    assert names
+    assert torch.autograd.gradcheck(of, [p.detach().clone().requires_grad_() for p in loss.parameters()])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Triplet(margin=-0.1),
+        lambda: Triplet(negatives="semi-hard"),  # type: ignore[arg-type]
+        lambda: VMNet(weight=math.inf),
+        lambda: SigLIP(bias=math.nan),
+        lambda: CyCLIP(weight=-1.0),
+        lambda: CrossCLR(threshold=1.5),
+        lambda: CWCL(power=-1.0),
+        lambda: CUSA(before_temperature=0.0),
+        lambda: RINCE(q=0.0),
+        lambda: RINCE(density=0.0),
+        lambda: Debiased(prior=1.0),
+        lambda: FalseNegativeCancellation(share=0.95),
+        lambda: FalseNegativeCancellation(strategy="repulsion"),  # type: ignore[arg-type]
+        lambda: SupCon(temperature=0.0),
+        lambda: SupCon(chunk_size=0),
+    ],
+)
+def test_settings_out_of_range_are_refused(make: Callable[[], PairLoss]) -> None:
+    with pytest.raises(InputError):
+        make()
