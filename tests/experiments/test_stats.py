@@ -96,7 +96,7 @@ def test_queries_of_one_cluster_count_once():
 
 @pytest.mark.parametrize(("seed_spread", "query_spread"), [(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)])
 def test_the_interval_over_both_covers_the_truth_about_as_often_as_it_says(seed_spread, query_spread):
-    """V_sq = a_s + b_q + e_sq around 0: the truth is 0. Five seeds and a percentile bootstrap give 85 to 97%."""
+    """V_sq = a_s + b_q + e_sq around 0: the truth is 0. Without the widening five seeds would give 85%."""
     rng, covered, trials = np.random.default_rng(2), 0, 300
     for trial in range(trials):
         values = (
@@ -106,7 +106,7 @@ def test_the_interval_over_both_covers_the_truth_about_as_often_as_it_says(seed_
         )
         told = estimate(values, np.arange(40), num_bootstrap=300, seed=trial)
         covered += told.low <= 0 <= told.high
-    assert 0.80 <= covered / trials <= 0.99
+    assert 0.90 <= covered / trials <= 0.99
 
 
 def test_a_paired_difference_sees_what_two_intervals_hide():

@@ -14,7 +14,7 @@ import numpy as np
 
 from .cells import INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
 from .config import MainPlan, changed
-from .result import Result, Table
+from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
 from .scoring import DIRECTIONS
 from .search import Choice, settings_table, tune
@@ -66,6 +66,7 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
         ),
         answer=_answer(plan.sets, ours, twin, rival, order, means, differences),
         tables=tuple(tables),
+        charts=_charts(plan.sets, order, differences),
         settings=(settings_table(plan, chosen),) if chosen else (),
         notes=(
             INTERVALS,
@@ -177,6 +178,38 @@ def _difference_table(
         if any((name, row) in found for name in sets)
     )
     return Table(f"Paired difference in R@10 from {against}, in points", ("loss", *sets), rows)
+
+
+def _charts(
+    sets: Sequence[str],
+    order: Sequence[str],
+    differences: Mapping[str, Mapping[tuple[str, str], Estimate]],
+) -> tuple[Chart, ...]:
+    charts = []
+    for number, (against, found) in enumerate(differences.items(), start=1):
+        rows = [row for row in order if any((name, row) in found for name in sets)]
+        panels = []
+        for name in sets:
+            there = [(place, found[name, row]) for place, row in enumerate(rows) if (name, row) in found]
+            x = tuple(100 * one.mean for _, one in there)
+            y = tuple(float(place) for place, _ in there)
+            lines = tuple(
+                Line(
+                    label,
+                    x,
+                    y,
+                    tuple(100 * getattr(one, low) for _, one in there),
+                    tuple(100 * getattr(one, high) for _, one in there),
+                )
+                for label, low, high in (
+                    ("95% over seeds and queries", "low", "high"),
+                    ("95% over seeds alone", "seed_low", "seed_high"),
+                )
+            )
+            panels.append(Panel(name, lines))
+        title = f"Paired difference in R@10 from {against}"
+        charts.append(Chart(f"difference-{number}", title, "points", "", tuple(panels), rows=tuple(rows)))
+    return tuple(charts)
 
 
 def _detail(name: str, order: Sequence[str], scored: Scored) -> Table:

@@ -47,10 +47,11 @@ def chart_svg(chart: Chart) -> bytes:
     columns = min(4, len(chart.panels))
     rows = -(-len(chart.panels) // columns)
     with mpl.rc_context(cast(Any, _STYLE)):
-        figure = Figure(figsize=(3.2 * columns + 0.6, 2.9 * rows + 0.8), layout="constrained")
+        height = max(2.9, 0.24 * len(chart.rows) + 1.0)
+        figure = Figure(figsize=(3.2 * columns + 0.6, height * rows + 0.8), layout="constrained")
         FigureCanvasSVG(figure)
         colours = _colours(chart)
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=bool(chart.rows)).ravel()
         for place, axis in enumerate(axes):
             if place < len(chart.panels):
                 _draw(axis, chart, chart.panels[place], colours)
@@ -77,6 +78,27 @@ def _colours(chart: Chart) -> dict[str, int]:
 
 
 def _draw(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> None:
+    if chart.rows:
+        _draw_dots(axis, chart, panel, colours)
+    else:
+        _draw_lines(axis, chart, panel, colours)
+    axis.set_title(panel.title, fontsize=10)
+    axis.set_xlabel(chart.x_label)
+
+
+def _draw_dots(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> None:
+    for place, line in enumerate(panel.lines):
+        # Side by side inside the row, so that no interval hides another.
+        y = [row + 0.3 * (place - (len(panel.lines) - 1) / 2) for row in line.y]
+        colour = _COLOURS[colours[line.label]]
+        axis.hlines(y, line.low, line.high, color=colour, linewidth=2, label=line.label)
+        axis.plot(line.x, y, "o", color=colour, markersize=3.5)
+    axis.axvline(0, color="#999999", linestyle=":")
+    axis.set_yticks(range(len(chart.rows)), chart.rows, fontsize=8)
+    axis.set_ylim(len(chart.rows) - 0.5, -0.5)
+
+
+def _draw_lines(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> None:
     for line in panel.lines:
         number = colours[line.label]
         style: dict[str, Any] = {"color": _COLOURS[number], "label": line.label, "linewidth": 1.6}
@@ -87,8 +109,6 @@ def _draw(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> No
             axis.fill_between(line.x, line.low, line.high, color=_COLOURS[number], alpha=0.12, linewidth=0)
     for level in panel.levels:
         axis.plot(level.x, level.y, color="#999999", linestyle=":", label=level.label)
-    axis.set_title(panel.title, fontsize=10)
-    axis.set_xlabel(chart.x_label)
     axis.set_ylabel(chart.y_label)
     if chart.x_ticks:
         axis.set_xticks(chart.x_ticks, [f"{tick:g}" for tick in chart.x_ticks], fontsize=8)

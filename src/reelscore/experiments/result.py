@@ -66,6 +66,9 @@ class Chart:
     panels : tuple of Panel
     x_ticks : tuple of float
         Only these are marked, where given.
+    rows : tuple of str
+        Names of rows, the first on top: the chart is then one of dots, whose y counts the rows from 0 and whose
+        intervals lie along x.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Chart:
     y_label: str
     panels: tuple[Panel, ...]
     x_ticks: tuple[float, ...] = ()
+    rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ together. The seed of a system without one stands for all S.
 References
 ----------
 Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13; resampling of both factors of a
-crossed design after Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007. A bootstrap of S seeds
-understates their variance by (S - 1) / S, which at five seeds is a fifth: deviations between seeds are widened
-by sqrt(S / (S - 1)) before they are drawn.
+crossed design after Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007. What differs: a bootstrap of
+five seeds understates what seeds do, their variance by (S - 1) / S and its ends by the normal quantile z where
+Student's t of S - 1 degrees is due; so deviations between seeds are widened by sqrt(S / (S - 1)) t / z before
+they are drawn.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm as normal
 from scipy.stats import t as student
 
 from ..errors import InputError
@@ -163,7 +165,7 @@ def _draw(values: FloatArray, cluster: IntArray, num_bootstrap: int, rng: np.ran
     """Return the bootstrapped means, shape (num_bootstrap,), by weights instead of copies."""
     num_seeds = len(values)
     center = values.mean(axis=0)
-    wide = center + (values - center) * np.sqrt(num_seeds / max(1, num_seeds - 1))
+    wide = center + (values - center) * _widening(num_seeds)
     _, number = np.unique(cluster, return_inverse=True)
     num_clusters = int(number.max()) + 1
     seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num_bootstrap)
@@ -172,6 +174,13 @@ def _draw(values: FloatArray, cluster: IntArray, num_bootstrap: int, rng: np.ran
     total = ((seeds / num_seeds) @ wide * queries).sum(axis=1)
     means: FloatArray = total / queries.sum(axis=1)
     return means
+
+
+def _widening(num_seeds: int) -> float:
+    if num_seeds == 1:
+        return 1.0
+    tail = (1 + LEVEL) / 2
+    return float(np.sqrt(num_seeds / (num_seeds - 1)) * student.ppf(tail, num_seeds - 1) / normal.ppf(tail))
 
 
 def _values(ranking: Ranking, metric: str) -> FloatArray:
