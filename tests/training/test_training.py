@@ -289,3 +289,16 @@ def test_every_loss_trains_a_model(pairs: PairSet, loss: LossName, tmp_path: Pat
     result = train(pairs, config=config, folder=tmp_path / "model")
     assert result.history[-1]["loss"] < result.history[1]["loss"]
     assert result.card.training["loss"]["name"] == loss
+
+
+def test_the_last_epoch_is_kept_and_both_parts_are_watched_where_asked(
+    pairs: PairSet, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(CONFIG, epochs=3, patience=1, keep="last", watch=True)
+    result = train(pairs, config=config, folder=tmp_path)
+    assert result.best_epoch == 3  # though patience would have ended the run of a best epoch before
+    assert [line["epoch"] for line in result.history] == [0, 1, 2, 3]
+    for line in result.history:
+        assert line["watched_recall@10_val"] == line["recall@10"]  # all of validation is watched
+        assert np.isfinite([line["watched_loss_train"], line["watched_loss_val"]]).all()
+    assert result.best["watched_loss_train"] < result.history[0]["watched_loss_train"]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..domain import FloatArray
 from ..errors import InputError
 from ..sampling import global_sparse_rows
+from .composition import composed
 from .pairs import Draws, IntArray, PairSet
 
 
@@ -53,6 +54,7 @@ def iterate(
     batch_size: int,
     num_segments: int | None = None,
     rng: np.random.Generator | None = None,
+    label_rate: float | None = None,
 ) -> Iterator[Batch]:
     """Go once through the pairs in batches of ``min(batch_size, len(pairs))``.
 
@@ -69,6 +71,8 @@ def iterate(
         incomplete last batch is dropped, since the number of negatives shapes the loss; the order being
         new each time, no pair is left out for good. Without it: the given order, middle rows, draw 0,
         every pair once, the last batch short.
+    label_rate : float, optional
+        Training: the share of an item's negatives in a batch that carry its label, see `composition`.
 
     Yields
     ------
@@ -78,7 +82,7 @@ def iterate(
     ------
     InputError
         At once, when `batch_size` is below 1, or in training when fewer than two pairs are due: a lone pair
-        has no negative.
+        has no negative; with a rate, when the pairs have no labels, or not enough of them.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
@@ -89,19 +93,35 @@ def iterate(
             f"training needs at least 2 pairs in a batch, got {len(pairs)} pair(s) in {pairs.name} and "
             f"batch_size {batch_size}; {cause}"
         )
-    return _batches(pairs, size, pairs.num_segments if num_segments is None else num_segments, rng)
+    if rng is None:
+        indices = _in_order(len(pairs), size)
+    elif label_rate is None:
+        indices = _shuffled(len(pairs), size, rng)
+    elif pairs.label is None:
+        raise InputError(f"{pairs.name} has no labels to compose batches of; leave label_rate out")
+    else:
+        indices = composed(pairs.label, batch_size=size, rate=label_rate, rng=rng)
+    return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng)
 
 
 def _batches(
-    pairs: PairSet, size: int, num_segments: int, rng: np.random.Generator | None
+    pairs: PairSet, indices: Iterator[IntArray], num_segments: int, rng: np.random.Generator | None
 ) -> Iterator[Batch]:
-    order = np.arange(len(pairs)) if rng is None else rng.permutation(len(pairs))
-    count = num_batches(len(pairs), batch_size=size, training=rng is not None)
-    for number in range(count):
-        index = order[number * size : (number + 1) * size].astype(np.int64)
+    for index in indices:
         video, video_mask = pad([_sample(pairs.video[i], num_segments, rng) for i in index])
         music, music_mask = pad([_sample(pairs.music[i], num_segments, rng) for i in index])
         yield Batch(video, video_mask, music, music_mask, pairs.group[index], index)
+
+
+def _in_order(num_pairs: int, size: int) -> Iterator[IntArray]:
+    for start in range(0, num_pairs, size):
+        yield np.arange(start, min(start + size, num_pairs), dtype=np.int64)
+
+
+def _shuffled(num_pairs: int, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
+    order = rng.permutation(num_pairs)
+    for number in range(num_batches(num_pairs, batch_size=size, training=True)):
+        yield order[number * size : (number + 1) * size].astype(np.int64)
 
 
 def _sample(draws: Draws, num_segments: int, rng: np.random.Generator | None) -> FloatArray:

@@ -25,6 +25,9 @@ LossName = Literal[
 ]
 
 
+Pooling = Literal["mean+deviation", "mean"]
+
+
 @dataclass(frozen=True, slots=True)
 class LossConfig:
     """Which loss, and how it is set.
@@ -40,6 +43,8 @@ class LossConfig:
     intra : {"kl", "mse", "order", "multiscale"}
     intra_weight, before_temperature, after_temperature : float
         λ, t0 and t1 of ``inter-intra``.
+    pooling : {"mean+deviation", "mean"}
+        What the loss sees of the frozen features over time.
     strength : float, optional
         The one knob of a baseline (margin, weight, q, ...); its paper's value where nothing is said.
     chunk_size : int, optional
@@ -53,6 +58,7 @@ class LossConfig:
     intra_weight: float = 0.3
     before_temperature: float = 0.1
     after_temperature: float = 0.1
+    pooling: Pooling = "mean+deviation"
     strength: float | None = None
     chunk_size: int | None = None
 

@@ -36,6 +36,14 @@ class TrainConfig:
         Epochs without a better validation that end the run.
     batch_size : int
         At most; fewer pairs make one batch.
+    label_rate : float, optional
+        Share of an item's negatives in a batch that carry its label: batches are then composed of labels
+        (`data.composition`). Without it they are drawn at random.
+    keep : {"best", "last"}
+        Whose weights are kept: those of the epoch with the best validation, or those after all epochs.
+    watch : bool
+        Whether the history also holds loss and recall@10 without dropout on validation pairs and on as many
+        training pairs.
     seed : int
     """
 
@@ -48,6 +56,9 @@ class TrainConfig:
     epochs: int = 60
     patience: int = 15
     batch_size: int = 256
+    label_rate: float | None = None
+    keep: Literal["best", "last"] = "best"
+    watch: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -58,6 +69,10 @@ class TrainConfig:
         for name in ("epochs", "patience"):
             self._require(name, lambda value: value >= 1, "at least 1")
         self._require("seed", lambda value: value >= 0, "not negative")
+        if self.label_rate is not None:
+            self._require("label_rate", lambda value: 0 <= value <= 1, "in [0, 1]")
+        if self.keep not in ("best", "last"):
+            raise ConfigError(f"train.keep must be 'best' or 'last', got {self.keep!r}")
         if self.start == "cca" and not self.model.linear:
             raise ConfigError("start = 'cca' needs model.linear = true; set it, or start = 'random'")
 

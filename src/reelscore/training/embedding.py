@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from ..data.batching import Batch, iterate
 from ..data.pairs import PairSet
+from ..losses.config import Pooling
 from ..models.dual_encoder import DualEncoder
 from ..models.towers import Encoded
 
@@ -34,6 +36,12 @@ def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
     arrays = (batch.video, batch.video_mask, batch.music, batch.music_mask)
     video, music = model(*(torch.from_numpy(array).to(device) for array in arrays))
     return video, music
+
+
+def frozen(encoded: Encoded, pooling: Pooling) -> Tensor:
+    """Return what the loss sees of the frozen features: mean and deviation over time (B, 2 D), or the mean (B, D)."""
+    pooled = encoded.pooled
+    return pooled if pooling == "mean+deviation" else pooled[:, : pooled.shape[1] // 2]
 
 
 @torch.no_grad()

@@ -26,11 +26,11 @@ from ..losses import PairLoss, build_loss
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
 from .config import TrainConfig
-from .embedding import device_of, encode
+from .embedding import device_of, encode, frozen
 from .schedule import warmup_cosine
 from .start import standardise, start_from_cca
 from .state import FILE, Progress, load_state, run_identity, save_state
-from .validation import is_better, validate
+from .validation import is_better, validate, watched
 
 HISTORY = "history.json"
 _STATE_EVERY_S = 10.0
@@ -137,7 +137,9 @@ def train(
     while done.epoch <= config.epochs and done.epoch - done.best_epoch <= config.patience:
         started = time.monotonic()
         figures = run.epoch(done.epoch)
-        if is_better(figures, done.history[done.best_epoch] if done.history else None):
+        if config.keep == "last" or is_better(
+            figures, done.history[done.best_epoch] if done.history else None
+        ):
             done.best_epoch = done.epoch
             done.best = {name: value.clone() for name, value in modules.model.state_dict().items()}
         done.history.append(figures)
@@ -173,7 +175,12 @@ class _Run:
             **parts,
             **({} if temperature is None else {"temperature": temperature}),
             **validate(self.modules.model, self.val),
+            **(self._watched() if self.config.watch else {}),
         }
+
+    def _watched(self) -> dict[str, float]:
+        model, loss = self.modules.model, self.modules.loss
+        return watched(model, loss, self.learn, self.val, pooling=self.config.loss.pooling)
 
     def _steps(self, number: int) -> dict[str, float]:
         config, learn = self.config, self.learn
@@ -183,7 +190,11 @@ class _Run:
         self.modules.train()
         means: dict[str, float] = {}
         batches = iterate(
-            learn, batch_size=config.batch_size, num_segments=config.model.num_segments, rng=rng
+            learn,
+            batch_size=config.batch_size,
+            num_segments=config.model.num_segments,
+            rng=rng,
+            label_rate=config.label_rate,
         )
         for position, batch in enumerate(batches):
             if (batch.group == batch.group[0]).all():
@@ -200,8 +211,8 @@ class _Run:
             loss = self.modules.loss(
                 video.embedding,
                 music.embedding,
-                video_features=video.pooled,
-                music_features=music.pooled,
+                video_features=frozen(video, config.loss.pooling),
+                music_features=frozen(music, config.loss.pooling),
                 group=torch.from_numpy(batch.group.copy()).to(device),
             )
             self.optimizer.zero_grad()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from ..data.batching import iterate
 from ..data.pairs import PairSet
 from ..evaluation.metrics import median_rank, recall_at
 from ..evaluation.ranks import rank_embeddings
+from ..losses.config import Pooling
+from ..losses.pair_loss import PairLoss
 from ..models.dual_encoder import DualEncoder
-from .embedding import embed_pairs
+from .embedding import device_of, embed_pairs, encode, frozen
 
 
 def validate(model: DualEncoder, val: PairSet) -> dict[str, float]:
@@ -31,6 +35,43 @@ def validate(model: DualEncoder, val: PairSet) -> dict[str, float]:
         "median_rank": (median_rank(there) + median_rank(back)) / 2,
         "reciprocal_rank": float(np.mean(1.0 / there) + np.mean(1.0 / back)) / 2,
     }
+
+
+def watched(
+    model: DualEncoder, loss: PairLoss, learn: PairSet, val: PairSet, *, pooling: Pooling
+) -> dict[str, float]:
+    """Return how the fit goes on both parts, without dropout, on equally many pairs and one gallery size.
+
+    Returns
+    -------
+    dict
+        ``watched_loss_train``, ``watched_loss_val``, ``watched_recall@10_train``, ``watched_recall@10_val``: the
+        loss of all those pairs as one batch, and the mean recall of both directions.
+    """
+    size = min(len(learn), len(val))
+    told = {}
+    for name, pairs in (("train", learn), ("val", val)):
+        shown = pairs.take(np.linspace(0, len(pairs) - 1, size).round().astype(np.int64))
+        told[f"watched_loss_{name}"] = _loss_of(model, loss, shown, pooling)
+        told[f"watched_recall@10_{name}"] = validate(model, shown)["recall@10"]
+    return told
+
+
+@torch.no_grad()
+def _loss_of(model: DualEncoder, loss: PairLoss, pairs: PairSet, pooling: Pooling) -> float:
+    was_training = model.training
+    model.eval()
+    (batch,) = iterate(pairs, batch_size=len(pairs), num_segments=model.config.num_segments)
+    video, music = encode(model, batch)
+    parts = loss(
+        video.embedding,
+        music.embedding,
+        video_features=frozen(video, pooling),
+        music_features=frozen(music, pooling),
+        group=torch.from_numpy(batch.group.copy()).to(device_of(model)),
+    )
+    model.train(was_training)
+    return float(parts.total)
 
 
 def is_better(new: dict[str, float], old: dict[str, float] | None) -> bool:
