@@ -7,7 +7,8 @@ After Zolfaghari et al., "CrossCLR: Cross-modal Contrastive Learning For Multi-m
 are left out of N (they are likely false negatives), and weigh more as anchors, w_i ∝ e^{C_i/κ} with mean 1. It differs
 in that C, of centred features, is scaled to [0, 1] over the batch before κ and the threshold (there it is divided
 by its maximum or sum, so that their 0.7 and 0.0035 mean something else), in that m_j is pruned by its own
-connectivity, and in that there is no queue.
+connectivity, and in that there is no queue. The public code scales the logits by λ and sets pruned ones to 0;
+here stands the equation, with λ before the exponentials.
 """
 
 from __future__ import annotations

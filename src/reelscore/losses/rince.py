@@ -4,8 +4,9 @@
 
 Chuang et al., "Robust Contrastive Learning against Noisy Views" (RINCE, arXiv 2201.04309). q towards 0 gives InfoNCE
 (plus log λ), q = 1 a symmetric loss that noisy pairs hurt less. It differs in a_ij: taking 1 off the cosine multiplies
-the loss by the constant e^{−q/τ}, and no exponential can overflow. The defaults q = 0.5 and λ = 0.025 are those of the
-public implementations. Where a group is positive, e^{a_i} is summed over it.
+the loss by the constant e^{−q/τ}, and no exponential can overflow. q = 0.5 is the default of the
+authors' code, λ = 0.025 that of another public one; the authors' runs on ImageNet take λ = 0.01 with q = 0.1 and 0.6.
+Where a group is positive, e^{a_i} is summed over it.
 """
 
 from __future__ import annotations
