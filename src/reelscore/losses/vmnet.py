@@ -6,8 +6,8 @@ After Hong et al., "Content-Based Video-Music Retrieval Using Soft Intra-Modal S
 1804.08426): a bidirectional ranking loss between the modalities (`triplet`), and inside each the order of closeness
 that the features had (`structure`, form ``order``, which says what differs). It differs also in that the ranking loss
 counts all negatives of the batch, where the authors' code takes the 100 most violating of 1,000, and in its
-numbers: there the margin is 0.1, the two directions weigh 3 and 1, and the structure terms, each twice the hinge of this
-one, 0.2, which would be w = 0.2 here.
+numbers: there the margin is 0.1, the two directions weigh 3 and 1, and the structure terms, each twice the hinge
+of this one, 0.2, which would be w = 0.2 here.
 """
 
 from __future__ import annotations
