@@ -6,7 +6,8 @@
 After Huynh et al., "Boosting Contrastive Self-Supervised Learning with False Negative Cancellation" (arXiv 2011.11765).
 There support views of an image vote for the false negatives F_i, the k closest; here F_i holds the negatives whose
 frozen features lie closest to the item's own, by the mean of both modalities' S0, and k is a share of the batch.
-There is no queue, and at least one negative stays whatever the share.
+There is no queue, and at least one negative stays whatever the share. The authors' code attracts the 10 closest of a
+queue that are also above a cosine of 0.7; to eliminate is the gentler default here, where no view votes.
 """
 
 from __future__ import annotations
