@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_sets import write_lastfm
 
 from reelscore.data.pairs import PairSet
 from reelscore.data.sets import load_set
@@ -24,26 +25,6 @@ from reelscore.training import TrainConfig
 
 SMALL = TrainConfig(model=ModelConfig(tower="mean", dim=8, width=8), epochs=2, batch_size=16)
 RECIPE = {"kind": "set", "name": "lastfm"}
-
-
-def write_lastfm(folder, *, num_rows=60, seed=0, spoil=()):
-    """A file in the form of lastfm's, its two sides two views of one latent; rows of `spoil` are noise."""
-    rng = np.random.default_rng(seed)
-    latent = rng.normal(size=(num_rows, 4))
-    text = latent @ rng.normal(size=(4, 384)) + 0.3 * rng.normal(size=(num_rows, 384))
-    sound = latent @ rng.normal(size=(4, 128)) + 0.3 * rng.normal(size=(num_rows, 128))
-    noise = np.random.default_rng(99)
-    for row in spoil:
-        text[row], sound[row] = noise.normal(size=384) * 50, noise.normal(size=128) * 50
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        folder / "lastfm_music_text.npz",
-        item_id=np.arange(num_rows),
-        text_minilm=text.astype(np.float32),
-        audio_vggish=sound.astype(np.float32),
-        audio_whisper=np.zeros((num_rows, 512), np.float32),
-    )
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -168,12 +168,18 @@ def _draw(values: FloatArray, cluster: IntArray, num_bootstrap: int, rng: np.ran
     wide = center + (values - center) * _widening(num_seeds)
     _, number = np.unique(cluster, return_inverse=True)
     num_clusters = int(number.max()) + 1
-    seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num_bootstrap)
-    clusters = rng.multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), size=num_bootstrap)
+    seeds = _times_drawn(num_seeds, num_bootstrap, rng)
+    clusters = _times_drawn(num_clusters, num_bootstrap, rng)
     queries = clusters[:, number]
     total = ((seeds / num_seeds) @ wide * queries).sum(axis=1)
     means: FloatArray = total / queries.sum(axis=1)
     return means
+
+
+def _times_drawn(number: int, num_bootstrap: int, rng: np.random.Generator) -> IntArray:
+    """Draw `number` of `number` things with replacement and count each, shape (num_bootstrap, number)."""
+    drawn = rng.integers(number, size=(num_bootstrap, number)) + number * np.arange(num_bootstrap)[:, None]
+    return np.bincount(drawn.ravel(), minlength=num_bootstrap * number).reshape(num_bootstrap, number)
 
 
 def _widening(num_seeds: int) -> float:

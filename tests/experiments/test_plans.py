@@ -1,0 +1,101 @@
+"""Plans: those that come with reelscore hold what their page says, and a plan that makes no sense is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from made_sets import LOSSES, MAIN, SMALL
+
+from reelscore.errors import ConfigError
+from reelscore.experiments.config import FewPlan, LossSpace, MainPlan, Search, changed, read_plan
+from reelscore.experiments.named import EXPERIMENTS
+from reelscore.experiments.search import tries
+from reelscore.losses import build_loss
+from reelscore.losses.config import LossName
+
+PLANS = [(MainPlan, "main"), (FewPlan, "few")]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_comes_with_a_plan_and_a_short_one(name, quick):
+    plan = read_plan(EXPERIMENTS[name].plan, name, quick=quick)
+    assert len(plan.seeds) >= (2 if quick else 5)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize(("kind", "name"), PLANS)
+def test_every_try_of_a_plan_can_be_built(kind, name, quick):
+    plan = read_plan(kind, name, quick=quick)
+    for space in plan.losses:
+        for knob, rate in tries(plan, space):
+            values = {"loss.name": space.name, space.knob: knob, "learning_rate": rate}
+            build_loss(changed(plan.train, values).loss)
+
+
+def test_main_is_about_every_loss_on_four_sets():
+    plan = read_plan(MainPlan, "main")
+    assert {space.name for space in plan.losses} == set(get_args(LossName))
+    assert set(plan.sets) == {"muvisync", "emomv", "tiktok", "lastfm"}
+    assert {"cca", "ridge"} <= set(plan.linear)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_few_shares_its_search_with_main(quick):
+    few, main = (read_plan(kind, name, quick=quick) for kind, name in PLANS[::-1])
+    assert (few.search, few.train, few.seeds, few.sets) == (main.search, main.train, main.seeds, main.sets)
+    assert set(few.losses) <= set(main.losses)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sets": ()}, "sets must name at least one"),
+        ({"seeds": (1, 1)}, "none twice"),
+        ({"seeds": (0, 100)}, "seed 100 both searches and is scored"),
+        ({"losses": (LOSSES[0], LOSSES[0])}, "none twice"),
+        ({"losses": (LOSSES[0], replace(LOSSES[1], values=(0.3,)))}, "same number of tries"),
+        ({"losses": (replace(LOSSES[0], values=()),)}, "same number of tries"),
+        ({"losses": (replace(LOSSES[0], knob="loss.lambda"),)}, "unknown key 'lambda'"),
+        ({"losses": (replace(LOSSES[0], name="magic"),)}, "'magic'"),
+    ],
+)
+def test_a_plan_that_would_mislead_is_refused(changes, told):
+    with pytest.raises(ConfigError, match=told):
+        replace(MAIN, **changes)
+
+
+@pytest.mark.parametrize("shares", [(0.5,), (1.0, 0.5), (0.0, 1.0), (0.5, 0.5, 1.0)])
+def test_shares_rise_to_the_whole(shares):
+    with pytest.raises(ConfigError, match="shares"):
+        FewPlan(sets=("lastfm",), seeds=(0,), losses=LOSSES, shares=shares)
+
+
+def test_an_unknown_key_of_a_plan_is_fatal(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('sets = ["lastfm"]\nseeds = [0]\nloses = []\n')
+    with pytest.raises(ConfigError, match="loses"):
+        read_plan(MainPlan, "main", file=file)
+
+
+def test_a_search_needs_something_to_try():
+    with pytest.raises(ConfigError, match="search"):
+        Search(learning_rates=())
+
+
+def test_changing_a_configuration_leaves_the_rest_alone():
+    new = changed(SMALL, {"loss.name": "rince", "loss.strength": 0.3, "model.dim": 4})
+    assert (new.loss.name, new.loss.strength, new.model.dim) == ("rince", 0.3, 4)
+    assert replace(new, loss=SMALL.loss, model=SMALL.model) == SMALL
+    assert changed(SMALL, {}) == SMALL
+
+
+def test_two_forms_of_one_loss_are_told_apart_by_their_label():
+    forms = (LOSSES[1], replace(LOSSES[1], label="inter-intra, mse"))
+    assert [space.title for space in replace(MAIN, losses=forms).losses] == [
+        "inter-intra",
+        "inter-intra, mse",
+    ]
+    assert LossSpace("infonce", "loss.temperature", (0.1,)).title == "infonce"
