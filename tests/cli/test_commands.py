@@ -48,6 +48,7 @@ def test_every_verb_explains_itself():
         "match",
         "train",
         "evaluate",
+        "experiment",
         "doctor",
     ]:
         assert verb in shown
