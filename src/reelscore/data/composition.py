@@ -78,7 +78,7 @@ def compositions(size: int, rate: float) -> tuple[Counts, Counts, float]:
     >>> compositions(4, 0.0)
     ((1, 1, 1, 1), (2, 1, 1), 0.0)
     >>> compositions(8, 0.5)
-    ((5, 3), (6, 2), 0.6666666666666671)
+    ((5, 3), (6, 2), 0.3333333333333333)
     """
     if not 0 <= rate <= 1:
         raise InputError(f"the rate must lie in [0, 1], got {rate}")
