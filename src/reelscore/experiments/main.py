@@ -62,7 +62,7 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
         title="Every loss on public sets",
         question=(
             "With the same encoder, the same budget and the same search on validation for each loss: does the "
-            "inter-intra loss beat its InfoNCE twin (the same without the intra term), linear CCA and the other losses?"
+            "inter-intra loss beat its InfoNCE twin (no intra term, tuned as long), linear CCA and the other losses?"
         ),
         answer=_answer(plan.sets, ours, twin, rival, order, means, differences),
         tables=tuple(tables),
