@@ -7,6 +7,7 @@ failures and the plan itself are added here.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -57,5 +58,5 @@ def conduct(name: str, plan: Any, runner: Runner) -> Result:
         about.append(
             f"Made by more than one state of the code ({told}); run again with a new --cache for one state"
         )
-    failures = tuple(f"{failure.run.to_json()}: {failure.reason}" for failure in runner.failures)
+    failures = tuple(f"{json.dumps(failure.run.to_json())}: {failure.reason}" for failure in runner.failures)
     return replace(result, plan=plan_values(plan), failures=failures, about=tuple(about))
