@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from reelscore.cli.main import app
 from reelscore.errors import ConfigError
+from reelscore.experiments.named import EXPERIMENTS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 from made_sets import run_here, write_lastfm
@@ -132,3 +133,18 @@ def test_one_plan_is_of_one_experiment(ran):
     refused = experiment("all", *options(folder, "main"))
     assert isinstance(refused.exception, ConfigError)
     assert "instead of all" in str(refused.exception)
+
+
+def test_an_unknown_name_is_told_the_known_ones():
+    refused = experiment("mian")
+    assert isinstance(refused.exception, ConfigError)
+    assert "main" in str(refused.exception)
+
+
+def test_all_leaves_out_what_it_has_no_data_for(tmp_path, monkeypatch):
+    left = {name: one for name, one in EXPERIMENTS.items() if name in ("main", "few")}
+    monkeypatch.setattr("reelscore.experiments.named.EXPERIMENTS", left)
+    shown = experiment("all", "--quick", "--out", tmp_path, "--json")
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == []
+    assert shown.stderr.count("left out: ") == 2

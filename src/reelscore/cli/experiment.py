@@ -6,7 +6,7 @@ import os
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 
 def experiment(
-    name: Annotated[
-        Literal["main", "noise", "few", "tasks", "ablation", "all"], typer.Argument(help="Which one, or all.")
-    ],
+    name: Annotated[str, typer.Argument(help="main, noise, few, tasks, ablation, or all.")],
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of the public sets' files.", show_default=False)
     ] = None,
@@ -65,6 +63,8 @@ def experiment(
     from ..experiments.run import Runner
 
     require_matplotlib()
+    if name not in (*EXPERIMENTS, "all"):
+        raise ConfigError(f"no experiment is named {name!r}; name one of {', '.join(EXPERIMENTS)}, or all")
     names = list(EXPERIMENTS) if name == "all" else [name]
     if config is not None and len(names) > 1:
         raise ConfigError("--config holds the plan of one experiment; name that one instead of all")
