@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import ConfigError
-from . import public
+from . import latent, public, told, views
 from .material import Maker, Recipe
 
 MAKERS: Mapping[str, Maker] = {
     "set": public.SET,
+    "told": told.TOLD,
+    "latent": latent.LATENT,
+    "halves": views.HALVES,
+    "classmates": views.CLASSMATES,
+    "excerpt": views.EXCERPT,
 }
 
 

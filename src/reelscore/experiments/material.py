@@ -50,6 +50,16 @@ class Maker:
     files: Callable[[Recipe, Path | None], tuple[Path, ...]]
 
 
+def same_number(truth: IntArray) -> Callable[[IntArray, IntArray], BoolArray]:
+    """Return the `Material.suits` by which items of one number suit each other."""
+
+    def suits(videos: IntArray, music: IntArray) -> BoolArray:
+        answer: BoolArray = truth[videos][:, None] == truth[music][None, :]
+        return answer
+
+    return suits
+
+
 def no_files(recipe: Recipe, data: Path | None) -> tuple[Path, ...]:
     """Return nothing: for data that is made from its recipe alone."""
     del recipe, data

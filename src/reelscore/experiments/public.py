@@ -32,10 +32,14 @@ def make(recipe: Recipe, data: Path | None) -> Material:
 
 def files(recipe: Recipe, data: Path | None) -> tuple[Path, ...]:
     """Return the set's file, or raise the error that says what is missing."""
-    name = known(recipe, *KEYS)["name"]
+    return (file_of(known(recipe, *KEYS)["name"], data),)
+
+
+def file_of(name: str, data: Path | None) -> Path:
+    """Return the file of a set, or raise the error that says what is missing."""
     if name not in LOADERS:
         raise InputError(f"no set is named {name!r}; the sets are {', '.join(LOADERS)}")
-    return (find_archive(LOADERS[name][0], needed(data, name)),)
+    return find_archive(LOADERS[name][0], needed(data, name))
 
 
 def needed(data: Path | None, name: str) -> Path:
