@@ -13,10 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import few, main
+from . import ablation, few, main, noise, tasks
+from .ablation import AblationPlan
 from .config import FewPlan, MainPlan, plan_values
+from .noise_plan import NoisePlan
 from .result import Result
 from .run import Runner
+from .tasks import TasksPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,10 @@ class Experiment:
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     "main": Experiment(MainPlan, main.conduct, lambda plan: plan.sets),
+    "noise": Experiment(NoisePlan, noise.conduct, lambda plan: plan.sets),
     "few": Experiment(FewPlan, few.conduct, lambda plan: plan.sets),
+    "tasks": Experiment(TasksPlan, tasks.conduct, lambda plan: plan.sets),
+    "ablation": Experiment(AblationPlan, ablation.conduct, lambda plan: (plan.set,)),
 }
 
 

@@ -1,0 +1,129 @@
+"""A plan of rates and losses enters, what false negatives cost and who wins it back leaves.
+
+The made worlds (`latent`) are the same at every rate, pair by pair: only the company in which pairs are shown in
+training changes, so that InfoNCE's figures at a rate and at 0 differ by false negatives alone; that an InfoNCE which is
+told of them stays near its 0% figures is measured beside it. Settings are chosen on the validation pairs of a world
+that is not scored, by where the one observed track is ranked; the truth is never looked at before the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from ..config import to_mapping
+from ..training.config import TrainConfig
+from .config import changed
+from .material import Recipe
+from .noise_plan import MASKED, OURS, POSITIVES, REGIMES, TWIN, NoisePlan, Place, Scored, fixed_rows, name_of
+from .noise_report import conclude
+from .result import Result
+from .run import Outcomes, Run, Runner
+from .search import Choice, tune
+
+
+def conduct(plan: NoisePlan, runner: Runner) -> Result:
+    """Tune at every rate, train in every world, and state what came of it."""
+    chosen: dict[tuple[str, str], Choice] = {}
+    for rate in plan.rates:
+        at_rate = replace(plan, train=changed(plan.train, {"label_rate": rate}))
+        chosen |= tune(runner, at_rate, {name_of(rate): world_recipe(plan, plan.search.seeds[0])})
+    runs = world_runs(plan, chosen) | regime_runs(plan, chosen) | loudness_runs(plan, chosen)
+    outcomes = runner.perform((run for each in runs.values() for run in each), title="worlds")
+    real_chosen, real = _real(plan, runner)
+    return conclude(plan, _scored(runs, outcomes), chosen, real, real_chosen)
+
+
+def world_recipe(
+    plan: NoisePlan, seed: int, *, knows: Literal["pairs", "topics"] = "pairs", **values: Any
+) -> Recipe:
+    """Return the recipe of a world of the plan."""
+    return {"kind": "latent", "world": to_mapping(replace(plan.world, seed=seed, **values)), "knows": knows}
+
+
+def world_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> dict[Place, list[Run]]:
+    """List the runs of every rate and row: each loss, and two that are told the truth."""
+    runs: dict[Place, list[Run]] = {}
+    for rate in plan.rates:
+        for space in plan.losses:
+            if choice := chosen.get((name_of(rate), space.title)):
+                runs[rate, space.title] = _runs(plan, choice.config, watch=space.title in (TWIN, OURS))
+        if choice := chosen.get((name_of(rate), TWIN)):
+            runs[rate, MASKED] = _runs(plan, choice.config, knows="topics")
+            config = changed(choice.config, {"loss.name": "supcon"})
+            runs[rate, POSITIVES] = _runs(plan, config, knows="topics")
+    return runs
+
+
+def regime_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> dict[Place, list[Run]]:
+    """List the runs of every start and ending, at one learning rate for all: clean, at the rate, ours, told."""
+    runs: dict[Place, list[Run]] = {}
+    for start, keep in REGIMES:
+        values = {"start": start, "keep": keep, "learning_rate": plan.fixed_learning_rate}
+        watch = keep == "last"
+        for rate, row, knows in fixed_rows(plan):
+            title = TWIN if row == MASKED else row
+            if choice := chosen.get((name_of(rate), title)):
+                config = changed(choice.config, values)
+                runs["regime", start, keep, rate, row] = _runs(plan, config, knows=knows, watch=watch)
+    return runs
+
+
+def loudness_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> dict[Place, list[Run]]:
+    """List the runs in worlds whose frozen features know less or more of the truth."""
+    runs: dict[Place, list[Run]] = {}
+    values = {"start": "random", "keep": "last", "learning_rate": plan.fixed_learning_rate}
+    for topic in plan.loudness:
+        for rate, row, knows in fixed_rows(plan):
+            title = TWIN if row == MASKED else row
+            if row != MASKED and (choice := chosen.get((name_of(rate), title))):
+                config = changed(choice.config, values)
+                watch = topic == plan.world.topic  # the very runs of a regime, then
+                runs["loudness", topic, rate, row] = _runs(
+                    plan, config, knows=knows, watch=watch, topic=topic
+                )
+    return runs
+
+
+def _runs(
+    plan: NoisePlan,
+    config: TrainConfig,
+    *,
+    knows: Literal["pairs", "topics"] = "pairs",
+    watch: bool = False,
+    **values: Any,
+) -> list[Run]:
+    return [
+        Run(
+            world_recipe(plan, seed, knows=knows, **values),
+            config=changed(config, {"seed": seed, "watch": watch}),
+            curve=watch,
+        )
+        for seed in plan.seeds
+    ]
+
+
+def _real(plan: NoisePlan, runner: Runner) -> tuple[dict[tuple[str, str], Choice], Scored]:
+    """Tune and train on the public sets, told the pairs alone; InfoNCE and SupCon also told what is known."""
+    losses = tuple(space for space in plan.losses if space.title in plan.real_losses)
+    recipes: dict[str, Recipe] = {
+        name: {"kind": "told", "name": name, "knows": "pairs"} for name in plan.sets
+    }
+    chosen = tune(runner, replace(plan, losses=losses, train=plan.real_train), recipes)
+    runs: dict[Place, list[Run]] = {}
+    for (name, title), choice in chosen.items():
+        runs[name, title] = [
+            Run(recipes[name], config=changed(choice.config, {"seed": s})) for s in plan.seeds
+        ]
+        if title == TWIN:
+            known = {**recipes[name], "knows": "truth"}
+            for row, loss in ((MASKED, TWIN), (POSITIVES, "supcon")):
+                config = changed(choice.config, {"loss.name": loss})
+                runs[name, row] = [Run(known, config=changed(config, {"seed": s})) for s in plan.seeds]
+    outcomes = runner.perform((run for each in runs.values() for run in each), title="public sets")
+    return chosen, _scored(runs, outcomes)
+
+
+def _scored(runs: Mapping[Place, Sequence[Run]], outcomes: Outcomes) -> Scored:
+    return {place: outcomes.of(each) for place, each in runs.items() if all(run in outcomes for run in each)}

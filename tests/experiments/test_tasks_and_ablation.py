@@ -1,0 +1,139 @@
+"""`tasks` and `ablation`: their runs, and what their tables say of outcomes written out by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reelscore.errors import ConfigError
+from reelscore.experiments import ablation, tasks
+from reelscore.experiments.ablation import ALL_ROWS, AblationPlan
+from reelscore.experiments.config import MainPlan, read_plan
+from reelscore.experiments.makers import maker_of
+from reelscore.experiments.named import EXPERIMENTS
+from reelscore.experiments.run import Outcome, Run
+from reelscore.experiments.scoring import DIRECTIONS, Ranking
+from reelscore.experiments.tasks import FAMILIES, TasksPlan
+from reelscore.training import TrainConfig
+
+CHANCE = {"recall@10": 0.1, "suiting": 0.05}
+
+
+def outcome(ranks: list[int], seed: int = 0, suiting: list[float] | None = None) -> Outcome:
+    """An outcome of equal directions."""
+    one = Ranking(np.array(ranks), 1 / np.array(ranks), None if suiting is None else np.array(suiting))
+    run = Run({"kind": "set", "name": "emomv"}, config=TrainConfig(seed=seed))
+    known: dict[str, Any] = {
+        "directions": dict.fromkeys(DIRECTIONS, one),
+        "cluster": np.arange(len(ranks)),
+        "chance": CHANCE,
+        "facts": {},
+        "history": (),
+        "seconds": 1.0,
+        "code": "",
+    }
+    if "machine" in Outcome.__dataclass_fields__:
+        known["machine"] = "any"
+    return Outcome(run, **known)
+
+
+def test_a_task_is_told_by_its_own_metric_and_the_gain_is_paired() -> None:
+    plan = read_plan(TasksPlan, "tasks")
+    classes = next(task for task in plan.tasks if task.metric == "suiting")
+    pairs = next(task for task in plan.tasks if task.metric == "recall@10" and task.name != classes.name)
+    scored = {
+        (classes.name, "infonce"): [outcome([1, 50], s, [0.2, 0.4]) for s in (0, 1)],
+        (classes.name, "inter-intra"): [outcome([50, 50], s, [0.5, 0.6]) for s in (0, 1)],
+        (pairs.name, "infonce"): [outcome([1, 50], s) for s in (0, 1)],
+        (pairs.name, "inter-intra"): [outcome([50, 50], s) for s in (0, 1)],
+    }
+    told = tasks.conclude(plan, scored, {})
+    means = {(one["task"], one["row"]): one["mean"] for one in told.figures["means"]}
+    assert means[classes.name, "infonce"] == pytest.approx(0.3)
+    assert means[pairs.name, "infonce"] == pytest.approx(0.5)
+    gains = {(one["task"], one["row"]): one["mean"] for one in told.figures["gains"]}
+    assert gains[classes.name, "inter-intra"] == pytest.approx(0.25)
+    assert gains[pairs.name, "inter-intra"] == pytest.approx(-0.5)
+    for table in told.tables:
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    assert len(told.tables) == len({task.family for task in plan.tasks})
+    json.loads(told.to_bytes())
+
+
+def test_the_plans_of_tasks_cover_every_family_and_share_their_runs_with_main() -> None:
+    plan, main = read_plan(TasksPlan, "tasks"), read_plan(MainPlan, "main")
+    assert {task.family for task in plan.tasks} == set(FAMILIES)
+    assert (plan.train, plan.search, plan.seeds) == (main.train, main.search, main.seeds)
+    theirs = {space.title: space for space in main.losses}
+    assert all(theirs[space.title] == space for space in plan.losses)
+    for quick in (False, True):
+        for task in read_plan(TasksPlan, "tasks", quick=quick).tasks:
+            maker_of(task.recipe)
+    with pytest.raises(ConfigError, match="family"):
+        replace(plan.tasks[0], family="none")
+    with pytest.raises(ConfigError, match="none twice"):
+        replace(plan, tasks=plan.tasks[:1] * 2)
+
+
+def test_every_variation_is_listed_once_and_differs_as_it_says() -> None:
+    plan = read_plan(AblationPlan, "ablation")
+    found = ablation.variations(plan)
+    forms = [place for place in found if place[0] == "form"]
+    assert len(forms) == len(plan.forms) * len(plan.poolings) * len(plan.weights)
+    assert found["segments", 0, "infonce"][1]["model.num_segments"] == ALL_ROWS
+    whole = {"kind": "set", "name": "muvisync"}
+    assert found["piece", 16, "sparse"][0] == whole
+    assert found["piece", 16, "middle"][0] == {
+        "kind": "excerpt",
+        "name": "muvisync",
+        "rows": 16,
+        "where": "middle",
+    }
+    for place, (recipe, values) in found.items():
+        runs = ablation._runs(plan, recipe, values)
+        assert len({run.key for run in runs}) == len(plan.seeds)
+        for run in runs:
+            assert run.config is not None
+            if place[0] == "form":
+                loss = run.config.loss
+                assert (loss.intra, loss.pooling, loss.intra_weight) == place[1:]
+        if place[0] == "piece" and place[2] == "anywhere":
+            assert [run.data["draw"] for run in runs] == list(plan.seeds)
+
+
+def test_the_ablation_tells_the_best_and_what_gs_is_worth() -> None:
+    plan = AblationPlan(
+        seeds=(0, 1), forms=("kl", "mse"), weights=(1.0,), poolings=("mean",), segments=(8, 0), pieces=(8,)
+    )
+    hit, miss = [1, 2, 3, 50], [1, 50, 60, 70]
+    good = {("form", "mse", "mean", 1.0), ("segments", 0, "inter-intra"), ("piece", 8, "sparse")}
+    scored = {
+        place: [outcome(hit if place in good else miss, s) for s in plan.seeds]
+        for place in ablation.variations(plan)
+    }
+    told = ablation.conclude(plan, scored)
+    assert "mse with λ = 1" in told.answer
+    assert "N = all segments" in told.answer
+    assert "8 rows over the whole against one piece: +50.0" in told.answer
+    for table in told.tables:
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    (chart,) = told.charts
+    assert [line.y for line in chart.panels[0].lines] == [(25.0, 25.0), (25.0, 75.0)]
+    json.loads(told.to_bytes())
+
+
+def test_ablation_plans_that_make_no_sense_are_refused() -> None:
+    assert read_plan(AblationPlan, "ablation", quick=True).set == "muvisync"
+    for wrong in ({"seeds": ()}, {"seeds": (1, 1)}, {"segments": (-1,)}, {"pieces": (0,)}):
+        with pytest.raises(ConfigError):
+            AblationPlan(**{"seeds": (0,), **wrong})
+    with pytest.raises(ConfigError, match="inter-intra"):
+        AblationPlan(seeds=(0,), train=replace(TrainConfig(), loss=replace(TrainConfig().loss, name="rince")))
+
+
+def test_all_five_experiments_are_in_the_table() -> None:
+    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "ablation"}
