@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reelscore.errors import InputError
 from reelscore.losses import InfoNCE, InterIntraLoss
 from reelscore.losses.inter_intra import Intra
-from reelscore.losses.pair_loss import Groups
+from reelscore.losses.rows import Groups
 from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features
 from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
 

@@ -24,7 +24,6 @@ LossName = Literal[
     "false-negative-cancellation",
 ]
 
-
 Pooling = Literal["mean+deviation", "mean"]
 
 
@@ -46,7 +45,7 @@ class LossConfig:
     pooling : {"mean+deviation", "mean"}
         What the loss sees of the frozen features over time.
     strength : float, optional
-        The one knob of a baseline (margin, weight, q, ...); its paper's value where nothing is said.
+        The one knob of a baseline (margin, weight, q, ...); the loss's own default without it.
     chunk_size : int, optional
     """
 

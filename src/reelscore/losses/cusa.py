@@ -18,7 +18,8 @@ import math
 from torch import Tensor
 
 from .infonce import InfoNCE
-from .pair_loss import Groups, LossParts, PairBatch, RowLoss, Rows, check_knob
+from .pair_loss import LossParts, PairBatch, check_knob
+from .rows import Groups, RowLoss, Rows
 
 
 class CUSA(InfoNCE):

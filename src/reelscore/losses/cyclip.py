@@ -12,7 +12,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from .infonce import InfoNCE
-from .pair_loss import Groups, LossParts, PairBatch, RowLoss, Rows, check_knob
+from .pair_loss import LossParts, PairBatch, check_knob
+from .rows import Groups, RowLoss, Rows
 
 
 class CyCLIP(InfoNCE):

@@ -15,7 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from .pair_loss import RowLoss, Rows, check_knob
+from .pair_loss import check_knob
+from .rows import RowLoss, Rows
 
 
 class Debiased(RowLoss):

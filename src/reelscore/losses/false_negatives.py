@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .pair_loss import RowLoss, Rows, check_knob
+from .pair_loss import check_knob
+from .rows import RowLoss, Rows
 
 Strategy = Literal["elimination", "attraction"]
 

@@ -16,7 +16,8 @@ import math
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .pair_loss import LossParts, PairBatch, RowLoss, Rows
+from .pair_loss import LossParts, PairBatch
+from .rows import RowLoss, Rows
 from .similarity import same_group
 
 

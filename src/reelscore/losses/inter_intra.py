@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ..errors import InputError
 from .infonce import InfoNCE
-from .pair_loss import Groups, LossParts, PairBatch, PairLoss, check_chunk, check_knob, check_pairs
+from .pair_loss import LossParts, PairBatch, PairLoss, check_knob, check_pairs
+from .rows import Groups, check_chunk
 from .similarity import unit_rows
 from .structure import Form, kl_form, mse_form, multiscale_form, order_form, structure_loss
 
@@ -152,16 +153,11 @@ class InterIntraLoss(PairLoss):
         for one, two in itertools.pairwise(names):
             check_pairs(embeddings[one], embeddings[two], group, names=(one, two))
         rows = {name: unit_rows(values, what=f"{name}_embeddings") for name, values in embeddings.items()}
-        needs, self.needs = self.needs, frozenset(name for name in names if self.weight_of(name) > 0)
-        try:
-            before = {
-                name: self.before(
-                    name, features.get(name), masks.get(name), size=len(values), dtype=values.dtype
-                )
-                for name, values in rows.items()
-            }
-        finally:
-            self.needs = needs
+        before = {
+            name: self.before(name, features.get(name), masks.get(name), size=len(values), dtype=values.dtype)
+            for name, values in rows.items()
+            if self.weight_of(name) > 0
+        }
         return self._together(rows, before, group)
 
     def _together(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .pair_loss import RowLoss, Rows
+from .rows import RowLoss, Rows
 
 
 class SupCon(RowLoss):

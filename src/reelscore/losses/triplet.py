@@ -16,7 +16,8 @@ from typing import Literal
 from torch import Tensor
 
 from ..errors import InputError
-from .pair_loss import RowLoss, Rows, check_knob
+from .pair_loss import check_knob
+from .rows import RowLoss, Rows
 
 Negatives = Literal["all", "hardest"]
 
