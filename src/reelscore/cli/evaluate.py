@@ -9,7 +9,7 @@ import typer
 
 from .console import note, print_json, print_table
 from .options import JsonOption, PackOption, WorkersOption
-from .pairs import DataOption, PairsArgument, SetOption, check_source, load_pairs
+from .pairs import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs
 
 
 def evaluate(
@@ -17,6 +17,7 @@ def evaluate(
     pairs: PairsArgument = None,
     set_name: SetOption = None,
     data: DataOption = None,
+    labels: LabelsOption = None,
     split: Annotated[
         Literal["val", "test", "all"],
         typer.Option("--split", help="Which pairs; all takes every one, for files the model has not seen."),
@@ -31,7 +32,7 @@ def evaluate(
     from ..training.assess import evaluate_model, save_report
 
     embedder = load_embedder(model)
-    check_source(pairs, set_name, data)
+    check_source(pairs, set_name, data, labels)
     spec = None
     if set_name is None:
         from ..pipeline import choose_pipeline
@@ -41,6 +42,7 @@ def evaluate(
         pairs,
         set_name=set_name,
         data=data,
+        labels=labels,
         spec=spec,
         seed=seed,
         num_segments=embedder.num_segments,

@@ -22,19 +22,32 @@ PairsArgument = Annotated[
     ),
 ]
 SetOption = Annotated[
-    str | None, typer.Option("--set", help="A public set: muvisync, emomv, tiktok, lastfm, wikipedia.")
+    str | None,
+    typer.Option("--set", help="A public set: muvisync, emomv, tiktok, lastfm, wikipedia, youtube8m, mgsv."),
 ]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the public set's files.")]
+LabelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--labels",
+        help="youtube8m: only videos with this label, a number or a name of vocabulary.csv; may be repeated.",
+        show_default=False,
+    ),
+]
 
 
-def check_source(source: Path | None, set_name: str | None, data: Path | None) -> None:
-    """Raise `ConfigError` unless exactly one source of pairs is named."""
+def check_source(
+    source: Path | None, set_name: str | None, data: Path | None, labels: list[str] | None = None
+) -> None:
+    """Raise `ConfigError` unless exactly one source of pairs is named, with options that it has."""
     if (source is None) == (set_name is None):
         raise ConfigError(
             "name one source of pairs: a folder of finished videos, a manifest, or --set NAME --data FOLDER"
         )
     if set_name is not None and data is None:
-        raise ConfigError(f"--set {set_name} needs --data FOLDER, where its .npz file lies")
+        raise ConfigError(f"--set {set_name} needs --data FOLDER, where its files lie")
+    if labels and set_name is None:
+        raise ConfigError("--labels chooses among the videos of a public set; name it with --set")
 
 
 def load_pairs(
@@ -42,6 +55,7 @@ def load_pairs(
     *,
     set_name: str | None,
     data: Path | None,
+    labels: list[str] | None,
     spec: EncoderSpec | None,
     seed: int,
     num_segments: int,
@@ -53,7 +67,8 @@ def load_pairs(
         from ..data.sets import load_set
 
         assert data is not None
-        return load_set(set_name, data)
+        with progress_bar(f"reading {set_name}", "files") as progress:
+            return load_set(set_name, data, labels=labels or (), num_segments=num_segments, progress=progress)
     from ..data.manifest import read_manifest, rows_from_folder
     from ..extraction.pairs import extract_pairs
     from ..features.cache import default_folder

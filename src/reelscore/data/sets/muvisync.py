@@ -19,7 +19,7 @@ from ..splits import hash_splits
 from .archive import Archive
 
 VAL_FRACTION = 0.15
-NUM_SEGMENTS = 32
+NUM_SEGMENTS = 128
 
 
 def load(archive: Archive, seed: int) -> PairSet:

@@ -1,0 +1,45 @@
+"""The page of integrations is executed: each Python block in a fresh interpreter, without a network."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "integrations.md"
+BLOCKS = dict(
+    re.findall(
+        r"^## ([^\n]+)\n(?:(?!^## ).)*?^```python\n(.*?)^```",
+        PAGE.read_text(encoding="utf-8"),
+        flags=re.M | re.S,
+    )
+)
+GUESTS = {"Lightning": "lightning", "sentence-transformers": "sentence_transformers"}
+
+
+def test_the_page_has_the_three_loops() -> None:
+    assert list(BLOCKS) == ["A plain PyTorch loop", *GUESTS]
+
+
+@pytest.mark.parametrize(
+    "loop", [pytest.param(loop, marks=[pytest.mark.slow] if loop in GUESTS else []) for loop in BLOCKS]
+)
+def test_a_loop_runs_as_printed(loop: str, tmp_path: Path) -> None:
+    guest = GUESTS.get(loop)
+    if guest is not None and importlib.util.find_spec(guest) is None:
+        pytest.skip(f"{guest} is not installed: pip install 'reelscore[integrations]'")
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKS[loop]],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
