@@ -22,17 +22,17 @@ from reelscore.experiments.run import Runner
 from reelscore.models.config import ModelConfig
 from reelscore.training import TrainConfig
 
-MODEL = ModelConfig(tower="mean", dim=8, width=8, dropout=0.0)
+MODEL = ModelConfig(members=1, cca=False, dim=8, width=8, dropout=0.0, input_dropout=0.0)
 PLAN = NoisePlan(
     sets=("lastfm",),
     seeds=(0, 1),
     losses=(LossSpace(TWIN, "loss.temperature", (0.2,)), LossSpace(OURS, "loss.intra_weight", (1.0,))),
     search=Search(learning_rates=(1e-2,), seeds=(100,)),
-    train=TrainConfig(model=MODEL, start="random", keep="last", epochs=2, batch_size=8),
+    train=TrainConfig(model=MODEL, keep="last", refit=False, epochs=2, batch_size=8),
     world=World(num_topics=8, per_topic=(6, 2, 3), columns=8, topic_dim=3, style_dim=2, nuisance_dim=2),
     rates=(0.0, 0.4),
     loudness=(2.0,),
-    real_train=TrainConfig(model=MODEL, start="random", epochs=1, batch_size=16),
+    real_train=TrainConfig(model=MODEL, epochs=1, batch_size=16),
 )
 
 
@@ -78,7 +78,7 @@ def test_the_whole_experiment_gives_every_figure_it_names(result: Result) -> Non
     }
     assert all({"loss", "recall@10"} < set(one) for one in told["gap"])
     assert [one["place"] for one in told["fixed"]] == [
-        *(["regime", *r] for r in REGIMES),
+        *(["regime", str(cca), keep] for cca, keep in REGIMES),
         ["loudness", "2.0"],
     ]
     assert [one["topic"] for one in told["reliability"]] == [2.0]
@@ -159,7 +159,8 @@ def test_plans_that_cannot_answer_are_refused(values: dict[str, Any]) -> None:
 def test_the_plan_that_comes_along_is_sound(quick: bool) -> None:
     plan = read_plan(NoisePlan, "noise", quick=quick)
     assert plan.train.keep == "last"
-    assert plan.train.start == "random"
+    assert not plan.train.model.cca
+    assert not plan.train.refit
     for rate in plan.rates:
         # The topics are large enough for the rate, or drawing would refuse.
         measured_rate(replace(plan.world, seed=0), batch_size=plan.train.batch_size, rate=rate, epochs=1)

@@ -42,7 +42,13 @@ def test_the_least_mean_log_rank_on_validation_wins(searched):
                 RECIPES["lastfm"],
                 config=changed(
                     MAIN.train,
-                    {"loss.name": space.name, space.knob: knob, "learning_rate": rate, "seed": 100},
+                    {
+                        "loss.name": space.name,
+                        space.knob: knob,
+                        "learning_rate": rate,
+                        "seed": 100,
+                        "refit": False,
+                    },
                 ),
                 score="val",
             )

@@ -23,7 +23,7 @@ from reelscore.models.folder import ModelCard, read_model, save_model
 from reelscore.sampling import global_sparse
 
 CARD = ModelCard(
-    config=ModelConfig(tower="attention", dim=8, width=8, num_heads=2, num_segments=4),
+    config=ModelConfig(tower="attention", members=2, dim=8, width=8, num_heads=2, num_segments=4),
     video_encoder="eyes-1",
     music_encoder="ears-1",
     video_columns=5,
@@ -35,7 +35,11 @@ CARD = ModelCard(
 
 def network(seed: int) -> DualEncoder:
     torch.manual_seed(seed)
-    return DualEncoder(5, 3, config=CARD.config).eval()
+    model = DualEncoder(5, 3, config=CARD.config).eval()
+    for tower in (model.video, model.music):
+        tower.cca_weight.normal_()
+        tower.cca_share.fill_(0.3)
+    return model
 
 
 def sequence(encoder: str, num_columns: int, *, num_rows: int = 4, seed: int = 0) -> FeatureSequence:
@@ -66,7 +70,7 @@ def test_the_embedder_gives_what_the_network_gives(folder: Path) -> None:
         )
     np.testing.assert_allclose(embedder.embed_video(video), v.embedding[0].numpy(), atol=1e-5)
     np.testing.assert_allclose(embedder.embed_music(music), m.embedding[0].numpy(), atol=1e-5)
-    assert (embedder.dim, embedder.num_segments, embedder.trained, embedder.name) == (8, 4, True, "model")
+    assert (embedder.dim, embedder.num_segments, embedder.trained, embedder.name) == (24, 4, True, "model")
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 5])
@@ -74,7 +78,7 @@ def test_a_moment_is_its_row_with_the_two_beside_it(folder: Path, num_rows: int)
     embedder = load_embedder(folder)
     track = sequence("ears-1", 3, num_rows=num_rows)
     moments = embedder.embed_moments(track)
-    assert moments.shape == (num_rows, 8)
+    assert moments.shape == (num_rows, 24)
     for row in range(num_rows):
         near = slice(max(0, row - 1), row + 2)
         excerpt = FeatureSequence(track.values[near], track.segments[near], "ears-1")
@@ -133,7 +137,7 @@ def test_any_flipped_bit_of_the_weights_is_noticed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format_version": 99}, "format 1, got 99"),
+        ({"format_version": 99}, "format 2, got 99"),
         ({"video_encoder": "other-1"}, "does not agree with its fingerprint"),
         ({"colour": "blue"}, "unknown key 'colour'"),
         ({"video_columns": "many"}, "video_columns must be int"),
@@ -157,7 +161,10 @@ def test_a_description_that_is_none_is_refused(folder: Path, text: str) -> None:
 
 def test_weights_that_do_not_fit_their_description_are_refused(folder: Path) -> None:
     card, weights = read_model(folder)
-    for name, wrong in (("video.body.out.weight", None), ("music.linear.bias", np.zeros(5, np.float32))):
+    for name, wrong in (
+        ("video.members.1.body.out.weight", None),
+        ("music.members.0.linear.bias", np.zeros(5, np.float32)),
+    ):
         changed = {key: value for key, value in weights.items() if key != name}
         if wrong is not None:
             changed[name] = wrong

@@ -15,14 +15,18 @@ from reelscore.models.towers import Tower
 
 KINDS: list[TowerKind] = ["mean", "attention", "transformer"]
 CONFIGS = [
-    ModelConfig(tower=kind, dim=6, width=8, num_heads=2, positions=positions, linear=linear)
-    for kind, positions, linear in itertools.product(KINDS, [False, True], [False, True])
+    ModelConfig(
+        tower=kind, members=members, cca=cca, dim=6, width=8, num_heads=2, positions=positions, linear=linear
+    )
+    for kind, positions, linear, (members, cca) in itertools.product(
+        KINDS, [False, True], [False, True], [(1, False), (2, True)]
+    )
     if not (positions and kind == "mean")
 ]
 
 
 def name(config: ModelConfig) -> str:
-    return f"{config.tower}{'-positions' * config.positions}{'-linear' * config.linear}"
+    return f"{config.tower}{'-positions' * config.positions}{'-linear' * config.linear}{'-cca' * config.cca}"
 
 
 def random_tower(config: ModelConfig, *, num_columns: int = 5, seed: int = 0) -> Tower:
@@ -32,6 +36,8 @@ def random_tower(config: ModelConfig, *, num_columns: int = 5, seed: int = 0) ->
     with torch.no_grad():
         for key, value in tower.state_dict().items():
             value.copy_(torch.rand_like(value) + 0.5 if "scale" in key else torch.randn_like(value) * 0.5)
+        if config.cca:
+            tower.cca_share.fill_(0.3)
     return tower
 
 
@@ -78,12 +84,55 @@ def test_the_order_of_segments_matters_only_with_positions(config: ModelConfig) 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_learns(kind: TowerKind) -> None:
-    tower = random_tower(ModelConfig(tower=kind, dim=6, width=8, num_heads=2, dropout=0.0)).train()
+    config = ModelConfig(tower=kind, dim=6, width=8, num_heads=2, dropout=0.0, input_dropout=0.0)
+    tower = random_tower(config).train()
     sequence, mask = batch(6, lengths=(4, 6))
-    tower(sequence, mask).embedding[:, 0].sum().backward()
+    torch.stack(tower(sequence, mask).members)[..., 0].sum().backward()
     for key, parameter in tower.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.abs().sum() > 0, key
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_score_is_the_average_of_the_parts(kind: TowerKind) -> None:
+    config = ModelConfig(tower=kind, members=3, dim=6, width=8, num_heads=2)
+    one, two = random_tower(config, seed=1), random_tower(config, seed=2)
+    sequence, mask = batch(7, lengths=(4, 6, 2))
+    with torch.no_grad():
+        v, m = one(sequence, mask), two(sequence, mask)
+        placed = [
+            torch.nn.functional.normalize(e.pooled @ tower.cca_weight.T + tower.cca_bias, dim=1)
+            for tower, e in ((one, v), (two, m))
+        ]
+    score = 0.3 * placed[0] @ placed[1].T
+    for a, b in zip(v.members, m.members, strict=True):
+        score = score + 0.7 / 3 * a @ b.T
+    torch.testing.assert_close(v.embedding @ m.embedding.T, score, atol=1e-5, rtol=1e-5)
+
+
+def test_one_segment_has_no_deviation() -> None:
+    config = ModelConfig(dim=6, width=8, num_segments=1)
+    tower = random_tower(config)
+    sequence, mask = batch(9, lengths=(1, 1))
+    with torch.no_grad():
+        encoded = tower(sequence, mask)
+    assert encoded.pooled.shape == encoded.mean.shape == (2, 5)
+    weights = {key: value.numpy() for key, value in tower.state_dict().items()}
+    got = TowerForward(weights, config=config)(sequence.numpy(), mask.numpy())
+    np.testing.assert_allclose(got, encoded.embedding.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_silent_columns_are_silent_in_training_alone(kind: TowerKind) -> None:
+    config = ModelConfig(tower=kind, members=1, cca=False, dim=6, width=8, num_heads=2, dropout=0.0)
+    tower = random_tower(config)
+    sequence, mask = batch(8, lengths=(4, 6))
+    with torch.no_grad():
+        still = [tower(sequence, mask).embedding for _ in range(2)]
+        tower.train()
+        moved = [tower(sequence, mask).embedding for _ in range(2)]
+    assert torch.equal(*still)
+    assert not torch.allclose(*moved)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +140,9 @@ def test_every_parameter_learns(kind: TowerKind) -> None:
     [
         {"dim": 0},
         {"dropout": 1.0},
-        {"width": 10, "num_heads": 4},
+        {"input_dropout": -0.1},
+        {"members": 0},
+        {"tower": "attention", "width": 10, "num_heads": 4},
         {"tower": "rnn"},
         {"tower": "mean", "positions": True},
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from reelscore.config import from_mapping, to_mapping
 from reelscore.data.pairs import PairSet, Split
 from reelscore.domain import FeatureSequence
 from reelscore.errors import ArtifactError, ConfigError, InputError
+from reelscore.evaluation.cca import LinearCCA
 from reelscore.losses import LossConfig
 from reelscore.losses.build import BASELINES
 from reelscore.losses.config import LossName
@@ -21,15 +23,24 @@ from reelscore.models.config import ModelConfig
 from reelscore.models.dual_encoder import DualEncoder
 from reelscore.sampling import global_sparse, global_sparse_rows
 from reelscore.training import Report, TrainConfig, train
-from reelscore.training import loop as loop_module
+from reelscore.training import fit as fit_module
 from reelscore.training.embedding import embed_pairs
 from reelscore.training.schedule import warmup_cosine
-from reelscore.training.start import standardise, start_from_cca
+from reelscore.training.start import (
+    SHARE,
+    choose_share,
+    place_cca,
+    set_share,
+    standardise,
+    tune_cca,
+)
 from reelscore.training.validation import is_better
 
 CONFIG = TrainConfig(
-    model=ModelConfig(dim=16, width=16, num_heads=2, num_segments=4), batch_size=32, epochs=6, patience=6
+    model=ModelConfig(members=2, dim=16, width=16, num_segments=4), batch_size=32, epochs=6, patience=6
 )
+
+PLAIN = ModelConfig(members=1, cca=False, dim=16, width=16, dropout=0.0, input_dropout=0.0, num_segments=4)
 
 
 def made_set(num_train: int = 120, num_val: int = 40, *, seed: int = 0, latent: int = 4) -> PairSet:
@@ -69,15 +80,13 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("start", ["cca", "random"])
+@pytest.mark.parametrize("model", [CONFIG.model, PLAIN], ids=["ensemble with cca", "one network"])
 @pytest.mark.parametrize("weight", [0.0, 0.3])
-def test_a_model_learns_far_beyond_chance(pairs: PairSet, tmp_path: Path, start: str, weight: float) -> None:
+def test_a_model_learns_far_beyond_chance(
+    pairs: PairSet, tmp_path: Path, model: ModelConfig, weight: float
+) -> None:
     config = dataclasses.replace(
-        CONFIG,
-        start=start,
-        loss=LossConfig(intra_weight=weight),
-        learning_rate=1e-2 if start == "random" else 1e-3,
-        epochs=12,
+        CONFIG, model=model, loss=LossConfig(intra_weight=weight), learning_rate=1e-2, epochs=12
     )
     result = train(pairs, config=config, folder=tmp_path / "model")
     assert result.best["recall@10"] > 0.75  # chance: 0.25
@@ -85,13 +94,42 @@ def test_a_model_learns_far_beyond_chance(pairs: PairSet, tmp_path: Path, start:
     assert ("intra_video" in result.history[1]) is (weight > 0)
 
 
-def test_the_cca_start_is_worth_more_than_a_random_one(pairs: PairSet, tmp_path: Path) -> None:
+def test_with_the_cca_a_model_knows_much_before_its_first_step(pairs: PairSet, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-6)
+    plain = dataclasses.replace(config, model=PLAIN)
     first = train(pairs, config=config, folder=tmp_path / "a").history[0]
-    random = train(pairs, config=dataclasses.replace(config, start="random"), folder=tmp_path / "b").history[
-        0
-    ]
+    random = train(pairs, config=plain, folder=tmp_path / "b").history[0]
     assert first["recall@10"] > random["recall@10"] + 0.3
+
+
+def test_where_the_members_know_nothing_the_cca_counts_all(pairs: PairSet) -> None:
+    learn, val = pairs.where("train"), pairs.where("val")
+    torch.manual_seed(0)
+    model = DualEncoder(*pairs.dims, config=CONFIG.model)
+    standardise(model, learn)
+    place_cca(model, learn, tune_cca(pairs, CONFIG.model))
+    assert choose_share(model, val) == 1.0
+    # And where nothing is known of either, nothing speaks against the usual.
+    shuffled = dataclasses.replace(
+        val, music=tuple(val.music[i] for i in np.random.default_rng(0).permutation(len(val)))
+    )
+    assert choose_share(model, shuffled) == SHARE
+
+
+def test_the_search_judges_and_the_refit_learns_from_both(pairs: PairSet, tmp_path: Path) -> None:
+    reports: list[Report] = []
+    config = dataclasses.replace(CONFIG, epochs=3)
+    result = train(pairs, config=config, folder=tmp_path / "a", progress=reports.append)
+    stages = [report.stage for report in reports]
+    steps = 120 // 32, 160 // 32
+    assert stages == ["search"] * 4 + ["refit"] * (math.ceil(result.best_epoch * steps[0] / steps[1]) + 1)
+    kept = train(pairs, config=dataclasses.replace(config, refit=False), folder=tmp_path / "b")
+    assert kept.history == result.history
+    assert kept.best == result.best
+    assert kept.card.weights_sha256 != result.card.weights_sha256
+    center = load_embedder(tmp_path / "a")._video._weights["center"]
+    both = np.concatenate([d[0] for d in pairs.video]).astype(np.float64)
+    np.testing.assert_allclose(center, both.mean(axis=0), rtol=1e-6)
 
 
 def test_one_seed_gives_one_model_and_another_another(pairs: PairSet, tmp_path: Path) -> None:
@@ -102,36 +140,40 @@ def test_one_seed_gives_one_model_and_another_another(pairs: PairSet, tmp_path: 
     assert content(tmp_path / "a") != content(tmp_path / "c")
 
 
-@pytest.mark.parametrize("cut_after", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("stage", "cut_after"), [("search", 0), ("search", 1), ("search", 3), ("refit", -1), ("refit", 1)]
+)
 def test_a_run_cut_off_and_resumed_gives_the_same_bytes(
-    pairs: PairSet, tmp_path: Path, cut_after: int, monkeypatch: pytest.MonkeyPatch
+    pairs: PairSet, tmp_path: Path, stage: str, cut_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "_STATE_EVERY_S", 0.0)
+    monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
     train(pairs, config=CONFIG, folder=tmp_path / "whole")
 
     def cut(report: Report) -> None:
-        if report.epoch == cut_after + 1:
+        if (report.stage, report.epoch) == (stage, cut_after + 1):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(pairs, config=CONFIG, folder=tmp_path / "cut", progress=cut)
-    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["training.safetensors"]
-    epochs: list[int] = []
+    left = {path.name for path in (tmp_path / "cut").iterdir()}
+    assert left <= {"training.safetensors", "refit.safetensors"}
+    assert "training.safetensors" in left
+    told: list[tuple[str, int]] = []
     train(
         pairs,
         config=CONFIG,
         folder=tmp_path / "cut",
-        progress=lambda report: epochs.append(report.epoch),
+        progress=lambda report: told.append((report.stage, report.epoch)),
         resume=True,
     )
-    assert epochs[0] == cut_after + 1
+    assert told[0] == (stage, cut_after + 1)
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
 
 def test_a_state_of_another_run_or_a_damaged_one_is_refused(
     pairs: PairSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "_STATE_EVERY_S", 0.0)
+    monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
 
     def cut(report: Report) -> None:
         if report.epoch == 1:
@@ -155,7 +197,7 @@ def test_the_saved_model_embeds_as_the_trained_one_was_validated(
     pairs: PairSet, tmp_path: Path, tower: str
 ) -> None:
     model = dataclasses.replace(CONFIG.model, tower=tower)
-    config = dataclasses.replace(CONFIG, model=model, epochs=2, learning_rate=1e-3)
+    config = dataclasses.replace(CONFIG, model=model, epochs=2, learning_rate=1e-3, refit=False)
     result = train(pairs, config=config, folder=tmp_path)
     embedder = load_embedder(tmp_path)
     val = pairs.where("val")
@@ -187,18 +229,17 @@ def test_standardising_makes_every_varying_column_comparable(pairs: PairSet) -> 
     np.testing.assert_allclose(np.delete(deviation, [0, 9]), 1, atol=1e-2)
 
 
-def test_the_start_does_not_see_the_validation_pairs(pairs: PairSet) -> None:
-    weights = []
-    for noise in (0.0, 1e-3):
-        val = pairs.where("val")
-        shaken = dataclasses.replace(val, video=tuple((d[0] * (1 + np.float32(noise)),) for d in val.video))
-        torch.manual_seed(0)
-        model = DualEncoder(*pairs.dims, config=CONFIG.model)
-        standardise(model, pairs.where("train"))
-        start_from_cca(model, pairs.where("train"), shaken)
-        weights.append(model.weights())
-    for name, value in weights[0].items():
-        np.testing.assert_array_equal(value, weights[1][name])
+def test_the_placed_cca_is_the_cca(pairs: PairSet) -> None:
+    learn = pairs.where("train")
+    model = DualEncoder(*pairs.dims, config=CONFIG.model)
+    standardise(model, learn)
+    place_cca(model, learn, {"dim": 3, "reg_x": 0.5, "reg_y": 2.0, "power": 1.0})
+    set_share(model, 1.0)
+    video, music = embed_pairs(model, learn)
+    cca = LinearCCA.fit(video.pooled, music.pooled, dim=3, reg_x=0.5, reg_y=2.0, power=1.0)
+    for side, expected in ((video, cca.transform_x(video.pooled)), (music, cca.transform_y(music.pooled))):
+        np.testing.assert_allclose(side.embedding[:, :3], expected, atol=1e-4)
+        np.testing.assert_allclose(side.embedding[:, 3:], 0, atol=1e-6)
 
 
 def test_groups_duplicates_and_small_sets_train(tmp_path: Path) -> None:
@@ -224,25 +265,27 @@ def test_patience_ends_a_run_and_the_best_weights_stay(pairs: PairSet, tmp_path:
     config = dataclasses.replace(CONFIG, learning_rate=3.0, warmup=0.0, epochs=50, patience=2)
     result = train(pairs, config=config, folder=tmp_path)
     assert len(result.history) == result.best_epoch + 3 < 50
-    assert result.best["recall@10"] == max(line["recall@10"] for line in result.history)
+    ranks = [line["log_rank"] for line in result.history]
+    assert ranks[result.best_epoch] == min(ranks)
+    assert result.best["log_rank"] <= min(ranks)  # a better share of the CCA may be found after it
     assert result.card.validation == result.best
 
 
 def test_a_report_tells_rate_and_what_remains(pairs: PairSet, tmp_path: Path) -> None:
     reports: list[Report] = []
-    train(pairs, config=dataclasses.replace(CONFIG, epochs=3), folder=tmp_path, progress=reports.append)
+    config = dataclasses.replace(CONFIG, epochs=3, refit=False)
+    train(pairs, config=config, folder=tmp_path, progress=reports.append)
     assert [report.epoch for report in reports] == [0, 1, 2, 3]
     assert reports[0].pairs_per_s == 0 < reports[1].pairs_per_s
     assert reports[-1].remaining_s == 0 < reports[1].remaining_s
 
 
-def test_better_is_recall_then_median_then_reciprocal_rank() -> None:
-    base = {"recall@10": 0.5, "median_rank": 9.0, "reciprocal_rank": 0.2}
+def test_better_is_a_lower_mean_log_rank() -> None:
+    base = {"log_rank": 2.0, "recall@10": 0.5}
     assert is_better(base, None)
     assert not is_better(base, base)
-    assert is_better({**base, "recall@10": 0.6, "median_rank": 99.0}, base)
-    assert is_better({**base, "median_rank": 8.0, "reciprocal_rank": 0.1}, base)
-    assert is_better({**base, "reciprocal_rank": 0.3}, base)
+    assert is_better({"log_rank": 1.9, "recall@10": 0.4}, base)
+    assert not is_better({"log_rank": 2.1, "recall@10": 0.6}, base)
 
 
 def test_the_schedule_rises_then_falls_and_never_stops() -> None:
@@ -273,7 +316,7 @@ def test_a_configuration_comes_back_from_its_mapping() -> None:
         {"warmup": 1.0},
         {"loss": {"temperature": 0.001}},
         {"loss": {"temperature": float("nan")}},
-        {"model": {"linear": False}},
+        {"model": {"members": 0}},
     ],
 )
 def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
@@ -284,7 +327,7 @@ def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
 @pytest.mark.parametrize("loss", sorted(BASELINES))
 def test_every_loss_trains_a_model(pairs: PairSet, loss: LossName, tmp_path: Path) -> None:
     config = dataclasses.replace(
-        CONFIG, loss=LossConfig(name=loss), epochs=4, start="random", learning_rate=1e-2
+        CONFIG, model=PLAIN, loss=LossConfig(name=loss), epochs=4, refit=False, learning_rate=1e-2
     )
     result = train(pairs, config=config, folder=tmp_path / "model")
     assert result.history[-1]["loss"] < result.history[1]["loss"]

@@ -83,8 +83,8 @@ def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def training_bar(num_epochs: int) -> Iterator[Callable[[int, str, float], None]]:
-    """Show a bar of epochs on standard error; yields ``report(epoch, what, pairs_per_s)``."""
+def training_bar() -> Iterator[Callable[[int, int, str, float], None]]:
+    """Show a bar of epochs on standard error; yields ``report(epoch, num_epochs, what, pairs_per_s)``."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -106,10 +106,11 @@ def training_bar(num_epochs: int) -> Iterator[Callable[[int, str, float], None]]
         TextColumn("{task.description}"),
         console=Console(stderr=True),
     ) as progress:
-        task = progress.add_task("", total=num_epochs, rate="-- pairs/s")
+        task = progress.add_task("", total=None, rate="-- pairs/s")
 
-        def report(epoch: int, what: str, pairs_per_s: float) -> None:
-            progress.update(task, completed=epoch, description=what, rate=f"{pairs_per_s:.0f} pairs/s")
+        def report(epoch: int, num_epochs: int, what: str, pairs_per_s: float) -> None:
+            rate = f"{pairs_per_s:.0f} pairs/s"
+            progress.update(task, completed=epoch, total=num_epochs, description=what, rate=rate)
 
         yield report
 

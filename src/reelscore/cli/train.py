@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from ..errors import ArtifactError
+from ..sampling import DEFAULT_NUM_SEGMENTS
 from .console import note, print_table, training_bar
 from .options import EncoderOption, PackOption, WorkersOption
-from .pairs import DataOption, PairsArgument, SetOption, check_source, load_pairs
+from .pairs import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs
 
 
 def train(
@@ -21,6 +22,7 @@ def train(
     ),
     set_name: SetOption = None,
     data: DataOption = None,
+    labels: LabelsOption = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file of the training settings.", show_default=False)
     ] = None,
@@ -41,7 +43,7 @@ def train(
     """Train a model on pairs of video and music; run it again to go on where it was stopped."""
     from ..config import read_toml
 
-    check_source(pairs, set_name, data)
+    check_source(pairs, set_name, data, labels)
     if (model / "model.json").exists() and not overwrite:
         raise ArtifactError(
             f"{model} holds a finished model; name another folder with --model, or replace it with --overwrite"
@@ -62,9 +64,10 @@ def train(
         pairs,
         set_name=set_name,
         data=data,
+        labels=labels,
         spec=spec,
         seed=settings.seed,
-        num_segments=settings.model.num_segments,
+        num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
         num_draws=draws,
         workers=workers,
     )
@@ -75,14 +78,13 @@ def train(
     from ..training.loop import Report
     from ..training.loop import train as fit
 
-    with training_bar(settings.epochs) as show:
+    with training_bar() as show:
 
         def report(done: Report) -> None:
-            show(
-                done.epoch,
-                f"best epoch {done.best_epoch}, val R@10 {100 * done.figures['recall@10']:.1f}%",
-                done.pairs_per_s,
-            )
+            what = "refit on training and validation pairs"
+            if done.stage == "search":
+                what = f"best epoch {done.best_epoch}, val R@10 {100 * done.figures['recall@10']:.1f}%"
+            show(done.epoch, done.num_epochs, what, done.pairs_per_s)
 
         result = fit(found, config=settings, folder=model, progress=report, resume=not overwrite)
     fit_baseline(found, model)

@@ -18,7 +18,7 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 Draws: TypeAlias = tuple[FloatArray, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class PairSet:
     """Videos with the music that suits them, as features.
 

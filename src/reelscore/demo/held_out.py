@@ -17,6 +17,7 @@ from ..features.spec import EncoderSpec
 from ..models.affect import AffectModel
 from ..models.checkpoint import load_embedder
 from ..models.embedder import Embedder
+from ..sampling import DEFAULT_NUM_SEGMENTS
 from ..training.config import TrainConfig
 from .judge import TOP, Truth, average, judge
 from .latent import Item, compatibility, points
@@ -39,7 +40,9 @@ def find(
     tracks = [t for t in plan.tracks if t.split == "test"]
     paired = np.array([[plan.pairs[v.name] == t.name for t in tracks] for v in videos])
     truth = Truth(compatibility(points(videos), points(tracks)), paired)
-    seen = _Seen(world, videos, tracks, config.model.num_segments, FeatureCache(cache))
+    seen = _Seen(
+        world, videos, tracks, config.model.num_segments or DEFAULT_NUM_SEGMENTS, FeatureCache(cache)
+    )
     affect = AffectModel(
         video_encoder=seen.encoders.video.fingerprint, music_encoder=seen.encoders.music.fingerprint
     )

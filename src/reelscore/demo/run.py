@@ -16,6 +16,7 @@ from ..catalogue import Library
 from ..errors import ConfigError, ReelscoreError
 from ..files import write_bytes
 from ..models.config import ModelConfig
+from ..sampling import DEFAULT_NUM_SEGMENTS
 from ..training.config import TrainConfig
 from .held_out import find
 from .latent import WorldSize, plan_world
@@ -29,9 +30,15 @@ from .world import World, render_world
 MARKER = ".reelscore-demo"
 PAGE = "index.html"
 NUM_TRAININGS = 3
-DEMO_CONFIG = TrainConfig(model=ModelConfig(num_segments=16), start="random")
-"""Videos of a few seconds need few segments; and from random weights the curves show the learning, where a
-start from the CCA would be nearly there at once."""
+DEMO_CONFIG = TrainConfig(
+    model=ModelConfig(tower="attention", members=1, cca=False, dim=256, input_dropout=0.0, num_segments=16),
+    learning_rate=3e-4,
+    epochs=60,
+    patience=15,
+    refit=False,
+)
+"""Videos of a few seconds need few segments; and one network from random weights shows the learning in its curve, where
+the CCA would be nearly there at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,7 @@ def run_demo(
     with stages("render", f"rendering {count}"):
         world = render_world(out / "world", plan)
     with stages("read", "reading features of pictures and sound"):
-        pairs = read_pairs(world, cache, num_segments=config.model.num_segments)
+        pairs = read_pairs(world, cache, num_segments=config.model.num_segments or DEFAULT_NUM_SEGMENTS)
     with stages(
         "train", f"training {num_trainings} times with and {num_trainings} without the intra-modal term"
     ):

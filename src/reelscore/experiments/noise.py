@@ -57,23 +57,23 @@ def world_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> dic
 
 
 def regime_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> dict[Place, list[Run]]:
-    """List the runs of every start and ending, at one learning rate for all: clean, at the rate, ours, told."""
+    """List the runs of every regime, at one learning rate for all: clean, at the rate, ours, told."""
     runs: dict[Place, list[Run]] = {}
-    for start, keep in REGIMES:
-        values = {"start": start, "keep": keep, "learning_rate": plan.fixed_learning_rate}
+    for cca, keep in REGIMES:
+        values = {"model.cca": cca, "keep": keep, "learning_rate": plan.fixed_learning_rate}
         watch = keep == "last"
         for rate, row, knows in fixed_rows(plan):
             title = TWIN if row == MASKED else row
             if choice := chosen.get((name_of(rate), title)):
                 config = changed(choice.config, values)
-                runs["regime", start, keep, rate, row] = _runs(plan, config, knows=knows, watch=watch)
+                runs["regime", cca, keep, rate, row] = _runs(plan, config, knows=knows, watch=watch)
     return runs
 
 
 def loudness_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> dict[Place, list[Run]]:
     """List the runs in worlds whose frozen features know less or more of the truth."""
     runs: dict[Place, list[Run]] = {}
-    values = {"start": "random", "keep": "last", "learning_rate": plan.fixed_learning_rate}
+    values = {"model.cca": False, "keep": "last", "learning_rate": plan.fixed_learning_rate}
     for topic in plan.loudness:
         for rate, row, knows in fixed_rows(plan):
             title = TWIN if row == MASKED else row

@@ -14,13 +14,13 @@ from .run import Outcome
 
 OURS, TWIN = "inter-intra", "infonce"
 MASKED, POSITIVES = "infonce, told the truth", "supcon, told the truth"
-REGIMES: tuple[tuple[str, str], ...] = (
-    ("random", "last"),
-    ("random", "best"),
-    ("cca", "last"),
-    ("cca", "best"),
+REGIMES: tuple[tuple[bool, str], ...] = (
+    (False, "last"),
+    (False, "best"),
+    (True, "last"),
+    (True, "best"),
 )
-"""Where training starts, and whose weights are kept."""
+"""Whether the linear CCA is a part of the embedding, and whose weights are kept."""
 
 Place: TypeAlias = tuple[Any, ...]
 Scored: TypeAlias = Mapping[Place, Sequence[Outcome]]

@@ -63,7 +63,9 @@ def tune(runner: Runner, plan: TunedPlan, recipes: Mapping[str, Recipe]) -> dict
     """
     runs = {
         (name, space.title, attempt): [
-            Run(recipe, config=_config(plan, space, attempt, seed), score="val") for seed in plan.search.seeds
+            # A refit would learn from the very pairs that judge the try.
+            Run(recipe, config=changed(_config(plan, space, attempt, seed), {"refit": False}), score="val")
+            for seed in plan.search.seeds
         ]
         for name, recipe in recipes.items()
         for space in plan.losses

@@ -54,7 +54,7 @@ class LossConfig:
     learnable_temperature: bool = True
     groups: Literal["negatives-masked", "positives"] = "negatives-masked"
     intra: Literal["kl", "mse", "order", "multiscale"] = "kl"
-    intra_weight: float = 0.3
+    intra_weight: float = 0.1
     before_temperature: float = 0.1
     after_temperature: float = 0.1
     pooling: Pooling = "mean+deviation"

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..domain import FeatureSequence, FloatArray, Modality
 from ..errors import ArtifactError
+from ..sampling import DEFAULT_NUM_SEGMENTS
 from .embedder import check_encoder
 from .folder import ModelCard, read_model
 from .forward import TowerForward
@@ -39,8 +40,8 @@ class TrainedEmbedder:
         self.name = name
         self.card = card
         self.fingerprint = card.fingerprint
-        self.dim = card.config.dim
-        self.num_segments = card.config.num_segments
+        self.dim = card.config.embedding_dim
+        self.num_segments = card.config.num_segments or DEFAULT_NUM_SEGMENTS
         self.video_encoder = card.video_encoder
         self.music_encoder = card.music_encoder
         self._video = self._tower("video", weights, card.video_columns)

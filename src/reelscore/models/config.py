@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import ConfigError
-from ..sampling import DEFAULT_NUM_SEGMENTS
 
 TowerKind = Literal["mean", "attention", "transformer"]
 
@@ -18,42 +17,54 @@ class ModelConfig:
     Attributes
     ----------
     tower : {"mean", "attention", "transformer"}
-        How a tower reads the sequence: by mean and deviation over time and two layers; by layers over each
+        How a member reads the sequence: by mean and deviation over time and two layers; by layers over each
         segment and attention pooling; by a two-layer transformer.
+    members : int
+        Networks in each tower, trained side by side from their own random weights: an ensemble, whose scores
+        are averaged.
+    cca : bool
+        Whether the linear CCA of the training pairs is a further part of the embedding, so that search begins
+        at the rival and the members add what a linear method cannot see.
     dim : int
-        D of the embedding.
+        Of each part of the embedding, `embedding_dim` in all.
     width : int
         Width of the hidden layers; a multiple of `num_heads`.
     num_heads : int
         Attention heads; ``mean`` has none.
     dropout : float
         In training, the share of hidden units that is silent.
+    input_dropout : float
+        In training, the share of an item's feature columns that is silent.
     positions : bool
         Whether segments know where in the source they lie.
     linear : bool
-        Whether a linear path from mean and deviation to the embedding runs beside the layers, so that a
-        tower can start from what a linear method finds.
-    num_segments : int
-        N of Global Sparse sampling.
+        Whether a linear path from mean and deviation to the embedding runs beside the layers of a member.
+    num_segments : int, optional
+        N of Global Sparse sampling; the pairs' own without it.
     """
 
-    tower: TowerKind = "attention"
-    dim: int = 256
+    tower: TowerKind = "mean"
+    members: int = 1
+    cca: bool = True
+    dim: int = 128
     width: int = 256
     num_heads: int = 4
     dropout: float = 0.3
+    input_dropout: float = 0.3
     positions: bool = False
     linear: bool = True
-    num_segments: int = DEFAULT_NUM_SEGMENTS
+    num_segments: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("dim", "width", "num_heads", "num_segments"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("members", "dim", "width", "num_heads", "num_segments"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"model.{name} must be at least 1, got {value}")
         if self.tower not in ("mean", "attention", "transformer"):
             raise ConfigError(f"model.tower must be 'mean', 'attention' or 'transformer', got {self.tower!r}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.dropout must lie in [0, 1), got {self.dropout}")
+        for name in ("dropout", "input_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} must lie in [0, 1), got {getattr(self, name)}")
         if self.tower != "mean" and self.width % self.num_heads:
             raise ConfigError(
                 f"model.width must be a multiple of num_heads, got {self.width} and {self.num_heads}"
@@ -62,6 +73,15 @@ class ModelConfig:
             raise ConfigError("model.positions needs a tower that reads the order: attention or transformer")
         if self.positions and self.width % 2:
             raise ConfigError(f"model.width must be even with positions, got {self.width}")
+
+    def num_pooled(self, num_columns: int) -> int:
+        """Return the length of what describes a sequence of D columns: 2 D, or D where one segment has no deviation."""
+        return num_columns if self.num_segments == 1 else 2 * num_columns
+
+    @property
+    def embedding_dim(self) -> int:
+        """Number of values of an embedding: `dim` for each member, and for the CCA."""
+        return self.dim * (self.members + self.cca)
 
 
 CLIP = 6.0

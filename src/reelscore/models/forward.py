@@ -41,35 +41,47 @@ class TowerForward:
         """Embed a batch: sequence (B, T, D), mask (B, T); returns (B, E), rows of length 1."""
         w = self._weights
         x = _standardised(sequence, w["center"], w["scale"]) * mask[:, :, None]
-        z = _standardised(_mean_and_deviation(x, mask), w["pooled_center"], w["pooled_scale"])
+        pooled = _mean_and_deviation(x, mask)[:, : len(w["pooled_center"])]
+        z = _standardised(pooled, w["pooled_center"], w["pooled_scale"])
+        num_members, share = self._config.members, np.float32(0)
+        parts: list[FloatArray] = []
+        if self._config.cca:
+            share = np.float32(w["cca_share"])
+            parts.append(np.sqrt(share) * _unit(z @ w["cca_weight"].T + w["cca_bias"]))
+        weight = np.sqrt((1 - share) / np.float32(num_members))
+        parts += [weight * self._member(f"members.{k}", x, mask, z) for k in range(num_members)]
+        return np.concatenate(parts, axis=1)
+
+    def _member(self, name: str, x: FloatArray, mask: BoolArray, z: FloatArray) -> FloatArray:
+        body = f"{name}.body"
         if self._config.tower == "mean":
-            e = self._affine("body.out", _relu(self._affine("body.hidden", z)))
+            e = self._affine(f"{body}.out", _relu(self._affine(f"{body}.hidden", z)))
         elif self._config.tower == "attention":
-            e = self._attention(x, mask)
+            e = self._attention(body, x, mask)
         else:
-            e = self._transformer(x, mask)
+            e = self._transformer(body, x, mask)
         if self._config.linear:
-            e = e + self._affine("linear", z)
+            e = e + self._affine(f"{name}.linear", z)
         return _unit(e)
 
-    def _attention(self, x: FloatArray, mask: BoolArray) -> FloatArray:
-        h = _relu(self._hidden(x, mask))
-        scores = np.where(mask[:, :, None], self._affine("body.attention", h), -np.inf)
+    def _attention(self, body: str, x: FloatArray, mask: BoolArray) -> FloatArray:
+        h = _relu(self._hidden(body, x, mask))
+        scores = np.where(mask[:, :, None], self._affine(f"{body}.attention", h), -np.inf)
         weights = _softmax(scores, axis=1)
         by_head = h.reshape(*h.shape[:2], weights.shape[-1], -1)
         pooled = np.einsum("bth,bthw->bhw", weights, by_head).reshape(len(x), -1)
-        return self._affine("body.out", pooled)
+        return self._affine(f"{body}.out", pooled)
 
-    def _transformer(self, x: FloatArray, mask: BoolArray) -> FloatArray:
-        h = self._hidden(x, mask)
+    def _transformer(self, body: str, x: FloatArray, mask: BoolArray) -> FloatArray:
+        h = self._hidden(body, x, mask)
         for number in range(NUM_LAYERS):
-            name = f"body.layers.{number}"
+            name = f"{body}.layers.{number}"
             h = h + self._mixed(name, self._normed(f"{name}.norm_attention", h), mask)
             fed = _relu(self._affine(f"{name}.feed_in", self._normed(f"{name}.norm_feed", h)))
             h = h + self._affine(f"{name}.feed_out", fed)
-        h = self._normed("body.norm", h) * mask[:, :, None]
+        h = self._normed(f"{body}.norm", h) * mask[:, :, None]
         mean = h.sum(axis=1) / mask.sum(axis=1, keepdims=True).astype(np.float32)
-        return self._affine("body.out", mean)
+        return self._affine(f"{body}.out", mean)
 
     def _mixed(self, name: str, h: FloatArray, mask: BoolArray) -> FloatArray:
         batch, time, width = h.shape
@@ -83,8 +95,8 @@ class TowerForward:
         joined = (weights @ v).transpose(0, 2, 1, 3).reshape(batch, time, width)
         return self._affine(f"{name}.joined", joined)
 
-    def _hidden(self, x: FloatArray, mask: BoolArray) -> FloatArray:
-        h = self._affine("body.hidden", x)
+    def _hidden(self, body: str, x: FloatArray, mask: BoolArray) -> FloatArray:
+        h = self._affine(f"{body}.hidden", x)
         return h + _positions(mask, h.shape[-1]) if self._config.positions else h
 
     def _affine(self, name: str, x: FloatArray) -> FloatArray:

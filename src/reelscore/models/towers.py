@@ -1,9 +1,12 @@
 """A batch of feature sequences with masks enters a tower; unit-norm embeddings leave (torch half).
 
-A tower standardises the features by column, describes each sequence by the mean and deviation of its
-segments (z), and adds up two paths to the embedding
+A tower standardises the features by column and describes each sequence by the mean and deviation of its
+segments (z). Its members k = 1 .. K are networks of one form, each of which adds up two paths,
 
-    e = W z + body(X),        embedding = e / ‖e‖
+    e_k = W_k z + body_k(X),        embedding = [ √s · u(A z + a),  √((1 - s) / K) · u(e_1), …, … · u(e_K) ],
+
+u scaling to length 1 and A being the linear CCA, where there is one, with its share s. The cosine of two embeddings is
+then the average of the parts' cosines: that of the CCA counts s, that of each member (1 - s) / K.
 
 `forward` holds the same arithmetic in NumPy; the names of parameters are the contract between the two.
 """
@@ -21,10 +24,24 @@ from .config import CLIP, NORM_EPSILON, NUM_LAYERS, ModelConfig
 
 
 class Encoded(NamedTuple):
-    """What a tower gives: `embedding` (B, E), rows of length 1, and the standardised `pooled` features (B, 2 D)."""
+    """What a tower gives.
+
+    Attributes
+    ----------
+    embedding : Tensor, shape (B, E)
+        Rows of length 1.
+    members : tuple of K Tensors, shape (B, dim)
+        What each member says, rows of length 1: these learn, each for itself.
+    pooled : Tensor, shape (B, P)
+        The standardised features: mean and deviation over time, P = 2 D, or the mean alone where N is 1.
+    mean : Tensor, shape (B, D)
+        Their first half, the mean.
+    """
 
     embedding: Tensor
+    members: tuple[Tensor, ...]
     pooled: Tensor
+    mean: Tensor
 
 
 class Tower(nn.Module):
@@ -41,21 +58,23 @@ class Tower(nn.Module):
     scale: Tensor
     pooled_center: Tensor
     pooled_scale: Tensor
+    cca_weight: Tensor
+    cca_bias: Tensor
+    cca_share: Tensor
 
     def __init__(self, num_columns: int, *, config: ModelConfig) -> None:
         super().__init__()
         self.register_buffer("center", torch.zeros(num_columns))
         self.register_buffer("scale", torch.ones(num_columns))
-        self.register_buffer("pooled_center", torch.zeros(2 * num_columns))
-        self.register_buffer("pooled_scale", torch.ones(2 * num_columns))
-        self.linear = nn.Linear(2 * num_columns, config.dim) if config.linear else None
-        self.body: nn.Module
-        if config.tower == "mean":
-            self.body = _MeanBody(num_columns, config)
-        elif config.tower == "attention":
-            self.body = _AttentionBody(num_columns, config)
-        else:
-            self.body = _TransformerBody(num_columns, config)
+        num_pooled = config.num_pooled(num_columns)
+        self.register_buffer("pooled_center", torch.zeros(num_pooled))
+        self.register_buffer("pooled_scale", torch.ones(num_pooled))
+        self.has_cca = config.cca
+        if config.cca:
+            self.register_buffer("cca_weight", torch.zeros(config.dim, num_pooled))
+            self.register_buffer("cca_bias", torch.zeros(config.dim))
+            self.register_buffer("cca_share", torch.zeros(()))  # none before it is fitted
+        self.members = nn.ModuleList(_Member(num_columns, config) for _ in range(config.members))
 
     def forward(self, sequence: Tensor, mask: Tensor) -> Encoded:
         """Embed a batch.
@@ -73,17 +92,46 @@ class Tower(nn.Module):
         x = _standardised(sequence, self.center, self.scale)
         if not bool(mask.all()):
             x = x.masked_fill(~mask[:, :, None], 0.0)
-        z = _standardised(_mean_and_deviation(x, mask), self.pooled_center, self.pooled_scale)
+        pooled = _mean_and_deviation(x, mask)[:, : len(self.pooled_center)]
+        z = _standardised(pooled, self.pooled_center, self.pooled_scale)
+        members = tuple(member(x, mask, z) for member in self.members)
+        share = self.cca_share if self.has_cca else z.new_zeros(())
+        parts = [((1 - share) / len(members)).sqrt() * e for e in members]
+        if self.has_cca:
+            placed = F.normalize(F.linear(z, self.cca_weight, self.cca_bias), dim=1)
+            parts = [share.sqrt() * placed, *parts]
+        return Encoded(torch.cat(parts, dim=1), members, z, z[:, : len(self.center)])
+
+
+class _Member(nn.Module):
+    """One network of a tower: sequences, masks and z enter, rows of length 1 leave."""
+
+    def __init__(self, num_columns: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.linear = nn.Linear(config.num_pooled(num_columns), config.dim) if config.linear else None
+        self.body: nn.Module
+        if config.tower == "mean":
+            self.body = _MeanBody(num_columns, config)
+        elif config.tower == "attention":
+            self.body = _AttentionBody(num_columns, config)
+        else:
+            self.body = _TransformerBody(num_columns, config)
+        self.dropout = nn.Dropout(config.input_dropout)
+
+    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:
+        z = self.dropout(z)
+        if self.training and not isinstance(self.body, _MeanBody):
+            x = x * self.dropout(torch.ones_like(x[:, :1]))  # a column is silent over the whole time
         e: Tensor = self.body(x, mask, z)
         if self.linear is not None:
             e = e + self.linear(z)
-        return Encoded(F.normalize(e, dim=1), z)
+        return F.normalize(e, dim=1)
 
 
 class _MeanBody(nn.Module):
     def __init__(self, num_columns: int, config: ModelConfig) -> None:
         super().__init__()
-        self.hidden = nn.Linear(2 * num_columns, config.width)
+        self.hidden = nn.Linear(config.num_pooled(num_columns), config.width)
         self.out = nn.Linear(config.width, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..data.batching import Batch, iterate
 from ..data.pairs import PairSet
 from ..losses.config import Pooling
+from ..losses.pair_loss import LossParts, PairLoss
 from ..models.dual_encoder import DualEncoder
 from ..models.towers import Encoded
 
@@ -19,7 +20,7 @@ _BATCH_SIZE = 256
 
 
 class Side(NamedTuple):
-    """One modality of a set: `embedding` (N, E), rows of length 1, and the standardised `pooled` (N, 2 D)."""
+    """One modality of a set: `embedding` (N, E), rows of length 1, and the standardised `pooled` (N, P)."""
 
     embedding: npt.NDArray[np.float32]
     pooled: npt.NDArray[np.float32]
@@ -39,9 +40,8 @@ def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
 
 
 def frozen(encoded: Encoded, pooling: Pooling) -> Tensor:
-    """Return what the loss sees of the frozen features: mean and deviation over time (B, 2 D), or the mean (B, D)."""
-    pooled = encoded.pooled
-    return pooled if pooling == "mean+deviation" else pooled[:, : pooled.shape[1] // 2]
+    """Return what the loss sees of the frozen features: mean and deviation over time (B, P), or the mean (B, D)."""
+    return encoded.pooled if pooling == "mean+deviation" else encoded.mean
 
 
 @torch.no_grad()
@@ -55,7 +55,30 @@ def embed_pairs(model: DualEncoder, pairs: PairSet) -> tuple[Side, Side]:
     ]
     model.train(was_training)
     video, music = (
-        Side(*(torch.cat(values).cpu().numpy() for values in zip(*side, strict=True)))
+        Side(
+            torch.cat([encoded.embedding for encoded in side]).cpu().numpy(),
+            torch.cat([encoded.pooled for encoded in side]).cpu().numpy(),
+        )
         for side in zip(*parts, strict=True)
     )
     return video, music
+
+
+def member_losses(
+    loss: PairLoss, batch: Batch, video: Encoded, music: Encoded, *, pooling: Pooling
+) -> LossParts:
+    """Return the loss of an encoded batch, the mean over the members: each learns for itself."""
+    group = torch.from_numpy(batch.group.copy()).to(video.embedding.device)
+    each = [
+        loss(
+            v,
+            m,
+            video_features=frozen(video, pooling),
+            music_features=frozen(music, pooling),
+            group=group,
+        )
+        for v, m in zip(video.members, music.members, strict=True)
+    ]
+    total = torch.stack([one.total for one in each]).mean()
+    parts = {name: torch.stack([one.parts[name] for one in each]).mean() for name in each[0].parts}
+    return LossParts(total, parts)

@@ -1,64 +1,33 @@
 """Pairs and a configuration enter; a trained model in a folder, and how it came about, leaves.
 
-The loop is the plain one: batches, loss, step; after each epoch the validation figures; the best weights are
-kept, and the run ends when they have not improved for `patience` epochs. Epoch e draws its batches and its
-dropout from (seed, e) alone, which is why a run that was cut off and resumed gives the same bytes.
+Two stages of one `Fit`. The search learns from the training pairs and finds on validation how many epochs are best, how
+the CCA is set and what it counts; the refit learns once more, from both, by what was found. Who wants no refit keeps
+the model of the search.
 """
 
 from __future__ import annotations
 
 import json
-import time
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import nn
-
 from ..config import to_mapping
-from ..data.batching import iterate, num_batches
 from ..data.pairs import PairSet
 from ..errors import InputError
 from ..files import write_bytes
-from ..losses import PairLoss, build_loss
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
 from .config import TrainConfig
-from .embedding import device_of, encode, frozen
-from .schedule import warmup_cosine
-from .start import standardise, start_from_cca
-from .state import FILE, Progress, load_state, run_identity, save_state
-from .validation import is_better, validate, watched
+from .fit import Fit, Report
+from .start import choose_share, set_share, tune_cca
+from .state import FILE, REFIT_FILE, run_identity
+from .validation import validate
+
+__all__ = ["Report", "TrainResult", "train"]
 
 HISTORY = "history.json"
-_STATE_EVERY_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a run says after each epoch.
-
-    Attributes
-    ----------
-    epoch, num_epochs : int
-        Epoch 0 is the start, before any step.
-    figures : dict
-        The epoch's line of the history.
-    best_epoch : int
-    pairs_per_s : float
-        Training pairs a second in this epoch; 0 for epoch 0.
-    remaining_s : float
-        At this rate, up to the last epoch; the run may end earlier.
-    """
-
-    epoch: int
-    num_epochs: int
-    figures: dict[str, float]
-    best_epoch: int
-    pairs_per_s: float
-    remaining_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +38,20 @@ class TrainResult:
     ----------
     folder : Path
     card : ModelCard
-        As stored; `card.validation` holds the figures of the best epoch.
+        As stored; `card.validation` holds `best`.
     history : tuple of dict
-        For each epoch from 0: ``epoch``, the means of ``loss`` and its parts, ``temperature``, and the
+        For each epoch of the search from 0: ``epoch``, the means of ``loss`` and its parts, ``temperature``, and the
         validation figures.
     best_epoch : int
+    best : dict
+        The validation figures of the best epoch, with the share of the CCA (``cca_share``) that was chosen in the end.
     """
 
     folder: Path
     card: ModelCard
     history: tuple[dict[str, float], ...]
     best_epoch: int
-
-    @property
-    def best(self) -> dict[str, float]:
-        """The history's line of the best epoch."""
-        return self.history[self.best_epoch]
+    best: dict[str, float]
 
 
 def train(
@@ -123,104 +90,38 @@ def train(
     """
     target = Path(folder)
     learn, val = _parts(pairs)
-    modules = _modules(pairs, config)
-    optimizer = _optimizer(modules, config)
-    state, identity = target / FILE, run_identity(pairs, config)
-    if resume and state.exists():
-        done = load_state(state, identity=identity, modules=modules, optimizer=optimizer)
-    else:
+    config = _resolved(config, pairs)
+    states = target / FILE, target / REFIT_FILE
+    if not resume:
+        for state in states:
+            state.unlink(missing_ok=True)
+    identity = run_identity(pairs, config)
+    cca = tune_cca(pairs, config.model) if config.model.cca else None
+    search = Fit.start(learn, val, config, cca=cca)
+    done = search.go(states[0], identity=identity, epochs=config.epochs, progress=progress)
+    model = search.modules.model
+    model.load_state_dict(done.best)
+    best = done.history[done.best_epoch]
+    share = choose_share(model, val) if config.model.cca else None
+    if share is not None:
+        set_share(model, share)
+        best = {**best, **validate(model, val), "cca_share": share}
+    refitted: list[dict[str, float]] = []
+    if config.refit:
+        both = pairs.take([i for i, split in enumerate(pairs.split) if split != "test"])
+        refit = Fit.start(both, None, config, cca=cca, num_steps=search.num_steps)
+        # As many steps as were best, at the same learning rates: more pairs may make more steps of an epoch.
+        epochs = math.ceil(done.best_epoch * search.steps_per_epoch / refit.steps_per_epoch)
+        refitted = refit.go(states[1], identity=identity, epochs=epochs, progress=progress).history
+        model = refit.modules.model
+        if share is not None:
+            set_share(model, share)
+    lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
+    card = _save(target, model, pairs, config, best)
+    write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
+    for state in states:
         state.unlink(missing_ok=True)
-        done = Progress()
-        _start(modules.model, learn, val, config)
-    run = _Run(modules, optimizer, config, learn, val)
-    saved_at = time.monotonic()
-    while done.epoch <= config.epochs and done.epoch - done.best_epoch <= config.patience:
-        started = time.monotonic()
-        figures = run.epoch(done.epoch)
-        if config.keep == "last" or is_better(
-            figures, done.history[done.best_epoch] if done.history else None
-        ):
-            done.best_epoch = done.epoch
-            done.best = {name: value.clone() for name, value in modules.model.state_dict().items()}
-        done.history.append(figures)
-        if progress is not None:
-            progress(_report(done, config, len(learn), time.monotonic() - started))
-        done.epoch += 1
-        if time.monotonic() - saved_at >= _STATE_EVERY_S:
-            save_state(state, identity=identity, progress=done, modules=modules, optimizer=optimizer)
-            saved_at = time.monotonic()
-    return _finish(target, pairs, config, done)
-
-
-class _Modules(nn.Module):
-    def __init__(self, model: DualEncoder, loss: PairLoss) -> None:
-        super().__init__()
-        self.model = model
-        self.loss = loss
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    modules: _Modules
-    optimizer: torch.optim.Optimizer
-    config: TrainConfig
-    learn: PairSet
-    val: PairSet
-
-    def epoch(self, number: int) -> dict[str, float]:
-        parts = self._steps(number) if number else {}
-        temperature = self.modules.loss.temperature
-        return {
-            "epoch": number,
-            **parts,
-            **({} if temperature is None else {"temperature": temperature}),
-            **validate(self.modules.model, self.val),
-            **(self._watched() if self.config.watch else {}),
-        }
-
-    def _watched(self) -> dict[str, float]:
-        model, loss = self.modules.model, self.modules.loss
-        return watched(model, loss, self.learn, self.val, pooling=self.config.loss.pooling)
-
-    def _steps(self, number: int) -> dict[str, float]:
-        config, learn = self.config, self.learn
-        per_epoch = num_batches(len(learn), batch_size=config.batch_size, training=True)
-        rng = np.random.default_rng([config.seed, number])
-        torch.manual_seed(int(rng.integers(2**62)))
-        self.modules.train()
-        means: dict[str, float] = {}
-        batches = iterate(
-            learn,
-            batch_size=config.batch_size,
-            num_segments=config.model.num_segments,
-            rng=rng,
-            label_rate=config.label_rate,
-        )
-        for position, batch in enumerate(batches):
-            if (batch.group == batch.group[0]).all():
-                continue  # chance has drawn one group only: nothing to tell apart
-            share = warmup_cosine(
-                (number - 1) * per_epoch + position,
-                num_steps=config.epochs * per_epoch,
-                warmup=config.warmup,
-            )
-            for options in self.optimizer.param_groups:
-                options["lr"] = config.learning_rate * share
-            device = device_of(self.modules.model)
-            video, music = encode(self.modules.model, batch)
-            loss = self.modules.loss(
-                video.embedding,
-                music.embedding,
-                video_features=frozen(video, config.loss.pooling),
-                music_features=frozen(music, config.loss.pooling),
-                group=torch.from_numpy(batch.group.copy()).to(device),
-            )
-            self.optimizer.zero_grad()
-            loss.total.backward()
-            self.optimizer.step()
-            for name, value in {"loss": loss.total, **loss.parts}.items():
-                means[name] = means.get(name, 0.0) + float(value.detach()) / per_epoch
-        return means
+    return TrainResult(target, card, tuple(done.history), done.best_epoch, best)
 
 
 def _parts(pairs: PairSet) -> tuple[PairSet, PairSet]:
@@ -233,45 +134,17 @@ def _parts(pairs: PairSet) -> tuple[PairSet, PairSet]:
     return learn, val
 
 
-def _modules(pairs: PairSet, config: TrainConfig) -> _Modules:
-    torch.manual_seed(config.seed)
-    model = DualEncoder(*pairs.dims, config=config.model)
-    return _Modules(model, build_loss(config.loss)).to("cuda" if torch.cuda.is_available() else "cpu")
+def _resolved(config: TrainConfig, pairs: PairSet) -> TrainConfig:
+    num_segments = config.model.num_segments or pairs.num_segments
+    return replace(config, model=replace(config.model, num_segments=num_segments))
 
 
-def _optimizer(modules: _Modules, config: TrainConfig) -> torch.optim.Optimizer:
-    matrices = [p for p in modules.parameters() if p.ndim >= 2]
-    others = [p for p in modules.parameters() if p.ndim < 2]
-    return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-    )
-
-
-def _start(model: DualEncoder, learn: PairSet, val: PairSet, config: TrainConfig) -> None:
-    standardise(model, learn)
-    if config.start == "cca":
-        start_from_cca(model, learn, val)
-
-
-def _report(done: Progress, config: TrainConfig, num_pairs: int, took_s: float) -> Report:
-    return Report(
-        epoch=done.epoch,
-        num_epochs=config.epochs,
-        figures=done.history[-1],
-        best_epoch=done.best_epoch,
-        pairs_per_s=num_pairs / max(took_s, 1e-9) if done.epoch else 0.0,
-        remaining_s=took_s * (config.epochs - done.epoch),
-    )
-
-
-def _finish(target: Path, pairs: PairSet, config: TrainConfig, done: Progress) -> TrainResult:
-    card = save_model(
+def _save(
+    target: Path, model: DualEncoder, pairs: PairSet, config: TrainConfig, best: dict[str, float]
+) -> ModelCard:
+    return save_model(
         target,
-        weights={name: value.cpu().numpy() for name, value in done.best.items()},
+        weights=model.weights(),
         card=ModelCard(
             config=config.model,
             video_encoder=pairs.video_encoder,
@@ -279,10 +152,6 @@ def _finish(target: Path, pairs: PairSet, config: TrainConfig, done: Progress) -
             video_columns=pairs.dims[0],
             music_columns=pairs.dims[1],
             training=to_mapping(config),
-            validation=done.history[done.best_epoch],
+            validation=best,
         ),
     )
-    lines = {"best_epoch": done.best_epoch, "epochs": done.history}
-    write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
-    (target / FILE).unlink(missing_ok=True)
-    return TrainResult(target, card, tuple(done.history), done.best_epoch)

@@ -26,6 +26,7 @@ from ..files import write_bytes
 from .config import TrainConfig
 
 FILE = "training.safetensors"
+REFIT_FILE = "refit.safetensors"
 
 
 @dataclass(slots=True)
