@@ -101,21 +101,33 @@ def test_every_variation_is_listed_once_and_differs_as_it_says() -> None:
             if place[0] == "form":
                 loss = run.config.loss
                 assert (loss.intra, loss.pooling, loss.intra_weight) == place[1:]
+            assert run.config.model.cca is (place[0] == "part" and "CCA" in place[2])
         if place[0] == "piece" and place[2] == "anywhere":
             assert [run.data["draw"] for run in runs] == list(plan.seeds)
 
 
 def test_the_ablation_tells_the_best_and_what_gs_is_worth() -> None:
     plan = AblationPlan(
-        seeds=(0, 1), forms=("kl", "mse"), weights=(1.0,), poolings=("mean",), segments=(8, 0), pieces=(8,)
+        seeds=(0, 1),
+        part_sets=("lastfm",),
+        forms=("kl", "mse"),
+        weights=(1.0,),
+        poolings=("mean",),
+        segments=(8, 0),
+        pieces=(8,),
     )
     hit, miss = [1, 2, 3, 50], [1, 50, 60, 70]
     good = {("form", "mse", "mean", 1.0), ("segments", 0, "inter-intra"), ("piece", 8, "sparse")}
+    good.add(("part", "lastfm", "one network and the CCA"))
     scored = {
         place: [outcome(hit if place in good else miss, s) for s in plan.seeds]
         for place in ablation.variations(plan)
     }
     told = ablation.conclude(plan, scored)
+    assert "The CCA beside the network is worth, in points, +50.0 on lastfm" in told.answer
+    parts = {row[0]: row[1] for row in told.tables[0].rows}
+    assert parts["one network and the CCA"].startswith("75.0")
+    assert parts["one network"].startswith("25.0")
     assert "mse with λ = 1" in told.answer
     assert "N = all segments" in told.answer
     assert "8 rows over the whole against one piece: +50.0" in told.answer

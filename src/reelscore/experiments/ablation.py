@@ -1,7 +1,8 @@
 """A plan of variations enters, what each choice inside the method is worth leaves.
 
-One set with time in it, one configuration, one choice varied at a time. Nothing is tuned here: what is varied stands in
-the table, all else in the plan. The best epoch is that of the best validation; test pairs are scored once.
+One configuration, one choice varied at a time: the parts of the model on several sets, all else on one set with time
+in it. Nothing is tuned here: what is varied stands in the table, all else in the plan. The best epoch is that of the
+best validation; test pairs are scored once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, TypeAlias
 
 from ..errors import ConfigError
 from ..training.config import TrainConfig
-from .cells import INTERVALS, MISSING, percent, with_both_intervals, with_interval
+from .cells import INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
 from .config import changed
 from .material import Recipe
 from .result import Chart, Line, Panel, Result, Table
@@ -27,6 +28,17 @@ CUTS: Mapping[str, str] = {
     "spread": "spread, the same instants in training",
     "sparse": "spread, random instants in training (GS)",
 }
+NETWORK, WITH_CCA = "one network", "one network and the CCA"
+PARTS: Mapping[str, Mapping[str, Any]] = {
+    NETWORK: {"model.cca": False},
+    "two networks": {"model.cca": False, "model.members": 2},
+    WITH_CCA: {"model.cca": True},
+    "two networks and the CCA": {"model.cca": True, "model.members": 2},
+    "one network and the CCA, refit": {"model.cca": True, "refit": True},
+}
+"""What an embedding is made of -> how it is trained."""
+LINEAR: Mapping[str, str] = {"the CCA": "cca-train", "the CCA, refit": "cca"}
+"""The linear part by itself -> its name in `methods.METHODS`."""
 ALL_ROWS = 1_000_000
 """More segments than any sequence has rows: all are kept."""
 
@@ -42,6 +54,8 @@ class AblationPlan:
     ----------
     set : str
         A public set with sequences.
+    part_sets : tuple of str
+        Public sets on which the parts of the model are set against each other.
     seeds : tuple of int
     forms, weights, poolings : tuple
         Of the intra term, each with each: `LossConfig.intra`, `.intra_weight` and `.pooling`.
@@ -54,6 +68,7 @@ class AblationPlan:
     """
 
     set: str = "muvisync"
+    part_sets: tuple[str, ...] = ()
     seeds: tuple[int, ...]
     forms: tuple[str, ...] = ("kl", "mse", "order", "multiscale")
     weights: tuple[float, ...] = (0.3, 1.0, 3.0)
@@ -78,6 +93,9 @@ class AblationPlan:
 def conduct(plan: AblationPlan, runner: Runner) -> Result:
     """Perform every variation from every seed and state what came of it."""
     runs = {place: _runs(plan, recipe, values) for place, (recipe, values) in variations(plan).items()}
+    for name in plan.part_sets:
+        for part, method in LINEAR.items():
+            runs["part", name, part] = [Run({"kind": "set", "name": name}, method=method)]
     outcomes = runner.perform((run for each in runs.values() for run in each), title="variations")
     return conclude(plan, {place: done for place, each in runs.items() if (done := outcomes.of(each))})
 
@@ -99,6 +117,9 @@ def variations(plan: AblationPlan) -> dict[Place, tuple[Recipe, dict[str, Any]]]
         for cut in CUTS:
             recipe = whole if cut == "sparse" else _excerpt(plan.set, number, cut)
             found["piece", number, cut] = (recipe, {"model.num_segments": number})
+    for name in plan.part_sets:
+        for part, settings in PARTS.items():
+            found["part", name, part] = ({"kind": "set", "name": name}, dict(settings))
     return found
 
 
@@ -109,11 +130,12 @@ def conclude(plan: AblationPlan, scored: Scored) -> Result:
         name="ablation",
         title="Choices inside the method",
         question=(
-            "Which form of the intra term, at which weight, looking at what; how many segments; and is a look over the "
-            "whole source worth more than one piece of it?"
+            "What is each part of the model worth? Which form of the intra term, at which weight, looking at what; how "
+            "many segments; and is a look over the whole source worth more than one piece of it?"
         ),
         answer=_answer(plan, scored, means),
         tables=(
+            *([_part_table(plan, means)] if plan.part_sets else []),
             *(_form_table(plan, pooling, means) for pooling in plan.poolings),
             _segment_table(plan, scored, means),
             *([_piece_table(plan, scored, means)] if plan.pieces else []),
@@ -122,7 +144,8 @@ def conclude(plan: AblationPlan, scored: Scored) -> Result:
         notes=(
             INTERVALS,
             (
-                f"{plan.set}, {len(plan.seeds)} seeds, R@10 in percent, mean of both directions. Nothing is tuned: a "
+                f"{plan.set} unless a table says otherwise, {len(plan.seeds)} seeds, R@10 in percent, mean of both "
+                "directions. Nothing is tuned: a "
                 "form whose best weight or temperature lies elsewhere is undersold. A piece from anywhere is drawn "
                 "once for each item and seed, at one place for both sides."
             ),
@@ -146,6 +169,19 @@ def _runs(plan: AblationPlan, recipe: Recipe, values: Mapping[str, Any]) -> list
         Run({**recipe, "draw": s} if drawn else recipe, config=changed(plan.train, {**values, "seed": s}))
         for s in plan.seeds
     ]
+
+
+def _part_table(plan: AblationPlan, means: Mapping[Place, Estimate]) -> Table:
+    rows = []
+    for part in (*LINEAR, *PARTS):
+        cells = (with_interval(means.get(("part", name, part))) for name in plan.part_sets)
+        rows.append((part, *cells))
+    return Table(
+        "The parts of the model",
+        ("the embedding holds", *plan.part_sets),
+        tuple(rows),
+        "Refit: fitted in the end on training and validation pairs together; the others see the training pairs alone.",
+    )
 
 
 def _form_table(plan: AblationPlan, pooling: str, means: Mapping[Place, Estimate]) -> Table:
@@ -222,6 +258,18 @@ def _chart(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) 
 
 def _answer(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) -> str:
     told = []
+    sums = {
+        name: gain
+        for name in plan.part_sets
+        if (gain := _gain(scored, ("part", name, WITH_CCA), ("part", name, NETWORK))) is not None
+    }
+    if sums:
+        above = [name for name, gain in sums.items() if gain.above_zero]
+        gains = "; ".join(f"{100 * gain.mean:+.1f} on {name}" for name, gain in sums.items())
+        told.append(
+            f"The CCA beside the network is worth, in points, {gains} (interval above zero on "
+            f"{count_of(above, len(sums))})."
+        )
     forms = [place for place in means if place[0] == "form"]
     if forms:
         best = max(forms, key=lambda place: means[place].mean)

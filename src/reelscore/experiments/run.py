@@ -158,7 +158,7 @@ def perform_one(run: Run, material: Material, *, code: str = "") -> Outcome:
 
 @lru_cache(maxsize=1)
 def _seen(material: Material) -> PairSet:
-    """Return the pairs that fitting may see; one object for all runs on a material, so that what is kept of it is found."""
+    """Return the pairs that fitting may see: one object for all runs, so that what is kept of it is found."""
     return material.pairs.take(np.flatnonzero(np.array(material.pairs.split) != "test"))
 
 
