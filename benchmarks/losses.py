@@ -21,6 +21,7 @@ import torch
 from reelscore.losses import InterIntraLoss
 from reelscore.models.config import ModelConfig
 from reelscore.models.dual_encoder import DualEncoder
+from reelscore.sampling import DEFAULT_NUM_SEGMENTS
 
 INFONCE = "InfoNCE"
 
@@ -56,7 +57,9 @@ def whole_step(batch: int, columns: tuple[int, int], config: ModelConfig) -> dic
         def step() -> None:
             v, m = model(video, mask, music, mask)
             optimizer.zero_grad()
-            loss(v.embedding, m.embedding, video_features=v.pooled, music_features=m.pooled).total.backward()
+            loss(
+                v.members[0], m.members[0], video_features=v.pooled, music_features=m.pooled
+            ).total.backward()
             optimizer.step()
 
         return step
@@ -102,7 +105,7 @@ def main() -> None:
         "loss_alone": compared(loss_alone(options.batch, options.dim, 2 * options.dim), options.rounds),
     }
     for kind in options.towers.split(","):
-        config = ModelConfig(tower=kind, dim=options.dim)
+        config = ModelConfig(tower=kind, cca=False, dim=options.dim, num_segments=DEFAULT_NUM_SEGMENTS)
         columns = video_columns, music_columns
         report[f"step_{kind}"] = compared(whole_step(options.batch, columns, config), options.rounds)
     text = json.dumps(report, indent=2)
