@@ -32,7 +32,6 @@ name = "inter-intra"
 knob = "loss.intra_weight"
 values = [1.0]
 [train]
-start = "random"
 epochs = 1
 batch_size = 16
 [train.model]
