@@ -32,6 +32,8 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHARE = 0.5
 """What the CCA counts in the score: as much as all members together, until validation says otherwise."""
 
+CLEARLY = 4.0
+
 _CONSTANT = 1e-6  # a column whose deviation is below this share of its size says nothing
 
 
@@ -89,8 +91,9 @@ def set_share(model: DualEncoder, share: float) -> None:
 def choose_share(model: DualEncoder, val: PairSet) -> float:
     """Return what the CCA shall count: `SHARE`, unless validation speaks clearly for another of `SHARES`.
 
-    Clearly: the mean log rank over the queries of both directions is lower by more than two standard errors of the
-    paired difference. On a few dozen pairs the best of five shares is mostly luck.
+    Clearly: the mean log rank over the queries of both directions is lower by more than `CLEARLY` standard errors
+    of the paired difference. On a few dozen pairs the best of five shares is mostly luck, and these pairs flatter
+    the CCA, whose settings they have chosen.
     """
     dim = model.config.dim
     sides = embed_pairs(model, val)
@@ -111,7 +114,7 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
     for share in SHARES:
         ranks = log_ranks(share)
         error = float((ranks - usual).std()) / math.sqrt(len(usual))
-        if ranks.mean() < min(lowest, usual.mean() - 2 * error):
+        if ranks.mean() < min(lowest, usual.mean() - CLEARLY * error):
             chosen, lowest = share, float(ranks.mean())
     return chosen
 
