@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelscore.errors import InputError
-from reelscore.losses import InfoNCE, InterIntraLoss
+from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, build_loss
 from reelscore.losses.inter_intra import Intra
+from reelscore.losses.rince import RINCE
 from reelscore.losses.rows import Groups
 from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features
 from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
@@ -247,6 +248,35 @@ def test_without_weight_it_is_infonce_and_looks_at_no_features() -> None:
     assert torch.equal(torch.autograd.grad(out.total, v)[0], torch.autograd.grad(plain, v)[0])
 
 
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_with_robustness_the_inter_part_is_rince(chunk_size: int | None) -> None:
+    v, m = rows(6, 4, seed=1).requires_grad_(), rows(6, 4, seed=2)
+    group = torch.tensor([0, 0, 1, 2, 3, 4])
+    features = {"video_features": rows(6, 5, seed=3), "music_features": rows(6, 3, seed=4)}
+    settings = {"temperature": 0.3, "learnable": True, "chunk_size": chunk_size}
+    robust = RINCE(q=0.1, **settings).double()(v, m, group=group).total  # type: ignore[arg-type]
+    alone = InterIntraLoss(robustness=0.1, intra_weight=0.0, **settings).double()  # type: ignore[arg-type]
+    both = InterIntraLoss(robustness=0.1, intra_weight=0.5, **settings).double()  # type: ignore[arg-type]
+    assert torch.equal(alone(v, m, group=group).total, robust)
+    out = both(v, m, group=group, **features)
+    intra = out.parts["intra_video"] + out.parts["intra_music"]
+    torch.testing.assert_close(out.total, robust + 0.5 * intra / 2)
+    out.total.backward()
+    assert v.grad is not None
+    assert torch.isfinite(v.grad).all()
+    assert build_loss(LossConfig(robustness=0.1)).inter.q == 0.1
+
+
+def test_a_little_robustness_is_nearly_infonce() -> None:
+    v, m = rows(6, 4, seed=1).requires_grad_(), rows(6, 4, seed=2)
+    plain, robust = (
+        InterIntraLoss(robustness=q, intra_weight=0.0, temperature=0.3).double()(v, m).total
+        for q in (0.0, 1e-5)
+    )
+    wanted, got = (torch.autograd.grad(total, v)[0] for total in (plain, robust))
+    torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-5)
+
+
 def test_members_of_a_group_are_no_negatives() -> None:
     v = rows(4, 3, seed=1)
     apart, together = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 0, 1, 2])
@@ -325,6 +355,7 @@ def test_bad_batches_are_refused_in_words(case: str) -> None:
         {"intra_weight": {"video": -1.0}},
         {"chunk_size": 0},
         {"intra_weight": -1.0},
+        {"robustness": 1.5},
         {"temperature": 0.0},
         {"temperature": 0.001},
         {"before_temperature": math.nan},

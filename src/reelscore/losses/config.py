@@ -39,6 +39,8 @@ class LossConfig:
     learnable_temperature : bool
     groups : {"negatives-masked", "positives"}
         For the losses that leave a choice.
+    robustness : float
+        q of the inter part of ``inter-intra``; 0 is InfoNCE.
     intra : {"kl", "mse", "order", "multiscale"}
     intra_weight, before_temperature, after_temperature : float
         λ, t0 and t1 of ``inter-intra``.
@@ -53,6 +55,7 @@ class LossConfig:
     temperature: float = 0.2
     learnable_temperature: bool = True
     groups: Literal["negatives-masked", "positives"] = "negatives-masked"
+    robustness: float = 0.0
     intra: Literal["kl", "mse", "order", "multiscale"] = "kl"
     intra_weight: float = 0.1
     before_temperature: float = 0.1

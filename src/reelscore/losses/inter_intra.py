@@ -20,7 +20,8 @@ from torch import Tensor
 from ..errors import InputError
 from .infonce import InfoNCE
 from .pair_loss import LossParts, PairBatch, PairLoss, check_knob, check_pairs
-from .rows import Groups, check_chunk
+from .rince import RINCE
+from .rows import Groups, RowLoss, check_chunk
 from .similarity import unit_rows
 from .structure import Form, kl_form, mse_form, multiscale_form, order_form, structure_loss
 
@@ -28,7 +29,7 @@ Intra = Literal["kl", "mse", "order", "multiscale"]
 
 
 class InterIntraLoss(PairLoss):
-    """InfoNCE between the modalities plus the loss of structure inside each.
+    """InfoNCE, or its robust form, between the modalities plus the loss of structure inside each.
 
     Parameters
     ----------
@@ -37,6 +38,9 @@ class InterIntraLoss(PairLoss):
     intra_weight : float or mapping of float by modality
         λ >= 0, one for all or one for each, such as ``{"video": 0.3, "music": 0.0}``; a modality that the mapping
         leaves out has 0. Where λ is 0 the frozen features are not looked at, and with 0 throughout this is `InfoNCE`.
+    robustness : float
+        q of `RINCE`, in [0, 1], which then stands for L_inter: the larger, the less an anchor that is far from its
+        positive pulls, as false negatives and wrong pairs make it; and the slower it learns. 0 is InfoNCE.
     temperature, learnable, groups, chunk_size
         As for `InfoNCE`; the structure terms too are then worked off in blocks.
     before_temperature, after_temperature : float
@@ -61,6 +65,7 @@ class InterIntraLoss(PairLoss):
         *,
         intra: Intra = "kl",
         intra_weight: float | Mapping[str, float] = 0.3,
+        robustness: float = 0.0,
         temperature: float = 0.07,
         learnable: bool = True,
         groups: Groups = "negatives-masked",
@@ -84,9 +89,19 @@ class InterIntraLoss(PairLoss):
             if not (check_knob(name, value) > 0):
                 raise InputError(f"{name} must be finite and positive, got {value!r}")
         check_chunk(chunk_size)
-        self.inter = InfoNCE(
-            temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size
-        )
+        self.inter: RowLoss
+        if check_knob("robustness", robustness, high=1.0) == 0:
+            self.inter = InfoNCE(
+                temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size
+            )
+        else:
+            self.inter = RINCE(
+                temperature=temperature,
+                learnable=learnable,
+                groups=groups,
+                q=robustness,
+                chunk_size=chunk_size,
+            )
         self.intra_weight = intra_weight
         self.chunk_size = chunk_size
         self._form = _form(intra, before_temperature, after_temperature)
