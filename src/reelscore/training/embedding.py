@@ -26,14 +26,9 @@ class Side(NamedTuple):
     pooled: npt.NDArray[np.float32]
 
 
-def device_of(model: DualEncoder) -> torch.device:
-    """Return where the model's weights lie."""
-    return model.video.center.device
-
-
 def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
     """Run both towers over a batch, on the model's device."""
-    device = device_of(model)
+    device = model.video.center.device
     arrays = (batch.video, batch.video_mask, batch.music, batch.music_mask)
     video, music = model(*(torch.from_numpy(array).to(device) for array in arrays))
     return video, music

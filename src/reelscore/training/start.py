@@ -33,6 +33,7 @@ SHARE = 0.5
 """What the CCA counts in the score: as much as all members together, until validation says otherwise."""
 
 CLEARLY = 4.0
+"""Standard errors by which another share must be better."""
 
 _CONSTANT = 1e-6  # a column whose deviation is below this share of its size says nothing
 
