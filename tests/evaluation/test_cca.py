@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from reelscore.errors import InputError
-from reelscore.evaluation.cca import LinearCCA, pooled
+from reelscore.evaluation.cca import DIMS, POWERS, Fold, LinearCCA, choose_settings, pooled
+from reelscore.evaluation.linear import mean_log_rank
 from reelscore.evaluation.metrics import recall_at
 from reelscore.evaluation.ranks import rank_embeddings
 
@@ -86,7 +87,7 @@ def test_tuning_keeps_up_with_the_best_fixed_setting():
         for r in (0.03, 1.0, 10.0)
     ]
     assert recall_10(tuned, X[300:], Y[300:]) > max(fixed) - 0.08
-    assert set(tuned.settings) == {"dim", "reg_x", "reg_y", "power"}
+    assert set(tuned.settings) == {"dim", "reg_x", "reg_y", "power", "normal"}
 
 
 def test_stored_arrays_place_the_same():
@@ -138,3 +139,42 @@ def test_other_features_are_refused():
         cca.transform_x(Y)
     with pytest.raises(InputError, match="row 2 is not"):
         cca.transform_y(np.where(np.arange(20)[:, None] == 2, np.inf, Y))
+
+
+def test_heavy_tails_are_found_through_normal_scores_and_the_choice_is_stored():
+    X, Y = planted(500, noise=0.7)
+    X, Y = np.sinh(3 * (X - X.mean(0)) / X.std(0)), np.sinh(3 * (Y - Y.mean(0)) / Y.std(0))
+    tuned = LinearCCA.fit_tuned((X[:200], Y[:200]), (X[200:300], Y[200:300]))
+    assert tuned.settings["normal"] == 1
+    standard = LinearCCA.fit_settings(X[:300], Y[:300], settings={**tuned.settings, "normal": 0})
+    assert recall_10(tuned, X[300:], Y[300:]) > recall_10(standard, X[300:], Y[300:])
+    again = LinearCCA.from_arrays(tuned.to_arrays())
+    assert (again.transform_x(X) == tuned.transform_x(X)).all()
+    assert again.settings == tuned.settings
+
+
+def test_settings_are_chosen_over_all_folds():
+    X, Y = planted(240, (60, 50), noise=3.0)
+    part = np.arange(240) % 3
+    folds = [
+        Fold((X[part != k], Y[part != k]), (X[part == k], Y[part == k]), np.arange(80)) for k in range(3)
+    ]
+    chosen = choose_settings(folds, scalings=(None,))
+    assert chosen["normal"] == 0
+
+    def loss(settings):
+        told = []
+        for fold in folds:
+            cca = LinearCCA.fit(
+                *fold.train,
+                **{k: v for k, v in settings.items() if k not in ("normal", "dim")},
+                dim=int(settings["dim"]),
+            )
+            hits = fold.group[:, None] == fold.group[None, :]
+            told.append(mean_log_rank(cca.transform_x(fold.val[0]), cca.transform_y(fold.val[1]), hits))
+        return np.mean(told)
+
+    others = [{**chosen, "power": power} for power in POWERS] + [
+        {**chosen, "dim": float(dim)} for dim in DIMS
+    ]
+    assert loss(chosen) <= min(loss(other) for other in others) + 1e-9

@@ -137,7 +137,7 @@ def test_any_flipped_bit_of_the_weights_is_noticed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format_version": 99}, "format 2, got 99"),
+        ({"format_version": 99}, "format 3, got 99"),
         ({"video_encoder": "other-1"}, "does not agree with its fingerprint"),
         ({"colour": "blue"}, "unknown key 'colour'"),
         ({"video_columns": "many"}, "video_columns must be int"),

@@ -22,11 +22,12 @@ CONFIGS = [
         KINDS, [False, True], [False, True], [(1, False), (2, True)]
     )
     if not (positions and kind == "mean")
-]
+] + [ModelConfig(scaling="standard", dim=6, width=8)]
 
 
 def name(config: ModelConfig) -> str:
-    return f"{config.tower}{'-positions' * config.positions}{'-linear' * config.linear}{'-cca' * config.cca}"
+    parts = [config.tower, "positions" * config.positions, "linear" * config.linear, "cca" * config.cca]
+    return "-".join([*filter(None, parts), config.scaling])
 
 
 def random_tower(config: ModelConfig, *, num_columns: int = 5, seed: int = 0) -> Tower:
@@ -35,7 +36,8 @@ def random_tower(config: ModelConfig, *, num_columns: int = 5, seed: int = 0) ->
     tower = Tower(num_columns, config=config).eval()
     with torch.no_grad():
         for key, value in tower.state_dict().items():
-            value.copy_(torch.rand_like(value) + 0.5 if "scale" in key else torch.randn_like(value) * 0.5)
+            drawn = torch.rand_like(value) + 0.5 if "scale" in key else torch.randn_like(value) * 0.5
+            value.copy_(drawn.sort(dim=1).values if key in ("knots", "scores") else drawn)
         if config.cca:
             tower.cca_share.fill_(0.3)
     return tower

@@ -62,6 +62,34 @@ def hash_splits(
     return tuple(SPLITS[part_of[str(group)]] for group in groups)
 
 
+def hash_folds(groups: Sequence[Hashable], *, num_folds: int, seed: int = 0) -> IntArray:
+    """Give every group one of `num_folds` folds, as equal in groups as can be, in the order of the hashes of their names.
+
+    Parameters
+    ----------
+    groups : sequence of hashable, length N
+        Equal entries stay together; ``str(entry)`` is what is hashed.
+    num_folds : int
+    seed : int
+        Another seed gives other folds.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        From 0 to `num_folds` - 1.
+
+    Examples
+    --------
+    >>> sorted(hash_folds(["a", "b", "c", "d"], num_folds=2).tolist())
+    [0, 0, 1, 1]
+    """
+    names = sorted({str(group) for group in groups}, key=lambda name: (_position(name, seed), name))
+    if not 2 <= num_folds <= len(names):
+        raise InputError(f"folds need 2 to {len(names)}, the number of groups, got {num_folds}")
+    fold = {name: place % num_folds for place, name in enumerate(names)}
+    return np.array([fold[str(group)] for group in groups], dtype=np.int64)
+
+
 def _position(name: str, seed: int) -> float:
     """Return a number in [0, 1) that depends on nothing but the name and the seed."""
     digest = hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogateescape"), digest_size=7).digest()

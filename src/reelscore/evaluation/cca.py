@@ -20,23 +20,34 @@ embedding space for modeling internet images, tags, and their semantics", IJCV 2
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..scaling import Scaling
 from .linear import Projection, View, mean_log_rank, pooled, unit
-from .ranks import FloatArray, IntArray
+from .ranks import BoolArray, FloatArray, IntArray
 
-__all__ = ["LinearCCA", "Projection", "pooled"]
+__all__ = ["Fold", "LinearCCA", "Projection", "choose_settings", "pooled"]
 
 REGULARISATIONS = (0.03, 0.3, 1.0, 3.0, 10.0, 30.0)
 DIMS = (8, 16, 32, 64, 128)
 POWERS = (0.0, 0.5, 1.0, 2.0)
 START = (32, 1.0)
 SETTINGS = ("dim", "reg_x", "reg_y", "power")
+SCALINGS: tuple[Scaling, ...] = ("standard", "normal")
+
+
+class Fold(NamedTuple):
+    """One way to part pairs: fitted on (X, Y) of `train`, judged on those of `val`, whose `group` (n,) makes hits."""
+
+    train: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
+    val: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
+    group: IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +61,8 @@ class LinearCCA:
     correlations : ndarray of float64, shape (dim,)
         Regularised canonical correlations, falling.
     settings : mapping
-        ``dim``, ``reg_x``, ``reg_y`` and ``power``, as fitted or chosen.
+        ``dim``, ``reg_x``, ``reg_y`` and ``power``, as fitted or chosen; ``normal`` is 1 where the columns are normal
+        scores.
     """
 
     x: Projection
@@ -68,6 +80,7 @@ class LinearCCA:
         reg_x: float,
         reg_y: float,
         power: float = 1.0,
+        scaling: Scaling | None = None,
     ) -> LinearCCA:
         """Fit on pairs.
 
@@ -81,6 +94,8 @@ class LinearCCA:
             Ridge as a share of a standardised column's variance; positive.
         power : float
             p above.
+        scaling : {"standard", "normal"}, optional
+            What the columns go through before (`scaling`); they are standardised in any case.
 
         Raises
         ------
@@ -90,12 +105,13 @@ class LinearCCA:
         _check_settings(dim, reg_x, reg_y)
         if len(X) != len(Y):
             raise InputError(f"CCA needs as many rows on both sides, got {len(X)} and {len(Y)}")
-        x, y = View.of(X, "X"), View.of(Y, "Y")
+        x, y = View.of(X, "X", scaling), View.of(Y, "Y", scaling)
         A, correlations, B = _directions(x, y, dim, reg_x, reg_y, power)
         settings = dict(zip(SETTINGS, (float(len(correlations)), reg_x, reg_y, power), strict=True))
+        settings["normal"] = float(scaling == "normal")
         return cls(
-            Projection(x.mean, x.scale, x.right @ A),
-            Projection(y.mean, y.scale, y.right @ B),
+            Projection(x.mean, x.scale, x.right @ A, x.map),
+            Projection(y.mean, y.scale, y.right @ B, y.map),
             correlations,
             settings,
         )
@@ -108,11 +124,9 @@ class LinearCCA:
         *,
         val_group: IntArray | None = None,
     ) -> LinearCCA:
-        """Choose the settings on `val` over the grid of this module's constants, then fit on both parts together.
+        """Choose scaling and settings on `val` by `choose_settings`, then fit on both parts together.
 
-        First the two ridges, at the dim and power of `START`, then dim and power.
-        What is compared is `linear.mean_log_rank`. The earliest of equals wins. Fitting on both parts in the end
-        makes the rival as hard as its data allow.
+        Fitting on both parts in the end makes the rival as hard as its data allow.
 
         Parameters
         ----------
@@ -126,24 +140,25 @@ class LinearCCA:
         InputError
             As `fit`.
         """
-        views = View.of(train[0], "X"), View.of(train[1], "Y")
         group = np.arange(len(val[0])) if val_group is None else val_group
-        hits = group[:, None] == group[None, :]
-        # In the coordinates of the singular vectors each setting costs a product of small matrices.
-        x, y = (view.coordinates(values) for view, values in zip(views, val, strict=True))
-
-        def loss(dim: int, reg_x: float, reg_y: float, power: float) -> float:
-            A, _, B = _directions(*views, dim, reg_x, reg_y, power)
-            return mean_log_rank(unit(x @ A), unit(y @ B), hits)
-
-        dim, power = START
-        ridges = itertools.product(REGULARISATIONS, repeat=2)
-        reg_x, reg_y = min(ridges, key=lambda ridge: loss(dim, ridge[0], ridge[1], power))
-        dim, power = min(
-            itertools.product(DIMS, POWERS), key=lambda shape: loss(shape[0], reg_x, reg_y, shape[1])
-        )
+        chosen = choose_settings([Fold(train, val, group)])
         both = [np.concatenate(sides) for sides in zip(train, val, strict=True)]
-        return cls.fit(*both, dim=dim, reg_x=reg_x, reg_y=reg_y, power=power)
+        return cls.fit_settings(*both, settings=chosen)
+
+    @classmethod
+    def fit_settings(
+        cls, X: npt.NDArray[np.floating], Y: npt.NDArray[np.floating], *, settings: Mapping[str, float]
+    ) -> LinearCCA:
+        """Fit with settings that were chosen before, such as those of another LinearCCA."""
+        return cls.fit(
+            X,
+            Y,
+            dim=int(settings["dim"]),
+            reg_x=settings["reg_x"],
+            reg_y=settings["reg_y"],
+            power=settings["power"],
+            scaling="normal" if settings["normal"] else "standard",
+        )
 
     def transform_x(self, X: npt.NDArray[np.floating]) -> FloatArray:
         """Place video features, shape (N, P), at unit norm, shape (N, dim)."""
@@ -155,7 +170,7 @@ class LinearCCA:
 
     def to_arrays(self) -> dict[str, FloatArray]:
         """Return everything as named arrays, to be stored beside a model."""
-        settings = np.array([float(self.settings[name]) for name in SETTINGS])
+        settings = np.array([float(self.settings[name]) for name in (*SETTINGS, "normal")])
         return {
             "correlations": self.correlations,
             "settings": settings,
@@ -168,11 +183,54 @@ class LinearCCA:
         """Rebuild what `to_arrays` gave; raises `InputError` when an array is missing."""
         try:
             x, y = (Projection.from_arrays(arrays, side) for side in "xy")
-            settings = dict(zip(SETTINGS, np.asarray(arrays["settings"]).tolist(), strict=True))
+            settings = dict(zip((*SETTINGS, "normal"), np.asarray(arrays["settings"]).tolist(), strict=True))
             correlations = np.asarray(arrays["correlations"], np.float64)
         except KeyError as error:
             raise InputError(f"a stored CCA needs the array {error}; fit it again") from error
         return cls(x, y, correlations, settings)
+
+
+def choose_settings(
+    folds: Sequence[Fold], *, scalings: Sequence[Scaling | None] = SCALINGS
+) -> dict[str, float]:
+    """Return the settings that serve the held-out pairs of all folds best, over the grid of this module's constants.
+
+    First the two ridges, for each scaling, at the dim and power of `START`; then dim and power.
+    What is compared is `linear.mean_log_rank`, the mean over the folds. The earliest of equals wins.
+
+    Raises
+    ------
+    InputError
+        As `LinearCCA.fit`.
+    """
+    prepared = {scaling: [_prepared(fold, scaling) for fold in folds] for scaling in scalings}
+
+    def loss(scaling: Scaling | None, dim: int, reg_x: float, reg_y: float, power: float) -> float:
+        found = []
+        for views, x, y, hits in prepared[scaling]:
+            A, _, B = _directions(*views, dim, reg_x, reg_y, power)
+            found.append(mean_log_rank(unit(x @ A), unit(y @ B), hits))
+        return float(np.mean(found))
+
+    dim, power = START
+    scaling, reg_x, reg_y = min(
+        itertools.product(scalings, REGULARISATIONS, REGULARISATIONS),
+        key=lambda one: loss(one[0], dim, one[1], one[2], power),
+    )
+    dim, power = min(
+        itertools.product(DIMS, POWERS), key=lambda shape: loss(scaling, shape[0], reg_x, reg_y, shape[1])
+    )
+    settings = dict(zip(SETTINGS, (float(dim), reg_x, reg_y, power), strict=True))
+    return {**settings, "normal": float(scaling == "normal")}
+
+
+def _prepared(
+    fold: Fold, scaling: Scaling | None
+) -> tuple[tuple[View, View], FloatArray, FloatArray, BoolArray]:
+    views = View.of(fold.train[0], "X", scaling), View.of(fold.train[1], "Y", scaling)
+    # In the coordinates of the singular vectors each setting costs a product of small matrices.
+    x, y = (view.coordinates(values) for view, values in zip(views, fold.val, strict=True))
+    return views, x, y, fold.group[:, None] == fold.group[None, :]
 
 
 def _directions(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..scaling import ColumnMap, Scaling
 from .ranks import BoolArray, FloatArray, first_hit_ranks
 
 
@@ -35,11 +36,15 @@ def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """One side of a linear rival: ``(x - mean) / scale @ weights``, shapes (P,), (P,) and (P, dim)."""
+    """One side of a linear rival: ``(x - mean) / scale @ weights``, shapes (P,), (P,) and (P, dim).
+
+    Where there is a `map`, the columns go through it first.
+    """
 
     mean: FloatArray
     scale: FloatArray
     weights: FloatArray
+    map: ColumnMap | None = None
 
     def place(self, x: npt.NDArray[np.floating]) -> FloatArray:
         """Return the coordinates of rows, shape (N, P), as they come, shape (N, dim)."""
@@ -47,19 +52,26 @@ class Projection:
             raise InputError(f"this was fitted on {len(self.mean)} columns, got shape {x.shape}")
         if not np.isfinite(x).all():
             raise InputError(f"features must be finite; row {int(np.argwhere(~np.isfinite(x))[0][0])} is not")
-        placed: FloatArray = (x.astype(np.float64) - self.mean) / self.scale @ self.weights
+        rows = x.astype(np.float64) if self.map is None else self.map(x)
+        placed: FloatArray = (rows - self.mean) / self.scale @ self.weights
         return placed
 
     def to_arrays(self, side: str) -> dict[str, FloatArray]:
-        """Return the three arrays by name, such as ``"x.mean"``."""
-        return {f"{side}.{name}": getattr(self, name) for name in ("mean", "scale", "weights")}
+        """Return the arrays by name, such as ``"x.mean"``."""
+        arrays = {f"{side}.{name}": getattr(self, name) for name in ("mean", "scale", "weights")}
+        if self.map is None:
+            return arrays
+        return {**arrays, f"{side}.knots": self.map.knots, f"{side}.scores": self.map.scores}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.floating]], side: str) -> Projection:
         """Rebuild what `to_arrays` gave; raises `KeyError` when an array is missing."""
-        return cls(
-            *(np.asarray(arrays[f"{side}.{name}"], np.float64) for name in ("mean", "scale", "weights"))
-        )
+
+        def array(name: str) -> FloatArray:
+            return np.asarray(arrays[f"{side}.{name}"], np.float64)
+
+        mapped = ColumnMap(array("knots"), array("scores")) if f"{side}.knots" in arrays else None
+        return cls(array("mean"), array("scale"), array("weights"), mapped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +84,8 @@ class View:
         Of the columns; the scale of a constant column is infinite.
     left, singular, right : ndarray of float64, shapes (n, k), (k,) and (P, k)
         ``(rows - mean) / scale = left * singular @ right.T``.
+    map : ColumnMap, optional
+        What the rows have gone through before.
     """
 
     mean: FloatArray
@@ -79,15 +93,18 @@ class View:
     left: FloatArray
     singular: FloatArray
     right: FloatArray
+    map: ColumnMap | None = None
 
     @classmethod
-    def of(cls, values: npt.NDArray[np.floating], name: str) -> View:
-        """Make the view of features (n, P); raises `InputError` for bad ones."""
+    def of(cls, values: npt.NDArray[np.floating], name: str, scaling: Scaling | None = None) -> View:
+        """Make the view of features (n, P), scaled where that is asked for; raises `InputError` for bad ones."""
         rows = np.asarray(values, dtype=np.float64)
         if rows.ndim != 2 or len(rows) < 2 or not np.isfinite(rows).all():
             raise InputError(
                 f"a linear fit needs at least 2 pairs of finite features, got {name} of shape {rows.shape}"
             )
+        mapped = None if scaling is None else ColumnMap.learn(rows, scaling)
+        rows = rows if mapped is None else mapped(rows)
         mean, scale = rows.mean(axis=0), rows.std(axis=0)
         # A constant column says nothing; rounding alone would blow it up.
         scale = np.where(scale > 1e-9 * (1 + np.abs(mean)), scale, np.inf)
@@ -95,11 +112,12 @@ class View:
         kept = singular > 1e-10 * max(float(singular[0]), 1e-300)
         if not kept.any():
             raise InputError(f"a linear fit needs features that vary, got {name} with every column constant")
-        return cls(mean, scale, left[:, kept], singular[kept], right[kept].T)
+        return cls(mean, scale, left[:, kept], singular[kept], right[kept].T, mapped)
 
     def coordinates(self, values: npt.NDArray[np.floating]) -> FloatArray:
         """Place rows (N, P) along the singular vectors (N, k)."""
-        placed: FloatArray = (values.astype(np.float64) - self.mean) / self.scale @ self.right
+        rows = values.astype(np.float64) if self.map is None else self.map(values)
+        placed: FloatArray = (rows - self.mean) / self.scale @ self.right
         return placed
 
 

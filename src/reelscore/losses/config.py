@@ -24,7 +24,7 @@ LossName = Literal[
     "false-negative-cancellation",
 ]
 
-Pooling = Literal["mean+deviation", "mean"]
+Pooling = Literal["correlated", "mean+deviation", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,11 @@ class LossConfig:
     intra : {"kl", "mse", "order", "multiscale"}
     intra_weight, before_temperature, after_temperature : float
         λ, t0 and t1 of ``inter-intra``.
-    pooling : {"mean+deviation", "mean"}
-        What the loss sees of the frozen features over time.
+    pooling : {"correlated", "mean+deviation", "mean"}, optional
+        What the loss sees of the frozen features: mean and deviation over time along the canonical directions that the
+        linear CCA of the training pairs found, each as far as it is correlated with the other modality; all of mean
+        and deviation; or the mean alone. Without it ``"correlated"`` for ``inter-intra``, and for the baselines
+        ``"mean+deviation"``, as their sources take the features as they come.
     strength : float, optional
         The one knob of a baseline (margin, weight, q, ...); the loss's own default without it.
     chunk_size : int, optional
@@ -57,12 +60,17 @@ class LossConfig:
     groups: Literal["negatives-masked", "positives"] = "negatives-masked"
     robustness: float = 0.0
     intra: Literal["kl", "mse", "order", "multiscale"] = "kl"
-    intra_weight: float = 0.1
+    intra_weight: float = 1.0
     before_temperature: float = 0.1
     after_temperature: float = 0.1
-    pooling: Pooling = "mean+deviation"
+    pooling: Pooling | None = None
     strength: float | None = None
     chunk_size: int | None = None
+
+    @property
+    def sees(self) -> Pooling:
+        """What the loss sees of the frozen features, `pooling` or its default."""
+        return self.pooling or ("correlated" if self.name == "inter-intra" else "mean+deviation")
 
     def __post_init__(self) -> None:
         lowest = 0.01 if self.learnable_temperature else 0.0

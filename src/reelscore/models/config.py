@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ..errors import ConfigError
+from ..scaling import NUM_KNOTS, Scaling
 
 TowerKind = Literal["mean", "attention", "transformer"]
 
@@ -25,6 +26,8 @@ class ModelConfig:
     cca : bool
         Whether the linear CCA of the training pairs is a further part of the embedding, so that search begins
         at the rival and the members add what a linear method cannot see.
+    scaling : {"normal", "standard"}
+        How mean and deviation over time are put on one footing: as normal scores, or standardised (`scaling`).
     dim : int
         Of each part of the embedding, `embedding_dim` in all.
     width : int
@@ -46,6 +49,7 @@ class ModelConfig:
     tower: TowerKind = "mean"
     members: int = 1
     cca: bool = True
+    scaling: Scaling = "normal"
     dim: int = 128
     width: int = 256
     num_heads: int = 4
@@ -62,6 +66,8 @@ class ModelConfig:
                 raise ConfigError(f"model.{name} must be at least 1, got {value}")
         if self.tower not in ("mean", "attention", "transformer"):
             raise ConfigError(f"model.tower must be 'mean', 'attention' or 'transformer', got {self.tower!r}")
+        if self.scaling not in get_args(Scaling):
+            raise ConfigError(f"model.scaling must be 'normal' or 'standard', got {self.scaling!r}")
         for name in ("dropout", "input_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} must lie in [0, 1), got {getattr(self, name)}")
@@ -79,13 +85,15 @@ class ModelConfig:
         return num_columns if self.num_segments == 1 else 2 * num_columns
 
     @property
+    def num_knots(self) -> int:
+        """Return how many knots the map of a pooled column has."""
+        return NUM_KNOTS if self.scaling == "normal" else 2
+
+    @property
     def embedding_dim(self) -> int:
         """Number of values of an embedding: `dim` for each member, and for the CCA."""
         return self.dim * (self.members + self.cca)
 
-
-CLIP = 6.0
-"""Standardised features are kept within this many deviations, so that one odd file cannot shout down the rest."""
 
 NUM_LAYERS = 2
 """Layers of the transformer."""

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..domain import FloatArray
-from .config import CLIP, NORM_EPSILON, NUM_LAYERS, ModelConfig
+from ..scaling import CLIP, apply
+from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -41,8 +42,9 @@ class TowerForward:
         """Embed a batch: sequence (B, T, D), mask (B, T); returns (B, E), rows of length 1."""
         w = self._weights
         x = _standardised(sequence, w["center"], w["scale"]) * mask[:, :, None]
-        pooled = _mean_and_deviation(x, mask)[:, : len(w["pooled_center"])]
-        z = _standardised(pooled, w["pooled_center"], w["pooled_scale"])
+        z = apply(_mean_and_deviation(x, mask)[:, : len(w["knots"])], w["knots"], w["scores"]).astype(
+            np.float32
+        )
         num_members, share = self._config.members, np.float32(0)
         parts: list[FloatArray] = []
         if self._config.cca:

@@ -1,7 +1,7 @@
 """A batch of feature sequences with masks enters a tower; unit-norm embeddings leave (torch half).
 
 A tower standardises the features by column and describes each sequence by the mean and deviation of its
-segments (z). Its members k = 1 .. K are networks of one form, each of which adds up two paths,
+segments, as normal scores (z, see `scaling`). Its members k = 1 .. K are networks of one form, each of which adds up two paths,
 
     e_k = W_k z + body_k(X),        embedding = [ √s · u(A z + a),  √((1 - s) / K) · u(e_1), …, … · u(e_K) ],
 
@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .config import CLIP, NORM_EPSILON, NUM_LAYERS, ModelConfig
+from ..scaling import CLIP
+from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
 
 
 class Encoded(NamedTuple):
@@ -33,7 +34,7 @@ class Encoded(NamedTuple):
     members : tuple of K Tensors, shape (B, dim)
         What each member says, rows of length 1: these learn, each for itself.
     pooled : Tensor, shape (B, P)
-        The standardised features: mean and deviation over time, P = 2 D, or the mean alone where N is 1.
+        The scaled features z: mean and deviation over time, P = 2 D, or the mean alone where N is 1.
     mean : Tensor, shape (B, D)
         Their first half, the mean.
     """
@@ -56,8 +57,8 @@ class Tower(nn.Module):
 
     center: Tensor
     scale: Tensor
-    pooled_center: Tensor
-    pooled_scale: Tensor
+    knots: Tensor
+    scores: Tensor
     cca_weight: Tensor
     cca_bias: Tensor
     cca_share: Tensor
@@ -67,8 +68,10 @@ class Tower(nn.Module):
         self.register_buffer("center", torch.zeros(num_columns))
         self.register_buffer("scale", torch.ones(num_columns))
         num_pooled = config.num_pooled(num_columns)
-        self.register_buffer("pooled_center", torch.zeros(num_pooled))
-        self.register_buffer("pooled_scale", torch.ones(num_pooled))
+        # Before they are learned: as they come, within CLIP.
+        ends = torch.linspace(-CLIP, CLIP, config.num_knots).repeat(num_pooled, 1)
+        self.register_buffer("knots", ends)
+        self.register_buffer("scores", ends.clone())
         self.has_cca = config.cca
         if config.cca:
             self.register_buffer("cca_weight", torch.zeros(config.dim, num_pooled))
@@ -92,8 +95,7 @@ class Tower(nn.Module):
         x = _standardised(sequence, self.center, self.scale)
         if not bool(mask.all()):
             x = x.masked_fill(~mask[:, :, None], 0.0)
-        pooled = _mean_and_deviation(x, mask)[:, : len(self.pooled_center)]
-        z = _standardised(pooled, self.pooled_center, self.pooled_scale)
+        z = _mapped(_mean_and_deviation(x, mask)[:, : len(self.knots)], self.knots, self.scores)
         members = tuple(member(x, mask, z) for member in self.members)
         share = self.cca_share if self.has_cca else z.new_zeros(())
         parts = [((1 - share) / len(members)).sqrt() * e for e in members]
@@ -214,6 +216,17 @@ class _Layer(nn.Module):
 
 def _standardised(values: Tensor, center: Tensor, scale: Tensor) -> Tensor:
     return ((values - center) / scale).clamp_(-CLIP, CLIP)
+
+
+def _mapped(pooled: Tensor, knots: Tensor, scores: Tensor) -> Tensor:
+    """Apply `scaling.apply` to (B, P)."""
+    columns = pooled.T.contiguous()
+    place = torch.searchsorted(knots[:, 1:-1].contiguous(), columns, right=True)
+    low, high = knots.gather(1, place), knots.gather(1, place + 1)
+    below, above = scores.gather(1, place), scores.gather(1, place + 1)
+    width = high - low
+    share = ((columns - low) / torch.where(width > 0, width, 1.0)).clamp_(0, 1)
+    return (below + (above - below) * share).T
 
 
 def _mean_and_deviation(x: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A `DualEncoder` and pairs enter; the embeddings of both sides and the pooled features leave, as NumPy."""
+"""A `DualEncoder` and pairs enter; the embeddings and pooled features of both sides leave, as NumPy, or the loss."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from ..data.batching import Batch, iterate
 from ..data.pairs import PairSet
-from ..losses.config import Pooling
 from ..losses.pair_loss import LossParts, PairLoss
 from ..models.dual_encoder import DualEncoder
 from ..models.towers import Encoded
+from .frozen import Frozen
 
 _BATCH_SIZE = 256
 
@@ -32,11 +31,6 @@ def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
     arrays = (batch.video, batch.video_mask, batch.music, batch.music_mask)
     video, music = model(*(torch.from_numpy(array).to(device) for array in arrays))
     return video, music
-
-
-def frozen(encoded: Encoded, pooling: Pooling) -> Tensor:
-    """Return what the loss sees of the frozen features: mean and deviation over time (B, P), or the mean (B, D)."""
-    return encoded.pooled if pooling == "mean+deviation" else encoded.mean
 
 
 @torch.no_grad()
@@ -60,16 +54,17 @@ def embed_pairs(model: DualEncoder, pairs: PairSet) -> tuple[Side, Side]:
 
 
 def member_losses(
-    loss: PairLoss, batch: Batch, video: Encoded, music: Encoded, *, pooling: Pooling
+    loss: PairLoss, batch: Batch, video: Encoded, music: Encoded, *, frozen: Frozen
 ) -> LossParts:
     """Return the loss of an encoded batch, the mean over the members: each learns for itself."""
     group = torch.from_numpy(batch.group.copy()).to(video.embedding.device)
+    video_features, music_features = frozen(video, music)
     each = [
         loss(
             v,
             m,
-            video_features=frozen(video, pooling),
-            music_features=frozen(music, pooling),
+            video_features=video_features,
+            music_features=music_features,
             group=group,
         )
         for v, m in zip(video.members, music.members, strict=True)

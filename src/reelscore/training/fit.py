@@ -23,8 +23,9 @@ from ..losses import PairLoss, build_loss
 from ..models.dual_encoder import DualEncoder
 from .config import TrainConfig
 from .embedding import encode, member_losses
+from .frozen import Frozen
 from .schedule import warmup_cosine
-from .start import CCASettings, place_cca, standardise
+from .start import CCASettings, fit_cca, place_cca, standardise
 from .state import Progress, load_state, save_state
 from .validation import is_better, validate, watched
 
@@ -60,12 +61,13 @@ class Report:
 
 
 class Modules(nn.Module):
-    """What learns: the model, and the loss with its temperature."""
+    """What learns: the model, and the loss with its temperature; and what the loss sees of the frozen features."""
 
-    def __init__(self, model: DualEncoder, loss: PairLoss) -> None:
+    def __init__(self, model: DualEncoder, loss: PairLoss, frozen: Frozen) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
+        self.frozen = frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +116,18 @@ class Fit:
         learn, val, config
             See the attributes.
         cca : mapping, optional
-            Where the model has one.
+            Where the model has one, or the loss sees the features along its directions.
         num_steps : int, optional
             As many as `config.epochs` epochs have without it.
         """
         torch.manual_seed(config.seed)
-        model = DualEncoder(*learn.dims, config=config.model)
-        modules = Modules(model, build_loss(config.loss)).to("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = DualEncoder(*learn.dims, config=config.model).to(device)
         standardise(model, learn)
-        if cca is not None:
-            place_cca(model, learn, cca)
+        fitted = None if cca is None else fit_cca(model, learn, cca)
+        if fitted is not None and config.model.cca:
+            place_cca(model, fitted)
+        modules = Modules(model, build_loss(config.loss), Frozen(config.loss.sees, fitted)).to(device)
         if num_steps is None:
             num_steps = config.epochs * num_batches(len(learn), batch_size=config.batch_size, training=True)
         return cls(modules, _optimizer(modules, config), config, learn, val, num_steps)
@@ -194,10 +198,10 @@ class Fit:
         if temperature is not None:
             figures["temperature"] = temperature
         if self.val is not None:
-            model, loss, pooling = self.modules.model, self.modules.loss, self.config.loss.pooling
+            model, loss, frozen = self.modules.model, self.modules.loss, self.modules.frozen
             figures |= validate(model, self.val)
             if self.config.watch:
-                figures |= watched(model, loss, self.learn, self.val, pooling=pooling)
+                figures |= watched(model, loss, self.learn, self.val, frozen=frozen)
         return figures
 
     def _steps(self, number: int) -> dict[str, float]:
@@ -225,7 +229,7 @@ class Fit:
             for options in self.optimizer.param_groups:
                 options["lr"] = config.learning_rate * share
             video, music = encode(self.modules.model, batch)
-            loss = member_losses(self.modules.loss, batch, video, music, pooling=config.loss.pooling)
+            loss = member_losses(self.modules.loss, batch, video, music, frozen=self.modules.frozen)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss.total)
             self.optimizer.step()
@@ -246,8 +250,9 @@ class Fit:
 
 
 def _optimizer(modules: Modules, config: TrainConfig) -> torch.optim.Optimizer:
-    matrices = [p for p in modules.parameters() if p.ndim >= 2]
-    others = [p for p in modules.parameters() if p.ndim < 2]
+    learning = [p for p in modules.parameters() if p.requires_grad]
+    matrices = [p for p in learning if p.ndim >= 2]
+    others = [p for p in learning if p.ndim < 2]
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": config.weight_decay},

@@ -96,7 +96,8 @@ def train(
         for state in states:
             state.unlink(missing_ok=True)
     identity = run_identity(pairs, config)
-    cca = tune_cca(pairs, config.model) if config.model.cca else None
+    needed = config.model.cca or config.loss.sees == "correlated"
+    cca = tune_cca(pairs, config.model) if needed else None
     search = Fit.start(learn, val, config, cca=cca)
     done = search.go(states[0], identity=identity, epochs=config.epochs, progress=progress)
     model = search.modules.model

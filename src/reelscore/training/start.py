@@ -17,16 +17,18 @@ import numpy.typing as npt
 import torch
 
 from ..data.pairs import Draws, PairSet
-from ..evaluation.cca import LinearCCA, Projection
+from ..data.splits import hash_folds
+from ..evaluation.cca import Fold, LinearCCA, Projection, choose_settings
 from ..evaluation.ranks import first_hit_ranks
 from ..models.config import ModelConfig
 from ..models.dual_encoder import DualEncoder
 from ..models.towers import Tower
+from ..scaling import ColumnMap
 from .embedding import embed_pairs
 
 CCASettings: TypeAlias = Mapping[str, float]
 
-_TUNED: WeakKeyDictionary[PairSet, dict[int | None, CCASettings]] = WeakKeyDictionary()
+_TUNED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str], CCASettings]] = WeakKeyDictionary()
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHARE = 0.5
@@ -35,11 +37,15 @@ SHARE = 0.5
 CLEARLY = 4.0
 """Standard errors by which another share must be better."""
 
+NUM_FOLDS = 5
+ENOUGH = 1000
+"""Validation pairs from which on these alone choose the settings of the CCA."""
+
 _CONSTANT = 1e-6  # a column whose deviation is below this share of its size says nothing
 
 
 def standardise(model: DualEncoder, train: PairSet) -> None:
-    """Learn center and scale of every column, and of mean and deviation over time, from the training pairs.
+    """Learn center and scale of every column, and the map of mean and deviation over time, from the training pairs.
 
     Sums run in float64: half-precision sources overflow, and large means eat small deviations.
     """
@@ -47,37 +53,57 @@ def standardise(model: DualEncoder, train: PairSet) -> None:
     _standardise_columns(model.music, train.music)
     video, music = embed_pairs(model, train)
     for tower, pooled in ((model.video, video.pooled), (model.music, music.pooled)):
-        center, scale = _center_and_scale(pooled.astype(np.float64))
-        _set(tower.pooled_center, center)
-        _set(tower.pooled_scale, scale)
+        learned = ColumnMap.learn(pooled, model.config.scaling)
+        _set(tower.knots, learned.knots)
+        _set(tower.scores, learned.scores)
 
 
 def tune_cca(pairs: PairSet, config: ModelConfig) -> CCASettings:
-    """Return the settings of the linear CCA of the training pairs that serve the validation pairs best.
+    """Return the settings of the linear CCA that cross-validation over training and validation pairs finds best.
 
-    They depend on the pairs and N alone, and are kept as long as the pairs are: an experiment trains on the same ones
-    many times.
+    Whole sources are held out. The validation pairs of a small set are too few to choose among hundreds of settings;
+    from `ENOUGH` on they choose alone. The settings depend on the pairs, N and the scaling alone, and are kept as
+    long as the pairs are: an experiment trains on the same ones many times.
     """
     kept = _TUNED.setdefault(pairs, {})
-    if config.num_segments not in kept:
-        train, val = pairs.where("train"), pairs.where("val")
-        model = DualEncoder(*train.dims, config=config)
-        standardise(model, train)
-        learned, unseen = _pooled(model, train), _pooled(model, val)
-        kept[config.num_segments] = LinearCCA.fit_tuned(learned, unseen, val_group=val.group).settings
-    return kept[config.num_segments]
+    key = config.num_segments, config.scaling
+    if key not in kept:
+        known = pairs.take([i for i, part in enumerate(pairs.split) if part != "test"])
+        model = DualEncoder(*known.dims, config=config)
+        standardise(model, known)
+        video, music = _pooled(model, known)
+        held_out = np.array(known.split) == "val"
+        kept[key] = choose_settings(
+            [
+                Fold((video[~out], music[~out]), (video[out], music[out]), known.group[out])
+                for out in ([held_out] if held_out.sum() >= ENOUGH else _folds(known))
+            ],
+            scalings=(None,),
+        )
+    return kept[key]
 
 
-def place_cca(model: DualEncoder, train: PairSet, settings: CCASettings) -> None:
-    """Fit the linear CCA on pairs and make it a part of the embedding, with the share `SHARE`."""
-    pooled = _pooled(model, train)
-    cca = LinearCCA.fit(
-        *pooled,
+def _folds(known: PairSet) -> list[npt.NDArray[np.bool_]]:
+    """Return which pairs each fold holds out."""
+    whole = known.group if known.source is None else known.source
+    first = {int(name): known.keys[i] for i, name in reversed(list(enumerate(whole)))}
+    number = hash_folds([first[int(name)] for name in whole], num_folds=min(NUM_FOLDS, len(first)))
+    return [number == fold for fold in range(int(number.max()) + 1)]
+
+
+def fit_cca(model: DualEncoder, learn: PairSet, settings: CCASettings) -> LinearCCA:
+    """Fit the linear CCA of the scaled pooled features of pairs, with settings that `tune_cca` chose."""
+    return LinearCCA.fit(
+        *_pooled(model, learn),
         dim=min(int(settings["dim"]), model.config.dim),
         reg_x=settings["reg_x"],
         reg_y=settings["reg_y"],
         power=settings["power"],
     )
+
+
+def place_cca(model: DualEncoder, cca: LinearCCA) -> None:
+    """Make a fitted CCA a part of the embedding, with the share `SHARE`."""
     for tower, projection in ((model.video, cca.x), (model.music, cca.y)):
         _place(tower, projection)
     set_share(model, SHARE)
@@ -139,13 +165,6 @@ def _standardise_columns(tower: Tower, items: tuple[Draws, ...]) -> None:
     square = sum(((draws[0] - mean) ** 2).sum(axis=0, dtype=np.float64) for draws in items) / rows
     _set(tower.center, mean)
     _set(tower.scale, _scale(np.sqrt(square), np.abs(mean)))
-
-
-def _center_and_scale(
-    rows: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    mean = rows.mean(axis=0)
-    return mean, _scale(rows.std(axis=0), np.abs(mean))
 
 
 def _scale(deviation: npt.NDArray[np.float64], size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

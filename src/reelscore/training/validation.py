@@ -9,10 +9,10 @@ from ..data.batching import iterate
 from ..data.pairs import PairSet
 from ..evaluation.metrics import median_rank, recall_at
 from ..evaluation.ranks import rank_embeddings
-from ..losses.config import Pooling
 from ..losses.pair_loss import PairLoss
 from ..models.dual_encoder import DualEncoder
 from .embedding import embed_pairs, encode, member_losses
+from .frozen import Frozen
 
 
 def validate(model: DualEncoder, val: PairSet) -> dict[str, float]:
@@ -40,7 +40,7 @@ def validate(model: DualEncoder, val: PairSet) -> dict[str, float]:
 
 
 def watched(
-    model: DualEncoder, loss: PairLoss, learn: PairSet, val: PairSet, *, pooling: Pooling
+    model: DualEncoder, loss: PairLoss, learn: PairSet, val: PairSet, *, frozen: Frozen
 ) -> dict[str, float]:
     """Return how the fit goes on both parts, without dropout, on equally many pairs and one gallery size.
 
@@ -54,18 +54,18 @@ def watched(
     told = {}
     for name, pairs in (("train", learn), ("val", val)):
         shown = pairs.take(np.linspace(0, len(pairs) - 1, size).round().astype(np.int64))
-        told[f"watched_loss_{name}"] = _loss_of(model, loss, shown, pooling)
+        told[f"watched_loss_{name}"] = _loss_of(model, loss, shown, frozen)
         told[f"watched_recall@10_{name}"] = validate(model, shown)["recall@10"]
     return told
 
 
 @torch.no_grad()
-def _loss_of(model: DualEncoder, loss: PairLoss, pairs: PairSet, pooling: Pooling) -> float:
+def _loss_of(model: DualEncoder, loss: PairLoss, pairs: PairSet, frozen: Frozen) -> float:
     was_training = model.training
     model.eval()
     (batch,) = iterate(pairs, batch_size=len(pairs), num_segments=model.config.num_segments)
     video, music = encode(model, batch)
-    parts = member_losses(loss, batch, video, music, pooling=pooling)
+    parts = member_losses(loss, batch, video, music, frozen=frozen)
     model.train(was_training)
     return float(parts.total)
 

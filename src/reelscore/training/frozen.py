@@ -1,0 +1,56 @@
+"""An encoded batch enters; what the loss sees of the frozen features of both sides leaves.
+
+The intra term asks which items the frozen encoders hold alike. All their columns together hold alike what looks or
+sounds alike in any respect, and most respects say nothing of the other modality. So by default each side is seen
+along the canonical directions a_k of the linear CCA of the training pairs, weighted by their correlations r_k,
+
+    x = (r_1^p a_1' z, r_2^p a_2' z, ...),        S0_ij = cos(x_i, x_j),
+
+which are the respects that carry over, each as far as it does. No negative enters a CCA, so no false negative
+has bent what the intra term holds on to.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..evaluation.cca import LinearCCA, Projection
+from ..losses.config import Pooling
+from ..models.towers import Encoded
+
+
+class Frozen(nn.Module):
+    """What the loss sees of the frozen features.
+
+    Parameters
+    ----------
+    pooling : {"correlated", "mean+deviation", "mean"}
+    cca : LinearCCA, optional
+        Of the scaled pooled features z of the pairs that are learned from; needed for ``"correlated"``.
+    """
+
+    def __init__(self, pooling: Pooling, cca: LinearCCA | None) -> None:
+        super().__init__()
+        self.pooling = pooling
+        if pooling == "correlated":
+            assert cca is not None
+            self.video, self.music = _affine(cca.x), _affine(cca.y)
+
+    def forward(self, video: Encoded, music: Encoded) -> tuple[Tensor, Tensor]:
+        """Return the features of both sides, (B, P) and (B, P')."""
+        if self.pooling == "correlated":
+            return self.video(video.pooled), self.music(music.pooled)
+        if self.pooling == "mean+deviation":
+            return video.pooled, music.pooled
+        return video.mean, music.mean
+
+
+def _affine(projection: Projection) -> nn.Linear:
+    weights = (projection.weights / projection.scale[:, None]).T
+    layer = nn.Linear(weights.shape[1], weights.shape[0])
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weights.astype(np.float32)))
+        layer.bias.copy_(torch.from_numpy(-(weights @ projection.mean).astype(np.float32)))
+    return layer.requires_grad_(False)
