@@ -32,7 +32,7 @@ def model(tmp_path_factory):
         music_encoder=encoders.music.fingerprint,
         num_segments=4,
     )
-    train(pairs, config=TrainConfig(epochs=1), folder=folder)
+    train(pairs, config=TrainConfig(epochs=1, steps=0), folder=folder)
     return folder
 
 

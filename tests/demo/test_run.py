@@ -28,7 +28,12 @@ SIZE = WorldSize(
 
 def run(out: Path, told: list[str]) -> DemoResult:
     return run_demo(
-        out, seed=2, progress=told.append, size=SIZE, config=TrainConfig(epochs=2), num_trainings=1
+        out,
+        seed=2,
+        progress=told.append,
+        size=SIZE,
+        config=TrainConfig(epochs=2, steps=0, keep="best"),
+        num_trainings=1,
     )
 
 

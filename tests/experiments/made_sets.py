@@ -10,7 +10,7 @@ from reelscore.extraction.pool import Outcome
 from reelscore.models.config import ModelConfig
 from reelscore.training import TrainConfig
 
-SMALL = TrainConfig(model=ModelConfig(members=1, cca=False, dim=8, width=8), epochs=3, batch_size=16)
+SMALL = TrainConfig(model=ModelConfig(members=1, cca=False, dim=8, width=8), epochs=3, steps=0, batch_size=16)
 LOSSES = (
     LossSpace("infonce", "loss.temperature", (0.1, 0.3)),
     LossSpace("inter-intra", "loss.intra_weight", (0.3, 2.0)),

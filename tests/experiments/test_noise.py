@@ -28,11 +28,11 @@ PLAN = NoisePlan(
     seeds=(0, 1),
     losses=(LossSpace(TWIN, "loss.temperature", (0.2,)), LossSpace(OURS, "loss.intra_weight", (1.0,))),
     search=Search(learning_rates=(1e-2,), seeds=(100,)),
-    train=TrainConfig(model=MODEL, keep="last", refit=False, epochs=2, batch_size=8),
+    train=TrainConfig(model=MODEL, keep="last", refit=False, epochs=2, steps=0, batch_size=8),
     world=World(num_topics=8, per_topic=(6, 2, 3), columns=8, topic_dim=3, style_dim=2, nuisance_dim=2),
     rates=(0.0, 0.4),
     loudness=(2.0,),
-    real_train=TrainConfig(model=MODEL, epochs=1, batch_size=16),
+    real_train=TrainConfig(model=MODEL, epochs=1, steps=0, batch_size=16),
 )
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelscore.data.pairs import PairSet
-from reelscore.errors import ConfigError
-from reelscore.experiments.public import thinned
+from reelscore.errors import ConfigError, InputError
+from reelscore.experiments.public import rotated, thinned
 
 
 def pairs_of(sources, splits):
@@ -73,3 +73,33 @@ def test_another_draw_takes_others():
 def test_a_share_outside_is_refused(share):
     with pytest.raises(ConfigError, match="share"):
         thinned(pairs_of([0, 1], ["train"] * 2), share=share, draw=0)
+
+
+def test_the_test_part_rotates_over_all_but_validation():
+    pairs = pairs_of([i // 2 for i in range(40)], ["train", "val", "test", "train"] * 5)
+    tested = np.zeros(40, int)
+    for fold in range(5):
+        turned = rotated(pairs, fold=fold, num_folds=5)
+        split = np.array(turned.split)
+        assert (turned.keys, (split == "val").tolist()) == (
+            pairs.keys,
+            [part == "val" for part in pairs.split],
+        )
+        tested += split == "test"
+        assert (split == "test").sum() == 6  # of 15 sources of two pairs
+    assert tested.tolist() == [part != "val" for part in pairs.split]
+
+
+def test_folds_do_not_depend_on_the_order_of_the_pairs():
+    pairs = pairs_of([i // 2 for i in range(24)], ["train", "val", "test"] * 4)
+    order = np.random.default_rng(0).permutation(24)
+    one, other = rotated(pairs, fold=1, num_folds=4), rotated(pairs.take(order), fold=1, num_folds=4)
+    assert dict(zip(one.keys, one.split, strict=True)) == dict(zip(other.keys, other.split, strict=True))
+
+
+def test_a_fold_that_is_not_there_is_refused():
+    pairs = pairs_of(range(6), ["train", "val", "test", "train", "train", "train"])
+    with pytest.raises(ConfigError, match="fold must lie in"):
+        rotated(pairs, fold=5, num_folds=5)
+    with pytest.raises(InputError, match="folds need 2 to 5"):
+        rotated(pairs, fold=0, num_folds=6)

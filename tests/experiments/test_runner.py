@@ -23,7 +23,7 @@ from reelscore.experiments.run import Run, Runner, perform_one, worker
 from reelscore.models.config import ModelConfig
 from reelscore.training import TrainConfig
 
-SMALL = TrainConfig(model=ModelConfig(tower="mean", dim=8, width=8), epochs=2, batch_size=16)
+SMALL = TrainConfig(model=ModelConfig(tower="mean", dim=8, width=8), epochs=2, steps=0, batch_size=16)
 RECIPE = {"kind": "set", "name": "lastfm"}
 
 

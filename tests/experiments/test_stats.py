@@ -12,16 +12,17 @@ from scipy.stats import t as student
 from reelscore.errors import InputError
 from reelscore.experiments.run import Outcome, Run
 from reelscore.experiments.scoring import DIRECTIONS, Ranking
-from reelscore.experiments.stats import difference, estimate, paired, per_query
+from reelscore.experiments.stats import difference, estimate, estimate_of, gathered, paired, per_query
 from reelscore.training import TrainConfig
 
 tables = arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=st.floats(-1, 1))
 
 
-def outcome(there, back=None, *, seed=0, cluster=None, suiting=None, method="train"):
+def outcome(there, back=None, *, seed=0, cluster=None, suiting=None, method="train", fold=None):
+    recipe = {"kind": "set", "name": "x"} | ({} if fold is None else {"fold": fold, "folds": 2})
     ranks = [np.asarray(r, np.int64) for r in (there, there if back is None else back)]
     return Outcome(
-        Run({"kind": "set", "name": "x"}, method, TrainConfig(seed=seed) if method == "train" else None),
+        Run(recipe, method, TrainConfig(seed=seed) if method == "train" else None),
         {d: Ranking(r, 1.0 / r, suiting) for d, r in zip(DIRECTIONS, ranks, strict=True)},
         np.arange(len(ranks[0])) if cluster is None else np.asarray(cluster),
         {},
@@ -151,3 +152,29 @@ def test_a_failed_seed_takes_its_partner_with_it():
     assert [one.run.config.seed for one in ours] == [one.run.config.seed for one in theirs] == [0, 3]
     rival = [outcome([1], method="cca")]
     assert paired(left, rival) == (left, rival)
+
+
+def test_folds_stand_side_by_side():
+    folds = [outcome([1, 20], seed=1, fold=1, cluster=[7, 8]), outcome([1, 1, 20], fold=0, cluster=[1, 1, 2])]
+    found = gathered(folds, "recall@10")
+    assert found.values.tolist() == [[1, 1, 0, 1, 0]]
+    assert (found.cluster.tolist(), found.fold.tolist()) == ([1, 1, 2, 7, 8], [0, 0, 0, 1, 1])
+    told = estimate_of(folds, "recall@10", num_bootstrap=50)
+    assert told.mean == pytest.approx(3 / 5)
+    half = student.ppf(0.975, 1) * np.std([2 / 3, 1 / 2], ddof=1) / np.sqrt(2)
+    assert told.seed_high - told.mean == pytest.approx(half)
+    rival = [
+        outcome([20, 20, 20], method="cca", fold=0, cluster=[1, 1, 2]),
+        outcome([1, 1], method="cca", fold=1, cluster=[7, 8]),
+    ]
+    apart = difference(*paired(folds, rival), "recall@10")
+    assert apart.mean == pytest.approx((1 + 1 + 0 + 0 - 1) / 5)
+
+
+def test_a_failed_fold_takes_its_partner_with_it():
+    ours = [outcome([1, 2], seed=0, fold=0), outcome([1, 2], seed=1, fold=1)]
+    rival = [outcome([1, 2], method="cca", fold=1)]
+    left, right = paired(ours, rival)
+    assert [one.run.data["fold"] for one in (*left, *right)] == [1, 1]
+    with pytest.raises(InputError, match="as many seeds in each"):
+        gathered([*ours, outcome([1, 2], seed=2, fold=1)], "map")

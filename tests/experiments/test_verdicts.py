@@ -12,7 +12,7 @@ from reelscore.experiments import few, main
 from reelscore.experiments.config import changed
 from reelscore.experiments.run import Outcome, Run
 from reelscore.experiments.scoring import DIRECTIONS, Ranking
-from reelscore.experiments.search import Choice
+from reelscore.experiments.search import Choice, recipe_of
 
 CHANCE = {"recall@1": 0.01, "recall@10": 0.1, "median_rank": 50.5, "map": 0.05}
 CHOICE = Choice(MAIN.train, 0.1, 1e-3, (1.0, 2.0, 3.0, 4.0))
@@ -155,5 +155,15 @@ def test_few_draws_a_point_for_each_share():
 
 
 def test_all_pairs_are_the_plain_set_so_that_main_has_done_it():
-    assert few.recipe_of("emomv", 1.0, 3) == {"kind": "set", "name": "emomv"}
-    assert few.recipe_of("emomv", 0.5, 3) == {"kind": "set", "name": "emomv", "share": 0.5, "draw": 3}
+    plain = {"kind": "set", "name": "emomv"}
+    assert few.share_of(FEW, "emomv", 1.0, 1) == plain
+    assert few.share_of(FEW, "emomv", 0.5, 1) == {**plain, "share": 0.5, "draw": 1}
+    rotating = replace(FEW, folds=2)
+    assert few.share_of(rotating, "emomv", 1.0, 1) == recipe_of(rotating, "emomv", 1)
+    assert few.share_of(rotating, "emomv", 0.5, 1) == {
+        **plain,
+        "fold": 1,
+        "folds": 2,
+        "share": 0.5,
+        "draw": 1,
+    }

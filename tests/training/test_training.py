@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from reelscore.config import from_mapping, to_mapping
+from reelscore.data.batching import iterate, num_batches
 from reelscore.data.pairs import PairSet, Split
 from reelscore.domain import FeatureSequence
 from reelscore.errors import ArtifactError, ConfigError, InputError
@@ -25,7 +26,8 @@ from reelscore.sampling import global_sparse, global_sparse_rows
 from reelscore.scaling import Scaling
 from reelscore.training import Report, TrainConfig, train
 from reelscore.training import fit as fit_module
-from reelscore.training.embedding import embed_pairs
+from reelscore.training.embedding import embed_pairs, encode
+from reelscore.training.frozen import Frozen
 from reelscore.training.schedule import warmup_cosine
 from reelscore.training.start import (
     SHARE,
@@ -39,7 +41,12 @@ from reelscore.training.start import (
 from reelscore.training.validation import is_better
 
 CONFIG = TrainConfig(
-    model=ModelConfig(members=2, dim=16, width=16, num_segments=4), batch_size=32, epochs=6, patience=6
+    steps=0,
+    keep="best",
+    model=ModelConfig(members=2, dim=16, width=16, num_segments=4),
+    batch_size=32,
+    epochs=6,
+    patience=6,
 )
 
 PLAIN = ModelConfig(members=1, cca=False, dim=16, width=16, dropout=0.0, input_dropout=0.0, num_segments=4)
@@ -355,3 +362,53 @@ def test_the_last_epoch_is_kept_and_both_parts_are_watched_where_asked(
         assert line["watched_recall@10_val"] == line["recall@10"]  # all of validation is watched
         assert np.isfinite([line["watched_loss_train"], line["watched_loss_val"]]).all()
     assert result.best["watched_loss_train"] < result.history[0]["watched_loss_train"]
+
+
+def test_few_pairs_get_as_many_epochs_as_make_the_steps(pairs: PairSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=2, steps=11, refit=False)
+    per_epoch = num_batches(pairs.split.count("train"), batch_size=config.batch_size, training=True)
+    result = train(pairs, config=config, folder=tmp_path)
+    assert len(result.history) - 1 == -(-11 // per_epoch)
+    assert result.card.training["epochs"] == len(result.history) - 1
+
+
+def test_with_few_validation_pairs_the_last_epoch_is_kept_and_looked_at(
+    pairs: PairSet, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(CONFIG, keep="auto", epochs=13, refit=False)
+    result = train(pairs, config=config, folder=tmp_path)
+    assert result.card.training["keep"] == "last"
+    assert result.best_epoch == 13
+    assert [line["epoch"] for line in result.history if "recall@10" in line] == [0, 10, 13]
+    assert result.best["recall@10"] == result.history[-1]["recall@10"]
+
+
+def test_without_validation_a_model_learns_from_both_parts_at_once(pairs: PairSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, model=PLAIN, keep="last", epochs=4)  # a CCA has a share to be chosen
+    judged = train(pairs, config=config, folder=tmp_path / "judged")
+    blind = train(pairs, config=dataclasses.replace(config, validate=False), folder=tmp_path / "blind")
+    assert (blind.history, blind.best) == ((), {})
+    weights = [next((tmp_path / name).glob("weights-*")).read_bytes() for name in ("judged", "blind")]
+    assert judged.best
+    assert weights[0] == weights[1]  # the refit is the same one
+    for wrong in ({"refit": False}, {"keep": "best"}, {"watch": True}):
+        with pytest.raises(ConfigError, match="leaves validation no say"):
+            dataclasses.replace(config, validate=False, **wrong)
+
+
+def test_the_loss_sees_the_frozen_features_along_what_carries_over(pairs: PairSet) -> None:
+    learn = pairs.where("train")
+    model = DualEncoder(*pairs.dims, config=CONFIG.model).eval()
+    standardise(model, learn)
+    cca = fit_cca(model, learn, {"dim": 3, "reg_x": 0.5, "reg_y": 2.0, "power": 1.0})
+    (batch,) = iterate(learn, batch_size=len(learn), num_segments=CONFIG.model.num_segments)
+    video, music = encode(model, batch)
+    seen = Frozen("correlated", cca)(video, music)
+    for side, encoded, projection in zip(seen, (video, music), (cca.x, cca.y), strict=True):
+        assert not side.requires_grad
+        np.testing.assert_allclose(side.numpy(), projection.place(encoded.pooled.numpy()), atol=1e-4)
+    assert Frozen("mean+deviation", None)(video, music)[0] is video.pooled
+    assert Frozen("mean", None)(video, music)[1] is music.mean
+    assert LossConfig().sees == "correlated"
+    assert LossConfig(name="cwcl").sees == "mean+deviation"
+    assert LossConfig(name="cwcl", pooling="correlated").sees == "correlated"

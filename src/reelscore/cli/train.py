@@ -52,7 +52,7 @@ def train(
 
     settings = TrainConfig() if config is None else read_toml(TrainConfig, config)
     if epochs is not None:
-        settings = replace(settings, epochs=epochs)
+        settings = replace(settings, epochs=epochs, steps=0)
     if seed is not None:
         settings = replace(settings, seed=seed)
     spec = None
@@ -79,25 +79,28 @@ def train(
     from ..training.loop import train as fit
 
     with training_bar() as show:
+        what = ""
 
         def report(done: Report) -> None:
-            what = "refit on training and validation pairs"
-            if done.stage == "search":
-                what = f"best epoch {done.best_epoch}, val R@10 {100 * done.figures['recall@10']:.1f}%"
+            nonlocal what
+            if done.stage == "refit":
+                what = "refit on training and validation pairs"
+            elif "recall@10" in done.figures:
+                what = f"epoch {done.epoch}, val R@10 {100 * done.figures['recall@10']:.1f}%"
             show(done.epoch, done.num_epochs, what, done.pairs_per_s)
 
         result = fit(found, config=settings, folder=model, progress=report, resume=not overwrite)
     fit_baseline(found, model)
     best = result.best
     print_table(
-        ["model", "best epoch", "val R@10", "val median rank"],
+        ["model", "epoch kept", "val R@10", "val median rank"],
         [
             [
                 str(model),
                 str(result.best_epoch),
-                f"{100 * best['recall@10']:.1f}%",
-                f"{best['median_rank']:.1f}",
+                f"{100 * best['recall@10']:.1f}%" if best else "–",
+                f"{best['median_rank']:.1f}" if best else "–",
             ]
         ],
-        right=["best epoch", "val R@10", "val median rank"],
+        right=["epoch kept", "val R@10", "val median rank"],
     )

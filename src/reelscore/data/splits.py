@@ -63,7 +63,7 @@ def hash_splits(
 
 
 def hash_folds(groups: Sequence[Hashable], *, num_folds: int, seed: int = 0) -> IntArray:
-    """Give every group one of `num_folds` folds, as equal in groups as can be, in the order of the hashes of their names.
+    """Deal the groups, in the order of the hashes of their names, to folds of equally many groups.
 
     Parameters
     ----------

@@ -34,6 +34,8 @@ DEMO_CONFIG = TrainConfig(
     model=ModelConfig(tower="attention", members=1, cca=False, dim=256, input_dropout=0.0, num_segments=16),
     learning_rate=3e-4,
     epochs=60,
+    steps=0,
+    keep="best",
     patience=15,
     refit=False,
 )

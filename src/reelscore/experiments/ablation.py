@@ -18,7 +18,7 @@ from .config import changed
 from .material import Recipe
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
-from .stats import Estimate, difference, estimate, paired, per_query
+from .stats import Estimate, difference, estimate_of, paired
 
 OURS, TWIN = "inter-intra", "infonce"
 METRIC = "recall@10"
@@ -125,7 +125,7 @@ def variations(plan: AblationPlan) -> dict[Place, tuple[Recipe, dict[str, Any]]]
 
 def conclude(plan: AblationPlan, scored: Scored) -> Result:
     """Make the tables, the chart and the answer from the outcomes."""
-    means = {place: estimate(per_query(done, METRIC), done[0].cluster) for place, done in scored.items()}
+    means = {place: estimate_of(done, METRIC) for place, done in scored.items()}
     return Result(
         name="ablation",
         title="Choices inside the method",

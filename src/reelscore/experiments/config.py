@@ -73,6 +73,9 @@ class TunedPlan:
     search : Search
     train : TrainConfig
         What all share.
+    folds : int
+        With 1 the sets' own test parts are scored. With more the test part rotates: the i-th seed is trained and scored
+        on fold i modulo `folds`. The search is done in the first fold, on validation pairs that no fold scores.
     """
 
     sets: tuple[str, ...]
@@ -80,8 +83,13 @@ class TunedPlan:
     losses: tuple[LossSpace, ...]
     search: Search = field(default_factory=Search)
     train: TrainConfig = field(default_factory=TrainConfig)
+    folds: int = 1
 
     def __post_init__(self) -> None:
+        if self.folds < 1 or len(self.seeds) % self.folds:
+            raise ConfigError(
+                f"every fold needs as many seeds: {len(self.seeds)} seeds do not go into {self.folds} folds"
+            )
         for name in ("sets", "seeds", "losses"):
             values = getattr(self, name)
             told = [str(getattr(v, "title", v)) for v in values]

@@ -7,45 +7,44 @@ same for every row. The settings are those that the search chose on all pairs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from .cells import INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
+from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
 from .config import FewPlan, changed
 from .main import METRIC, OURS, TWIN, title_of
 from .material import Recipe
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
-from .search import Choice, settings_table, tune
-from .stats import Estimate, difference, estimate, paired, per_query
+from .search import Choice, recipe_of, settings_table, tune
+from .stats import Estimate, difference, estimate_of, paired
 
 LINEAR = "cca-train"
 
 
 def conduct(plan: FewPlan, runner: Runner) -> Result:
     """Tune on all pairs, train on each share from every seed, and state what came of it."""
-    chosen = tune(runner, plan, {name: recipe_of(name, 1.0, 0) for name in plan.sets})
+    chosen = tune(runner, plan, {name: recipe_of(plan, name, plan.seeds[0]) for name in plan.sets})
     runs: dict[tuple[str, str, float], list[Run]] = {}
     for name in plan.sets:
         for share in plan.shares:
             for space in plan.losses:
                 if choice := chosen.get((name, space.title)):
                     runs[name, space.title, share] = [
-                        Run(recipe_of(name, share, s), config=changed(choice.config, {"seed": s}))
+                        Run(share_of(plan, name, share, s), config=changed(choice.config, {"seed": s}))
                         for s in plan.seeds
                     ]
-            draws = plan.seeds if share < 1 else plan.seeds[:1]
+            draws = plan.seeds if share < 1 else plan.seeds[: plan.folds]
             runs[name, title_of(LINEAR), share] = [
-                Run(recipe_of(name, share, s), method=LINEAR) for s in draws
+                Run(share_of(plan, name, share, s), method=LINEAR) for s in draws
             ]
     outcomes = runner.perform((run for each in runs.values() for run in each), title="shares")
     scored = {place: done for place, each in runs.items() if (done := outcomes.of(each))}
     return conclude(plan, scored, chosen)
 
 
-def recipe_of(name: str, share: float, draw: int) -> Recipe:
-    """Return the recipe of a share; all pairs are the plain set, so that its runs are shared with `main`."""
-    whole: dict[str, Any] = {"kind": "set", "name": name}
-    return whole if share == 1.0 else {**whole, "share": share, "draw": draw}
+def share_of(plan: FewPlan, name: str, share: float, seed: int) -> Recipe:
+    """Return the recipe of a share, drawn by the seed; all pairs are the set of `main`, so that its runs are shared."""
+    whole = recipe_of(plan, name, seed)
+    return whole if share == 1.0 else {**whole, "share": share, "draw": seed}
 
 
 def conclude(
@@ -57,7 +56,7 @@ def conclude(
     rows = [*(space.title for space in plan.losses), title_of(LINEAR)]
     names = {space.name: space.title for space in plan.losses}
     ours, twin = names.get(OURS), names.get(TWIN)
-    means = {place: estimate(per_query(done, METRIC), done[0].cluster) for place, done in scored.items()}
+    means = {place: estimate_of(done, METRIC) for place, done in scored.items()}
     tables = [_table(name, rows, plan.shares, means) for name in plan.sets]
     if ours and twin:
         tables.append(_differences(plan, scored, ours, twin))
@@ -74,7 +73,7 @@ def conclude(
         charts=(_chart(plan, rows, means, scored),),
         settings=(settings_table(plan, chosen),) if chosen else (),
         notes=(
-            INTERVALS,
+            FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,
             (
                 f"{len(plan.seeds)} seeds, each with its own nested draw of whole sources; the settings are those that "
                 "validation chose with all training pairs. The validation pairs stay whole at every share: they stop "

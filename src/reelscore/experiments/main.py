@@ -12,13 +12,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .cells import INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
+from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
 from .config import MainPlan, changed
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
 from .scoring import DIRECTIONS
-from .search import Choice, settings_table, tune
-from .stats import Estimate, difference, estimate, paired, per_query
+from .search import Choice, recipe_of, settings_table, tune
+from .stats import Estimate, difference, estimate_of, fold_of, paired
 
 OURS, TWIN, RIVAL = "inter-intra", "infonce", "cca"
 METRIC = "recall@10"
@@ -29,16 +29,25 @@ Scored: TypeAlias = Mapping[tuple[str, str], Sequence[Outcome]]
 
 def conduct(plan: MainPlan, runner: Runner) -> Result:
     """Tune, train from every seed, score once, and state what came of it."""
-    recipes = {name: {"kind": "set", "name": name} for name in plan.sets}
-    chosen = tune(runner, plan, recipes)
+    chosen = tune(runner, plan, {name: recipe_of(plan, name, plan.seeds[0]) for name in plan.sets})
     runs: dict[tuple[str, str], list[Run]] = {
-        place: [Run(recipes[place[0]], config=changed(choice.config, {"seed": s})) for s in plan.seeds]
-        for place, choice in chosen.items()
+        (name, title): [
+            Run(recipe_of(plan, name, seed), config=changed(choice.config, {"seed": seed}))
+            for seed in plan.seeds
+        ]
+        for (name, title), choice in chosen.items()
     }
     for name in plan.sets:
         for method in plan.linear:
-            runs[name, title_of(method)] = [Run(recipes[name], method=method)]
-    outcomes = runner.perform((run for each in runs.values() for run in each), title="test")
+            runs[name, title_of(method)] = [
+                Run(recipe_of(plan, name, seed), method=method) for seed in plan.seeds[: plan.folds]
+            ]
+    # Fold by fold, so that a worker keeps what it has read and fitted of one.
+    order = sorted(
+        (run for each in runs.values() for run in each),
+        key=lambda run: (plan.sets.index(run.data["name"]), run.data.get("fold", 0)),
+    )
+    outcomes = runner.perform(order, title="test")
     scored = {place: done for place, each in runs.items() if (done := outcomes.of(each))}
     return conclude(plan, scored, chosen)
 
@@ -69,7 +78,7 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
         charts=_charts(plan.sets, order, differences),
         settings=(settings_table(plan, chosen),) if chosen else (),
         notes=(
-            INTERVALS,
+            FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,
             (
                 f"{len(plan.seeds)} training seeds a row; a linear rival has none. The linear rivals are fitted on the "
                 "training and validation pairs together once their settings are chosen, where the trained models learn "
@@ -236,7 +245,10 @@ def _detail(name: str, order: Sequence[str], scored: Scored) -> Table:
             percent(random["map"]),
         )
     )
-    size = len(any_one.cluster)
+    folds = {
+        fold_of(one): len(one.cluster) for one in next(done for (s, _), done in scored.items() if s == name)
+    }
+    size = " or ".join(str(each) for each in sorted(set(folds.values())))
     return Table(
         f"{name}: a gallery of {size}",
         ("loss", "seeds", "video → music R@10", "music → video R@10", "median rank", "R@1", "mAP"),
@@ -247,7 +259,7 @@ def _detail(name: str, order: Sequence[str], scored: Scored) -> Table:
 def _estimate(
     done: Sequence[Outcome], metric: str = METRIC, *, directions: Sequence[str] = DIRECTIONS
 ) -> Estimate:
-    return estimate(per_query(done, metric, directions=directions), done[0].cluster)
+    return estimate_of(done, metric, directions=directions)
 
 
 def _plain(told: Estimate) -> dict[str, float | list[float]]:

@@ -63,7 +63,9 @@ def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
         music = [embedder.embed_music(sequence(d[0], unseen.music_encoder)) for d in unseen.music]
         return np.stack(video), np.stack(music)
 
-    facts: dict[str, float] = {"best_epoch": result.best_epoch, "epochs": len(result.history) - 1}
+    facts: dict[str, float] = {"best_epoch": result.best_epoch}
+    if result.history:
+        facts["epochs"] = len(result.history) - 1
     if "cca_share" in result.best:
         facts["cca_share"] = result.best["cca_share"]
     return Fitted(place, facts, result.history)

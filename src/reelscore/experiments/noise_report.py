@@ -14,7 +14,7 @@ from .noise_figures import Spread, frozen_reliability, gap, mean_curve, measured
 from .noise_plan import MASKED, OURS, POSITIVES, REGIMES, TWIN, NoisePlan, Place, Scored, name_of
 from .result import Chart, Line, Panel, Result, Table
 from .search import Choice, settings_table
-from .stats import estimate, per_query
+from .stats import estimate_of, per_query
 
 TRUTH, INSTANCE = "suiting", "recall@10"
 GOAL = 1 / 3
@@ -209,7 +209,7 @@ def _real_tables(plan: NoisePlan, real: Scored) -> list[Table]:
         }
         rows = []
         for row, done in there.items():
-            told = (estimate(per_query(done, metric), done[0].cluster) for metric in (INSTANCE, TRUTH))
+            told = (estimate_of(done, metric) for metric in (INSTANCE, TRUTH))
             rows.append((row, *(with_interval(one) for one in told)))
         if rows:
             chance = next(iter(there.values()))[0].chance

@@ -2,6 +2,11 @@
 
     {"kind": "set", "name": "emomv"}
     {"kind": "set", "name": "emomv", "share": 0.25, "draw": 3}
+    {"kind": "set", "name": "emomv", "fold": 1, "folds": 5}
+
+With folds the test part rotates: whole sources (else groups) of the training and test pairs are dealt to as many
+folds, and the named one is the test part. The validation pairs stay what they are, so that what they choose is
+never scored on them in any fold.
 
 A share keeps whole sources (else groups) of the training split, those whose hash under `draw` is smallest: a
 larger share of the same draw holds every pair of a smaller one. Validation and test stay whole.
@@ -11,21 +16,25 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from ..data.pairs import PairSet
 from ..data.sets import LOADERS, load_set
 from ..data.sets.archive import find_archive
+from ..data.splits import hash_folds
 from ..errors import ConfigError, InputError
 from .material import Maker, Material, Recipe, known
 
-KEYS = ("name", "share", "draw")
+KEYS = ("name", "share", "draw", "fold", "folds")
 
 
 def make(recipe: Recipe, data: Path | None) -> Material:
     """Load the set and thin its training split where a share is asked for."""
     values = known(recipe, *KEYS)
     pairs = load_set(values["name"], needed(data, values["name"]))
+    if "folds" in values:
+        pairs = rotated(pairs, fold=int(values["fold"]), num_folds=int(values["folds"]))
     share = float(values.get("share", 1.0))
     return Material(pairs if share == 1.0 else thinned(pairs, share=share, draw=int(values.get("draw", 0))))
 
@@ -50,6 +59,30 @@ def needed(data: Path | None, name: str) -> Path:
             f"the set {name} is read from {file}; name the folder that holds it with --data FOLDER"
         )
     return data
+
+
+def rotated(pairs: PairSet, *, fold: int, num_folds: int) -> PairSet:
+    """Let the test part be fold `fold` of `num_folds` of the training and test pairs; validation stays.
+
+    Sources (else groups) stay whole, and the folds depend on the names of the pairs alone.
+    """
+    if not 0 <= fold < num_folds:
+        raise ConfigError(f"fold must lie in [0, {num_folds}), got {fold}")
+    names = _names(pairs)
+    moving = [i for i, part in enumerate(pairs.split) if part != "val"]
+    split = list(pairs.split)
+    for i, at in zip(moving, hash_folds([names[i] for i in moving], num_folds=num_folds), strict=True):
+        split[i] = "test" if at == fold else "train"
+    return replace(pairs, split=tuple(split))
+
+
+def _names(pairs: PairSet) -> list[str]:
+    """Name each pair's source (else group) by its smallest key, so that it does not depend on how they are numbered."""
+    together = (pairs.group if pairs.source is None else pairs.source).tolist()
+    name: dict[int, str] = {}
+    for one, key in zip(together, pairs.keys, strict=True):
+        name[one] = min(name.get(one, key), key)
+    return [name[one] for one in together]
 
 
 def thinned(pairs: PairSet, *, share: float, draw: int) -> PairSet:

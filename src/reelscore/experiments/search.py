@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,11 @@ def tune(runner: Runner, plan: TunedPlan, recipes: Mapping[str, Recipe]) -> dict
     runs = {
         (name, space.title, attempt): [
             # A refit would learn from the very pairs that judge the try.
-            Run(recipe, config=changed(_config(plan, space, attempt, seed), {"refit": False}), score="val")
+            Run(
+                recipe,
+                config=changed(_config(plan, space, attempt, seed), {"refit": False, "validate": True}),
+                score="val",
+            )
             for seed in plan.search.seeds
         ]
         for name, recipe in recipes.items()
@@ -89,6 +94,13 @@ def tune(runner: Runner, plan: TunedPlan, recipes: Mapping[str, Recipe]) -> dict
         reasons = sorted({failure.reason for failure in outcomes.failures})
         raise InputError(f"every run of the search failed: {'; '.join(reasons[:3])}")
     return chosen
+
+
+def recipe_of(plan: TunedPlan, name: str, seed: int) -> dict[str, Any]:
+    """Return the recipe of the set on which the runs of a seed are tuned, trained and scored."""
+    whole: dict[str, Any] = {"kind": "set", "name": name}
+    fold = plan.seeds.index(seed) % plan.folds
+    return whole if plan.folds == 1 else {**whole, "fold": fold, "folds": plan.folds}
 
 
 def settings_table(plan: TunedPlan, chosen: Mapping[tuple[str, str], Choice]) -> Table:

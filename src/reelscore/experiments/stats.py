@@ -9,6 +9,10 @@ are given, since they answer two questions.
 - Over seeds alone: Student's t on the S means, the queries held fixed. It says how far it would move on this very
   test set if the training were repeated.
 
+Where the test part rotates over folds, the outcomes of all folds stand side by side: a row of V then holds one seed
+of each fold, and its columns the queries of all folds. The second interval is then Student's t over the means of the
+folds, each of other queries and another training.
+
 A difference of two systems is the same on the table of differences: seed by seed and query by query, both drawn
 together. The seed of a system without one stands for all S.
 
@@ -25,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import norm as normal
@@ -50,7 +54,7 @@ class Estimate:
     low, high : float
         Over seeds and queries.
     seed_low, seed_high : float
-        Over seeds alone.
+        Over seeds alone, or over folds.
     """
 
     mean: float
@@ -94,8 +98,63 @@ def per_query(
     return mean
 
 
+class Queries(NamedTuple):
+    """What became of every query: `values` V (S, Q), and `cluster` and `fold` (Q,) of the queries."""
+
+    values: FloatArray
+    cluster: IntArray
+    fold: IntArray
+
+
+def gathered(outcomes: Sequence[Outcome], metric: str, *, directions: Sequence[str] = DIRECTIONS) -> Queries:
+    """Put the outcomes of one system side by side, fold by fold; without folds this is `per_query`.
+
+    Raises
+    ------
+    InputError
+        Without outcomes, or with unequal numbers of seeds in the folds.
+    """
+    by_fold: dict[int, list[Outcome]] = {}
+    for one in outcomes:
+        by_fold.setdefault(fold_of(one), []).append(one)
+    if len({len(each) for each in by_fold.values()}) > 1:
+        raise InputError(
+            "a mean over folds needs as many seeds in each of them; some of the runs have failed"
+        )
+    order = sorted(by_fold)
+    tables = [per_query(by_fold[fold], metric, directions=directions) for fold in order]
+    if not tables:
+        return Queries(per_query((), metric), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    sizes = [table.shape[1] for table in tables]
+    cluster = np.concatenate([by_fold[fold][0].cluster for fold in order])
+    return Queries(np.concatenate(tables, axis=1), cluster, np.repeat(order, sizes))
+
+
+def fold_of(outcome: Outcome) -> int:
+    """Return the fold whose pairs were the test part; 0 where nothing rotates."""
+    return int(outcome.run.data.get("fold", 0))
+
+
+def estimate_of(
+    outcomes: Sequence[Outcome],
+    metric: str,
+    *,
+    directions: Sequence[str] = DIRECTIONS,
+    num_bootstrap: int = NUM_BOOTSTRAP,
+    seed: int = 0,
+) -> Estimate:
+    """Return the mean of a metric over the outcomes of one system, with its intervals."""
+    found = gathered(outcomes, metric, directions=directions)
+    return estimate(found.values, found.cluster, fold=found.fold, num_bootstrap=num_bootstrap, seed=seed)
+
+
 def estimate(
-    values: FloatArray, cluster: IntArray, *, num_bootstrap: int = NUM_BOOTSTRAP, seed: int = 0
+    values: FloatArray,
+    cluster: IntArray,
+    *,
+    fold: IntArray | None = None,
+    num_bootstrap: int = NUM_BOOTSTRAP,
+    seed: int = 0,
 ) -> Estimate:
     """Return the mean of a table V (S, Q) with its intervals; queries of one cluster (Q,) are drawn as one.
 
@@ -108,13 +167,13 @@ def estimate(
         raise InputError(
             f"an estimate needs values (S, Q) and clusters (Q,), got shapes {values.shape} and {cluster.shape}"
         )
-    num_seeds = len(values)
-    means = values.mean(axis=1)
-    mean = float(means.mean())
+    parts = [slice(None)] if fold is None else [fold == one for one in np.unique(fold)]
+    means = np.concatenate([values[:, part].mean(axis=1) for part in parts])
+    mean = float(values.mean())
     spread = 0.0
-    if num_seeds > 1:
-        error = means.std(ddof=1) / np.sqrt(num_seeds)
-        spread = float(student.ppf((1 + LEVEL) / 2, num_seeds - 1) * error)
+    if len(means) > 1:
+        error = means.std(ddof=1) / np.sqrt(len(means))
+        spread = float(student.ppf((1 + LEVEL) / 2, len(means) - 1) * error)
     drawn = _draw(values, cluster, num_bootstrap, np.random.default_rng(seed))
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return Estimate(mean, low, high, mean - spread, mean + spread)
@@ -137,28 +196,28 @@ def difference(
     InputError
         When the two were not scored on the same queries or have unequal numbers of seeds.
     """
-    one, other = per_query(first, metric), per_query(second, metric)
-    cluster = first[0].cluster
-    if one.shape[1] != other.shape[1] or not np.array_equal(cluster, second[0].cluster):
+    one, other = gathered(first, metric), gathered(second, metric)
+    if not np.array_equal(one.cluster, other.cluster) or not np.array_equal(one.fold, other.fold):
         raise InputError("a paired difference needs both systems scored on the same queries")
-    if len(one) != len(other) and 1 not in (len(one), len(other)):
+    num_seeds = len(one.values), len(other.values)
+    if len(set(num_seeds)) > 1 and 1 not in num_seeds:
         raise InputError(
-            f"a paired difference needs as many seeds on both sides, got {len(one)} and {len(other)}"
+            f"a paired difference needs as many seeds on both sides, got {num_seeds[0]} and {num_seeds[1]}"
         )
-    return estimate(one - other, cluster, num_bootstrap=num_bootstrap, seed=seed)
+    apart = one.values - other.values
+    return estimate(apart, one.cluster, fold=one.fold, num_bootstrap=num_bootstrap, seed=seed)
 
 
 def paired(first: Sequence[Outcome], second: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    """Keep the outcomes whose seed both sides have: a failed run takes its partner with it."""
+    """Keep the outcomes whose fold and seed both sides have: a failed run takes its partner with it."""
+    seedless = any(one.run.config is None for one in (*first, *second))
 
-    def by_seed(outcomes: Sequence[Outcome]) -> dict[Any, Outcome]:
-        return {one.run.config.seed if one.run.config else None: one for one in outcomes}
+    def place(one: Outcome) -> tuple[int, int | None]:
+        return fold_of(one), None if seedless or one.run.config is None else one.run.config.seed
 
-    left, right = by_seed(first), by_seed(second)
-    if None in left or None in right:
-        return list(first), list(second)
-    shared = [seed for seed in left if seed in right]
-    return [left[seed] for seed in shared], [right[seed] for seed in shared]
+    shared = {place(one) for one in first} & {place(one) for one in second}
+    left, right = ([one for one in side if place(one) in shared] for side in (first, second))
+    return sorted(left, key=place), sorted(right, key=place)
 
 
 def _draw(values: FloatArray, cluster: IntArray, num_bootstrap: int, rng: np.random.Generator) -> FloatArray:

@@ -17,7 +17,7 @@ from .config import TunedPlan, changed
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
 from .search import Choice, settings_table, tune
-from .stats import Estimate, difference, estimate, paired, per_query
+from .stats import Estimate, difference, estimate_of, paired
 
 OURS, TWIN = "inter-intra", "infonce"
 FAMILIES: Mapping[str, str] = {
@@ -97,7 +97,7 @@ def conclude(plan: TasksPlan, scored: Scored, chosen: Mapping[tuple[str, str], C
         for row in rows:
             if not (done := scored.get((task.name, row))):
                 continue
-            means[task.name, row] = estimate(per_query(done, task.metric), done[0].cluster)
+            means[task.name, row] = estimate_of(done, task.metric)
             both = paired(done, scored.get((task.name, TWIN), ()))
             if row != TWIN and all(both):
                 gains[task.name, row] = difference(*both, task.metric)

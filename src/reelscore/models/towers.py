@@ -1,7 +1,8 @@
 """A batch of feature sequences with masks enters a tower; unit-norm embeddings leave (torch half).
 
 A tower standardises the features by column and describes each sequence by the mean and deviation of its
-segments, as normal scores (z, see `scaling`). Its members k = 1 .. K are networks of one form, each of which adds up two paths,
+segments, as normal scores (z, see `scaling`). Its members k = 1 .. K are networks of one form, each of which adds up
+two paths,
 
     e_k = W_k z + body_k(X),        embedding = [ √s · u(A z + a),  √((1 - s) / K) · u(e_1), …, … · u(e_K) ],
 

@@ -10,6 +10,9 @@ from ..errors import ConfigError
 from ..losses.config import LossConfig
 from ..models.config import ModelConfig
 
+ENOUGH = 1000
+"""Validation pairs from which on these alone choose: the epoch that is kept, and the settings of the CCA."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
@@ -28,7 +31,9 @@ class TrainConfig:
     warmup : float
         Share of all steps in which the learning rate rises.
     epochs : int
-        At most.
+        At most, unless `steps` asks for more.
+    steps : int
+        Optimiser steps that the epochs shall make at least: a few hundred pairs have one or two in an epoch.
     patience : int
         Epochs without a better validation that end the run.
     batch_size : int
@@ -36,11 +41,15 @@ class TrainConfig:
     label_rate : float, optional
         Share of an item's negatives in a batch that carry its label: batches are then composed of labels
         (`data.composition`). Without it they are drawn at random.
-    keep : {"best", "last"}
-        Whose weights are kept: those of the epoch with the best validation, or those after all epochs.
+    keep : {"auto", "best", "last"}
+        Whose weights are kept: those of the epoch with the best validation, or those after all epochs. ``"auto"`` is
+        ``"best"`` with `ENOUGH` validation pairs or more; fewer would mostly choose by luck.
     refit : bool
         Whether the model that is kept learns in the end from training and validation pairs together, for as
         many epochs as validation found best. Its figures on validation are those of the run before.
+    validate : bool
+        Whether that run comes first. Without it the model learns from both at once, for all epochs, and has no
+        figures on validation: for experiments, which score it elsewhere.
     watch : bool
         Whether the history also holds loss and recall@10 without dropout on validation pairs and on as many
         training pairs.
@@ -52,12 +61,14 @@ class TrainConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup: float = 0.05
-    epochs: int = 80
+    epochs: int = 40
+    steps: int = 160
     patience: int = 30
     batch_size: int = 256
     label_rate: float | None = None
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["auto", "best", "last"] = "auto"
     refit: bool = True
+    validate: bool = True
     watch: bool = False
     seed: int = 0
 
@@ -68,11 +79,17 @@ class TrainConfig:
         self._require("batch_size", lambda value: value >= 2, "at least 2: a lone pair has no negative")
         for name in ("epochs", "patience"):
             self._require(name, lambda value: value >= 1, "at least 1")
+        self._require("steps", lambda value: value >= 0, "not negative")
         self._require("seed", lambda value: value >= 0, "not negative")
         if self.label_rate is not None:
             self._require("label_rate", lambda value: 0 <= value <= 1, "in [0, 1]")
-        if self.keep not in ("best", "last"):
-            raise ConfigError(f"train.keep must be 'best' or 'last', got {self.keep!r}")
+        if self.keep not in ("auto", "best", "last"):
+            raise ConfigError(f"train.keep must be 'auto', 'best' or 'last', got {self.keep!r}")
+        if not self.validate and (not self.refit or self.keep == "best" or self.watch):
+            raise ConfigError(
+                "train.validate = false leaves validation no say: it needs refit = true, keep = 'last' or 'auto' and "
+                "watch = false"
+            )
 
     def _require(self, name: str, holds: object, what: str) -> None:
         value = getattr(self, name)

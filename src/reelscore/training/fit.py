@@ -31,6 +31,8 @@ from .validation import is_better, validate, watched
 
 _STATE_EVERY_S = 10.0
 
+_EVERY = 10  # epochs between two looks at validation, where the last epoch is kept in any case
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -107,7 +109,7 @@ class Fit:
         config: TrainConfig,
         *,
         cca: CCASettings | None,
-        num_steps: int | None = None,
+        num_steps: int,
     ) -> Fit:
         """Build everything as it stands before the first step.
 
@@ -117,8 +119,8 @@ class Fit:
             See the attributes.
         cca : mapping, optional
             Where the model has one, or the loss sees the features along its directions.
-        num_steps : int, optional
-            As many as `config.epochs` epochs have without it.
+        num_steps : int
+            See the attributes.
         """
         torch.manual_seed(config.seed)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -128,8 +130,6 @@ class Fit:
         if fitted is not None and config.model.cca:
             place_cca(model, fitted)
         modules = Modules(model, build_loss(config.loss), Frozen(config.loss.sees, fitted)).to(device)
-        if num_steps is None:
-            num_steps = config.epochs * num_batches(len(learn), batch_size=config.batch_size, training=True)
         return cls(modules, _optimizer(modules, config), config, learn, val, num_steps)
 
     def go(
@@ -167,7 +167,7 @@ class Fit:
         saved_at = time.monotonic()
         while done.epoch <= epochs and not self._tired(done):
             started = time.monotonic()
-            figures = self._epoch(done.epoch)
+            figures = self._epoch(done.epoch, judged=self._judged(done.epoch, epochs))
             if self._is_best(figures, done):
                 done.best_epoch = done.epoch
                 done.best = {name: value.clone() for name, value in self.modules.model.state_dict().items()}
@@ -191,13 +191,19 @@ class Fit:
             return True
         return is_better(figures, done.history[done.best_epoch] if done.history else None)
 
-    def _epoch(self, number: int) -> dict[str, float]:
+    def _judged(self, number: int, epochs: int) -> bool:
+        """Tell whether an epoch is looked at on validation: where none is chosen, now and then is enough."""
+        if self.val is None:
+            return False
+        return self.config.keep == "best" or self.config.watch or number % _EVERY == 0 or number == epochs
+
+    def _epoch(self, number: int, *, judged: bool) -> dict[str, float]:
         parts = self._steps(number) if number else {}
         temperature = self.modules.loss.temperature
         figures = {"epoch": number, **parts}
         if temperature is not None:
             figures["temperature"] = temperature
-        if self.val is not None:
+        if judged and self.val is not None:
             model, loss, frozen = self.modules.model, self.modules.loss, self.modules.frozen
             figures |= validate(model, self.val)
             if self.config.watch:

@@ -12,17 +12,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from ..config import to_mapping
+from ..data.batching import num_batches
 from ..data.pairs import PairSet
 from ..errors import InputError
 from ..files import write_bytes
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
-from .config import TrainConfig
+from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
 from .start import choose_share, set_share, tune_cca
-from .state import FILE, REFIT_FILE, run_identity
+from .state import FILE, REFIT_FILE, Progress, run_identity
 from .validation import validate
 
 __all__ = ["Report", "TrainResult", "train"]
@@ -41,10 +43,12 @@ class TrainResult:
         As stored; `card.validation` holds `best`.
     history : tuple of dict
         For each epoch of the search from 0: ``epoch``, the means of ``loss`` and its parts, ``temperature``, and the
-        validation figures.
+        validation figures where it was looked at.
     best_epoch : int
+        The last one without validation.
     best : dict
-        The validation figures of the best epoch, with the share of the CCA (``cca_share``) that was chosen in the end.
+        The validation figures of the best epoch, with the share of the CCA (``cca_share``) that was chosen in the end;
+        none without validation.
     """
 
     folder: Path
@@ -98,21 +102,25 @@ def train(
     identity = run_identity(pairs, config)
     needed = config.model.cca or config.loss.sees == "correlated"
     cca = tune_cca(pairs, config.model) if needed else None
-    search = Fit.start(learn, val, config, cca=cca)
-    done = search.go(states[0], identity=identity, epochs=config.epochs, progress=progress)
-    model = search.modules.model
-    model.load_state_dict(done.best)
-    best = done.history[done.best_epoch]
-    share = choose_share(model, val) if config.model.cca else None
-    if share is not None:
-        set_share(model, share)
-        best = {**best, **validate(model, val), "cca_share": share}
+    done, share = Progress(best_epoch=config.epochs), None
+    best: dict[str, float] = {}
+    num_steps = config.epochs * _steps_per_epoch(len(learn), config)
+    if config.validate:
+        search = Fit.start(learn, val, config, cca=cca, num_steps=num_steps)
+        done = search.go(states[0], identity=identity, epochs=config.epochs, progress=progress)
+        model = search.modules.model
+        model.load_state_dict(done.best)
+        best = done.history[done.best_epoch]
+        if config.model.cca:
+            share = choose_share(model, val)
+            set_share(model, share)
+            best = {**best, **validate(model, val), "cca_share": share}
     refitted: list[dict[str, float]] = []
     if config.refit:
         both = pairs.take([i for i, split in enumerate(pairs.split) if split != "test"])
-        refit = Fit.start(both, None, config, cca=cca, num_steps=search.num_steps)
+        refit = Fit.start(both, None, config, cca=cca, num_steps=num_steps)
         # As many steps as were best, at the same learning rates: more pairs may make more steps of an epoch.
-        epochs = math.ceil(done.best_epoch * search.steps_per_epoch / refit.steps_per_epoch)
+        epochs = math.ceil(done.best_epoch * _steps_per_epoch(len(learn), config) / refit.steps_per_epoch)
         refitted = refit.go(states[1], identity=identity, epochs=epochs, progress=progress).history
         model = refit.modules.model
         if share is not None:
@@ -137,7 +145,20 @@ def _parts(pairs: PairSet) -> tuple[PairSet, PairSet]:
 
 def _resolved(config: TrainConfig, pairs: PairSet) -> TrainConfig:
     num_segments = config.model.num_segments or pairs.num_segments
-    return replace(config, model=replace(config.model, num_segments=num_segments))
+    enough: Literal["best", "last"] = (
+        "best" if config.validate and pairs.split.count("val") >= ENOUGH else "last"
+    )
+    needed = math.ceil(config.steps / _steps_per_epoch(pairs.split.count("train"), config))
+    return replace(
+        config,
+        model=replace(config.model, num_segments=num_segments),
+        keep=enough if config.keep == "auto" else config.keep,
+        epochs=max(config.epochs, needed),
+    )
+
+
+def _steps_per_epoch(num_pairs: int, config: TrainConfig) -> int:
+    return num_batches(num_pairs, batch_size=config.batch_size, training=True)
 
 
 def _save(

@@ -24,6 +24,7 @@ from ..models.config import ModelConfig
 from ..models.dual_encoder import DualEncoder
 from ..models.towers import Tower
 from ..scaling import ColumnMap
+from .config import ENOUGH
 from .embedding import embed_pairs
 
 CCASettings: TypeAlias = Mapping[str, float]
@@ -38,8 +39,6 @@ CLEARLY = 4.0
 """Standard errors by which another share must be better."""
 
 NUM_FOLDS = 5
-ENOUGH = 1000
-"""Validation pairs from which on these alone choose the settings of the CCA."""
 
 _CONSTANT = 1e-6  # a column whose deviation is below this share of its size says nothing
 
