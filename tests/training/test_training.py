@@ -22,12 +22,13 @@ from reelscore.losses.config import LossName
 from reelscore.models.checkpoint import load_embedder
 from reelscore.models.config import ModelConfig
 from reelscore.models.dual_encoder import DualEncoder
+from reelscore.models.folder import read_model
 from reelscore.sampling import global_sparse, global_sparse_rows
 from reelscore.scaling import Scaling
-from reelscore.training import Report, TrainConfig, train
+from reelscore.training import Report, TrainConfig, reading, train
 from reelscore.training import fit as fit_module
-from reelscore.training.embedding import embed_pairs, encode
 from reelscore.training.frozen import Frozen
+from reelscore.training.reading import embed_pairs, encode
 from reelscore.training.schedule import warmup_cosine
 from reelscore.training.start import (
     SHARE,
@@ -156,21 +157,24 @@ def test_a_run_cut_off_and_resumed_gives_the_same_bytes(
     pairs: PairSet, tmp_path: Path, stage: str, cut_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
-    train(pairs, config=CONFIG, folder=tmp_path / "whole")
+    config = dataclasses.replace(
+        CONFIG, keep="last"
+    )  # so that the refit has several epochs, whatever is best
+    train(pairs, config=config, folder=tmp_path / "whole")
 
     def cut(report: Report) -> None:
         if (report.stage, report.epoch) == (stage, cut_after + 1):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(pairs, config=CONFIG, folder=tmp_path / "cut", progress=cut)
+        train(pairs, config=config, folder=tmp_path / "cut", progress=cut)
     left = {path.name for path in (tmp_path / "cut").iterdir()}
     assert left <= {"training.safetensors", "refit.safetensors"}
     assert "training.safetensors" in left
     told: list[tuple[str, int]] = []
     train(
         pairs,
-        config=CONFIG,
+        config=config,
         folder=tmp_path / "cut",
         progress=lambda report: told.append((report.stage, report.epoch)),
         resume=True,
@@ -412,3 +416,24 @@ def test_the_loss_sees_the_frozen_features_along_what_carries_over(pairs: PairSe
     assert LossConfig().sees == "correlated"
     assert LossConfig(name="cwcl").sees == "mean+deviation"
     assert LossConfig(name="cwcl", pooling="correlated").sees == "correlated"
+
+
+def test_what_is_worked_out_once_trains_like_what_is_read_each_time(tmp_path: Path, monkeypatch) -> None:
+    still = dataclasses.replace(made_set(), num_segments=64)  # no sequence is as long
+    config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, num_segments=None))
+    quick = train(still, config=config, folder=tmp_path / "quick")
+    monkeypatch.setattr(reading, "_still", lambda pairs, num_segments: False)
+    slow = train(still, config=config, folder=tmp_path / "slow")
+    for one, other in zip(quick.history, slow.history, strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+    _, weights = read_model(tmp_path / "quick")
+    _, expected = read_model(tmp_path / "slow")
+    for name, value in weights.items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-4, err_msg=name)
+
+
+def test_rows_drawn_by_chance_are_read_each_time(pairs: PairSet) -> None:
+    assert not reading._still(pairs, 4)  # six rows of video
+    assert reading._still(pairs, 6)
+    twice = dataclasses.replace(pairs, video=tuple((d[0], d[0]) for d in pairs.video))
+    assert not reading._still(twice, 6)

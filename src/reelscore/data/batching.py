@@ -84,6 +84,18 @@ def iterate(
         At once, when `batch_size` is below 1, or in training when fewer than two pairs are due: a lone pair
         has no negative; with a rate, when the pairs have no labels, or not enough of them.
     """
+    indices = iterate_indices(pairs, batch_size=batch_size, rng=rng, label_rate=label_rate)
+    return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng)
+
+
+def iterate_indices(
+    pairs: PairSet,
+    *,
+    batch_size: int,
+    rng: np.random.Generator | None = None,
+    label_rate: float | None = None,
+) -> Iterator[IntArray]:
+    """Tell which pairs the batches of `iterate` hold, without reading them; parameters and errors as there."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     size = min(batch_size, len(pairs))
@@ -94,14 +106,12 @@ def iterate(
             f"batch_size {batch_size}; {cause}"
         )
     if rng is None:
-        indices = _in_order(len(pairs), size)
-    elif label_rate is None:
-        indices = _shuffled(len(pairs), size, rng)
-    elif pairs.label is None:
+        return _in_order(len(pairs), size)
+    if label_rate is None:
+        return _shuffled(len(pairs), size, rng)
+    if pairs.label is None:
         raise InputError(f"{pairs.name} has no labels to compose batches of; leave label_rate out")
-    else:
-        indices = composed(pairs.label, batch_size=size, rate=label_rate, rng=rng)
-    return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng)
+    return composed(pairs.label, batch_size=size, rate=label_rate, rng=rng)
 
 
 def _batches(
@@ -142,5 +152,6 @@ def pad(sequences: Sequence[FloatArray]) -> tuple[FloatArray, npt.NDArray[np.boo
     lengths = np.array([len(sequence) for sequence in sequences])
     mask = np.arange(lengths.max()) < lengths[:, None]
     values = np.zeros((*mask.shape, sequences[0].shape[1]), dtype=np.float32)
-    values[mask] = np.concatenate(sequences)
+    for row, sequence in zip(values, sequences, strict=True):
+        row[: len(sequence)] = sequence
     return values, mask

@@ -97,6 +97,13 @@ class Tower(nn.Module):
         if not bool(mask.all()):
             x = x.masked_fill(~mask[:, :, None], 0.0)
         z = _mapped(_mean_and_deviation(x, mask)[:, : len(self.knots)], self.knots, self.scores)
+        return self.embed(z, x, mask)
+
+    def embed(self, z: Tensor, x: Tensor | None = None, mask: Tensor | None = None) -> Encoded:
+        """Embed a batch whose pooled features z (B, P) are there already.
+
+        A tower that reads sequences needs them too: standardised (B, T, D), and the mask.
+        """
         members = tuple(member(x, mask, z) for member in self.members)
         share = self.cca_share if self.has_cca else z.new_zeros(())
         parts = [((1 - share) / len(members)).sqrt() * e for e in members]
@@ -121,9 +128,9 @@ class _Member(nn.Module):
             self.body = _TransformerBody(num_columns, config)
         self.dropout = nn.Dropout(config.input_dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:
+    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor) -> Tensor:
         z = self.dropout(z)
-        if self.training and not isinstance(self.body, _MeanBody):
+        if self.training and x is not None and not isinstance(self.body, _MeanBody):
             x = x * self.dropout(torch.ones_like(x[:, :1]))  # a column is silent over the whole time
         e: Tensor = self.body(x, mask, z)
         if self.linear is not None:
@@ -138,7 +145,7 @@ class _MeanBody(nn.Module):
         self.out = nn.Linear(config.width, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor) -> Tensor:  # noqa: ARG002
         out: Tensor = self.out(self.dropout(F.relu(self.hidden(z))))
         return out
 
@@ -216,7 +223,7 @@ class _Layer(nn.Module):
 
 
 def _standardised(values: Tensor, center: Tensor, scale: Tensor) -> Tensor:
-    return ((values - center) / scale).clamp_(-CLIP, CLIP)
+    return (values - center).div_(scale).clamp_(-CLIP, CLIP)
 
 
 def _mapped(pooled: Tensor, knots: Tensor, scores: Tensor) -> Tensor:
@@ -227,7 +234,7 @@ def _mapped(pooled: Tensor, knots: Tensor, scores: Tensor) -> Tensor:
     below, above = scores.gather(1, place), scores.gather(1, place + 1)
     width = high - low
     share = ((columns - low) / torch.where(width > 0, width, 1.0)).clamp_(0, 1)
-    return (below + (above - below) * share).T
+    return (below + (above - below) * share).T.contiguous()
 
 
 def _mean_and_deviation(x: Tensor, mask: Tensor) -> Tensor:

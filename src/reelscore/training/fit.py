@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data.batching import iterate, num_batches
+from ..data.batching import num_batches
 from ..data.pairs import PairSet
 from ..losses import PairLoss, build_loss
 from ..models.dual_encoder import DualEncoder
 from .config import TrainConfig
-from .embedding import encode, member_losses
-from .frozen import Frozen
+from .frozen import Frozen, member_losses
+from .reading import Reader
 from .schedule import warmup_cosine
 from .start import CCASettings, fit_cca, place_cca, standardise
 from .state import Progress, load_state, save_state
@@ -81,10 +81,10 @@ class Fit:
     modules : Modules
     optimizer : Optimizer
     config : TrainConfig
-    learn : PairSet
-        All of it is learned from.
-    val : PairSet, optional
-        What each epoch is judged on; without it the last epoch is the best.
+    learn : Reader
+        Of the pairs that are learned from.
+    val : Reader, optional
+        Of those on which epochs are judged; without it the last epoch is the best.
     num_steps : int
         Of the schedule, over which the learning rate rises and falls.
     """
@@ -92,8 +92,8 @@ class Fit:
     modules: Modules
     optimizer: torch.optim.Optimizer
     config: TrainConfig
-    learn: PairSet
-    val: PairSet | None
+    learn: Reader
+    val: Reader | None
     num_steps: int
 
     @property
@@ -115,8 +115,9 @@ class Fit:
 
         Parameters
         ----------
-        learn, val, config
+        learn, val : PairSet
             See the attributes.
+        config : TrainConfig
         cca : mapping, optional
             Where the model has one, or the loss sees the features along its directions.
         num_steps : int
@@ -130,7 +131,8 @@ class Fit:
         if fitted is not None and config.model.cca:
             place_cca(model, fitted)
         modules = Modules(model, build_loss(config.loss), Frozen(config.loss.sees, fitted)).to(device)
-        return cls(modules, _optimizer(modules, config), config, learn, val, num_steps)
+        judge = None if val is None else Reader(model, val)
+        return cls(modules, _optimizer(modules, config), config, Reader(model, learn), judge, num_steps)
 
     def go(
         self,
@@ -204,28 +206,21 @@ class Fit:
         if temperature is not None:
             figures["temperature"] = temperature
         if judged and self.val is not None:
-            model, loss, frozen = self.modules.model, self.modules.loss, self.modules.frozen
-            figures |= validate(model, self.val)
+            figures |= validate(self.val)
             if self.config.watch:
-                figures |= watched(model, loss, self.learn, self.val, frozen=frozen)
+                figures |= watched(self.modules.loss, self.learn, self.val, frozen=self.modules.frozen)
         return figures
 
     def _steps(self, number: int) -> dict[str, float]:
-        config, learn = self.config, self.learn
+        config = self.config
         per_epoch = self.steps_per_epoch
         rng = np.random.default_rng([config.seed, number])
         torch.manual_seed(int(rng.integers(2**62)))
         self.modules.train()
         means: dict[str, float] = {}
-        batches = iterate(
-            learn,
-            batch_size=config.batch_size,
-            num_segments=config.model.num_segments,
-            rng=rng,
-            label_rate=config.label_rate,
-        )
+        batches = self.learn.batches(batch_size=config.batch_size, rng=rng, label_rate=config.label_rate)
         for position, batch in enumerate(batches):
-            if (batch.group == batch.group[0]).all():
+            if bool((batch.group == batch.group[0]).all()):
                 continue  # chance has drawn one group only: nothing to tell apart
             share = warmup_cosine(
                 (number - 1) * per_epoch + position,
@@ -234,8 +229,7 @@ class Fit:
             )
             for options in self.optimizer.param_groups:
                 options["lr"] = config.learning_rate * share
-            video, music = encode(self.modules.model, batch)
-            loss = member_losses(self.modules.loss, batch, video, music, frozen=self.modules.frozen)
+            loss = member_losses(self.modules.loss, batch, frozen=self.modules.frozen)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss.total)
             self.optimizer.step()

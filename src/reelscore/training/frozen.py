@@ -1,4 +1,4 @@
-"""An encoded batch enters; what the loss sees of the frozen features of both sides leaves.
+"""An encoded batch enters; what the loss sees of the frozen features of both sides leaves, or the loss itself.
 
 The intra term asks which items the frozen encoders hold alike. All their columns together hold alike what looks or
 sounds alike in any respect, and most respects say nothing of the other modality. So by default each side is seen
@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from ..evaluation.cca import LinearCCA, Projection
 from ..losses.config import Pooling
+from ..losses.pair_loss import LossParts, PairLoss
 from ..models.towers import Encoded
+from .reading import EncodedBatch
 
 
 class Frozen(nn.Module):
@@ -45,6 +47,18 @@ class Frozen(nn.Module):
         if self.pooling == "mean+deviation":
             return video.pooled, music.pooled
         return video.mean, music.mean
+
+
+def member_losses(loss: PairLoss, batch: EncodedBatch, *, frozen: Frozen) -> LossParts:
+    """Return the loss of an encoded batch, the mean over the members: each learns for itself."""
+    video_features, music_features = frozen(batch.video, batch.music)
+    each = [
+        loss(v, m, video_features=video_features, music_features=music_features, group=batch.group)
+        for v, m in zip(batch.video.members, batch.music.members, strict=True)
+    ]
+    total = torch.stack([one.total for one in each]).mean()
+    parts = {name: torch.stack([one.parts[name] for one in each]).mean() for name in each[0].parts}
+    return LossParts(total, parts)
 
 
 def _affine(projection: Projection) -> nn.Linear:

@@ -23,6 +23,7 @@ from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
+from .reading import Reader
 from .start import choose_share, set_share, tune_cca
 from .state import FILE, REFIT_FILE, Progress, run_identity
 from .validation import validate
@@ -114,7 +115,7 @@ def train(
         if config.model.cca:
             share = choose_share(model, val)
             set_share(model, share)
-            best = {**best, **validate(model, val), "cca_share": share}
+            best = {**best, **validate(Reader(model, val)), "cca_share": share}
     refitted: list[dict[str, float]] = []
     if config.refit:
         both = pairs.take([i for i, split in enumerate(pairs.split) if split != "test"])

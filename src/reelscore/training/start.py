@@ -25,7 +25,7 @@ from ..models.dual_encoder import DualEncoder
 from ..models.towers import Tower
 from ..scaling import ColumnMap
 from .config import ENOUGH
-from .embedding import embed_pairs
+from .reading import embed_pairs
 
 CCASettings: TypeAlias = Mapping[str, float]
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..data.batching import iterate
-from ..data.pairs import PairSet
 from ..evaluation.metrics import median_rank, recall_at
 from ..evaluation.ranks import rank_embeddings
 from ..losses.pair_loss import PairLoss
-from ..models.dual_encoder import DualEncoder
-from .embedding import embed_pairs, encode, member_losses
-from .frozen import Frozen
+from .frozen import Frozen, member_losses
+from .reading import Reader
 
 
-def validate(model: DualEncoder, val: PairSet) -> dict[str, float]:
+def validate(val: Reader) -> dict[str, float]:
     """Return figures of both directions and their means.
 
     Returns
@@ -25,9 +22,10 @@ def validate(model: DualEncoder, val: PairSet) -> dict[str, float]:
         ``reciprocal_rank``, each the mean of the directions; ``recall@10_video_to_music`` and
         ``recall@10_music_to_video``.
     """
-    video, music = embed_pairs(model, val)
-    there, _ = rank_embeddings(video.embedding, music.embedding, val.group, val.group)
-    back, _ = rank_embeddings(music.embedding, video.embedding, val.group, val.group)
+    video, music = val.embed()
+    group = val.pairs.group
+    there, _ = rank_embeddings(video.embedding, music.embedding, group, group)
+    back, _ = rank_embeddings(music.embedding, video.embedding, group, group)
     recalls = recall_at(there, 10), recall_at(back, 10)
     return {
         "log_rank": float(np.mean(np.log(there)) + np.mean(np.log(back))) / 2,
@@ -39,9 +37,7 @@ def validate(model: DualEncoder, val: PairSet) -> dict[str, float]:
     }
 
 
-def watched(
-    model: DualEncoder, loss: PairLoss, learn: PairSet, val: PairSet, *, frozen: Frozen
-) -> dict[str, float]:
+def watched(loss: PairLoss, learn: Reader, val: Reader, *, frozen: Frozen) -> dict[str, float]:
     """Return how the fit goes on both parts, without dropout, on equally many pairs and one gallery size.
 
     Returns
@@ -52,21 +48,21 @@ def watched(
     """
     size = min(len(learn), len(val))
     told = {}
-    for name, pairs in (("train", learn), ("val", val)):
-        shown = pairs.take(np.linspace(0, len(pairs) - 1, size).round().astype(np.int64))
-        told[f"watched_loss_{name}"] = _loss_of(model, loss, shown, frozen)
-        told[f"watched_recall@10_{name}"] = validate(model, shown)["recall@10"]
+    for name, part in (("train", learn), ("val", val)):
+        shown = part.pairs.take(np.linspace(0, len(part) - 1, size).round().astype(np.int64))
+        reader = Reader(part.model, shown)
+        told[f"watched_loss_{name}"] = _loss_of(loss, reader, frozen)
+        told[f"watched_recall@10_{name}"] = validate(reader)["recall@10"]
     return told
 
 
 @torch.no_grad()
-def _loss_of(model: DualEncoder, loss: PairLoss, pairs: PairSet, frozen: Frozen) -> float:
-    was_training = model.training
-    model.eval()
-    (batch,) = iterate(pairs, batch_size=len(pairs), num_segments=model.config.num_segments)
-    video, music = encode(model, batch)
-    parts = member_losses(loss, batch, video, music, frozen=frozen)
-    model.train(was_training)
+def _loss_of(loss: PairLoss, reader: Reader, frozen: Frozen) -> float:
+    was_training = reader.model.training
+    reader.model.eval()
+    (batch,) = reader.batches(batch_size=len(reader))
+    parts = member_losses(loss, batch, frozen=frozen)
+    reader.model.train(was_training)
     return float(parts.total)
 
 

@@ -19,7 +19,6 @@ from ..splits import hash_splits
 from .archive import Archive
 
 VAL_FRACTION = 0.15
-NUM_SEGMENTS = 128
 
 
 def load(archive: Archive, seed: int) -> PairSet:
@@ -51,7 +50,7 @@ def load(archive: Archive, seed: int) -> PairSet:
         split=_splits(archive, keys, tuple(str(part) for part in stated), seed),
         video_encoder="set-muvisync-clip-motion-emotion-1",
         music_encoder="set-muvisync-chords-1",
-        num_segments=NUM_SEGMENTS,
+        num_segments=int(lengths.max()),
     )
 
 

@@ -1,0 +1,131 @@
+"""A `DualEncoder` and pairs enter; encoded batches, or the embeddings of all pairs, leave.
+
+Features are frozen. So where a tower looks at nothing but mean and deviation over time, and no rows are drawn by
+chance, what it looks at is worked out once, and an epoch costs what the networks cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..data.batching import Batch, iterate, iterate_indices
+from ..data.pairs import PairSet
+from ..models.dual_encoder import DualEncoder
+from ..models.towers import Encoded
+
+_BATCH_SIZE = 256
+_ROWS = 65_536  # of sequences that are held at once while they are described
+
+
+class Side(NamedTuple):
+    """One modality of a set: `embedding` (N, E), rows of length 1, and the scaled `pooled` (N, P)."""
+
+    embedding: npt.NDArray[np.float32]
+    pooled: npt.NDArray[np.float32]
+
+
+class EncodedBatch(NamedTuple):
+    """Both sides of a batch and the group of each pair (B,)."""
+
+    video: Encoded
+    music: Encoded
+    group: Tensor
+
+
+class Reader:
+    """Encodes the pairs of a set by a model whose scales have been learned.
+
+    Parameters
+    ----------
+    model : DualEncoder
+        Its scales must stay as they are; its weights may change from batch to batch.
+    pairs : PairSet
+    """
+
+    def __init__(self, model: DualEncoder, pairs: PairSet) -> None:
+        self.model = model
+        self.pairs = pairs
+        still = model.config.tower == "mean" and _still(pairs, model.config.num_segments)
+        self._pooled = _described(model, pairs) if still else None
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def batches(
+        self, *, batch_size: int, rng: np.random.Generator | None = None, label_rate: float | None = None
+    ) -> Iterator[EncodedBatch]:
+        """Go once through the pairs, see `data.batching.iterate`."""
+        device = self.model.video.center.device
+        if self._pooled is None:
+            num_segments = self.model.config.num_segments
+            for batch in iterate(
+                self.pairs,
+                batch_size=batch_size,
+                num_segments=num_segments,
+                rng=rng,
+                label_rate=label_rate,
+            ):
+                yield EncodedBatch(*encode(self.model, batch), torch.from_numpy(batch.group).to(device))
+            return
+        for index in iterate_indices(self.pairs, batch_size=batch_size, rng=rng, label_rate=label_rate):
+            video, music = (side[torch.from_numpy(index).to(device)] for side in self._pooled)
+            group = torch.from_numpy(self.pairs.group[index]).to(device)
+            yield EncodedBatch(self.model.video.embed(video), self.model.music.embed(music), group)
+
+    @torch.no_grad()
+    def embed(self) -> tuple[Side, Side]:
+        """Embed every pair at its inference draw, without dropout, in the given order."""
+        was_training = self.model.training
+        self.model.eval()
+        parts = list(self.batches(batch_size=_BATCH_SIZE))
+        self.model.train(was_training)
+        video, music = (
+            Side(
+                torch.cat([encoded.embedding for encoded in side]).cpu().numpy(),
+                torch.cat([encoded.pooled for encoded in side]).cpu().numpy(),
+            )
+            for side in ([part.video for part in parts], [part.music for part in parts])
+        )
+        return video, music
+
+
+def embed_pairs(model: DualEncoder, pairs: PairSet) -> tuple[Side, Side]:
+    """Embed every pair of a set once, see `Reader.embed`."""
+    return Reader(model, pairs).embed()
+
+
+def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
+    """Run both towers over a batch, on the model's device."""
+    device = model.video.center.device
+    arrays = (batch.video, batch.video_mask, batch.music, batch.music_mask)
+    video, music = model(*(torch.from_numpy(array).to(device) for array in arrays))
+    return video, music
+
+
+def _still(pairs: PairSet, num_segments: int | None) -> bool:
+    """Tell whether every item shows the same rows each time: it has one draw, of no more rows than are asked for."""
+    most = pairs.num_segments if num_segments is None else num_segments
+    return all(
+        len(draws) == 1 and len(draws[0]) <= most for side in (pairs.video, pairs.music) for draws in side
+    )
+
+
+@torch.no_grad()
+def _described(model: DualEncoder, pairs: PairSet) -> tuple[Tensor, Tensor]:
+    was_training = model.training
+    model.eval()
+    longest = max(len(draws[0]) for side in (pairs.video, pairs.music) for draws in side)
+    size = max(1, min(_BATCH_SIZE, _ROWS // longest))
+    found = [
+        tuple(side.pooled for side in encode(model, batch))
+        for batch in iterate(pairs, batch_size=size, num_segments=model.config.num_segments)
+    ]
+    model.train(was_training)
+    video, music = (torch.cat(side) for side in zip(*found, strict=True))
+    return video, music
