@@ -40,14 +40,14 @@ def made(draw):
 
 
 @given(made(), st.integers(0, 5), st.lists(st.floats(0.01, 1.0), min_size=2, max_size=4).map(sorted))
-def test_shares_are_nested_whole_and_leave_validation_and_test_alone(pairs, draw, shares):
+def test_shares_are_nested_whole_and_leave_the_test_part_alone(pairs, draw, shares):
     parts = [thinned(pairs, share=share, draw=draw) for share in shares]
-    learn = pairs.split.count("train")
     for part, share in zip(parts, shares, strict=True):
         kept = set(part.keys)
-        held_out = [k for k, s in zip(pairs.keys, pairs.split, strict=True) if s != "train"]
+        held_out = [k for k, s in zip(pairs.keys, pairs.split, strict=True) if s == "test"]
         assert kept.issuperset(held_out)
-        assert part.split.count("train") >= share * learn - 1e-9
+        for name in ("train", "val"):
+            assert part.split.count(name) >= share * pairs.split.count(name) - 1e-9
         assert list(part.keys) == [k for k in pairs.keys if k in kept], "the order stays"
         for source in np.unique(pairs.source):
             inside = {k in kept for k, s in zip(pairs.keys, pairs.source, strict=True) if s == source}
@@ -57,9 +57,10 @@ def test_shares_are_nested_whole_and_leave_validation_and_test_alone(pairs, draw
 
 
 def test_a_share_is_no_larger_than_its_last_source_makes_it():
-    pairs = pairs_of(list(range(40)), ["train"] * 40)
+    pairs = pairs_of(list(range(60)), ["train"] * 40 + ["val"] * 20)
     for share in (0.05, 0.1, 0.25, 0.5, 1.0):
-        assert len(thinned(pairs, share=share, draw=0)) == round(40 * share)
+        split = thinned(pairs, share=share, draw=0).split
+        assert (split.count("train"), split.count("val")) == (round(40 * share), round(20 * share))
 
 
 def test_another_draw_takes_others():

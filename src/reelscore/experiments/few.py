@@ -17,7 +17,7 @@ from .run import Outcome, Run, Runner
 from .search import Choice, recipe_of, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 
-LINEAR = "cca-train"
+LINEAR = "cca"
 
 
 def conduct(plan: FewPlan, runner: Runner) -> Result:
@@ -76,9 +76,8 @@ def conclude(
             FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,
             (
                 f"{len(plan.seeds)} seeds, each with its own nested draw of whole sources; the settings are those that "
-                "validation chose with all training pairs. The validation pairs stay whole at every share: they stop "
-                "the training and choose the CCA's settings, and at the smallest shares they outnumber the training "
-                "pairs. Here the CCA is fitted on the training pairs alone."
+                "validation chose with all pairs. A share is one of the training pairs and of the validation pairs: "
+                "every row learns from both in the end."
             ),
         ),
         figures={

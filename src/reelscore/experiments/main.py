@@ -18,7 +18,7 @@ from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
 from .scoring import DIRECTIONS
 from .search import Choice, recipe_of, settings_table, tune
-from .stats import Estimate, difference, estimate_of, fold_of, paired
+from .stats import Estimate, difference, estimate_of, paired
 
 OURS, TWIN, RIVAL = "inter-intra", "infonce", "cca"
 METRIC = "recall@10"
@@ -58,7 +58,8 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
     ours, twin, rival = names.get(OURS), names.get(TWIN), title_of(RIVAL)
     order = [*(space.title for space in plan.losses), *(title_of(method) for method in plan.linear)]
     means = {place: _estimate(done) for place, done in scored.items()}
-    tables = [_overview(plan.sets, order, means, scored)]
+    wide, narrow = ("queries", "folds") if plan.folds > 1 else ("seeds and queries", "seeds alone")
+    tables = [_overview(plan.sets, order, means, scored, wide)]
     differences: dict[str, dict[tuple[str, str], Estimate]] = {}
     for against in (twin, rival):
         found = against_row(scored, plan.sets, order, against) if against else {}
@@ -73,16 +74,15 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
             "With the same encoder, the same budget and the same search on validation for each loss: does the "
             "inter-intra loss beat its InfoNCE twin (no intra term, tuned as long), linear CCA and the other losses?"
         ),
-        answer=_answer(plan.sets, ours, twin, rival, order, means, differences),
+        answer=_answer(plan.sets, ours, twin, rival, order, means, differences, narrow),
         tables=tuple(tables),
-        charts=_charts(plan.sets, order, differences),
+        charts=_charts(plan.sets, order, differences, wide, narrow),
         settings=(settings_table(plan, chosen),) if chosen else (),
         notes=(
             FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,
             (
-                f"{len(plan.seeds)} training seeds a row; a linear rival has none. The linear rivals are fitted on the "
-                "training and validation pairs together once their settings are chosen, where the trained models learn "
-                "from the training pairs alone. Recall counts an item's own group as hits; ties count against us. For "
+                f"{len(plan.seeds)} training seeds a row; a linear rival has none. Every row is fitted on training and "
+                "validation pairs together once its settings are chosen. Recall counts an item's own group as hits; ties count against us. For "
                 "lastfm the video side is text."
             ),
         ),
@@ -128,6 +128,7 @@ def _answer(
     order: Sequence[str],
     means: Mapping[tuple[str, str], Estimate],
     differences: Mapping[str, Mapping[tuple[str, str], Estimate]],
+    narrow: str,
 ) -> str:
     if ours is None:
         return (
@@ -143,7 +144,7 @@ def _answer(
             seeds = [name for name, one in at.items() if one.seed_above_zero]
             told.append(
                 f"In mean R@10 {ours} is above {against} on {count_of(above, len(at))}, with its 95% interval above "
-                f"zero on {count_of(beyond, len(at))} (over the seeds alone: on {count_of(seeds, len(at))})."
+                f"zero on {count_of(beyond, len(at))} (over the {narrow}: on {count_of(seeds, len(at))})."
             )
     best = []
     for name in sets:
@@ -154,7 +155,11 @@ def _answer(
 
 
 def _overview(
-    sets: Sequence[str], order: Sequence[str], means: Mapping[tuple[str, str], Estimate], scored: Scored
+    sets: Sequence[str],
+    order: Sequence[str],
+    means: Mapping[tuple[str, str], Estimate],
+    scored: Scored,
+    wide: str,
 ) -> Table:
     best = {name: max((one.mean for (s, _), one in means.items() if s == name), default=0.0) for name in sets}
     rows = []
@@ -167,14 +172,14 @@ def _overview(
         rows.append((row, *cells))
     random = []
     for name in sets:
-        of_set = next((done[0] for (s, _), done in scored.items() if s == name), None)
-        random.append(MISSING if of_set is None else percent(of_set.chance[METRIC]))
+        of_set = next((done for (s, _), done in scored.items() if s == name), None)
+        random.append(MISSING if of_set is None else percent(_chance(of_set)[METRIC]))
     rows.append(("chance", *random))
     return Table(
         "R@10, mean of both directions, in percent",
         ("loss", *sets),
         tuple(rows),
-        "The best row of a set is bold; the intervals cover seeds and queries.",
+        f"The best row of a set is bold; the intervals cover {wide}.",
     )
 
 
@@ -193,6 +198,8 @@ def _charts(
     sets: Sequence[str],
     order: Sequence[str],
     differences: Mapping[str, Mapping[tuple[str, str], Estimate]],
+    wide: str,
+    narrow: str,
 ) -> tuple[Chart, ...]:
     charts = []
     for number, (against, found) in enumerate(differences.items(), start=1):
@@ -211,8 +218,8 @@ def _charts(
                     tuple(100 * getattr(one, high) for _, one in there),
                 )
                 for label, low, high in (
-                    ("95% over seeds and queries", "low", "high"),
-                    ("95% over seeds alone", "seed_low", "seed_high"),
+                    (f"95% over {wide}", "low", "high"),
+                    (f"95% over {narrow}", "seed_low", "seed_high"),
                 )
             )
             panels.append(Panel(name, lines))
@@ -231,8 +238,8 @@ def _detail(name: str, order: Sequence[str], scored: Scored) -> Table:
         cells.append(f"{np.mean([one.metrics['median_rank'] for one in done]):.1f}")
         cells += [with_interval(_estimate(done, metric)) for metric in ("recall@1", "map")]
         rows.append((row, *cells))
-    any_one = next(done[0] for (s, _), done in scored.items() if s == name)
-    random = any_one.chance
+    any_row = next(done for (s, _), done in scored.items() if s == name)
+    random = _chance(any_row)
     told = percent(random[METRIC])
     rows.append(
         (
@@ -245,15 +252,18 @@ def _detail(name: str, order: Sequence[str], scored: Scored) -> Table:
             percent(random["map"]),
         )
     )
-    folds = {
-        fold_of(one): len(one.cluster) for one in next(done for (s, _), done in scored.items() if s == name)
-    }
-    size = " or ".join(str(each) for each in sorted(set(folds.values())))
+    sizes = sorted({len(one.cluster) for one in any_row})
+    size = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     return Table(
         f"{name}: a gallery of {size}",
         ("loss", "seeds", "video → music R@10", "music → video R@10", "median rank", "R@1", "mAP"),
         tuple(rows),
     )
+
+
+def _chance(done: Sequence[Outcome]) -> dict[str, float]:
+    """Return the metrics of a random order, the mean over the test parts of a row's outcomes."""
+    return {name: float(np.mean([one.chance[name] for one in done])) for name in done[0].chance}
 
 
 def _estimate(

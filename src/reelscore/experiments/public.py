@@ -1,4 +1,4 @@
-"""The recipe of a public set enters (its name, a share of its training pairs), its pairs leave.
+"""The recipe of a public set enters (its name, a fold, a share of its pairs), its pairs leave.
 
     {"kind": "set", "name": "emomv"}
     {"kind": "set", "name": "emomv", "share": 0.25, "draw": 3}
@@ -8,8 +8,8 @@ With folds the test part rotates: whole sources (else groups) of the training an
 folds, and the named one is the test part. The validation pairs stay what they are, so that what they choose is
 never scored on them in any fold.
 
-A share keeps whole sources (else groups) of the training split, those whose hash under `draw` is smallest: a
-larger share of the same draw holds every pair of a smaller one. Validation and test stay whole.
+A share keeps whole sources (else groups) of the training and of the validation split, those whose hash under `draw`
+is smallest: a larger share of the same draw holds every pair of a smaller one. The test part stays whole.
 """
 
 from __future__ import annotations
@@ -86,36 +86,36 @@ def _names(pairs: PairSet) -> list[str]:
 
 
 def thinned(pairs: PairSet, *, share: float, draw: int) -> PairSet:
-    """Keep a share of the training pairs, sources (else groups) whole, nested over shares.
+    """Keep a share of the training pairs and of the validation pairs, sources (else groups) whole, nested over shares.
 
     Parameters
     ----------
     pairs : PairSet
     share : float
-        Above 0, up to 1, of the training pairs; rounded up to whole sources.
+        Above 0, up to 1, of either part; rounded up to whole sources.
     draw : int
         Another draw takes other sources.
 
     Returns
     -------
     PairSet
-        In the given order.
+        In the given order; the test pairs stay.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"share must lie in (0, 1], got {share}")
-    together = pairs.group if pairs.source is None else pairs.source
-    learn = [i for i, part in enumerate(pairs.split) if part == "train"]
-    members: dict[int, list[int]] = {}
-    for i in learn:
-        members.setdefault(int(together[i]), []).append(i)
-    # A source is named by its first key, so that its place does not depend on how sources are numbered.
-    order = sorted(members.values(), key=lambda rows: _place(min(pairs.keys[i] for i in rows), draw))
-    due, kept = math.ceil(share * len(learn)), set[int]()
-    for rows in order:
-        if len(kept) >= due:
-            break
-        kept.update(rows)
-    return pairs.take([i for i, part in enumerate(pairs.split) if part != "train" or i in kept])
+    names = _names(pairs)
+    kept = {i for i, part in enumerate(pairs.split) if part == "test"}
+    for split in ("train", "val"):
+        members: dict[str, list[int]] = {}
+        for i in (i for i, part in enumerate(pairs.split) if part == split):
+            members.setdefault(names[i], []).append(i)
+        due, taken = math.ceil(share * pairs.split.count(split)), set[int]()
+        for name in sorted(members, key=lambda name: _place(name, draw)):
+            if len(taken) >= due:
+                break
+            taken.update(members[name])
+        kept |= taken
+    return pairs.take(sorted(kept))
 
 
 def _place(name: str, draw: int) -> bytes:
