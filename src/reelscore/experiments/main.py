@@ -82,8 +82,8 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
             FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,
             (
                 f"{len(plan.seeds)} training seeds a row; a linear rival has none. Every row is fitted on training and "
-                "validation pairs together once its settings are chosen. Recall counts an item's own group as hits; ties count against us. For "
-                "lastfm the video side is text."
+                "validation pairs together once its settings are chosen. Recall counts an item's own group as hits; "
+                "ties count against us. For lastfm the video side is text."
             ),
         ),
         figures={
