@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
 from .config import FewPlan, changed
-from .main import METRIC, OURS, TWIN, title_of
+from .main import METRIC, OURS, TWIN, chance_of, title_of
 from .material import Recipe
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
@@ -169,11 +169,11 @@ def _chart(
                     for end in ("mean", "seed_low", "seed_high")
                 )
                 lines.append(Line(row, x, y, low, high))
-        done = next((each[0] for (s, _, _), each in scored.items() if s == name), None)
+        done = next((each for (s, _, _), each in scored.items() if s == name), None)
         ends = (100 * plan.shares[0], 100.0)
         levels: tuple[Line, ...] = ()
         if done is not None:
-            chance = float(percent(done.chance[METRIC]))
+            chance = float(percent(chance_of(done)[METRIC]))
             levels = (Line("chance", ends, (chance, chance)),)
         panels.append(Panel(name, tuple(lines), levels))
     return Chart(

@@ -173,7 +173,7 @@ def _overview(
     random = []
     for name in sets:
         of_set = next((done for (s, _), done in scored.items() if s == name), None)
-        random.append(MISSING if of_set is None else percent(_chance(of_set)[METRIC]))
+        random.append(MISSING if of_set is None else percent(chance_of(of_set)[METRIC]))
     rows.append(("chance", *random))
     return Table(
         "R@10, mean of both directions, in percent",
@@ -239,7 +239,7 @@ def _detail(name: str, order: Sequence[str], scored: Scored) -> Table:
         cells += [with_interval(_estimate(done, metric)) for metric in ("recall@1", "map")]
         rows.append((row, *cells))
     any_row = next(done for (s, _), done in scored.items() if s == name)
-    random = _chance(any_row)
+    random = chance_of(any_row)
     told = percent(random[METRIC])
     rows.append(
         (
@@ -261,7 +261,7 @@ def _detail(name: str, order: Sequence[str], scored: Scored) -> Table:
     )
 
 
-def _chance(done: Sequence[Outcome]) -> dict[str, float]:
+def chance_of(done: Sequence[Outcome]) -> dict[str, float]:
     """Return the metrics of a random order, the mean over the test parts of a row's outcomes."""
     return {name: float(np.mean([one.chance[name] for one in done])) for name in done[0].chance}
 

@@ -62,9 +62,9 @@ def chart_svg(chart: Chart) -> bytes:
             for axis in axes
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
         }
-        figure.legend(
-            handles.values(), handles.keys(), loc="outside lower center", ncols=min(5, len(handles) or 1)
-        )
+        # A narrow figure would cut off a wide legend.
+        ncols = min(5 if columns == 4 else columns, len(handles) or 1)
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=ncols)
         figure.suptitle(chart.title)
         out = io.BytesIO()
         figure.savefig(out, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
@@ -74,7 +74,7 @@ def chart_svg(chart: Chart) -> bytes:
 
 def _colours(chart: Chart) -> dict[str, int]:
     labels = dict.fromkeys(line.label for panel in chart.panels for line in panel.lines)
-    return {label: place % len(_COLOURS) for place, label in enumerate(labels)}
+    return {label: place for place, label in enumerate(labels)}
 
 
 def _draw(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> None:
@@ -90,7 +90,7 @@ def _draw_dots(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) 
     for place, line in enumerate(panel.lines):
         # Side by side inside the row, so that no interval hides another.
         y = [row + 0.3 * (place - (len(panel.lines) - 1) / 2) for row in line.y]
-        colour = _COLOURS[colours[line.label]]
+        colour = _COLOURS[colours[line.label] % len(_COLOURS)]
         axis.hlines(y, line.low, line.high, color=colour, linewidth=2, label=line.label)
         axis.plot(line.x, y, "o", color=colour, markersize=3.5)
     axis.axvline(0, color="#999999", linestyle=":")
@@ -100,8 +100,10 @@ def _draw_dots(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) 
 
 def _draw_lines(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> None:
     for line in panel.lines:
-        number = colours[line.label]
+        again, number = divmod(colours[line.label], len(_COLOURS))
         style: dict[str, Any] = {"color": _COLOURS[number], "label": line.label, "linewidth": 1.6}
+        if again:  # a colour that another line has already
+            style["linestyle"] = "--"
         if len(line.x) <= 12:
             style |= {"marker": _MARKS[number], "markersize": 4.5}
         axis.plot(line.x, line.y, **style)
