@@ -1,4 +1,4 @@
-"""Shares of a set's training pairs: nested, whole sources, the rest untouched."""
+"""Shares of a set's pairs: nested, whole sources, the test part untouched; and test parts that rotate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan of shares of the training pairs enters, how each loss fares on little data leaves.
+"""A plan of shares of the training and validation pairs enters, how each loss fares on little data leaves.
 
 The shares of one draw are nested and keep whole sources together (`public.thinned`); each seed has its own draw, the
 same for every row. The settings are those that the search chose on all pairs.

@@ -1,8 +1,8 @@
 """A plan of losses and public sets enters, what each loss is worth beside its rivals leaves.
 
 Every loss trains the same encoder for the same budget after the same search on validation; the winners are
-trained again from other seeds, and those runs alone are scored on the test pairs, once. Linear rivals and
-chance stand beside them.
+trained again from other seeds, where the plan says so each on another fold, and those runs alone are scored on the
+test pairs, once. Linear rivals and chance stand beside them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A `DualEncoder` and the pairs enter; standardised, and with the linear CCA as a part of its embedding, it leaves.
+"""A `DualEncoder` and the pairs enter; scaled, and with the linear CCA as a part of its embedding, it leaves.
 
 A network that starts from random weights has to find, from a few hundred pairs, what a linear method computes in a
 second, and on small sets it never does; and trained from there it forgets it again. So the regularised CCA whose
-settings serve the validation pairs best stands beside the members as it is, and their scores are added.
+settings cross-validation finds best stands beside the members as it is, and their scores are added.
 """
 
 from __future__ import annotations
