@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "reelscore"
-GROUND = {"errors", "domain", "sampling", "scaling", "files", "config"}
+GROUND = {"errors", "domain", "sampling", "pooling", "scaling", "files", "config"}
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(GROUND, GROUND),
     "media": GROUND,

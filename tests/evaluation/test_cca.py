@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from reelscore.errors import InputError
-from reelscore.evaluation.cca import DIMS, POWERS, Fold, LinearCCA, choose_settings, pooled
+from reelscore.evaluation.cca import (
+    DIMS,
+    POWERS,
+    REGULARISATIONS,
+    SETTINGS,
+    START_DIM,
+    Fold,
+    LinearCCA,
+    choose_settings,
+    pooled,
+)
 from reelscore.evaluation.linear import mean_log_rank
 from reelscore.evaluation.metrics import recall_at
 from reelscore.evaluation.ranks import rank_embeddings
@@ -87,7 +99,7 @@ def test_tuning_keeps_up_with_the_best_fixed_setting():
         for r in (0.03, 1.0, 10.0)
     ]
     assert recall_10(tuned, X[300:], Y[300:]) > max(fixed) - 0.08
-    assert set(tuned.settings) == {"dim", "reg_x", "reg_y", "power", "normal"}
+    assert set(tuned.settings) == set(SETTINGS)
 
 
 def test_stored_arrays_place_the_same():
@@ -110,10 +122,27 @@ def test_constant_columns_are_passed_over():
     np.testing.assert_allclose(cca.transform_x(moved), cca.transform_x(X), atol=1e-8)
 
 
-def test_pooling_adds_the_deviation_only_where_there_is_time():
+def test_pooling_tells_more_than_the_mean_only_where_there_is_time():
     rows = np.array([[1.0, 2.0], [3.0, 6.0]], dtype=np.float32)
     assert pooled([rows[:1], rows[1:]]).tolist() == [[1.0, 2.0], [3.0, 6.0]]
-    assert pooled([rows, rows[:1]]).tolist() == [[2.0, 4.0, 1.0, 2.0], [1.0, 2.0, 0.0, 0.0]]
+    both = pooled([rows, rows[:1]])
+    assert both.shape == (2, 30)
+    assert both[:, :4].tolist() == [[2.0, 4.0, 1.0, 2.0], [1.0, 2.0, 0.0, 0.0]]
+
+
+def test_the_columns_that_help_are_found_and_the_others_left_unread():
+    X, Y = planted(300, (30, 20))
+    noise = np.random.default_rng(3).normal(size=(300, 400))
+    X, Y = np.hstack([X, noise[:, :250]]), np.hstack([Y, noise[:, 250:]])
+    choice = [(30, 20), X.shape[1:] + Y.shape[1:]]
+    tuned = LinearCCA.fit_tuned((X[:150], Y[:150]), (X[150:200], Y[150:200]), columns=choice)
+    assert (tuned.settings["columns_x"], tuned.settings["columns_y"]) == (30, 20)
+    moved = X.copy()
+    moved[:, 30:] = 7.0
+    again = LinearCCA.from_arrays(tuned.to_arrays())
+    assert (again.transform_x(moved) == tuned.transform_x(X)).all()
+    with pytest.raises(InputError, match="fitted on 280 columns"):
+        again.transform_x(X[:, :30])
 
 
 @pytest.mark.parametrize(
@@ -165,16 +194,16 @@ def test_settings_are_chosen_over_all_folds():
     def loss(settings):
         told = []
         for fold in folds:
-            cca = LinearCCA.fit(
-                *fold.train,
-                **{k: v for k, v in settings.items() if k not in ("normal", "dim")},
-                dim=int(settings["dim"]),
-            )
+            fitted = {name: settings[name] for name in ("reg_x", "reg_y", "power")}
+            cca = LinearCCA.fit(*fold.train, dim=int(settings["dim"]), **fitted)
             hits = fold.group[:, None] == fold.group[None, :]
             told.append(mean_log_rank(cca.transform_x(fold.val[0]), cca.transform_y(fold.val[1]), hits))
         return np.mean(told)
 
-    others = [{**chosen, "power": power} for power in POWERS] + [
-        {**chosen, "dim": float(dim)} for dim in DIMS
+    assert loss(chosen) <= min(loss({**chosen, "dim": float(dim)}) for dim in DIMS) + 1e-9
+    at_first = {**chosen, "dim": float(START_DIM)}
+    others = [
+        {**at_first, "reg_x": reg, "reg_y": reg, "power": power}
+        for reg, power in itertools.product(REGULARISATIONS, POWERS)
     ]
-    assert loss(chosen) <= min(loss(other) for other in others) + 1e-9
+    assert loss(at_first) <= min(loss(other) for other in others) + 1e-9  # ridges and power go together

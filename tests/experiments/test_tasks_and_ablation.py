@@ -83,9 +83,11 @@ def test_every_variation_is_listed_once_and_differs_as_it_says() -> None:
     plan = read_plan(AblationPlan, "ablation")
     found = ablation.variations(plan)
     forms = [place for place in found if place[0] == "form"]
-    assert len(forms) == len(plan.forms) * len(plan.poolings) * len(plan.weights)
+    assert len(forms) == len(plan.forms) * len(plan.structures) * len(plan.weights)
     assert found["segments", 0, "infonce"][1]["model.num_segments"] == ALL_ROWS
     whole = {"kind": "set", "name": "muvisync"}
+    folds = [run.data["fold"] for run in ablation._runs(plan, *found["segments", 8, "infonce"])]
+    assert folds == [0, 1, 2, 3, 4]
     assert found["piece", 16, "sparse"][0] == whole
     assert found["piece", 16, "middle"][0] == {
         "kind": "excerpt",
@@ -100,7 +102,7 @@ def test_every_variation_is_listed_once_and_differs_as_it_says() -> None:
             assert run.config is not None
             if place[0] == "form":
                 loss = run.config.loss
-                assert (loss.intra, loss.pooling, loss.intra_weight) == place[1:]
+                assert (loss.intra, loss.structure, loss.intra_weight) == place[1:]
             assert run.config.model.cca is (place[0] == "part" and "CCA" in place[2])
         if place[0] == "piece" and place[2] == "anywhere":
             assert [run.data["draw"] for run in runs] == list(plan.seeds)
@@ -112,22 +114,32 @@ def test_the_ablation_tells_the_best_and_what_gs_is_worth() -> None:
         part_sets=("lastfm",),
         forms=("kl", "mse"),
         weights=(1.0,),
-        poolings=("mean",),
+        structures=("mean",),
         segments=(8, 0),
         pieces=(8,),
     )
     hit, miss = [1, 2, 3, 50], [1, 50, 60, 70]
     good = {("form", "mse", "mean", 1.0), ("segments", 0, "inter-intra"), ("piece", 8, "sparse")}
     good.add(("part", "lastfm", "one network and the CCA"))
+    good.add(("terms", "lastfm", "InfoNCE and the intra term"))
+    good.add(("pooling", "texture", "inter-intra"))
     scored = {
         place: [outcome(hit if place in good else miss, s) for s in plan.seeds]
         for place in ablation.variations(plan)
     }
     told = ablation.conclude(plan, scored)
     assert "The CCA beside the network is worth, in points, +50.0 on lastfm" in told.answer
-    parts = {row[0]: row[1] for row in told.tables[0].rows}
+    tables = {table.title: table for table in told.tables}
+    parts = {row[0]: row[1] for row in tables["The parts of the model"].rows}
     assert parts["one network and the CCA"].startswith("75.0")
     assert parts["one network"].startswith("25.0")
+    terms = {row[0]: row[1:] for row in tables["The parts of the loss, of one network alone"].rows}
+    assert terms["InfoNCE"][1] == "–"
+    assert terms["InfoNCE and the intra term"][0].startswith("75.0")
+    assert terms["InfoNCE and the intra term"][1].startswith("+50.0")
+    poolings = {row[0]: row[3] for row in tables["What is told of a sequence over time"].rows}
+    assert poolings["texture"].startswith("+50.0")
+    assert poolings["mean+deviation"].startswith("+0.0") or poolings["mean+deviation"].startswith("0.0")
     assert "mse with λ = 1" in told.answer
     assert "N = all segments" in told.answer
     assert "8 rows over the whole against one piece: +50.0" in told.answer

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reelscore.errors import InputError
 from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, build_loss
+from reelscore.losses.debiased import Debiased
 from reelscore.losses.inter_intra import Intra
 from reelscore.losses.rince import RINCE
 from reelscore.losses.rows import Groups
@@ -267,6 +268,31 @@ def test_with_robustness_the_inter_part_is_rince(chunk_size: int | None) -> None
     assert build_loss(LossConfig(robustness=0.1)).inter.q == 0.1
 
 
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_with_a_prior_the_inter_part_is_the_debiased_loss(chunk_size: int | None) -> None:
+    v, m = rows(6, 4, seed=1), rows(6, 4, seed=2)
+    group = torch.tensor([0, 0, 1, 2, 3, 4])
+    features = {"video_features": rows(6, 5, seed=3), "music_features": rows(6, 3, seed=4)}
+    debiased = Debiased(prior=0.2, temperature=0.3, chunk_size=chunk_size).double()(v, m, group=group).total
+    both = InterIntraLoss(prior=0.2, temperature=0.3, intra_weight=0.5, chunk_size=chunk_size).double()
+    out = both(v, m, group=group, **features)
+    intra = out.parts["intra_video"] + out.parts["intra_music"]
+    torch.testing.assert_close(out.total, debiased + 0.5 * intra / 2)
+    assert build_loss(LossConfig(prior=0.2)).inter.prior == 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"prior": 0.1, "robustness": 0.1}, "set one of them to 0"),
+        ({"prior": 0.1, "groups": "positives"}, "needs groups='negatives-masked'"),
+    ],
+)
+def test_two_wishes_for_the_inter_part_are_refused(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        InterIntraLoss(**arguments)  # type: ignore[arg-type]
+
+
 def test_a_little_robustness_is_nearly_infonce() -> None:
     v, m = rows(6, 4, seed=1).requires_grad_(), rows(6, 4, seed=2)
     plain, robust = (
@@ -356,6 +382,7 @@ def test_bad_batches_are_refused_in_words(case: str) -> None:
         {"chunk_size": 0},
         {"intra_weight": -1.0},
         {"robustness": 1.5},
+        {"prior": 1.0},
         {"temperature": 0.0},
         {"temperature": 0.001},
         {"before_temperature": math.nan},

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,9 +34,9 @@ CARD = ModelCard(
 )
 
 
-def network(seed: int) -> DualEncoder:
+def network(seed: int, config: ModelConfig = CARD.config) -> DualEncoder:
     torch.manual_seed(seed)
-    model = DualEncoder(5, 3, config=CARD.config).eval()
+    model = DualEncoder(5, 3, config=config).eval()
     for tower in (model.video, model.music):
         tower.cca_weight.normal_()
         tower.cca_share.fill_(0.3)
@@ -49,7 +50,13 @@ def sequence(encoder: str, num_columns: int, *, num_rows: int = 4, seed: int = 0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    save_model(tmp_path / "model", weights=network(0).weights(), card=CARD)
+    return folder_of(tmp_path)
+
+
+def folder_of(tmp_path: Path, **changes: Any) -> Path:
+    """Save a random model of the card's form but for some changes, and return its folder."""
+    card = dataclasses.replace(CARD, config=dataclasses.replace(CARD.config, **changes))
+    save_model(tmp_path / "model", weights=network(0, card.config).weights(), card=card)
     return tmp_path / "model"
 
 
@@ -74,8 +81,8 @@ def test_the_embedder_gives_what_the_network_gives(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 5])
-def test_a_moment_is_its_row_with_the_two_beside_it(folder: Path, num_rows: int) -> None:
-    embedder = load_embedder(folder)
+def test_a_moment_is_its_row_with_the_two_beside_it(tmp_path: Path, num_rows: int) -> None:
+    embedder = load_embedder(folder_of(tmp_path, pooling="mean+deviation"))
     track = sequence("ears-1", 3, num_rows=num_rows)
     moments = embedder.embed_moments(track)
     assert moments.shape == (num_rows, 24)
@@ -83,6 +90,22 @@ def test_a_moment_is_its_row_with_the_two_beside_it(folder: Path, num_rows: int)
         near = slice(max(0, row - 1), row + 2)
         excerpt = FeatureSequence(track.values[near], track.segments[near], "ears-1")
         np.testing.assert_allclose(moments[row], embedder.embed_music(excerpt), atol=1e-5)
+
+
+def test_what_three_rows_cannot_tell_a_moment_has_from_the_track(tmp_path: Path) -> None:
+    embedder = load_embedder(folder_of(tmp_path, tower="mean"))
+    track = sequence("ears-1", 3, num_rows=40)
+    other = track.values.copy()
+    other[30:] = other[30:][::-1]
+    moments, changed = (
+        embedder.embed_moments(FeatureSequence(values, track.segments, "ears-1"))
+        for values in (track.values, other)
+    )
+    assert (moments[:20] != changed[:20]).any()  # the far end has other neighbours
+    steady = FeatureSequence(np.tile(track.values[:1], (40, 1)), track.segments, "ears-1")
+    np.testing.assert_allclose(
+        embedder.embed_moments(steady), np.tile(embedder.embed_music(steady), (40, 1)), atol=1e-5
+    )
 
 
 def test_the_fingerprint_follows_weights_form_and_encoders(folder: Path, tmp_path: Path) -> None:
@@ -137,7 +160,7 @@ def test_any_flipped_bit_of_the_weights_is_noticed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format_version": 99}, "format 3, got 99"),
+        ({"format_version": 99}, "format 4, got 99"),
         ({"video_encoder": "other-1"}, "does not agree with its fingerprint"),
         ({"colour": "blue"}, "unknown key 'colour'"),
         ({"video_columns": "many"}, "video_columns must be int"),

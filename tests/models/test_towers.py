@@ -22,7 +22,7 @@ CONFIGS = [
         KINDS, [False, True], [False, True], [(1, False), (2, True)]
     )
     if not (positions and kind == "mean")
-] + [ModelConfig(scaling="standard", dim=6, width=8)]
+] + [ModelConfig(pooling="mean+deviation", scaling="standard", dim=6, width=8)]
 
 
 def name(config: ModelConfig) -> str:
@@ -76,7 +76,7 @@ def test_padding_says_nothing(config: ModelConfig) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
-def test_the_order_of_segments_matters_only_with_positions(config: ModelConfig) -> None:
+def test_the_direction_of_time_matters_only_with_positions(config: ModelConfig) -> None:
     tower = random_tower(config)
     sequence, mask = batch(5, lengths=(6,))
     with torch.no_grad():

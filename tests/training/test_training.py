@@ -229,7 +229,8 @@ def test_the_saved_model_embeds_as_the_trained_one_was_validated(
 
 @pytest.mark.parametrize("scaling", ["standard", "normal"])
 def test_standardising_makes_every_varying_column_comparable(pairs: PairSet, scaling: Scaling) -> None:
-    model = DualEncoder(*pairs.dims, config=dataclasses.replace(CONFIG.model, scaling=scaling))
+    config = dataclasses.replace(CONFIG.model, pooling="mean+deviation", scaling=scaling)
+    model = DualEncoder(*pairs.dims, config=config)
     train_part = pairs.where("train")
     standardise(model, train_part)
     stacked = np.concatenate([d[0] for d in train_part.video]).astype(np.float64)
@@ -411,11 +412,11 @@ def test_the_loss_sees_the_frozen_features_along_what_carries_over(pairs: PairSe
     for side, encoded, projection in zip(seen, (video, music), (cca.x, cca.y), strict=True):
         assert not side.requires_grad
         np.testing.assert_allclose(side.numpy(), projection.place(encoded.pooled.numpy()), atol=1e-4)
-    assert Frozen("mean+deviation", None)(video, music)[0] is video.pooled
+    assert Frozen("all", None)(video, music)[0] is video.pooled
     assert Frozen("mean", None)(video, music)[1] is music.mean
     assert LossConfig().sees == "correlated"
-    assert LossConfig(name="cwcl").sees == "mean+deviation"
-    assert LossConfig(name="cwcl", pooling="correlated").sees == "correlated"
+    assert LossConfig(name="cwcl").sees == "all"
+    assert LossConfig(name="cwcl", structure="correlated").sees == "correlated"
 
 
 def test_what_is_worked_out_once_trains_like_what_is_read_each_time(tmp_path: Path, monkeypatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +55,7 @@ def experiment(
     json: JsonOption = False,
 ) -> None:
     """Run an experiment and write its tables; run it again to go on where it was stopped."""
-    from ..experiments.config import read_plan
+    from ..experiments.config import read_plan, with_seeds
     from ..experiments.named import EXPERIMENTS, conduct
     from ..experiments.page import write
     from ..experiments.plots import require_matplotlib
@@ -74,7 +73,7 @@ def experiment(
     plans: dict[str, Any] = {}
     for each in names:
         plan = read_plan(EXPERIMENTS[each].plan, each, quick=quick, file=config)
-        plan = plan if seeds is None else replace(plan, seeds=tuple(range(seeds)))
+        plan = plan if seeds is None else with_seeds(plan, seeds)
         if data is None and (wanted := EXPERIMENTS[each].sets(plan)):
             reason = f"{each} needs the public sets {', '.join(wanted)}; name the folder of their files with --data"
             if name != "all":

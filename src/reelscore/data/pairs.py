@@ -116,16 +116,20 @@ class PairSet:
 
     def where(self, split: Split) -> PairSet:
         """Return the pairs of one split, or raise `InputError` when it has none."""
-        if split not in SPLITS:
-            raise InputError(f"split must be train, val or test, got {split!r}")
-        chosen = [i for i, part in enumerate(self.split) if part == split]
+        return self.take(self.places(split))
+
+    def places(self, *splits: Split) -> list[int]:
+        """Return where the pairs of some splits stand, or raise `InputError` when they have none."""
+        if unknown := set(splits) - set(SPLITS):
+            raise InputError(f"split must be train, val or test, got {sorted(unknown)[0]!r}")
+        chosen = [i for i, part in enumerate(self.split) if part in splits]
         if not chosen:
             sizes = ", ".join(f"{part} {self.split.count(part)}" for part in SPLITS)
             raise InputError(
-                f"{self.name} has no pairs in the {split} split ({sizes}); "
+                f"{self.name} has no pairs in the {' or '.join(splits)} split ({sizes}); "
                 "choose another split or add pairs to it"
             )
-        return self.take(chosen)
+        return chosen
 
     def take(self, indices: Sequence[int] | IntArray) -> PairSet:
         """Return the pairs at `indices`, in that order; unpaired music stays."""

@@ -22,23 +22,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
 from ..scaling import Scaling
-from .linear import Projection, View, mean_log_rank, pooled, unit
+from .linear import Columns, Projection, View, descriptions, mean_log_rank, pooled, unit
 from .ranks import BoolArray, FloatArray, IntArray
 
-__all__ = ["Fold", "LinearCCA", "Projection", "choose_settings", "pooled"]
+__all__ = ["Fold", "LinearCCA", "Projection", "choose_settings", "descriptions", "pooled"]
 
 REGULARISATIONS = (0.03, 0.3, 1.0, 3.0, 10.0, 30.0)
 DIMS = (8, 16, 32, 64, 128)
 POWERS = (0.0, 0.5, 1.0, 2.0)
-START = (32, 1.0)
-SETTINGS = ("dim", "reg_x", "reg_y", "power")
+START_DIM = 32
+_View: TypeAlias = tuple[Columns, Scaling | None]
+SETTINGS = ("dim", "reg_x", "reg_y", "power", "normal", "columns_x", "columns_y")
 SCALINGS: tuple[Scaling, ...] = ("standard", "normal")
 
 
@@ -62,7 +63,7 @@ class LinearCCA:
         Regularised canonical correlations, falling.
     settings : mapping
         ``dim``, ``reg_x``, ``reg_y`` and ``power``, as fitted or chosen; ``normal`` is 1 where the columns are normal
-        scores.
+        scores; ``columns_x`` and ``columns_y`` are how many are looked at.
     """
 
     x: Projection
@@ -81,6 +82,7 @@ class LinearCCA:
         reg_y: float,
         power: float = 1.0,
         scaling: Scaling | None = None,
+        columns: Columns | None = None,
     ) -> LinearCCA:
         """Fit on pairs.
 
@@ -96,6 +98,8 @@ class LinearCCA:
             p above.
         scaling : {"standard", "normal"}, optional
             What the columns go through before (`scaling`); they are standardised in any case.
+        columns : tuple of int, optional
+            How many of the first columns of X and Y are looked at; all without it.
 
         Raises
         ------
@@ -105,16 +109,18 @@ class LinearCCA:
         _check_settings(dim, reg_x, reg_y)
         if len(X) != len(Y):
             raise InputError(f"CCA needs as many rows on both sides, got {len(X)} and {len(Y)}")
-        x, y = View.of(X, "X", scaling), View.of(Y, "Y", scaling)
-        A, correlations, B = _directions(x, y, dim, reg_x, reg_y, power)
-        settings = dict(zip(SETTINGS, (float(len(correlations)), reg_x, reg_y, power), strict=True))
-        settings["normal"] = float(scaling == "normal")
-        return cls(
-            Projection(x.mean, x.scale, x.right @ A, x.map),
-            Projection(y.mean, y.scale, y.right @ B, y.map),
-            correlations,
-            settings,
+        x, y = (
+            View.of(values[:, :number], name, scaling)
+            for values, name, number in zip((X, Y), "XY", columns or (None, None), strict=True)
         )
+        A, correlations, B = _shaped(_solved(x, y, reg_x, reg_y), dim, power)
+        first, second = (
+            Projection(view.mean, view.scale, view.right @ weights, view.map, values.shape[1])
+            for view, weights, values in ((x, A, X), (y, B, Y))
+        )
+        kept = float(len(correlations)), reg_x, reg_y, power, float(scaling == "normal")
+        looked_at = (float(len(view.mean)) for view in (x, y))
+        return cls(first, second, correlations, dict(zip(SETTINGS, (*kept, *looked_at), strict=True)))
 
     @classmethod
     def fit_tuned(
@@ -123,8 +129,9 @@ class LinearCCA:
         val: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
         *,
         val_group: IntArray | None = None,
+        columns: Sequence[Columns] | None = None,
     ) -> LinearCCA:
-        """Choose scaling and settings on `val` by `choose_settings`, then fit on both parts together.
+        """Choose columns, scaling and settings on `val` by `choose_settings`, then fit on both parts together.
 
         Fitting on both parts in the end makes the rival as hard as its data allow.
 
@@ -134,6 +141,8 @@ class LinearCCA:
             X and Y of each.
         val_group : ndarray of int64, optional
             Pairs of one group are hits of each other.
+        columns : sequence of tuple of int, optional
+            The choice of `fit`'s `columns`, such as `linear.descriptions` gives; all without it.
 
         Raises
         ------
@@ -141,7 +150,7 @@ class LinearCCA:
             As `fit`.
         """
         group = np.arange(len(val[0])) if val_group is None else val_group
-        chosen = choose_settings([Fold(train, val, group)])
+        chosen = choose_settings([Fold(train, val, group)], columns=columns)
         both = [np.concatenate(sides) for sides in zip(train, val, strict=True)]
         return cls.fit_settings(*both, settings=chosen)
 
@@ -158,6 +167,7 @@ class LinearCCA:
             reg_y=settings["reg_y"],
             power=settings["power"],
             scaling="normal" if settings["normal"] else "standard",
+            columns=(int(settings["columns_x"]), int(settings["columns_y"])),
         )
 
     def transform_x(self, X: npt.NDArray[np.floating]) -> FloatArray:
@@ -170,7 +180,7 @@ class LinearCCA:
 
     def to_arrays(self) -> dict[str, FloatArray]:
         """Return everything as named arrays, to be stored beside a model."""
-        settings = np.array([float(self.settings[name]) for name in (*SETTINGS, "normal")])
+        settings = np.array([float(self.settings[name]) for name in SETTINGS])
         return {
             "correlations": self.correlations,
             "settings": settings,
@@ -183,7 +193,7 @@ class LinearCCA:
         """Rebuild what `to_arrays` gave; raises `InputError` when an array is missing."""
         try:
             x, y = (Projection.from_arrays(arrays, side) for side in "xy")
-            settings = dict(zip((*SETTINGS, "normal"), np.asarray(arrays["settings"]).tolist(), strict=True))
+            settings = dict(zip(SETTINGS, np.asarray(arrays["settings"]).tolist(), strict=True))
             correlations = np.asarray(arrays["correlations"], np.float64)
         except KeyError as error:
             raise InputError(f"a stored CCA needs the array {error}; fit it again") from error
@@ -191,11 +201,15 @@ class LinearCCA:
 
 
 def choose_settings(
-    folds: Sequence[Fold], *, scalings: Sequence[Scaling | None] = SCALINGS
+    folds: Sequence[Fold],
+    *,
+    scalings: Sequence[Scaling | None] = SCALINGS,
+    columns: Sequence[Columns] | None = None,
 ) -> dict[str, float]:
     """Return the settings that serve the held-out pairs of all folds best, over the grid of this module's constants.
 
-    First the two ridges, for each scaling, at the dim and power of `START`; then dim and power.
+    First the two ridges and the power together, for each choice of columns and scaling, at `START_DIM` directions:
+    where weak directions count for less, less ridge is due. Then the number of directions.
     What is compared is `linear.mean_log_rank`, the mean over the folds. The earliest of equals wins.
 
     Raises
@@ -203,48 +217,74 @@ def choose_settings(
     InputError
         As `LinearCCA.fit`.
     """
-    prepared = {scaling: [_prepared(fold, scaling) for fold in folds] for scaling in scalings}
+    whole = folds[0].train[0].shape[1], folds[0].train[1].shape[1]
+    prepared = {
+        view: [_prepared(fold, *view) for fold in folds]
+        for view in itertools.product(columns or [whole], scalings)
+    }
 
-    def loss(scaling: Scaling | None, dim: int, reg_x: float, reg_y: float, power: float) -> float:
+    def losses(view: _View, reg_x: float, reg_y: float, shapes: Sequence[tuple[int, float]]) -> list[float]:
         found = []
-        for views, x, y, hits in prepared[scaling]:
-            A, _, B = _directions(*views, dim, reg_x, reg_y, power)
-            found.append(mean_log_rank(unit(x @ A), unit(y @ B), hits))
-        return float(np.mean(found))
+        for views, x, y, hits in prepared[view]:
+            solved = _solved(*views, reg_x, reg_y)
+            shaped = [_shaped(solved, dim, power) for dim, power in shapes]
+            found.append([mean_log_rank(unit(x @ A), unit(y @ B), hits) for A, _, B in shaped])
+        means: list[float] = np.mean(found, axis=0).tolist()
+        return means
 
-    dim, power = START
-    scaling, reg_x, reg_y = min(
-        itertools.product(scalings, REGULARISATIONS, REGULARISATIONS),
-        key=lambda one: loss(one[0], dim, one[1], one[2], power),
-    )
-    dim, power = min(
-        itertools.product(DIMS, POWERS), key=lambda shape: loss(scaling, shape[0], reg_x, reg_y, shape[1])
-    )
-    settings = dict(zip(SETTINGS, (float(dim), reg_x, reg_y, power), strict=True))
-    return {**settings, "normal": float(scaling == "normal")}
+    tried = {
+        (view, reg_x, reg_y, power): loss
+        for view, reg_x, reg_y in itertools.product(prepared, REGULARISATIONS, REGULARISATIONS)
+        for power, loss in zip(
+            POWERS, losses(view, reg_x, reg_y, [(START_DIM, power) for power in POWERS]), strict=True
+        )
+    }
+    view, reg_x, reg_y, power = min(tried, key=lambda one: tried[one])
+    by_dim = losses(view, reg_x, reg_y, [(dim, power) for dim in DIMS])
+    dim = DIMS[by_dim.index(min(by_dim))]
+    (columns_x, columns_y), scaling = view
+    found = dim, reg_x, reg_y, power, scaling == "normal", columns_x, columns_y
+    return dict(zip(SETTINGS, map(float, found), strict=True))
 
 
 def _prepared(
-    fold: Fold, scaling: Scaling | None
+    fold: Fold, columns: Columns, scaling: Scaling | None
 ) -> tuple[tuple[View, View], FloatArray, FloatArray, BoolArray]:
-    views = View.of(fold.train[0], "X", scaling), View.of(fold.train[1], "Y", scaling)
+    first, second = (
+        View.of(values[:, :number], name, scaling)
+        for values, name, number in zip(fold.train, "XY", columns, strict=True)
+    )
+    views = first, second
     # In the coordinates of the singular vectors each setting costs a product of small matrices.
-    x, y = (view.coordinates(values) for view, values in zip(views, fold.val, strict=True))
+    x, y = (
+        view.coordinates(values[:, :number])
+        for view, values, number in zip(views, fold.val, columns, strict=True)
+    )
     return views, x, y, fold.group[:, None] == fold.group[None, :]
 
 
-def _directions(
-    x: View, y: View, dim: int, reg_x: float, reg_y: float, power: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return A, the correlations and B, in the coordinates of the singular vectors."""
+class _Solved(NamedTuple):
+    """All directions of both sides in the coordinates of the singular vectors, and their correlations."""
+
+    x: FloatArray
+    correlations: FloatArray
+    y: FloatArray
+
+
+def _solved(x: View, y: View, reg_x: float, reg_y: float) -> _Solved:
     n = len(x.left)
     norm_x = np.sqrt(x.singular**2 + n * reg_x)
     norm_y = np.sqrt(y.singular**2 + n * reg_y)
     core = (x.singular / norm_x)[:, None] * (x.left.T @ y.left) * (y.singular / norm_y)
     P, correlations, Qt = np.linalg.svd(core, full_matrices=False)
-    correlations = correlations[:dim]
+    return _Solved(P / norm_x[:, None], correlations, Qt.T / norm_y[:, None])
+
+
+def _shaped(solved: _Solved, dim: int, power: float) -> _Solved:
+    """Keep the first `dim` directions, weighted by a power of their correlations."""
+    correlations = solved.correlations[:dim]
     weight = correlations**power
-    return P[:, :dim] / norm_x[:, None] * weight, correlations, Qt[:dim].T / norm_y[:, None] * weight
+    return _Solved(solved.x[:, :dim] * weight, correlations, solved.y[:, :dim] * weight)
 
 
 def _check_settings(dim: int, reg_x: float, reg_y: float) -> None:

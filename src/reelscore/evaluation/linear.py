@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..pooling import NUM_STATISTICS, pool
 from ..scaling import ColumnMap, Scaling
 from .ranks import BoolArray, FloatArray, first_hit_ranks
 
+Columns: TypeAlias = tuple[int, int]
+"""How many columns, of the video and of the music side."""
+
 
 def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
-    """Make one vector of each sequence: the mean over time, and the deviation where there is time.
+    """Make one vector of each sequence by `pooling.pool`: all statistics, or the mean where there is no time.
 
     Parameters
     ----------
@@ -25,40 +30,62 @@ def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
 
     Returns
     -------
-    ndarray of float64, shape (N, D) where every T_i is 1, else (N, 2 D)
+    ndarray of float64, shape (N, D) where every T_i is 1, else (N, 15 D)
     """
-    mean = np.stack([rows.mean(axis=0, dtype=np.float64) for rows in sequences])
-    if all(len(rows) == 1 for rows in sequences):
-        return mean
-    deviation = np.stack([rows.std(axis=0, dtype=np.float64) for rows in sequences])
-    return np.concatenate([mean, deviation], axis=1)
+    has_time = any(len(rows) > 1 for rows in sequences)
+    number = NUM_STATISTICS["texture"] if has_time else 1
+    return np.concatenate(
+        [
+            pool(rows.astype(np.float64)[None], np.ones((1, len(rows)), dtype=bool), number)
+            for rows in sequences
+        ]
+    )
+
+
+def descriptions(num_pooled: Columns, dims: Columns) -> list[Columns]:
+    """Return how many of the first columns of two `pooled` sides a rival may look at, the plainest first.
+
+    Examples
+    --------
+    >>> descriptions((3960, 450), (264, 30))  # mean and deviation, or all
+    [(528, 60), (3960, 450)]
+    >>> descriptions((512, 768), (512, 768))  # no time
+    [(512, 768)]
+    """
+    plain = min(num_pooled[0], 2 * dims[0]), min(num_pooled[1], 2 * dims[1])
+    return [plain] if plain == num_pooled else [plain, num_pooled]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
     """One side of a linear rival: ``(x - mean) / scale @ weights``, shapes (P,), (P,) and (P, dim).
 
-    Where there is a `map`, the columns go through it first.
+    Where there is a `map`, the columns go through it first. Where more columns are `given`, the first P are looked at.
     """
 
     mean: FloatArray
     scale: FloatArray
     weights: FloatArray
     map: ColumnMap | None = None
+    given: int | None = None
 
     def place(self, x: npt.NDArray[np.floating]) -> FloatArray:
-        """Return the coordinates of rows, shape (N, P), as they come, shape (N, dim)."""
-        if x.ndim != 2 or x.shape[1] != len(self.mean):
-            raise InputError(f"this was fitted on {len(self.mean)} columns, got shape {x.shape}")
+        """Return the coordinates of rows, shape (N, P or `given`), as they come, shape (N, dim)."""
+        due = len(self.mean) if self.given is None else self.given
+        if x.ndim != 2 or x.shape[1] != due:
+            raise InputError(f"this was fitted on {due} columns, got shape {x.shape}")
         if not np.isfinite(x).all():
             raise InputError(f"features must be finite; row {int(np.argwhere(~np.isfinite(x))[0][0])} is not")
-        rows = x.astype(np.float64) if self.map is None else self.map(x)
+        looked_at = x[:, : len(self.mean)]
+        rows = looked_at.astype(np.float64) if self.map is None else self.map(looked_at)
         placed: FloatArray = (rows - self.mean) / self.scale @ self.weights
         return placed
 
     def to_arrays(self, side: str) -> dict[str, FloatArray]:
         """Return the arrays by name, such as ``"x.mean"``."""
         arrays = {f"{side}.{name}": getattr(self, name) for name in ("mean", "scale", "weights")}
+        if self.given is not None:
+            arrays[f"{side}.given"] = np.array(float(self.given))
         if self.map is None:
             return arrays
         return {**arrays, f"{side}.knots": self.map.knots, f"{side}.scores": self.map.scores}
@@ -71,7 +98,8 @@ class Projection:
             return np.asarray(arrays[f"{side}.{name}"], np.float64)
 
         mapped = ColumnMap(array("knots"), array("scores")) if f"{side}.knots" in arrays else None
-        return cls(array("mean"), array("scale"), array("weights"), mapped)
+        given = int(array("given")) if f"{side}.given" in arrays else None
+        return cls(array("mean"), array("scale"), array("weights"), mapped, given)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

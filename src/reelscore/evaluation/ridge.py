@@ -17,15 +17,18 @@ Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal proble
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .linear import Projection, View, mean_log_rank, unit
-from .ranks import FloatArray, IntArray
+from .linear import Columns, Projection, View, mean_log_rank, unit
+from .ranks import BoolArray, FloatArray, IntArray
+
+Sides: TypeAlias = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
 
 REGULARISATIONS = (0.03, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 MIXES = (0.5, 0.25, 0.75, 0.0, 1.0)
@@ -57,6 +60,7 @@ class Ridge:
         reg_x: float,
         reg_y: float,
         mix: float = 0.5,
+        columns: Columns | None = None,
     ) -> Ridge:
         """Fit on pairs.
 
@@ -68,6 +72,8 @@ class Ridge:
             Ridge of the prediction from X and from Y, as a share of a standardised column's variance; positive.
         mix : float
             From 0, only music is predicted, to 1, only video is.
+        columns : tuple of int, optional
+            How many of the first columns of X and Y are looked at; all without it.
 
         Raises
         ------
@@ -80,12 +86,13 @@ class Ridge:
             )
         if len(X) != len(Y):
             raise InputError(f"ridge needs as many rows on both sides, got {len(X)} and {len(Y)}")
-        x, y = View.of(X, "X"), View.of(Y, "Y")
+        given = X.shape[1], Y.shape[1]
+        x, y = _views(X, Y, columns or given)
         music_of_video, video_of_music = _prediction(x, y, reg_x), _prediction(y, x, reg_y)
         settings = dict(zip(SETTINGS, (reg_x, reg_y, mix, float(len(y.singular))), strict=True))
         return cls(
-            Projection(x.mean, x.scale, np.hstack([x.right @ music_of_video, x.right])),
-            Projection(y.mean, y.scale, np.hstack([y.right, y.right @ video_of_music])),
+            Projection(x.mean, x.scale, np.hstack([x.right @ music_of_video, x.right]), None, given[0]),
+            Projection(y.mean, y.scale, np.hstack([y.right, y.right @ video_of_music]), None, given[1]),
             settings,
         )
 
@@ -96,8 +103,9 @@ class Ridge:
         val: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
         *,
         val_group: IntArray | None = None,
+        columns: Sequence[Columns] | None = None,
     ) -> Ridge:
-        """Choose the settings on `val` over the grid of this module's constants, then fit on both parts together.
+        """Choose columns and settings on `val` over this module's grid, then fit on both parts together.
 
         Each ridge is chosen by the ranks in the space that it predicts, then the mix. What is compared is
         `linear.mean_log_rank`. The earliest of equals wins.
@@ -108,29 +116,22 @@ class Ridge:
             X and Y of each.
         val_group : ndarray of int64, optional
             Pairs of one group are hits of each other.
+        columns : sequence of tuple of int, optional
+            The choice of `fit`'s `columns`; all without it.
 
         Raises
         ------
         InputError
             As `fit`.
         """
-        views = View.of(train[0], "X"), View.of(train[1], "Y")
         group = np.arange(len(val[0])) if val_group is None else val_group
         hits = group[:, None] == group[None, :]
-        x, y = (view.coordinates(values) for view, values in zip(views, val, strict=True))
-        own_x, own_y = unit(x), unit(y)
-        music = {reg: unit(x @ _prediction(*views, reg)) for reg in REGULARISATIONS}
-        video = {reg: unit(y @ _prediction(*views[::-1], reg)) for reg in REGULARISATIONS}
-        reg_x = min(REGULARISATIONS, key=lambda reg: mean_log_rank(music[reg], own_y, hits))
-        reg_y = min(REGULARISATIONS, key=lambda reg: mean_log_rank(own_x, video[reg], hits))
-        mix = min(
-            MIXES,
-            key=lambda mix: mean_log_rank(
-                _side_by_side(music[reg_x], own_x, mix), _side_by_side(own_y, video[reg_y], mix), hits
-            ),
-        )
+        whole = train[0].shape[1], train[1].shape[1]
+        tried = {one: _tuned(train, val, hits, one) for one in columns or [whole]}
+        chosen = min(tried, key=lambda one: tried[one].loss)
+        reg_x, reg_y, mix, _ = tried[chosen]
         both = [np.concatenate(sides) for sides in zip(train, val, strict=True)]
-        return cls.fit(*both, reg_x=reg_x, reg_y=reg_y, mix=mix)
+        return cls.fit(*both, reg_x=reg_x, reg_y=reg_y, mix=mix, columns=chosen)
 
     def transform_x(self, X: npt.NDArray[np.floating]) -> FloatArray:
         """Place video features, shape (N, P), at unit norm, shape (N, dim)."""
@@ -161,6 +162,38 @@ class Ridge:
     def _joined(self, placed: FloatArray) -> FloatArray:
         music_dim = int(self.settings["music_dim"])
         return _side_by_side(unit(placed[:, :music_dim]), unit(placed[:, music_dim:]), self.settings["mix"])
+
+
+class _Tuned(NamedTuple):
+    reg_x: float
+    reg_y: float
+    mix: float
+    loss: float
+
+
+def _tuned(train: Sides, val: Sides, hits: BoolArray, columns: Columns) -> _Tuned:
+    """Choose the settings that serve validation best, looking at some columns."""
+    views = _views(*train, columns)
+    x, y = (
+        view.coordinates(values[:, :number]) for view, values, number in zip(views, val, columns, strict=True)
+    )
+    own_x, own_y = unit(x), unit(y)
+    music = {reg: unit(x @ _prediction(*views, reg)) for reg in REGULARISATIONS}
+    video = {reg: unit(y @ _prediction(*views[::-1], reg)) for reg in REGULARISATIONS}
+    reg_x = min(REGULARISATIONS, key=lambda reg: mean_log_rank(music[reg], own_y, hits))
+    reg_y = min(REGULARISATIONS, key=lambda reg: mean_log_rank(own_x, video[reg], hits))
+    losses = {
+        mix: mean_log_rank(
+            _side_by_side(music[reg_x], own_x, mix), _side_by_side(own_y, video[reg_y], mix), hits
+        )
+        for mix in MIXES
+    }
+    mix = min(losses, key=lambda one: losses[one])
+    return _Tuned(reg_x, reg_y, mix, losses[mix])
+
+
+def _views(X: npt.NDArray[np.floating], Y: npt.NDArray[np.floating], columns: Columns) -> tuple[View, View]:
+    return View.of(X[:, : columns[0]], "X"), View.of(Y[:, : columns[1]], "Y")
 
 
 def _prediction(source: View, target: View, reg: float) -> FloatArray:

@@ -14,10 +14,11 @@ from typing import Any, TypeAlias
 from ..errors import ConfigError
 from ..training.config import TrainConfig
 from .cells import INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
-from .config import changed
+from .config import changed, check_folds
 from .material import Recipe
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
+from .search import fold_of
 from .stats import Estimate, difference, estimate_of, paired
 
 OURS, TWIN = "inter-intra", "infonce"
@@ -37,6 +38,14 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "one network and the CCA, refit": {"model.cca": True, "refit": True},
 }
 """What an embedding is made of -> how it is trained."""
+ALONE, BOTH = "InfoNCE", "debiased and the intra term"
+TERMS: Mapping[str, Mapping[str, Any]] = {
+    ALONE: {"loss.name": TWIN},
+    "debiased": {"loss.intra_weight": 0.0},
+    "InfoNCE and the intra term": {"loss.prior": 0.0},
+    BOTH: {},
+}
+"""What the loss of one network, with no CCA beside it, is made of -> how it is trained."""
 LINEAR: Mapping[str, str] = {"the CCA": "cca-train", "the CCA, refit": "cca"}
 """The linear part by itself -> its name in `methods.METHODS`."""
 ALL_ROWS = 1_000_000
@@ -55,10 +64,14 @@ class AblationPlan:
     set : str
         A public set with sequences.
     part_sets : tuple of str
-        Public sets on which the parts of the model are set against each other.
+        Public sets on which the parts of the model, and those of the loss, are set against each other.
     seeds : tuple of int
-    forms, weights, poolings : tuple
-        Of the intra term, each with each: `LossConfig.intra`, `.intra_weight` and `.pooling`.
+    folds : int
+        As in `TunedPlan`: with more than 1 the test part rotates.
+    poolings : tuple of str
+        `ModelConfig.pooling`.
+    forms, weights, structures : tuple
+        Of the intra term, each with each: `LossConfig.intra`, `.intra_weight` and `.structure`.
     segments : tuple of int
         N of Global Sparse sampling; 0 keeps every row.
     pieces : tuple of int
@@ -70,15 +83,18 @@ class AblationPlan:
     set: str = "muvisync"
     part_sets: tuple[str, ...] = ()
     seeds: tuple[int, ...]
+    folds: int = 1
+    poolings: tuple[str, ...] = ("texture", "mean+deviation")
     forms: tuple[str, ...] = ("kl", "mse", "order", "multiscale")
     weights: tuple[float, ...] = (0.3, 1.0, 3.0)
-    poolings: tuple[str, ...] = ("mean+deviation", "mean")
+    structures: tuple[str, ...] = ("all", "mean")
     segments: tuple[int, ...] = (8, 16, 32, 64, 128, 0)
     pieces: tuple[int, ...] = (16, 64)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "forms", "weights", "poolings", "segments"):
+        check_folds(self.seeds, self.folds)
+        for name in ("seeds", "forms", "weights", "structures", "segments"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
                 raise ConfigError(f"{name} must hold at least one value, and none twice; got {list(values)}")
@@ -95,7 +111,10 @@ def conduct(plan: AblationPlan, runner: Runner) -> Result:
     runs = {place: _runs(plan, recipe, values) for place, (recipe, values) in variations(plan).items()}
     for name in plan.part_sets:
         for part, method in LINEAR.items():
-            runs["part", name, part] = [Run({"kind": "set", "name": name}, method=method)]
+            runs["part", name, part] = [
+                Run({"kind": "set", "name": name, **fold_of(plan.seeds, seed, plan.folds)}, method=method)
+                for seed in plan.seeds[: plan.folds]
+            ]
     outcomes = runner.perform((run for each in runs.values() for run in each), title="variations")
     return conclude(plan, {place: done for place, each in runs.items() if (done := outcomes.of(each))})
 
@@ -105,10 +124,13 @@ def variations(plan: AblationPlan) -> dict[Place, tuple[Recipe, dict[str, Any]]]
     whole: Recipe = {"kind": "set", "name": plan.set}
     found: dict[Place, tuple[Recipe, dict[str, Any]]] = {("none",): (whole, {"loss.name": TWIN})}
     for form in plan.forms:
-        for pooling in plan.poolings:
+        for structure in plan.structures:
             for weight in plan.weights:
-                values = {"loss.intra": form, "loss.pooling": pooling, "loss.intra_weight": weight}
-                found["form", form, pooling, weight] = (whole, values)
+                values = {"loss.intra": form, "loss.structure": structure, "loss.intra_weight": weight}
+                found["form", form, structure, weight] = (whole, values)
+    for pooling in plan.poolings:
+        for row in (TWIN, OURS):
+            found["pooling", pooling, row] = (whole, {"model.pooling": pooling, "loss.name": row})
     for number in plan.segments:
         for row in (TWIN, OURS):
             values = {"model.num_segments": number or ALL_ROWS, "loss.name": row}
@@ -120,6 +142,8 @@ def variations(plan: AblationPlan) -> dict[Place, tuple[Recipe, dict[str, Any]]]
     for name in plan.part_sets:
         for part, settings in PARTS.items():
             found["part", name, part] = ({"kind": "set", "name": name}, dict(settings))
+        for terms, settings in TERMS.items():
+            found["terms", name, terms] = ({"kind": "set", "name": name}, dict(settings))
     return found
 
 
@@ -135,8 +159,9 @@ def conclude(plan: AblationPlan, scored: Scored) -> Result:
         ),
         answer=_answer(plan, scored, means),
         tables=(
-            *([_part_table(plan, means)] if plan.part_sets else []),
-            *(_form_table(plan, pooling, means) for pooling in plan.poolings),
+            *([_term_table(plan, scored, means), _part_table(plan, means)] if plan.part_sets else []),
+            _pooling_table(plan, scored, means),
+            *(_form_table(plan, structure, means) for structure in plan.structures),
             _segment_table(plan, scored, means),
             *([_piece_table(plan, scored, means)] if plan.pieces else []),
         ),
@@ -165,10 +190,37 @@ def _excerpt(name: str, rows: int, cut: str) -> Recipe:
 
 def _runs(plan: AblationPlan, recipe: Recipe, values: Mapping[str, Any]) -> list[Run]:
     drawn = recipe.get("where") == "anywhere"
-    return [
-        Run({**recipe, "draw": s} if drawn else recipe, config=changed(plan.train, {**values, "seed": s}))
-        for s in plan.seeds
-    ]
+    found = []
+    for s in plan.seeds:
+        own = {**recipe, **fold_of(plan.seeds, s, plan.folds)} | ({"draw": s} if drawn else {})
+        found.append(Run(own, config=changed(plan.train, {**values, "seed": s})))
+    return found
+
+
+def _term_table(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) -> Table:
+    rows = []
+    for terms in TERMS:
+        cells = []
+        for name in plan.part_sets:
+            cells.append(with_interval(means.get(("terms", name, terms))))
+            first = terms == ALONE
+            cells.append(
+                MISSING if first else _against(scored, ("terms", name, terms), ("terms", name, ALONE))
+            )
+        rows.append((terms, *cells))
+    columns = [column for name in plan.part_sets for column in (name, f"{name}, less {ALONE}, points")]
+    return Table("The parts of the loss, of one network alone", ("loss", *columns), tuple(rows))
+
+
+def _pooling_table(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) -> Table:
+    rows = []
+    for pooling in plan.poolings:
+        places = [("pooling", pooling, row) for row in (TWIN, OURS)]
+        cells = (with_interval(means.get(place)) for place in places)
+        rows.append((pooling, *cells, _against(scored, places[1], places[0])))
+    return Table(
+        "What is told of a sequence over time", ("pooling", TWIN, OURS, "difference, points"), tuple(rows)
+    )
 
 
 def _part_table(plan: AblationPlan, means: Mapping[Place, Estimate]) -> Table:
@@ -184,13 +236,13 @@ def _part_table(plan: AblationPlan, means: Mapping[Place, Estimate]) -> Table:
     )
 
 
-def _form_table(plan: AblationPlan, pooling: str, means: Mapping[Place, Estimate]) -> Table:
+def _form_table(plan: AblationPlan, structure: str, means: Mapping[Place, Estimate]) -> Table:
     rows = [("none", *[with_interval(means.get(("none",)))] * len(plan.weights))]
     for form in plan.forms:
-        cells = (with_interval(means.get(("form", form, pooling, weight))) for weight in plan.weights)
+        cells = (with_interval(means.get(("form", form, structure, weight))) for weight in plan.weights)
         rows.append((form, *cells))
     return Table(
-        f"Intra form by its weight; the frozen features looked at: {pooling} over time",
+        f"Intra form by its weight; frozen structure held on to: {structure}",
         ("form", *(f"λ = {weight:g}" for weight in plan.weights)),
         tuple(rows),
         "The row `none` is InfoNCE: one figure, whatever the weight.",
@@ -258,6 +310,18 @@ def _chart(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) 
 
 def _answer(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) -> str:
     told = []
+    alone = {
+        name: gain
+        for name in plan.part_sets
+        if (gain := _gain(scored, ("terms", name, BOTH), ("terms", name, ALONE))) is not None
+    }
+    if alone:
+        above = [name for name, gain in alone.items() if gain.above_zero]
+        gains = "; ".join(f"{100 * gain.mean:+.1f} on {name}" for name, gain in alone.items())
+        told.append(
+            f"Of one network alone, the loss {BOTH} is worth, in points over InfoNCE, {gains} (interval above zero on "
+            f"{count_of(above, len(alone))})."
+        )
     sums = {
         name: gain
         for name in plan.part_sets

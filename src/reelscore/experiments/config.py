@@ -7,6 +7,7 @@ its short form, which proves that it runs and says little about the method.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -59,6 +60,20 @@ class Search:
             raise ConfigError("search needs at least one learning rate and one seed")
 
 
+def check_folds(seeds: Sequence[int], folds: int) -> None:
+    """Raise `ConfigError` unless every fold gets as many seeds."""
+    if folds < 1 or len(seeds) % folds:
+        raise ConfigError(f"every fold needs as many seeds: {len(seeds)} seeds do not go into {folds} folds")
+
+
+def with_seeds(plan: T, number: int) -> T:
+    """Return a plan with the seeds 0 to `number` - 1, and with as many folds, up to its own, as these go into."""
+    changes: dict[str, Any] = {"seeds": tuple(range(number))}
+    if hasattr(plan, "folds"):
+        changes["folds"] = max(folds for folds in range(1, plan.folds + 1) if number % folds == 0)
+    return dataclasses.replace(plan, **changes)  # type: ignore[type-var]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedPlan:
     """A plan whose losses are first tuned on validation, each with the same number of tries.
@@ -86,10 +101,7 @@ class TunedPlan:
     folds: int = 1
 
     def __post_init__(self) -> None:
-        if self.folds < 1 or len(self.seeds) % self.folds:
-            raise ConfigError(
-                f"every fold needs as many seeds: {len(self.seeds)} seeds do not go into {self.folds} folds"
-            )
+        check_folds(self.seeds, self.folds)
         for name in ("sets", "seeds", "losses"):
             values = getattr(self, name)
             told = [str(getattr(v, "title", v)) for v in values]

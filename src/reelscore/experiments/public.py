@@ -32,11 +32,17 @@ KEYS = ("name", "share", "draw", "fold", "folds")
 def make(recipe: Recipe, data: Path | None) -> Material:
     """Load the set and thin its training split where a share is asked for."""
     values = known(recipe, *KEYS)
-    pairs = load_set(values["name"], needed(data, values["name"]))
-    if "folds" in values:
-        pairs = rotated(pairs, fold=int(values["fold"]), num_folds=int(values["folds"]))
+    pairs = loaded(values, data)
     share = float(values.get("share", 1.0))
     return Material(pairs if share == 1.0 else thinned(pairs, share=share, draw=int(values.get("draw", 0))))
+
+
+def loaded(recipe: Recipe, data: Path | None) -> PairSet:
+    """Load the set that a recipe names, its test part rotated where a fold is named."""
+    pairs = load_set(recipe["name"], needed(data, recipe["name"]))
+    if "folds" not in recipe:
+        return pairs
+    return rotated(pairs, fold=int(recipe["fold"]), num_folds=int(recipe["folds"]))
 
 
 def files(recipe: Recipe, data: Path | None) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ out of the data before a try sees it (`run.perform_one`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,9 +98,12 @@ def tune(runner: Runner, plan: TunedPlan, recipes: Mapping[str, Recipe]) -> dict
 
 def recipe_of(plan: TunedPlan, name: str, seed: int) -> dict[str, Any]:
     """Return the recipe of the set on which the runs of a seed are tuned, trained and scored."""
-    whole: dict[str, Any] = {"kind": "set", "name": name}
-    fold = plan.seeds.index(seed) % plan.folds
-    return whole if plan.folds == 1 else {**whole, "fold": fold, "folds": plan.folds}
+    return {"kind": "set", "name": name, **fold_of(plan.seeds, seed, plan.folds)}
+
+
+def fold_of(seeds: Sequence[int], seed: int, folds: int) -> dict[str, int]:
+    """Return the part of a recipe that says which fold the runs of a seed are scored on."""
+    return {} if folds == 1 else {"fold": seeds.index(seed) % folds, "folds": folds}
 
 
 def settings_table(plan: TunedPlan, chosen: Mapping[tuple[str, str], Choice]) -> Table:

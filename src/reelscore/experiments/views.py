@@ -19,7 +19,6 @@ from typing import Literal
 import numpy as np
 
 from ..data.pairs import Draws, IntArray, PairSet
-from ..data.sets import load_set
 from ..data.splits import connected
 from ..errors import ConfigError
 from ..sampling import global_sparse_rows
@@ -169,18 +168,18 @@ def _encoder(pairs: PairSet, side: Side) -> str:
 
 def _make_halves(recipe: Recipe, data: Path | None) -> Material:
     values = known(recipe, "name", "side")
-    return Material(halves(_loaded(values["name"], data), side=values["side"]))
+    return Material(halves(public.loaded(values, data), side=values["side"]))
 
 
 def _make_classmates(recipe: Recipe, data: Path | None) -> Material:
     values = known(recipe, "name", "side", "draw", "knows")
-    made = classmates(_loaded(values["name"], data), side=values["side"], draw=int(values.get("draw", 0)))
+    made = classmates(public.loaded(values, data), side=values["side"], draw=int(values.get("draw", 0)))
     return told.told(made, all_of_it=values.get("knows", "pairs") == "truth")
 
 
 def _make_excerpt(recipe: Recipe, data: Path | None) -> Material:
-    values = known(recipe, "name", "rows", "where", "draw")
-    pairs = _loaded(values["name"], data)
+    values = known(recipe, "name", "rows", "where", "draw", "fold", "folds")
+    pairs = public.loaded(values, data)
     return Material(
         excerpt(pairs, rows=int(values["rows"]), where=values["where"], draw=int(values.get("draw", 0)))
     )
@@ -188,10 +187,6 @@ def _make_excerpt(recipe: Recipe, data: Path | None) -> Material:
 
 def _files(recipe: Recipe, data: Path | None) -> tuple[Path, ...]:
     return (public.file_of(str(recipe.get("name")), data),)
-
-
-def _loaded(name: str, data: Path | None) -> PairSet:
-    return load_set(name, public.needed(data, name))
 
 
 HALVES = Maker(_make_halves, _files)

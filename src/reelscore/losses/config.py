@@ -24,7 +24,7 @@ LossName = Literal[
     "false-negative-cancellation",
 ]
 
-Pooling = Literal["correlated", "mean+deviation", "mean"]
+Structure = Literal["correlated", "all", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,16 @@ class LossConfig:
     learnable_temperature : bool
     groups : {"negatives-masked", "positives"}
         For the losses that leave a choice.
-    robustness : float
-        q of the inter part of ``inter-intra``; 0 is InfoNCE.
+    prior, robustness : float
+        π or q of the inter part of ``inter-intra``, debiased or robust in place of InfoNCE; both 0 is InfoNCE.
     intra : {"kl", "mse", "order", "multiscale"}
     intra_weight, before_temperature, after_temperature : float
         λ, t0 and t1 of ``inter-intra``.
-    pooling : {"correlated", "mean+deviation", "mean"}, optional
-        What the loss sees of the frozen features: mean and deviation over time along the canonical directions that the
-        linear CCA of the training pairs found, each as far as it is correlated with the other modality; all of mean
-        and deviation; or the mean alone. Without it ``"correlated"`` for ``inter-intra``, and for the baselines
-        ``"mean+deviation"``, as their sources take the features as they come.
+    structure : {"correlated", "all", "mean"}, optional
+        What the loss sees of the frozen features, pooled over time: the canonical directions that the linear CCA of the
+        training pairs found, each as far as it is correlated with the other modality; all columns alike; or the
+        mean alone. Without it ``"correlated"`` for ``inter-intra``, and for the baselines ``"all"``, as their
+        sources take the features as they come.
     strength : float, optional
         The one knob of a baseline (margin, weight, q, ...); the loss's own default without it.
     chunk_size : int, optional
@@ -58,19 +58,20 @@ class LossConfig:
     temperature: float = 0.2
     learnable_temperature: bool = True
     groups: Literal["negatives-masked", "positives"] = "negatives-masked"
+    prior: float = 0.05
     robustness: float = 0.0
     intra: Literal["kl", "mse", "order", "multiscale"] = "kl"
     intra_weight: float = 1.0
     before_temperature: float = 0.1
     after_temperature: float = 0.1
-    pooling: Pooling | None = None
+    structure: Structure | None = None
     strength: float | None = None
     chunk_size: int | None = None
 
     @property
-    def sees(self) -> Pooling:
-        """What the loss sees of the frozen features, `pooling` or its default."""
-        return self.pooling or ("correlated" if self.name == "inter-intra" else "mean+deviation")
+    def sees(self) -> Structure:
+        """What the loss sees of the frozen features, `structure` or its default."""
+        return self.structure or ("correlated" if self.name == "inter-intra" else "all")
 
     def __post_init__(self) -> None:
         lowest = 0.01 if self.learnable_temperature else 0.0

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .debiased import Debiased
 from .infonce import InfoNCE
 from .pair_loss import LossParts, PairBatch, PairLoss, check_knob, check_pairs
 from .rince import RINCE
@@ -29,7 +30,7 @@ Intra = Literal["kl", "mse", "order", "multiscale"]
 
 
 class InterIntraLoss(PairLoss):
-    """InfoNCE, or its robust form, between the modalities plus the loss of structure inside each.
+    """InfoNCE, or its debiased or robust form, between the modalities plus the loss of structure inside each.
 
     Parameters
     ----------
@@ -38,6 +39,9 @@ class InterIntraLoss(PairLoss):
     intra_weight : float or mapping of float by modality
         λ >= 0, one for all or one for each, such as ``{"video": 0.3, "music": 0.0}``; a modality that the mapping
         leaves out has 0. Where λ is 0 the frozen features are not looked at, and with 0 throughout this is `InfoNCE`.
+    prior : float
+        π of `Debiased`, in [0, 1), which then stands for L_inter: the share of the negatives that are expected to suit
+        in truth is taken off. 0 is InfoNCE.
     robustness : float
         q of `RINCE`, in [0, 1], which then stands for L_inter: the larger, the less an anchor that is far from its
         positive pulls, as false negatives and wrong pairs make it; and the slower it learns. 0 is InfoNCE.
@@ -49,7 +53,8 @@ class InterIntraLoss(PairLoss):
     Raises
     ------
     InputError
-        When a value is out of range.
+        When a value is out of range, or both `prior` and `robustness` ask for a place, or `prior` meets groups as
+        further positives, which it knows only as masked negatives.
 
     Examples
     --------
@@ -65,6 +70,7 @@ class InterIntraLoss(PairLoss):
         *,
         intra: Intra = "kl",
         intra_weight: float | Mapping[str, float] = 0.3,
+        prior: float = 0.0,
         robustness: float = 0.0,
         temperature: float = 0.07,
         learnable: bool = True,
@@ -89,19 +95,7 @@ class InterIntraLoss(PairLoss):
             if not (check_knob(name, value) > 0):
                 raise InputError(f"{name} must be finite and positive, got {value!r}")
         check_chunk(chunk_size)
-        self.inter: RowLoss
-        if check_knob("robustness", robustness, high=1.0) == 0:
-            self.inter = InfoNCE(
-                temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size
-            )
-        else:
-            self.inter = RINCE(
-                temperature=temperature,
-                learnable=learnable,
-                groups=groups,
-                q=robustness,
-                chunk_size=chunk_size,
-            )
+        self.inter = _inter(prior, robustness, groups, temperature, learnable, chunk_size)
         self.intra_weight = intra_weight
         self.chunk_size = chunk_size
         self._form = _form(intra, before_temperature, after_temperature)
@@ -199,6 +193,31 @@ class InterIntraLoss(PairLoss):
             unknown := sorted(set(self.intra_weight) - set(names))
         ):
             raise InputError(f"intra_weight names {unknown[0]!r}, which is not among the modalities {names}")
+
+
+def _inter(
+    prior: float,
+    robustness: float,
+    groups: Groups,
+    temperature: float,
+    learnable: bool,
+    chunk_size: int | None,
+) -> RowLoss:
+    """Return the loss between the modalities."""
+    if prior and robustness:
+        raise InputError(
+            f"prior and robustness each put another loss in the place of InfoNCE; set one of them to 0, got {prior!r} "
+            f"and {robustness!r}"
+        )
+    if prior and groups != "negatives-masked":
+        raise InputError(f"prior > 0 needs groups='negatives-masked', got {groups!r}; or set prior to 0")
+    if check_knob("prior", prior, high=0.999):
+        return Debiased(temperature=temperature, learnable=learnable, prior=prior, chunk_size=chunk_size)
+    if check_knob("robustness", robustness, high=1.0):
+        return RINCE(
+            temperature=temperature, learnable=learnable, groups=groups, q=robustness, chunk_size=chunk_size
+        )
+    return InfoNCE(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
 
 
 def _form(intra: Intra, before_temperature: float, after_temperature: float) -> Form:

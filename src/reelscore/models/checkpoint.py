@@ -84,7 +84,7 @@ class TrainedEmbedder:
         # The mask's real rows must stand first, as in every padded batch: the first moment has no row before it.
         order = np.argsort(~mask, axis=1, kind="stable")
         around, mask = np.take_along_axis(around, order, 1), np.take_along_axis(mask, order, 1)
-        return self._music(sequence.values[np.where(mask, around, 0)], mask)
+        return self._music(sequence.values[np.where(mask, around, 0)], mask, whole=sequence.values)
 
     def _embed(self, tower: TowerForward, sequence: FeatureSequence, modality: Modality) -> FloatArray:
         check_encoder(self, sequence, modality=modality)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..errors import ConfigError
+from ..pooling import NUM_STATISTICS, Pooling
 from ..scaling import NUM_KNOTS, Scaling
 
 TowerKind = Literal["mean", "attention", "transformer"]
@@ -18,16 +19,18 @@ class ModelConfig:
     Attributes
     ----------
     tower : {"mean", "attention", "transformer"}
-        How a member reads the sequence: by mean and deviation over time and two layers; by layers over each
-        segment and attention pooling; by a two-layer transformer.
+        How a member reads the sequence: as pooled, by two layers; by layers over each segment and attention
+        pooling; by a two-layer transformer.
     members : int
         Networks in each tower, trained side by side from their own random weights: an ensemble, whose scores
         are averaged.
     cca : bool
         Whether the linear CCA of the training pairs is a further part of the embedding, so that search begins
         at the rival and the members add what a linear method cannot see.
+    pooling : {"texture", "mean+deviation"}
+        What of a sequence is told over time: fifteen statistics of every column, or two (`pooling`).
     scaling : {"normal", "standard"}
-        How mean and deviation over time are put on one footing: as normal scores, or standardised (`scaling`).
+        How these are put on one footing: as normal scores, or standardised (`scaling`).
     dim : int
         Of each part of the embedding, `embedding_dim` in all.
     width : int
@@ -41,7 +44,7 @@ class ModelConfig:
     positions : bool
         Whether segments know where in the source they lie.
     linear : bool
-        Whether a linear path from mean and deviation to the embedding runs beside the layers of a member.
+        Whether a linear path from the pooled features to the embedding runs beside the layers of a member.
     num_segments : int, optional
         N of Global Sparse sampling; the pairs' own without it.
     """
@@ -49,6 +52,7 @@ class ModelConfig:
     tower: TowerKind = "mean"
     members: int = 1
     cca: bool = True
+    pooling: Pooling = "texture"
     scaling: Scaling = "normal"
     dim: int = 128
     width: int = 256
@@ -66,6 +70,8 @@ class ModelConfig:
                 raise ConfigError(f"model.{name} must be at least 1, got {value}")
         if self.tower not in ("mean", "attention", "transformer"):
             raise ConfigError(f"model.tower must be 'mean', 'attention' or 'transformer', got {self.tower!r}")
+        if self.pooling not in get_args(Pooling):
+            raise ConfigError(f"model.pooling must be 'texture' or 'mean+deviation', got {self.pooling!r}")
         if self.scaling not in get_args(Scaling):
             raise ConfigError(f"model.scaling must be 'normal' or 'standard', got {self.scaling!r}")
         for name in ("dropout", "input_dropout"):
@@ -81,8 +87,8 @@ class ModelConfig:
             raise ConfigError(f"model.width must be even with positions, got {self.width}")
 
     def num_pooled(self, num_columns: int) -> int:
-        """Return the length of what describes a sequence of D columns: 2 D, or D where one segment has no deviation."""
-        return num_columns if self.num_segments == 1 else 2 * num_columns
+        """Return the length of what describes a sequence of D columns; one segment has nothing but its mean."""
+        return num_columns * (1 if self.num_segments == 1 else NUM_STATISTICS[self.pooling])
 
     @property
     def num_knots(self) -> int:

@@ -24,7 +24,7 @@ from ..errors import ArtifactError, ConfigError, NotFoundError
 from ..files import write_bytes
 from .config import ModelConfig
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 DESCRIPTION = "model.json"
 
 

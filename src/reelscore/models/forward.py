@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..domain import FloatArray
+from ..pooling import NUM_ORDERLESS, pool
 from ..scaling import CLIP, apply
 from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
 
@@ -38,13 +39,32 @@ class TowerForward:
         """D of the features that the tower reads."""
         return len(self._weights["center"])
 
-    def __call__(self, sequence: FloatArray, mask: BoolArray) -> FloatArray:
-        """Embed a batch: sequence (B, T, D), mask (B, T); returns (B, E), rows of length 1."""
+    def __call__(
+        self, sequence: FloatArray, mask: BoolArray, *, whole: FloatArray | None = None
+    ) -> FloatArray:
+        """Embed a batch.
+
+        Parameters
+        ----------
+        sequence : ndarray of float32, shape (B, T, D)
+        mask : ndarray of bool, shape (B, T)
+        whole : ndarray of float32, shape (T', D), optional
+            What all the sequences are pieces of. They may be too short to tell how their columns go on in time, so
+            the statistics that depend on the order of rows are then those of the whole.
+
+        Returns
+        -------
+        ndarray of float32, shape (B, E)
+            Rows of length 1.
+        """
         w = self._weights
+        number = len(w["knots"]) // self.num_columns
         x = _standardised(sequence, w["center"], w["scale"]) * mask[:, :, None]
-        z = apply(_mean_and_deviation(x, mask)[:, : len(w["knots"])], w["knots"], w["scores"]).astype(
-            np.float32
-        )
+        pooled = pool(sequence, mask, number)
+        if whole is not None:
+            ordered = slice(NUM_ORDERLESS * self.num_columns, None)
+            pooled[:, ordered] = pool(whole[None], np.ones((1, len(whole)), dtype=bool), number)[:, ordered]
+        z = apply(pooled, w["knots"], w["scores"]).astype(np.float32)
         num_members, share = self._config.members, np.float32(0)
         parts: list[FloatArray] = []
         if self._config.cca:
@@ -116,13 +136,6 @@ class TowerForward:
 def _standardised(values: FloatArray, center: FloatArray, scale: FloatArray) -> FloatArray:
     out: FloatArray = np.clip((values - center) / scale, np.float32(-CLIP), np.float32(CLIP))
     return out
-
-
-def _mean_and_deviation(x: FloatArray, mask: BoolArray) -> FloatArray:
-    count = mask.sum(axis=1, keepdims=True).astype(np.float32)
-    mean = x.sum(axis=1) / count
-    spread = np.square((x - mean[:, None]) * mask[:, :, None]).sum(axis=1)
-    return np.concatenate([mean, np.sqrt(spread / count)], axis=1)
 
 
 def _positions(mask: BoolArray, width: int) -> FloatArray:

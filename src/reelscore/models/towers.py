@@ -1,7 +1,7 @@
 """A batch of feature sequences with masks enters a tower; unit-norm embeddings leave (torch half).
 
-A tower standardises the features by column and describes each sequence by the mean and deviation of its
-segments, as normal scores (z, see `scaling`). Its members k = 1 .. K are networks of one form, each of which adds up
+A tower standardises the features by column and describes each sequence by what its columns do over time (`pooling`),
+as normal scores (z, see `scaling`). Its members k = 1 .. K are networks of one form, each of which adds up
 two paths,
 
     e_k = W_k z + body_k(X),        embedding = [ √s · u(A z + a),  √((1 - s) / K) · u(e_1), …, … · u(e_K) ],
@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from ..pooling import FLOOR, LAGS, QUANTILES, VARIES
 from ..scaling import CLIP
 from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
 
@@ -35,9 +36,9 @@ class Encoded(NamedTuple):
     members : tuple of K Tensors, shape (B, dim)
         What each member says, rows of length 1: these learn, each for itself.
     pooled : Tensor, shape (B, P)
-        The scaled features z: mean and deviation over time, P = 2 D, or the mean alone where N is 1.
+        The scaled features z, pooled over time; P = D where N is 1.
     mean : Tensor, shape (B, D)
-        Their first half, the mean.
+        Their first part, of the mean.
     """
 
     embedding: Tensor
@@ -93,11 +94,15 @@ class Tower(nn.Module):
         -------
         Encoded
         """
-        x = _standardised(sequence, self.center, self.scale)
         if not bool(mask.all()):
-            x = x.masked_fill(~mask[:, :, None], 0.0)
-        z = _mapped(_mean_and_deviation(x, mask)[:, : len(self.knots)], self.knots, self.scores)
+            sequence = sequence.masked_fill(~mask[:, :, None], 0.0)
+        z = self.scaled(_pooled(sequence, mask, len(self.knots) // len(self.center)))
+        x = _standardised(sequence, self.center, self.scale).masked_fill_(~mask[:, :, None], 0.0)
         return self.embed(z, x, mask)
+
+    def scaled(self, pooled: Tensor) -> Tensor:
+        """Map pooled features (B, P) to z, each column by its own `scaling.apply`."""
+        return _mapped(pooled, self.knots, self.scores)
 
     def embed(self, z: Tensor, x: Tensor | None = None, mask: Tensor | None = None) -> Encoded:
         """Embed a batch whose pooled features z (B, P) are there already.
@@ -237,14 +242,45 @@ def _mapped(pooled: Tensor, knots: Tensor, scores: Tensor) -> Tensor:
     return (below + (above - below) * share).T.contiguous()
 
 
-def _mean_and_deviation(x: Tensor, mask: Tensor) -> Tensor:
-    """Describe standardised sequences (B, T, D), zero where the mask is False, by (B, 2 D)."""
-    count = mask.sum(dim=1, keepdim=True).to(x.dtype)
-    mean = x.sum(dim=1) / count
-    if x.shape[1] == 1:
-        return torch.cat([mean, torch.zeros_like(mean)], dim=1)
-    spread = (x - mean[:, None]).mul_(mask[:, :, None]).square_().sum(dim=1)
-    return torch.cat([mean, (spread / count).sqrt_()], dim=1)
+def _pooled(sequence: Tensor, mask: Tensor, num_statistics: int) -> Tensor:
+    """Describe sequences (B, T, D), zero where the mask is False, as `pooling.pool` does."""
+    rows = sequence.transpose(1, 2).contiguous()
+    real = mask[:, None, :]
+    count = mask.sum(dim=1, keepdim=True).to(rows.dtype)
+    mean = rows.sum(dim=2) / count
+    if num_statistics == 1:
+        return mean
+    centred = (rows - mean[:, :, None]).mul_(real)
+    deviation = (centred.square().sum(dim=2) / count).sqrt_()
+    if num_statistics == 2:
+        return torch.cat([mean, deviation], dim=1)
+    steps = centred.diff(dim=2).mul_(real[:, :, 1:])
+    roughness = (steps.square_().sum(dim=2) / (count - 1).clamp_min(1)).sqrt_()
+    varies = deviation > VARIES * (mean.abs() + FLOOR)
+    centred.div_(torch.where(varies, deviation, math.inf)[:, :, None])
+    skewness = (centred.square() * centred).sum(dim=2) / count
+    correlations = [
+        torch.einsum("bdt,bdt->bd", centred[:, :, lag:], centred[:, :, :-lag]) / count
+        if lag < rows.shape[2]
+        else torch.zeros_like(mean)
+        for lag in LAGS
+    ]
+    quantiles = _quantiles(rows, real, count)
+    return torch.cat([mean, deviation, *quantiles, roughness, skewness, *correlations], dim=1)
+
+
+def _quantiles(rows: Tensor, real: Tensor, count: Tensor) -> list[Tensor]:
+    rising = rows.masked_fill(~real, math.inf).sort(dim=2).values
+    found = []
+    for share in QUANTILES:
+        place = share * (count - 1)
+        low = place.long()
+        high = torch.minimum(low + 1, count.long() - 1)
+        below, above = (
+            rising.gather(2, at[:, :, None].expand(-1, rows.shape[1], 1))[:, :, 0] for at in (low, high)
+        )
+        found.append(below + (above - below) * (place - low))
+    return found
 
 
 def _positions(mask: Tensor, width: int) -> Tensor:

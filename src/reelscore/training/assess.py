@@ -17,7 +17,7 @@ from safetensors.numpy import save as save_tensors
 from ..data.pairs import Draws, PairSet
 from ..domain import FeatureSequence, FloatArray
 from ..errors import ArtifactError
-from ..evaluation.cca import LinearCCA, pooled
+from ..evaluation.cca import LinearCCA, descriptions, pooled
 from ..evaluation.report import Report, evaluate_embeddings
 from ..files import write_bytes
 from ..models.checkpoint import load_embedder
@@ -30,7 +30,9 @@ REPORTS = "reports"
 def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
     """Fit the linear CCA on the train split, tuned on the val split, and store it beside the model."""
     learn, val = pairs.where("train"), pairs.where("val")
-    cca = LinearCCA.fit_tuned(_pooled(learn), _pooled(val), val_group=val.group)
+    known, held_out = _pooled(learn), _pooled(val)
+    columns = descriptions((known[0].shape[1], known[1].shape[1]), pairs.dims)
+    cca = LinearCCA.fit_tuned(known, held_out, val_group=val.group, columns=columns)
     arrays = {name: np.ascontiguousarray(value) for name, value in cca.to_arrays().items()}
     write_bytes(Path(folder) / BASELINE, save_tensors(arrays))
     return cca

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..evaluation.cca import LinearCCA, Projection
-from ..losses.config import Pooling
+from ..losses.config import Structure
 from ..losses.pair_loss import LossParts, PairLoss
 from ..models.towers import Encoded
 from .reading import EncodedBatch
@@ -28,23 +28,23 @@ class Frozen(nn.Module):
 
     Parameters
     ----------
-    pooling : {"correlated", "mean+deviation", "mean"}
+    structure : {"correlated", "all", "mean"}
     cca : LinearCCA, optional
         Of the scaled pooled features z of the pairs that are learned from; needed for ``"correlated"``.
     """
 
-    def __init__(self, pooling: Pooling, cca: LinearCCA | None) -> None:
+    def __init__(self, structure: Structure, cca: LinearCCA | None) -> None:
         super().__init__()
-        self.pooling = pooling
-        if pooling == "correlated":
+        self.structure = structure
+        if structure == "correlated":
             assert cca is not None
             self.video, self.music = _affine(cca.x), _affine(cca.y)
 
     def forward(self, video: Encoded, music: Encoded) -> tuple[Tensor, Tensor]:
         """Return the features of both sides, (B, P) and (B, P')."""
-        if self.pooling == "correlated":
+        if self.structure == "correlated":
             return self.video(video.pooled), self.music(music.pooled)
-        if self.pooling == "mean+deviation":
+        if self.structure == "all":
             return video.pooled, music.pooled
         return video.mean, music.mean
 

@@ -23,7 +23,7 @@ from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
-from .reading import Reader
+from .reading import Reader, take
 from .start import choose_share, set_share, tune_cca
 from .state import FILE, REFIT_FILE, Progress, run_identity
 from .validation import validate
@@ -94,8 +94,8 @@ def train(
         When the state in `folder` is damaged or of another run.
     """
     target = Path(folder)
-    learn, val = _parts(pairs)
     config = _resolved(config, pairs)
+    learn, val = _parts(pairs, config)
     states = target / FILE, target / REFIT_FILE
     if not resume:
         for state in states:
@@ -118,7 +118,7 @@ def train(
             best = {**best, **validate(Reader(model, val)), "cca_share": share}
     refitted: list[dict[str, float]] = []
     if config.refit:
-        both = pairs.take([i for i, split in enumerate(pairs.split) if split != "test"])
+        both = take(pairs, pairs.places("train", "val"), config.model)
         refit = Fit.start(both, None, config, cca=cca, num_steps=num_steps)
         # As many steps as were best, at the same learning rates: more pairs may make more steps of an epoch.
         epochs = math.ceil(done.best_epoch * _steps_per_epoch(len(learn), config) / refit.steps_per_epoch)
@@ -134,8 +134,9 @@ def train(
     return TrainResult(target, card, tuple(done.history), done.best_epoch, best)
 
 
-def _parts(pairs: PairSet) -> tuple[PairSet, PairSet]:
-    learn, val = pairs.where("train"), pairs.where("val")
+def _parts(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
+    learn = take(pairs, pairs.places("train"), config.model)
+    val = take(pairs, pairs.places("val"), config.model)
     if (learn.group == learn.group[0]).all():
         raise InputError(
             f"training needs pairs of at least two groups, got {len(learn)} of one in {pairs.name}; "
@@ -149,7 +150,7 @@ def _resolved(config: TrainConfig, pairs: PairSet) -> TrainConfig:
     enough: Literal["best", "last"] = (
         "best" if config.validate and pairs.split.count("val") >= ENOUGH else "last"
     )
-    needed = math.ceil(config.steps / _steps_per_epoch(pairs.split.count("train"), config))
+    needed = math.ceil(config.steps / _steps_per_epoch(len(pairs.places("train")), config))
     return replace(
         config,
         model=replace(config.model, num_segments=num_segments),

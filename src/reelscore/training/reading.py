@@ -1,13 +1,14 @@
 """A `DualEncoder` and pairs enter; encoded batches, or the embeddings of all pairs, leave.
 
-Features are frozen. So where a tower looks at nothing but mean and deviation over time, and no rows are drawn by
-chance, what it looks at is worked out once, and an epoch costs what the networks cost.
+Features are frozen. So what is told of them over time is worked out once for a set, and where no rows are drawn by
+chance and a tower looks at nothing else, an epoch costs what the networks cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,16 @@ from torch import Tensor
 
 from ..data.batching import Batch, iterate, iterate_indices
 from ..data.pairs import PairSet
+from ..models.config import ModelConfig
 from ..models.dual_encoder import DualEncoder
 from ..models.towers import Encoded
+from ..pooling import pool
 
 _BATCH_SIZE = 256
-_ROWS = 65_536  # of sequences that are held at once while they are described
+_ROWS = 65_536  # of sequences that are held at once while they are pooled
+
+_Pooled: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+_POOLED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str], _Pooled]] = WeakKeyDictionary()
 
 
 class Side(NamedTuple):
@@ -51,8 +57,16 @@ class Reader:
     def __init__(self, model: DualEncoder, pairs: PairSet) -> None:
         self.model = model
         self.pairs = pairs
-        still = model.config.tower == "mean" and _still(pairs, model.config.num_segments)
-        self._pooled = _described(model, pairs) if still else None
+        self._scaled: tuple[Tensor, Tensor] | None = None
+        if model.config.tower == "mean":
+            device = model.video.center.device
+            pooled = pooled_rows(pairs, model.config)
+            with torch.no_grad():
+                self._scaled = (
+                    model.video.scaled(torch.from_numpy(pooled[0]).to(device)),
+                    model.music.scaled(torch.from_numpy(pooled[1]).to(device)),
+                )
+        self._still = _still(pairs, model.config.num_segments)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -62,7 +76,8 @@ class Reader:
     ) -> Iterator[EncodedBatch]:
         """Go once through the pairs, see `data.batching.iterate`."""
         device = self.model.video.center.device
-        if self._pooled is None:
+        # Pooled are the rows of inference: in training they serve where there are no others to draw.
+        if self._scaled is None or (rng is not None and not self._still):
             num_segments = self.model.config.num_segments
             for batch in iterate(
                 self.pairs,
@@ -74,7 +89,7 @@ class Reader:
                 yield EncodedBatch(*encode(self.model, batch), torch.from_numpy(batch.group).to(device))
             return
         for index in iterate_indices(self.pairs, batch_size=batch_size, rng=rng, label_rate=label_rate):
-            video, music = (side[torch.from_numpy(index).to(device)] for side in self._pooled)
+            video, music = (side[torch.from_numpy(index).to(device)] for side in self._scaled)
             group = torch.from_numpy(self.pairs.group[index]).to(device)
             yield EncodedBatch(self.model.video.embed(video), self.model.music.embed(music), group)
 
@@ -116,16 +131,34 @@ def _still(pairs: PairSet, num_segments: int | None) -> bool:
     )
 
 
-@torch.no_grad()
-def _described(model: DualEncoder, pairs: PairSet) -> tuple[Tensor, Tensor]:
-    was_training = model.training
-    model.eval()
+def pooled_rows(pairs: PairSet, config: ModelConfig) -> _Pooled:
+    """Return what `pooling.pool` tells of the inference draws, (N, P) and (N, P'); kept as long as the pairs are."""
+    kept = _POOLED.setdefault(pairs, {})
+    key = config.num_segments, config.pooling
+    if key not in kept:
+        kept[key] = _pooled_rows(pairs, config)
+    return kept[key]
+
+
+def take(pairs: PairSet, index: npt.ArrayLike, config: ModelConfig) -> PairSet:
+    """Return some of the pairs, with what `pooled_rows` knows of them."""
+    chosen = np.asarray(index, dtype=np.int64)
+    taken = pairs.take(chosen)
+    video, music = pooled_rows(pairs, config)
+    _POOLED[taken] = {(config.num_segments, config.pooling): (video[chosen], music[chosen])}
+    return taken
+
+
+def _pooled_rows(pairs: PairSet, config: ModelConfig) -> _Pooled:
     longest = max(len(draws[0]) for side in (pairs.video, pairs.music) for draws in side)
     size = max(1, min(_BATCH_SIZE, _ROWS // longest))
+    numbers = [config.num_pooled(columns) // columns for columns in pairs.dims]
     found = [
-        tuple(side.pooled for side in encode(model, batch))
-        for batch in iterate(pairs, batch_size=size, num_segments=model.config.num_segments)
+        (
+            pool(batch.video, batch.video_mask, numbers[0]),
+            pool(batch.music, batch.music_mask, numbers[1]),
+        )
+        for batch in iterate(pairs, batch_size=size, num_segments=config.num_segments)
     ]
-    model.train(was_training)
-    video, music = (torch.cat(side) for side in zip(*found, strict=True))
+    video, music = (np.concatenate(side) for side in zip(*found, strict=True))
     return video, music

@@ -25,11 +25,11 @@ from ..models.dual_encoder import DualEncoder
 from ..models.towers import Tower
 from ..scaling import ColumnMap
 from .config import ENOUGH
-from .reading import embed_pairs
+from .reading import embed_pairs, pooled_rows, take
 
 CCASettings: TypeAlias = Mapping[str, float]
 
-_TUNED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str], CCASettings]] = WeakKeyDictionary()
+_TUNED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str, str], CCASettings]] = WeakKeyDictionary()
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHARE = 0.5
@@ -44,14 +44,13 @@ _CONSTANT = 1e-6  # a column whose deviation is below this share of its size say
 
 
 def standardise(model: DualEncoder, train: PairSet) -> None:
-    """Learn center and scale of every column, and the map of mean and deviation over time, from the training pairs.
+    """Learn center and scale of every column, and the map of every pooled one, from the training pairs.
 
     Sums run in float64: half-precision sources overflow, and large means eat small deviations.
     """
     _standardise_columns(model.video, train.video)
     _standardise_columns(model.music, train.music)
-    video, music = embed_pairs(model, train)
-    for tower, pooled in ((model.video, video.pooled), (model.music, music.pooled)):
+    for tower, pooled in zip((model.video, model.music), pooled_rows(train, model.config), strict=True):
         learned = ColumnMap.learn(pooled, model.config.scaling)
         _set(tower.knots, learned.knots)
         _set(tower.scores, learned.scores)
@@ -61,16 +60,16 @@ def tune_cca(pairs: PairSet, config: ModelConfig) -> CCASettings:
     """Return the settings of the linear CCA that cross-validation over training and validation pairs finds best.
 
     Whole sources are held out. The validation pairs of a small set are too few to choose among hundreds of settings;
-    from `ENOUGH` on they choose alone. The settings depend on the pairs, N and the scaling alone, and are kept as
-    long as the pairs are: an experiment trains on the same ones many times.
+    from `ENOUGH` on they choose alone. The settings depend on the pairs, N, the pooling and the scaling alone, and are
+    kept as long as the pairs are: an experiment trains on the same ones many times.
     """
     kept = _TUNED.setdefault(pairs, {})
-    key = config.num_segments, config.scaling
+    key = config.num_segments, config.pooling, config.scaling
     if key not in kept:
-        known = pairs.take([i for i, part in enumerate(pairs.split) if part != "test"])
+        known = take(pairs, pairs.places("train", "val"), config)
         model = DualEncoder(*known.dims, config=config)
         standardise(model, known)
-        video, music = _pooled(model, known)
+        video, music = _scaled(model, known)
         held_out = np.array(known.split) == "val"
         kept[key] = choose_settings(
             [
@@ -93,7 +92,7 @@ def _folds(known: PairSet) -> list[npt.NDArray[np.bool_]]:
 def fit_cca(model: DualEncoder, learn: PairSet, settings: CCASettings) -> LinearCCA:
     """Fit the linear CCA of the scaled pooled features of pairs, with settings that `tune_cca` chose."""
     return LinearCCA.fit(
-        *_pooled(model, learn),
+        *_scaled(model, learn),
         dim=min(int(settings["dim"]), model.config.dim),
         reg_x=settings["reg_x"],
         reg_y=settings["reg_y"],
@@ -145,9 +144,14 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
     return chosen
 
 
-def _pooled(model: DualEncoder, pairs: PairSet) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    video, music = embed_pairs(model, pairs)
-    return video.pooled, music.pooled
+@torch.no_grad()
+def _scaled(model: DualEncoder, pairs: PairSet) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    video, music = (torch.from_numpy(side) for side in pooled_rows(pairs, model.config))
+    device = model.video.center.device
+    return (
+        model.video.scaled(video.to(device)).cpu().numpy(),
+        model.music.scaled(music.to(device)).cpu().numpy(),
+    )
 
 
 def _place(tower: Tower, projection: Projection) -> None:

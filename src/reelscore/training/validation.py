@@ -9,7 +9,7 @@ from ..evaluation.metrics import median_rank, recall_at
 from ..evaluation.ranks import rank_embeddings
 from ..losses.pair_loss import PairLoss
 from .frozen import Frozen, member_losses
-from .reading import Reader
+from .reading import Reader, take
 
 
 def validate(val: Reader) -> dict[str, float]:
@@ -49,7 +49,7 @@ def watched(loss: PairLoss, learn: Reader, val: Reader, *, frozen: Frozen) -> di
     size = min(len(learn), len(val))
     told = {}
     for name, part in (("train", learn), ("val", val)):
-        shown = part.pairs.take(np.linspace(0, len(part) - 1, size).round().astype(np.int64))
+        shown = take(part.pairs, np.linspace(0, len(part) - 1, size).round(), part.model.config)
         reader = Reader(part.model, shown)
         told[f"watched_loss_{name}"] = _loss_of(loss, reader, frozen)
         told[f"watched_recall@10_{name}"] = validate(reader)["recall@10"]
