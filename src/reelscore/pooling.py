@@ -35,6 +35,10 @@ LAGS = (1, 2, 4, 8, 16, 32)
 NUM_STATISTICS: dict[Pooling, int] = {"mean+deviation": 2, "texture": 4 + len(QUANTILES) + len(LAGS)}
 """Values that describe a column, by how much is told."""
 
+MOST = 8192
+"""Pooled columns up to which all is told: of the thousand columns of a large encoder, mean and deviation are enough to
+weigh, to hold in memory and to learn from."""
+
 NUM_ORDERLESS = 2 + len(QUANTILES)
 """The first statistics, which do not depend on the order of the rows."""
 
@@ -45,9 +49,19 @@ FLOOR = 1e-3
 """Added to a size, for columns whose mean is 0."""
 
 
-def pool(
-    x: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], num_statistics: int
-) -> npt.NDArray[np.floating]:
+def num_statistics(pooling: Pooling, num_columns: int) -> int:
+    """Return how many values describe each of D columns: those of the pooling, or 2 where they would be over `MOST`.
+
+    Examples
+    --------
+    >>> num_statistics("texture", 264), num_statistics("texture", 1280)
+    (15, 2)
+    """
+    number = NUM_STATISTICS[pooling]
+    return number if number * num_columns <= MOST else 2
+
+
+def pool(x: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], number: int) -> npt.NDArray[np.floating]:
     """Describe sequences by their first statistics.
 
     Parameters
@@ -56,12 +70,12 @@ def pool(
         Finite; what stands where the mask is False does not matter.
     mask : ndarray of bool, shape (B, T)
         True for real rows, which stand first; each sequence has at least one.
-    num_statistics : int
+    number : int
         1 for the mean alone, 2 with the deviation, 15 for all.
 
     Returns
     -------
-    ndarray of the type of x, shape (B, num_statistics * D)
+    ndarray of the type of x, shape (B, number * D)
 
     Examples
     --------
@@ -75,13 +89,13 @@ def pool(
     whole = bool(mask.all())
     count = mask.sum(axis=1, keepdims=True).astype(x.dtype)
     mean: npt.NDArray[np.floating] = (rows if whole else np.where(real, rows, 0)).sum(axis=2) / count
-    if num_statistics == 1:
+    if number == 1:
         return mean
     centred = rows - mean[:, :, None]
     if not whole:
         centred[np.broadcast_to(~real, centred.shape)] = 0
     deviation = np.sqrt(np.einsum("bdt,bdt->bd", centred, centred) / count)
-    if num_statistics == 2:
+    if number == 2:
         return np.concatenate([mean, deviation], axis=1)
     steps = np.diff(centred, axis=2)
     if not whole:

@@ -88,11 +88,11 @@ def test_every_variation_is_listed_once_and_differs_as_it_says() -> None:
     whole = {"kind": "set", "name": "muvisync"}
     folds = [run.data["fold"] for run in ablation._runs(plan, *found["segments", 8, "infonce"])]
     assert folds == [0, 1, 2, 3, 4]
-    assert found["piece", 16, "sparse"][0] == whole
-    assert found["piece", 16, "middle"][0] == {
+    assert found["piece", 32, "sparse"][0] == whole
+    assert found["piece", 32, "middle"][0] == {
         "kind": "excerpt",
         "name": "muvisync",
-        "rows": 16,
+        "rows": 32,
         "where": "middle",
     }
     for place, (recipe, values) in found.items():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..pooling import NUM_STATISTICS, pool
+from ..pooling import num_statistics, pool
 from ..scaling import ColumnMap, Scaling
 from .ranks import BoolArray, FloatArray, first_hit_ranks
 
@@ -30,10 +30,10 @@ def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
 
     Returns
     -------
-    ndarray of float64, shape (N, D) where every T_i is 1, else (N, 15 D)
+    ndarray of float64, shape (N, D) where every T_i is 1, else (N, 15 D), or (N, 2 D) where D is large
     """
     has_time = any(len(rows) > 1 for rows in sequences)
-    number = NUM_STATISTICS["texture"] if has_time else 1
+    number = num_statistics("texture", sequences[0].shape[1]) if has_time else 1
     return np.concatenate(
         [
             pool(rows.astype(np.float64)[None], np.ones((1, len(rows)), dtype=bool), number)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..errors import ConfigError
-from ..pooling import NUM_STATISTICS, Pooling
+from ..pooling import Pooling, num_statistics
 from ..scaling import NUM_KNOTS, Scaling
 
 TowerKind = Literal["mean", "attention", "transformer"]
@@ -28,7 +28,8 @@ class ModelConfig:
         Whether the linear CCA of the training pairs is a further part of the embedding, so that search begins
         at the rival and the members add what a linear method cannot see.
     pooling : {"texture", "mean+deviation"}
-        What of a sequence is told over time: fifteen statistics of every column, or two (`pooling`).
+        What of a sequence is told over time: fifteen statistics of every column, or two, as also where the columns are
+        very many (`pooling`).
     scaling : {"normal", "standard"}
         How these are put on one footing: as normal scores, or standardised (`scaling`).
     dim : int
@@ -88,7 +89,7 @@ class ModelConfig:
 
     def num_pooled(self, num_columns: int) -> int:
         """Return the length of what describes a sequence of D columns; one segment has nothing but its mean."""
-        return num_columns * (1 if self.num_segments == 1 else NUM_STATISTICS[self.pooling])
+        return num_columns * (1 if self.num_segments == 1 else num_statistics(self.pooling, num_columns))
 
     @property
     def num_knots(self) -> int:

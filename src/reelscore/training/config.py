@@ -58,11 +58,11 @@ class TrainConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup: float = 0.05
     epochs: int = 40
-    steps: int = 240
+    steps: int = 160
     patience: int = 30
     batch_size: int = 256
     label_rate: float | None = None
