@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import worlds
+from subtitled import subtitled
 
 
 def reelscore(*arguments, check=True, cwd=None):
@@ -57,6 +58,18 @@ def test_every_verb_explains_itself():
 
 def test_version():
     assert reelscore("--version").stdout.startswith("reelscore 0.")
+
+
+def test_probe_tells_the_words_of_a_video(tmp_path):
+    film = subtitled(tmp_path / "film.mkv", ["Land ahoy", "x" * 300], codec="srt", tags={"title": "Storm"})
+    text = reelscore("probe", film).stdout
+    assert "words      title: Storm" in text
+    assert "words      transcript: Land ahoy xxx" in text
+    assert "… (310 characters)" in text
+    assert json.loads(reelscore("probe", film, "--json").stdout)["words"] == {
+        "title": "Storm",
+        "transcript": "Land ahoy " + "x" * 300,
+    }
 
 
 def test_probe_says_what_would_be_used(video_file, music_folder):

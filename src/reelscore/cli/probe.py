@@ -11,16 +11,20 @@ import typer
 from .console import minutes, print_json
 from .options import JsonOption
 
+_SHOWN = 160
+
 
 def probe(
     file: Annotated[Path, typer.Argument(help="A video or music file.")], json: JsonOption = False
 ) -> None:
-    """Say what is inside a media file and what of it would be used."""
+    """Say what is inside a media file, what of it would be used, and what is said of it in words."""
+    from ..features.words import read_words
     from ..media.probe import probe as look
 
     info = look(file)
+    words = {name: text for name, text in dataclasses.asdict(read_words(file)).items() if text}
     if json:
-        print_json(dataclasses.asdict(info))
+        print_json({**dataclasses.asdict(info), "words": words})
         return
     print(f"{info.path}\n  container  {info.container}, {minutes(info.duration_s)} ({info.duration_s:.3f} s)")
     if video := info.video:
@@ -41,5 +45,8 @@ def probe(
         print("  sound      none that can be used")
     for key, value in sorted(info.tags.items()):
         print(f"  tag        {key}: {value}")
+    for name, text in words.items():
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+        print(f"  words      {name.replace('_', ' ')}: {shown}")
     for line in info.notes:
         print(f"  note       {line}")
