@@ -9,7 +9,7 @@ import pytest
 from made_sets import LOSSES, MAIN, SMALL
 
 from reelscore.errors import ConfigError
-from reelscore.experiments.config import FewPlan, LossSpace, MainPlan, Search, changed, read_plan
+from reelscore.experiments.config import FewPlan, LossSpace, MainPlan, Search, changed, read_plan, with_seeds
 from reelscore.experiments.named import EXPERIMENTS
 from reelscore.experiments.search import tries
 from reelscore.losses import build_loss
@@ -99,3 +99,10 @@ def test_two_forms_of_one_loss_are_told_apart_by_their_label():
         "inter-intra, mse",
     ]
     assert LossSpace("infonce", "loss.temperature", (0.1,)).title == "infonce"
+
+
+@pytest.mark.parametrize(("number", "folds"), [(1, 1), (3, 3), (6, 3), (7, 1), (10, 5)])
+def test_as_many_folds_as_the_seeds_go_into(number: int, folds: int) -> None:
+    plan = with_seeds(read_plan(MainPlan, "main"), number)
+    assert (plan.seeds, plan.folds) == (tuple(range(number)), folds)
+    assert with_seeds(read_plan(EXPERIMENTS["noise"].plan, "noise"), number).seeds == tuple(range(number))
