@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from reelscore.errors import InputError
 from reelscore.evaluation.cca import (
@@ -139,7 +140,9 @@ def test_the_columns_that_help_are_found_and_the_others_left_unread():
     assert (tuned.settings["columns_x"], tuned.settings["columns_y"]) == (30, 20)
     moved = X.copy()
     moved[:, 30:] = 7.0
-    again = LinearCCA.from_arrays(tuned.to_arrays())
+    again = LinearCCA.from_arrays(
+        load(save({k: np.ascontiguousarray(v) for k, v in tuned.to_arrays().items()}))
+    )
     assert (again.transform_x(moved) == tuned.transform_x(X)).all()
     with pytest.raises(InputError, match="fitted on 280 columns"):
         again.transform_x(X[:, :30])

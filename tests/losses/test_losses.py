@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reelscore.errors import InputError
 from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, build_loss
+from reelscore.losses.config import PRIOR
 from reelscore.losses.debiased import Debiased
 from reelscore.losses.inter_intra import Intra
 from reelscore.losses.rince import RINCE
@@ -279,6 +280,8 @@ def test_with_a_prior_the_inter_part_is_the_debiased_loss(chunk_size: int | None
     intra = out.parts["intra_video"] + out.parts["intra_music"]
     torch.testing.assert_close(out.total, debiased + 0.5 * intra / 2)
     assert build_loss(LossConfig(prior=0.2)).inter.prior == 0.2
+    assert build_loss(LossConfig()).inter.prior == PRIOR
+    assert build_loss(LossConfig(groups="positives")).inter.groups == "positives"
 
 
 @pytest.mark.parametrize(

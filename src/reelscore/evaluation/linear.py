@@ -85,7 +85,7 @@ class Projection:
         """Return the arrays by name, such as ``"x.mean"``."""
         arrays = {f"{side}.{name}": getattr(self, name) for name in ("mean", "scale", "weights")}
         if self.given is not None:
-            arrays[f"{side}.given"] = np.array(float(self.given))
+            arrays[f"{side}.given"] = np.array([float(self.given)])
         if self.map is None:
             return arrays
         return {**arrays, f"{side}.knots": self.map.knots, f"{side}.scores": self.map.scores}
@@ -98,7 +98,7 @@ class Projection:
             return np.asarray(arrays[f"{side}.{name}"], np.float64)
 
         mapped = ColumnMap(array("knots"), array("scores")) if f"{side}.knots" in arrays else None
-        given = int(array("given")) if f"{side}.given" in arrays else None
+        given = int(array("given")[0]) if f"{side}.given" in arrays else None
         return cls(array("mean"), array("scale"), array("weights"), mapped, given)
 
 

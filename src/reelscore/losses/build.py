@@ -64,7 +64,7 @@ def build_loss(config: LossConfig) -> PairLoss:
         return InterIntraLoss(
             intra=config.intra,
             intra_weight=config.intra_weight,
-            prior=config.prior,
+            prior=config.expects,
             robustness=config.robustness,
             temperature=config.temperature,
             learnable=config.learnable_temperature,

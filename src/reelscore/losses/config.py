@@ -24,6 +24,9 @@ LossName = Literal[
     "false-negative-cancellation",
 ]
 
+PRIOR = 0.05
+"""Share of the negatives that are expected to suit, where nobody says otherwise."""
+
 Structure = Literal["correlated", "all", "mean"]
 
 
@@ -39,8 +42,11 @@ class LossConfig:
     learnable_temperature : bool
     groups : {"negatives-masked", "positives"}
         For the losses that leave a choice.
-    prior, robustness : float
-        π or q of the inter part of ``inter-intra``, debiased or robust in place of InfoNCE; both 0 is InfoNCE.
+    prior : float, optional
+        π of the inter part of ``inter-intra``, debiased in place of InfoNCE. Without it `PRIOR`, or 0 where
+        `robustness` or groups as positives ask for another form.
+    robustness : float
+        q of the inter part of ``inter-intra``, robust in place of InfoNCE; 0 is InfoNCE.
     intra : {"kl", "mse", "order", "multiscale"}
     intra_weight, before_temperature, after_temperature : float
         λ, t0 and t1 of ``inter-intra``.
@@ -58,7 +64,7 @@ class LossConfig:
     temperature: float = 0.2
     learnable_temperature: bool = True
     groups: Literal["negatives-masked", "positives"] = "negatives-masked"
-    prior: float = 0.05
+    prior: float | None = None
     robustness: float = 0.0
     intra: Literal["kl", "mse", "order", "multiscale"] = "kl"
     intra_weight: float = 1.0
@@ -67,6 +73,13 @@ class LossConfig:
     structure: Structure | None = None
     strength: float | None = None
     chunk_size: int | None = None
+
+    @property
+    def expects(self) -> float:
+        """The π of the inter part, `prior` or its default."""
+        if self.prior is not None:
+            return self.prior
+        return PRIOR if self.robustness == 0 and self.groups == "negatives-masked" else 0.0
 
     @property
     def sees(self) -> Structure:
