@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reelscore.errors import ConfigError
-from reelscore.experiments import ablation, tasks
+from reelscore.experiments import ablation, ablation_report, tasks
 from reelscore.experiments.ablation import ALL_ROWS, AblationPlan
 from reelscore.experiments.config import MainPlan, read_plan
 from reelscore.experiments.makers import maker_of
@@ -127,7 +127,7 @@ def test_the_ablation_tells_the_best_and_what_gs_is_worth() -> None:
         place: [outcome(hit if place in good else miss, s) for s in plan.seeds]
         for place in ablation.variations(plan)
     }
-    told = ablation.conclude(plan, scored)
+    told = ablation_report.conclude(plan, scored)
     assert "The CCA beside the network is worth, in points, +50.0 on lastfm" in told.answer
     tables = {table.title: table for table in told.tables}
     parts = {row[0]: row[1] for row in tables["The parts of the model"].rows}

@@ -16,15 +16,15 @@ import numpy.typing as npt
 from ..data.pairs import PairSet
 from ..domain import FeatureSequence
 from ..errors import ConfigError
-from ..evaluation.cca import LinearCCA, descriptions, pooled
+from ..evaluation.cca import LinearCCA
 from ..evaluation.ranks import Scores
 from ..evaluation.ridge import Ridge
 from ..models.checkpoint import load_embedder
 from ..sampling import global_sparse, global_sparse_rows
 from ..training import TrainConfig, train
+from ..training.assess import pooled_sides, rival_material
 
 Placed: TypeAlias = tuple[Scores, Scores]
-_Sides: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,41 +75,29 @@ def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
 def fit_cca(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Fit a linear CCA on training and validation pairs, its settings tuned on the latter before."""
     del config
-    known, val, options = _known(pairs)
+    known, val, options = rival_material(pairs)
     return _placing(LinearCCA.fit_tuned(known, val, **options))
 
 
 def fit_cca_on_train(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Fit the same CCA, with the same settings, on the training pairs alone."""
     chosen = fit_cca(pairs, config).facts["settings"]
-    return _placing(LinearCCA.fit_settings(*_pooled(pairs.where("train")), settings=chosen))
+    return _placing(LinearCCA.fit_settings(*pooled_sides(pairs.where("train")), settings=chosen))
 
 
 def fit_ridge(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Fit the two ridge regressions on training and validation pairs, tuned on the latter before."""
     del config
-    known, val, options = _known(pairs)
+    known, val, options = rival_material(pairs)
     return _placing(Ridge.fit_tuned(known, val, **options))
 
 
 def _placing(rival: LinearCCA | Ridge) -> Fitted:
     def place(unseen: PairSet) -> Placed:
-        video, music = _pooled(unseen)
+        video, music = pooled_sides(unseen)
         return rival.transform_x(video), rival.transform_y(music)
 
     return Fitted(place, {"settings": dict(rival.settings)})
-
-
-def _pooled(pairs: PairSet) -> _Sides:
-    return pooled([draws[0] for draws in pairs.video]), pooled([draws[0] for draws in pairs.music])
-
-
-def _known(pairs: PairSet) -> tuple[_Sides, _Sides, dict[str, Any]]:
-    """Return what a rival is fitted on, what it is tuned on, and the choice it has."""
-    val = pairs.where("val")
-    known, held_out = _pooled(pairs.where("train")), _pooled(val)
-    columns = descriptions((known[0].shape[1], known[1].shape[1]), pairs.dims)
-    return known, held_out, {"val_group": val.group, "columns": columns}
 
 
 METHODS: Mapping[str, Callable[[PairSet, TrainConfig | None], Fitted]] = {

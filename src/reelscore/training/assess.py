@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +24,16 @@ from ..files import write_bytes
 from ..models.checkpoint import load_embedder
 from ..sampling import global_sparse, global_sparse_rows
 
+Sides: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
 BASELINE = "cca.safetensors"
 REPORTS = "reports"
 
 
 def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
     """Fit the linear CCA on the train split, tuned on the val split, and store it beside the model."""
-    learn, val = pairs.where("train"), pairs.where("val")
-    known, held_out = _pooled(learn), _pooled(val)
-    columns = descriptions((known[0].shape[1], known[1].shape[1]), pairs.dims)
-    cca = LinearCCA.fit_tuned(known, held_out, val_group=val.group, columns=columns)
+    known, held_out, options = rival_material(pairs)
+    cca = LinearCCA.fit_tuned(known, held_out, **options)
     arrays = {name: np.ascontiguousarray(value) for name, value in cca.to_arrays().items()}
     write_bytes(Path(folder) / BASELINE, save_tensors(arrays))
     return cca
@@ -76,7 +77,7 @@ def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_boo
     cca = _load_baseline(Path(folder))
     placed = None
     if cca is not None:
-        pooled_video, pooled_music = _pooled(pairs)
+        pooled_video, pooled_music = pooled_sides(pairs)
         placed = (cca.transform_x(pooled_video), cca.transform_y(pooled_music))
     return evaluate_embeddings(
         video,
@@ -96,7 +97,16 @@ def save_report(folder: Path | str, name: str, report: Report) -> Path:
     return file
 
 
-def _pooled(pairs: PairSet) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def rival_material(pairs: PairSet) -> tuple[Sides, Sides, dict[str, Any]]:
+    """Return what a linear rival is fitted on, what it is tuned on, and the other arguments of its `fit_tuned`."""
+    val = pairs.where("val")
+    known, held_out = pooled_sides(pairs.where("train")), pooled_sides(val)
+    columns = descriptions((known[0].shape[1], known[1].shape[1]), pairs.dims)
+    return known, held_out, {"val_group": val.group, "columns": columns}
+
+
+def pooled_sides(pairs: PairSet) -> Sides:
+    """Pool the inference draws of both sides, (N, P) and (N, P')."""
     return pooled([draws[0] for draws in pairs.video]), pooled([draws[0] for draws in pairs.music])
 
 

@@ -59,13 +59,7 @@ class Reader:
         self.pairs = pairs
         self._scaled: tuple[Tensor, Tensor] | None = None
         if model.config.tower == "mean":
-            device = model.video.center.device
-            pooled = pooled_rows(pairs, model.config)
-            with torch.no_grad():
-                self._scaled = (
-                    model.video.scaled(torch.from_numpy(pooled[0]).to(device)),
-                    model.music.scaled(torch.from_numpy(pooled[1]).to(device)),
-                )
+            self._scaled = scaled_rows(model, pairs)
         self._still = _still(pairs, model.config.num_segments)
 
     def __len__(self) -> int:
@@ -138,6 +132,14 @@ def pooled_rows(pairs: PairSet, config: ModelConfig) -> _Pooled:
     if key not in kept:
         kept[key] = _pooled_rows(pairs, config)
     return kept[key]
+
+
+@torch.no_grad()
+def scaled_rows(model: DualEncoder, pairs: PairSet) -> tuple[Tensor, Tensor]:
+    """Return z of every pair's inference draw, (N, P) and (N, P'), on the model's device."""
+    device = model.video.center.device
+    video, music = (torch.from_numpy(side).to(device) for side in pooled_rows(pairs, model.config))
+    return model.video.scaled(video), model.music.scaled(music)
 
 
 def take(pairs: PairSet, index: npt.ArrayLike, config: ModelConfig) -> PairSet:

@@ -25,7 +25,7 @@ from ..models.dual_encoder import DualEncoder
 from ..models.towers import Tower
 from ..scaling import ColumnMap
 from .config import ENOUGH
-from .reading import embed_pairs, pooled_rows, take
+from .reading import embed_pairs, pooled_rows, scaled_rows, take
 
 CCASettings: TypeAlias = Mapping[str, float]
 
@@ -144,14 +144,9 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
     return chosen
 
 
-@torch.no_grad()
 def _scaled(model: DualEncoder, pairs: PairSet) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    video, music = (torch.from_numpy(side) for side in pooled_rows(pairs, model.config))
-    device = model.video.center.device
-    return (
-        model.video.scaled(video.to(device)).cpu().numpy(),
-        model.music.scaled(music.to(device)).cpu().numpy(),
-    )
+    video, music = scaled_rows(model, pairs)
+    return video.cpu().numpy(), music.cpu().numpy()
 
 
 def _place(tower: Tower, projection: Projection) -> None:
