@@ -13,6 +13,7 @@ from reelscore.errors import ConfigError
 from reelscore.experiments import ablation, ablation_report, tasks
 from reelscore.experiments.ablation import ALL_ROWS, AblationPlan
 from reelscore.experiments.config import MainPlan, read_plan
+from reelscore.experiments.main import conduct as main_conduct
 from reelscore.experiments.makers import maker_of
 from reelscore.experiments.named import EXPERIMENTS
 from reelscore.experiments.run import Outcome, Run
@@ -67,7 +68,23 @@ def test_a_task_is_told_by_its_own_metric_and_the_gain_is_paired() -> None:
 def test_the_plans_of_tasks_cover_every_family_and_share_their_runs_with_main() -> None:
     plan, main = read_plan(TasksPlan, "tasks"), read_plan(MainPlan, "main")
     assert {task.family for task in plan.tasks} == set(FAMILIES)
-    assert (plan.train, plan.search, plan.seeds) == (main.train, main.search, main.seeds)
+    for name in ("train", "search", "seeds", "folds"):
+        assert getattr(plan, name) == getattr(main, name)
+    asked: list[str] = []
+
+    class AskedError(Exception):
+        pass
+
+    class Listing:
+        def perform(self, runs: Any, *, title: str) -> None:
+            asked.extend(run.key for run in runs)
+            raise AskedError
+
+    for conduct, one in ((main_conduct, main), (tasks.conduct, plan)):
+        with pytest.raises(AskedError):
+            conduct(one, Listing())  # type: ignore[arg-type, operator]
+    shared = len(asked) - len(set(asked))
+    assert shared == sum(task.family == "cross-self" for task in plan.tasks) * len(plan.losses) * 3
     theirs = {space.title: space for space in main.losses}
     assert all(theirs[space.title] == space for space in plan.losses)
     for quick in (False, True):

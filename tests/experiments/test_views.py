@@ -145,6 +145,8 @@ def test_recipes_of_real_sets_leak_nothing_between_splits(shared: Path) -> None:
         {"kind": "classmates", "name": "emomv", "side": "music", "knows": "truth"},
         {"kind": "classmates", "name": "wikipedia", "side": "video", "knows": "truth"},
         {"kind": "told", "name": "tiktok", "knows": "pairs"},
+        {"kind": "classmates", "name": "emomv", "side": "music", "knows": "truth", "fold": 1, "folds": 5},
+        {"kind": "told", "name": "wikipedia", "knows": "truth", "fold": 1, "folds": 5},
     ):
         pairs = maker_of(recipe).make(recipe, shared).pairs
         if recipe["kind"] == "classmates":
@@ -152,6 +154,17 @@ def test_recipes_of_real_sets_leak_nothing_between_splits(shared: Path) -> None:
             for draws, part in zip((*pairs.video, *pairs.music), (*pairs.split, *pairs.split), strict=True):
                 assert split_of.setdefault(draws[0].tobytes(), part) == part
         assert set(pairs.split) == {"train", "val", "test"}
+
+
+def test_a_view_may_rotate_its_test_part_and_validation_stays(shared: Path) -> None:
+    recipe = {"kind": "halves", "name": "muvisync", "side": "music"}
+    keys = [
+        [set(made.pairs.where(part).keys) for part in ("val", "test")]
+        for fold in (0, 1)
+        if (made := maker_of(recipe).make({**recipe, "fold": fold, "folds": 5}, shared))
+    ]
+    assert keys[0][0] == keys[1][0]
+    assert not keys[0][1] & keys[1][1]
 
 
 @pytest.mark.parametrize(

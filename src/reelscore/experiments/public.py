@@ -26,7 +26,8 @@ from ..data.splits import hash_folds
 from ..errors import ConfigError, InputError
 from .material import Maker, Material, Recipe, known
 
-KEYS = ("name", "share", "draw", "fold", "folds")
+FOLD_KEYS = ("fold", "folds")
+KEYS = ("name", "share", "draw", *FOLD_KEYS)
 
 
 def make(recipe: Recipe, data: Path | None) -> Material:

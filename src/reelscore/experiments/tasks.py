@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigError
-from .cells import INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
+from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
 from .config import TunedPlan, changed
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
-from .search import Choice, settings_table, tune
+from .search import Choice, fold_of, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 
 OURS, TWIN = "inter-intra", "infonce"
@@ -76,10 +76,14 @@ class TasksPlan(TunedPlan):
 
 def conduct(plan: TasksPlan, runner: Runner) -> Result:
     """Tune every loss on every task, train from every seed, and state what came of it."""
-    recipes = {task.name: dict(task.recipe) for task in plan.tasks}
-    chosen = tune(runner, plan, recipes)
+    recipes = {
+        (task.name, s): {**task.recipe, **fold_of(plan.seeds, s, plan.folds)}
+        for task in plan.tasks
+        for s in plan.seeds
+    }
+    chosen = tune(runner, plan, {task.name: recipes[task.name, plan.seeds[0]] for task in plan.tasks})
     runs = {
-        place: [Run(recipes[place[0]], config=changed(choice.config, {"seed": s})) for s in plan.seeds]
+        place: [Run(recipes[place[0], s], config=changed(choice.config, {"seed": s})) for s in plan.seeds]
         for place, choice in chosen.items()
     }
     outcomes = runner.perform((run for each in runs.values() for run in each), title="test")
@@ -117,7 +121,7 @@ def conclude(plan: TasksPlan, scored: Scored, chosen: Mapping[tuple[str, str], C
         charts=(_chart(plan, rows, gains),) if gains else (),
         settings=(settings_table(plan, chosen),) if chosen else (),
         notes=(
-            INTERVALS,
+            FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,
             (
                 f"{len(plan.seeds)} training seeds a row. Without classes every pair is a group of its own, unless the "
                 "set says otherwise, and SupCon is then InfoNCE. Windows are the two halves of one source; both lie in "

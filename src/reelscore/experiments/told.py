@@ -6,7 +6,7 @@
 The truth is partial: items of one class suit each other where the set has classes (emomv: emotion; wikipedia: topic),
 items with one soundtrack where it has none (tiktok). It is scored by `Material.suits`. Training is told nothing of it,
 each pair being alone, or all of it, by the groups of the training pairs. Validation knows the pairs alone either
-way, so that nothing is chosen by the truth, and the splits are the set's own.
+way, so that nothing is chosen by the truth. The splits are the set's own, or rotate as in `public`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from ..data.pairs import IntArray, PairSet
-from ..data.sets import load_set
 from ..errors import ConfigError
 from . import public
 from .material import Maker, Material, Recipe, known, same_number
 
-KEYS = ("name", "knows")
+KEYS = ("name", "knows", *public.FOLD_KEYS)
 
 
 def make(recipe: Recipe, data: Path | None) -> Material:
@@ -31,7 +30,7 @@ def make(recipe: Recipe, data: Path | None) -> Material:
     knows = values.get("knows", "pairs")
     if knows not in ("pairs", "truth"):
         raise ConfigError(f"a recipe's knows must be 'pairs' or 'truth', got {knows!r}; mend the plan")
-    pairs = load_set(values["name"], public.needed(data, values["name"]))
+    pairs = public.loaded(values, data)
     return told(pairs, all_of_it=knows == "truth")
 
 

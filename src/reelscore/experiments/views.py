@@ -1,5 +1,7 @@
 """Recipes of other views of the public sets enter, their pairs leave; an item never leaves its split.
 
+Each may name a fold, as in `public`.
+
     {"kind": "halves", "name": "muvisync", "side": "music"}
     {"kind": "classmates", "name": "wikipedia", "side": "video", "knows": "truth"}
     {"kind": "excerpt", "name": "muvisync", "rows": 32, "where": "middle"}
@@ -167,18 +169,18 @@ def _encoder(pairs: PairSet, side: Side) -> str:
 
 
 def _make_halves(recipe: Recipe, data: Path | None) -> Material:
-    values = known(recipe, "name", "side")
+    values = known(recipe, "name", "side", *public.FOLD_KEYS)
     return Material(halves(public.loaded(values, data), side=values["side"]))
 
 
 def _make_classmates(recipe: Recipe, data: Path | None) -> Material:
-    values = known(recipe, "name", "side", "draw", "knows")
+    values = known(recipe, "name", "side", "draw", "knows", *public.FOLD_KEYS)
     made = classmates(public.loaded(values, data), side=values["side"], draw=int(values.get("draw", 0)))
     return told.told(made, all_of_it=values.get("knows", "pairs") == "truth")
 
 
 def _make_excerpt(recipe: Recipe, data: Path | None) -> Material:
-    values = known(recipe, "name", "rows", "where", "draw", "fold", "folds")
+    values = known(recipe, "name", "rows", "where", "draw", *public.FOLD_KEYS)
     pairs = public.loaded(values, data)
     return Material(
         excerpt(pairs, rows=int(values["rows"]), where=values["where"], draw=int(values.get("draw", 0)))
