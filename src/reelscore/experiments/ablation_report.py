@@ -19,7 +19,7 @@ from .ablation_parts import (
     WITH_CCA,
     Place,
 )
-from .cells import INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
+from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome
 from .stats import Estimate, difference, estimate_of, paired
@@ -50,7 +50,7 @@ def conclude(plan: AblationPlan, scored: Scored) -> Result:
         ),
         charts=(_chart(plan, scored, means),),
         notes=(
-            INTERVALS,
+            FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,
             (
                 f"{plan.set} unless a table says otherwise, {len(plan.seeds)} seeds, R@10 in percent, mean of both "
                 "directions. Nothing is tuned: a "

@@ -18,11 +18,10 @@ INTERVALS = (
 
 FOLDS = (
     "The test part rotates over {} folds of whole sources, and in each the losses are trained from a seed of its own "
-    "and scored once: every pair of a set is a query once, but for the validation pairs, which never are. They choose "
-    "the settings, in the first fold. The interval in round brackets is a "
-    "bootstrap over all these queries, the same draw for both systems of a difference: it says what other videos would "
-    "give. The one in square brackets is Student's t over the means of the folds, each of other videos and another "
-    "training. The first one is what the sentences go by."
+    "and scored once: every pair of a set is a query once, but for the validation pairs, which never are. The interval "
+    "in round brackets is a bootstrap over all these queries, the same draw for both systems of a difference: it says "
+    "what other videos would give. The one in square brackets is Student's t over the means of the folds, each of "
+    "other videos and another training. The first one is what the sentences go by."
 )
 
 

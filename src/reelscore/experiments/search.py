@@ -121,12 +121,13 @@ def settings_table(plan: TunedPlan, chosen: Mapping[tuple[str, str], Choice]) ->
     rates = ", ".join(_number(rate) for rate in plan.search.learning_rates)
     seeds = ", ".join(str(seed) for seed in plan.search.seeds)
     number = len(tries(plan, plan.losses[0]))
+    where = ", on the validation pairs of the first fold" if plan.folds > 1 else ""
     return Table(
         "Settings chosen on validation",
         ("loss", "its knob and the values tried", *names),
         tuple(rows),
         f"Tries for each loss on each set: {number} (values of its knob: {len(plan.losses[0].values)}; learning rates: "
-        f"{rates}), each over the seeds {seeds}, which score nothing. A cell holds the knob and the "
+        f"{rates}), each over the seeds {seeds}, which score nothing{where}. A cell holds the knob and the "
         "learning rate with the lowest mean log rank on validation.",
     )
 

@@ -157,8 +157,9 @@ def _table(
         cells.append((row, *there, *(against if row == OURS else [MISSING] * len(tasks))))
     random = []
     for task in tasks:
-        done = next((each[0] for (name, _), each in scored.items() if name == task.name), None)
-        random.append(MISSING if done is None else percent(done.chance[task.metric]))
+        done = next((each for (name, _), each in scored.items() if name == task.name), ())
+        chances = [one.chance[task.metric] for one in done]
+        random.append(percent(sum(chances) / len(chances)) if chances else MISSING)
     cells.append(("chance", *random, *[MISSING] * len(tasks)))
     titles = [f"{task.name}: {METRICS[task.metric]}" for task in tasks]
     return Table(
