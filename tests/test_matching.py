@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from reelscore import InputError, Library, Matcher, MediaError
+from features.tiny_pack import sha256, write_tiny_pack
+from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,9 @@ def test_the_json_shape_is_kept_and_byte_equal(library, video_file):
     found = json.loads(reports[0])
     assert set(found) == {"query", "model", "matches"}
     assert found["model"]["trained"] is False
-    assert set(found["matches"][0]) == {"rank", "track", "title", "artist", "score", "start_s", "duration_s"}
+    assert set(found["query"]) == {"video", "duration_s", "text"}
+    keys = {"rank", "track", "title", "artist", "score", "start_s", "duration_s", "reasons"}
+    assert set(found["matches"][0]) == keys
 
 
 def test_a_path_is_as_good_as_a_library(library, video_file):
@@ -63,3 +67,101 @@ def test_an_empty_library_says_how_to_fill_it(tmp_path, video_file, music_folder
     opened.remove(["song 0"])
     with pytest.raises(InputError, match="reelscore add"):
         Matcher(opened).match(video_file)
+
+
+@pytest.fixture(scope="module")
+def wordy(tmp_path_factory, music_folder):
+    """A library of a tiny pack whose pictures may show the sea, matched by four words of our own."""
+    folder = tmp_path_factory.mktemp("wordy")
+    pack = write_tiny_pack(folder / "pack")
+    (pack / "colours.csv").write_text("id,name\n0,sea\n1,car\n2,sea car\n", encoding="utf-8")
+    manifest = json.loads((pack / "MANIFEST.json").read_text())
+    manifest["encoders"]["video"]["outputs"][1]["labels"]["sha256"] = sha256(pack / "colours.csv")
+    (pack / "MANIFEST.json").write_text(json.dumps(manifest))
+    words = folder / "words.toml"
+    words.write_text(
+        "[[terms]]\nname = 'calm'\nkind = 'mood'\narousal = -1.0\npace = -1.0\n"
+        "[[terms]]\nname = 'fast'\nkind = 'mood'\narousal = 1.0\npace = 1.0\n"
+        "[[terms]]\nname = 'sea'\nkind = 'scene'\nsuggests = ['calm']\n"
+        "[[terms]]\nname = 'car'\nkind = 'scene'\nsuggests = ['fast']\n"
+    )
+    opened = Library.open(folder / "lib", pack=pack, vocabulary=words, cache=folder / "cache")
+    opened.add(music_folder)
+    return opened
+
+
+def test_a_pack_that_names_things_matches_through_words_by_default(wordy, video_file):
+    report = Matcher(wordy).report(video_file, k=3)
+    assert report.model["name"] == "bridge"
+    assert report.model["trained"] is False
+    assert {reason for match in report.matches for reason in match.reasons} <= {"calm", "fast", "sea", "car"}
+    again = Matcher(wordy.path).report(video_file, k=3)
+    assert json.dumps(again.to_json()) == json.dumps(report.to_json())
+
+
+def test_words_alone_find_music_and_opposite_words_turn_the_list(wordy):
+    matcher = Matcher(wordy)
+    calm, fast = (matcher.report(text=text, k=6) for text in ("calm", "fast"))
+    assert calm.query is None
+    assert calm.to_json()["query"] == {"video": None, "duration_s": None, "text": "calm"}
+    order = [match.track.key for match in calm.matches]
+    turned = [match.track.key for match in fast.matches]
+    assert (order[0], order[-1]) == (turned[-1], turned[0])
+    assert [m.track.key for m in matcher.match(text="no\x00 calm", k=6)] == turned
+    assert all(match.start_s + 30 <= match.track.duration_s or match.start_s == 0 for match in calm.matches)
+
+
+def test_words_and_a_video_are_weighed(wordy, video_file):
+    matcher = Matcher(wordy)
+    shown, asked = matcher.report(video_file, k=6), matcher.report(text="fast", k=6)
+    for weight, alone in ((0.0, shown), (1.0, asked)):
+        both = matcher.report(video_file, text="fast", text_weight=weight, k=6)
+        assert [m.track.key for m in both.matches] == [m.track.key for m in alone.matches]
+    assert matcher.report(video_file, text="fast", k=6).matches[0].score > 0
+
+
+def test_what_cannot_be_asked_is_told(wordy, library, video_file, tmp_path):
+    with pytest.raises(InputError, match="nothing to match"):
+        Matcher(wordy).report()
+    with pytest.raises(InputError, match="such as calm"):
+        Matcher(wordy).report(text="zzz")
+    with pytest.raises(InputError, match="lie in"):
+        Matcher(wordy).report(video_file, text="calm", text_weight=2)
+    with pytest.raises(ConfigError, match="reads no words"):
+        Matcher(library).report(text="calm")
+    with pytest.raises(ConfigError, match="needs a pack"):
+        Library.open(tmp_path / "new", vocabulary=tmp_path / "words.toml")
+
+
+def test_another_vocabulary_is_another_space(wordy, video_file, tmp_path):
+    meta = wordy.path / "library.json"
+    kept = Path(json.loads(meta.read_text())["meta"]["vocabulary"])
+    text = kept.read_text()
+    try:
+        kept.write_text(text.replace("arousal = 1.0", "arousal = 0.9"))
+        with pytest.raises(ArtifactError, match="embed it again: reelscore rebuild"):
+            Matcher(wordy.path).match(video_file)
+    finally:
+        kept.write_text(text)
+    assert Matcher(wordy.path).match(video_file)
+
+
+def test_words_find_what_they_say_among_real_music(shared, tmp_path):
+    opened = Library.open(tmp_path / "lib", pack=shared / "models", cache=tmp_path / "cache")
+    names = (
+        "music",
+        "purgatorys-mansion",
+        "jrpgcollection-ogg-jrpg-battle-loop",
+        "introduction",
+        "reign-of-anarchy",
+    )
+    opened.add(*(next((shared / "media" / "music").glob(f"{name}.*")) for name in names))
+    matcher = Matcher(opened)
+
+    def best(text: str) -> list[str]:
+        return [Path(m.track.path).stem for m in matcher.match(text=text, k=2)]
+
+    assert set(best("calm piano")) == {"music", "purgatorys-mansion"}
+    assert set(best("fast electronic battle")) == {"jrpgcollection-ogg-jrpg-battle-loop", "introduction"}
+    assert best("electric guitar")[0] == "reign-of-anarchy"
+    assert "piano" in matcher.match(text="calm piano", k=1)[0].reasons

@@ -70,6 +70,7 @@ class Library:
         model: Path | str | None = None,
         encoder: str | None = None,
         pack: Path | str | None = None,
+        vocabulary: Path | str | None = None,
         cache: Path | str | None = None,
         create: bool = True,
     ) -> Library:
@@ -81,10 +82,12 @@ class Library:
             The library's folder.
         model : path, optional
             A trained model. For an existing library it must be the one that built it.
-        encoder : {"light", "pack"}, optional
+        encoder : {"light", "pack", "words"}, optional
             For a new library; an existing one knows its own.
         pack : path, optional
             Folder of the pack encoders.
+        vocabulary : path, optional
+            File of words for matching without a model; an existing library knows its own.
         cache : path, optional
             Folder of the feature cache; by default ``$XDG_CACHE_HOME/reelscore``.
         create : bool
@@ -108,7 +111,9 @@ class Library:
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
                 raise ArtifactError(f"{folder} is there but is not a library; name another place for it")
             return cls(
-                folder, choose_pipeline(model=model, encoder=encoder, pack=pack), cache_folder=cache_folder
+                folder,
+                choose_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary),
+                cache_folder=cache_folder,
             )
         meta = LibraryMeta.read(folder)
         if encoder is not None and encoder != meta.encoder_kind:
@@ -119,7 +124,10 @@ class Library:
         found = cls(
             folder,
             choose_pipeline(
-                model=meta.model_path, encoder=meta.encoder_kind, pack=pack or meta.encoder_folder
+                model=meta.model_path,
+                encoder=meta.encoder_kind,
+                pack=pack or meta.encoder_folder,
+                vocabulary=vocabulary or meta.vocabulary,
             ),
             cache_folder=cache_folder,
         )
@@ -247,6 +255,7 @@ class Library:
         model: Path | str | None = None,
         encoder: str | None = None,
         pack: Path | str | None = None,
+        vocabulary: Path | str | None = None,
         drop_missing: bool = False,
         workers: int | None = None,
         progress: Progress | None = None,
@@ -257,7 +266,9 @@ class Library:
         whose file cannot be read fails; then the old library stays as it is unless `drop_missing`.
         """
         store = self._store()
-        pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack or self.pipeline.encoder.folder)
+        pipeline = choose_pipeline(
+            model=model, encoder=encoder, pack=pack or self.pipeline.encoder.folder, vocabulary=vocabulary
+        )
         tracks = store.tracks()
         items = [(t.path, t.key, t.duration_s) for t in tracks]
         tally = Tally()
@@ -283,7 +294,7 @@ class Library:
                     "those tracks out: reelscore rebuild --drop-missing"
                 )
 
-        store.replace(library_meta(pipeline), rebuilt())
+        store.replace(library_meta(pipeline, self.cache_folder), rebuilt())
         self.pipeline = pipeline
         return tally.summary()
 
@@ -291,7 +302,7 @@ class Library:
         from .library.store import Store
 
         if create and not LibraryMeta.exists(self.path):
-            return Store.create(self.path, library_meta(self.pipeline))
+            return Store.create(self.path, library_meta(self.pipeline, self.cache_folder))
         return Store.open(self.path)
 
 

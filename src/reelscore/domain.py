@@ -166,9 +166,23 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One result: rank from 1, larger score is better, `start_s` is where its best moment begins."""
+    """One result.
+
+    Attributes
+    ----------
+    rank : int
+        From 1.
+    score : float
+        Larger is better.
+    track : Track
+    start_s : float
+        Where its best moment begins.
+    reasons : tuple of str
+        What query and track share, in words, the weightiest first; none where the model has no words.
+    """
 
     rank: int
     score: float
     track: Track
     start_s: float
+    reasons: tuple[str, ...] = ()

@@ -172,16 +172,17 @@ def _vectors(seen: TrackEmbedding) -> Vectors:
     }
 
 
-def library_meta(pipeline: Pipeline) -> LibraryMeta:
+def library_meta(pipeline: Pipeline, cache_folder: Path) -> LibraryMeta:
     """Return what a new library says it was built with."""
     encoders = pipeline.encoder.load()
-    embedder: Embedder = load_model(pipeline, encoders)
+    embedder: Embedder = load_model(pipeline, encoders, cache=FeatureCache(cache_folder))
     return LibraryMeta(
         model=embedder.name,
         model_fingerprint=embedder.fingerprint,
         model_path=pipeline.model,
         encoder_kind=pipeline.encoder.kind,
         encoder_folder=pipeline.encoder.folder,
+        vocabulary=pipeline.vocabulary,
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
         dim=embedder.dim,

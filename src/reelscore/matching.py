@@ -1,4 +1,4 @@
-"""A video enters, ranked matches leave: the matcher over a library of music."""
+"""A video, or words, or both enter, ranked matches leave: the matcher over a library of music."""
 
 from __future__ import annotations
 
@@ -8,31 +8,58 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .catalogue import Library
-from .domain import Match, MediaInfo
-from .errors import InputError
+from .domain import FloatArray, Match, MediaInfo
+from .errors import ConfigError, InputError
 from .features.cache import FeatureCache, default_folder
-from .library.moments import best_moment
+from .features.words import clean
+from .library.moments import Moments, best_moment
 from .library.rerank import rerank
 from .media.probe import probe
+from .models.embedder import WordEmbedder
 from .pipeline import OpenPipeline
 
 _CANDIDATES = 100
 """Tracks whose moments are looked at; the rest is settled by the whole-track score."""
 
+_CLIP_S = 30.0
+"""Length that a moment is looked for where there is no video."""
+
+TEXT_WEIGHT = 0.5
+"""What words count beside a video: as much as the video."""
+
 
 @dataclass(frozen=True, slots=True)
 class MatchReport:
-    """A query with its matches, in the shape that ``match --json`` prints."""
+    """A query with its matches, in the shape that ``match --json`` prints.
 
-    query: MediaInfo
+    Attributes
+    ----------
+    query : MediaInfo or None
+        The video, where there is one.
+    text : str or None
+        The words, where there are some.
+    model : mapping
+        Name and fingerprint, and whether it was trained.
+    matches : tuple of Match
+    """
+
+    query: MediaInfo | None
+    text: str | None
     model: Mapping[str, Any]
     matches: tuple[Match, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; the keys are kept stable from release to release."""
+        video, duration_s = (None, None) if self.query is None else (self.query.path, self.query.duration_s)
         return {
-            "query": {"video": self.query.path, "duration_s": round(self.query.duration_s, 3)},
+            "query": {
+                "video": video,
+                "duration_s": None if duration_s is None else round(duration_s, 3),
+                "text": self.text,
+            },
             "model": dict(self.model),
             "matches": [
                 {
@@ -43,6 +70,7 @@ class MatchReport:
                     "score": round(m.score, 6),
                     "start_s": round(m.start_s, 3),
                     "duration_s": round(m.track.duration_s, 3),
+                    "reasons": list(m.reasons),
                 }
                 for m in self.matches
             ],
@@ -91,25 +119,66 @@ class Matcher:
             cache=cache or FeatureCache(default_folder(os.environ))
         )
 
-    def match(self, video: Path | str, k: int = 10) -> list[Match]:
-        """Return the `k` best tracks for a video, best first; fewer where the library is smaller."""
-        return list(self.report(video, k=k).matches)
+    def match(
+        self,
+        video: Path | str | None = None,
+        k: int = 10,
+        *,
+        text: str | None = None,
+        text_weight: float = TEXT_WEIGHT,
+    ) -> list[Match]:
+        """Return the `k` best tracks, best first; fewer where the library is smaller. See `report`."""
+        return list(self.report(video, k=k, text=text, text_weight=text_weight).matches)
 
-    def report(self, video: Path | str, *, k: int = 10) -> MatchReport:
-        """Match a video and say with what: the query, the model and the matches.
+    def report(
+        self,
+        video: Path | str | None = None,
+        *,
+        k: int = 10,
+        text: str | None = None,
+        text_weight: float = TEXT_WEIGHT,
+    ) -> MatchReport:
+        """Match a video, words, or both, and say with what.
+
+        Parameters
+        ----------
+        video : path, optional
+        k : int
+        text : str, optional
+            What the music should be, such as ``"calm, hopeful, no drums"``.
+        text_weight : float
+            Where there are both, what the words count: from 0 (nothing) to 1 (all).
+
+        Returns
+        -------
+        MatchReport
 
         Raises
         ------
         InputError
-            When `k` is below 1 or the library is empty.
+            When `k` is below 1, the library is empty, there is nothing to match, or the words say nothing.
+        ConfigError
+            When there are words and the library's model reads none.
+        ArtifactError
+            When the library was built with another model, encoder or vocabulary than the one at hand.
         MediaError
             When the file has no pictures that can be decoded.
         """
         if k < 1:
             raise InputError(f"k, the number of matches, must be at least 1, got {k}")
-        info = probe(video)
-        query, _ = self._pipeline.video(video)
+        if not 0 <= text_weight <= 1:
+            raise InputError(f"the weight of the words must lie in [0, 1], got {text_weight}")
+        info = None if video is None else probe(video)
+        query = self._query(video, text, text_weight)
         index = self._library.searcher()
+        embedder, encoders = self._pipeline.embedder, self._pipeline.encoders
+        index.meta.check(
+            embedder.fingerprint,
+            self._library.path,
+            model=self._library.pipeline.model,
+            video_encoder=encoders.video.fingerprint,
+            music_encoder=encoders.music.fingerprint,
+        )
         if len(index) == 0:
             raise InputError(
                 f"the library {self._library.path} holds no track yet; fill it: reelscore add MUSIC_FOLDER "
@@ -117,21 +186,62 @@ class Matcher:
             )
         candidates = index.search(query, max(_CANDIDATES, 2 * k))
         moments = index.moments([track.key for track, _ in candidates])
+        clip_s = _CLIP_S if info is None else info.duration_s
         starts: dict[str, float] = {}
         scored = []
         for track, score in candidates:
             rows, starts_s, ends_s = moments[track.key]
             start_s, moment_score = best_moment(
-                query, rows, starts_s, ends_s, clip_s=info.duration_s, duration_s=track.duration_s
+                query, rows, starts_s, ends_s, clip_s=clip_s, duration_s=track.duration_s
             )
             starts[track.key] = start_s
             scored.append((track, score, moment_score))
-        ranked = rerank(scored)[:k]
-        embedder = self._pipeline.embedder
         return MatchReport(
             info,
+            text,
             {"name": embedder.name, "fingerprint": embedder.fingerprint, "trained": embedder.trained},
             tuple(
-                Match(i, score, track, starts[track.key]) for i, (track, score) in enumerate(ranked, start=1)
+                Match(
+                    i,
+                    score,
+                    track,
+                    starts[track.key],
+                    self._reasons(query, moments[track.key], start_s=starts[track.key], clip_s=clip_s),
+                )
+                for i, (track, score) in enumerate(rerank(scored)[:k], start=1)
             ),
         )
+
+    def embed_text(self, text: str) -> FloatArray:
+        """Return the embedding of words, shape (D,), norm 1; raises as `report` where they cannot be matched."""
+        embedder = self._pipeline.embedder
+        if not isinstance(embedder, WordEmbedder):
+            raise ConfigError(
+                f"the model {embedder.name!r} of {self._library.path} reads no words; match without a model, "
+                "through words: --encoder words --pack FOLDER with a library of its own, or leave the words out"
+            )
+        return embedder.embed_text(clean(text))
+
+    def _query(self, video: Path | str | None, text: str | None, text_weight: float) -> FloatArray:
+        if video is None and text is None:
+            raise InputError("nothing to match: give a video, or words for the music (text), or both")
+        asked = None if text is None else self.embed_text(text)
+        if video is None:
+            assert asked is not None
+            return asked
+        shown, _ = self._pipeline.video(video)
+        if asked is None:
+            return shown
+        both = (1 - text_weight) * shown + text_weight * asked
+        length = float(np.linalg.norm(both))
+        return (both / length).astype(np.float32) if length > 0 else shown
+
+    def _reasons(
+        self, query: FloatArray, moments: Moments, *, start_s: float, clip_s: float
+    ) -> tuple[str, ...]:
+        """Say in words what the query and the track have in common where it begins to play."""
+        embedder = self._pipeline.embedder
+        if not isinstance(embedder, WordEmbedder):
+            return ()
+        rows, starts_s, ends_s = moments
+        return embedder.reasons(query, rows[(ends_s > start_s) & (starts_s < start_s + clip_s)].mean(axis=0))

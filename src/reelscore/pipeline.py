@@ -17,21 +17,33 @@ from .features.spec import EncoderPair, EncoderSpec
 from .files import content_hash, existing_file
 from .media.probe import probe
 from .models.affect import AffectModel
+from .models.bridge import Bridge, Classes
 from .models.checkpoint import load_embedder
 from .models.embedder import Embedder
+from .models.vocabulary import read_vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """An encoder and a model by name; ``model=None`` is the untrained `affect` matcher."""
+    """An encoder and a model by name.
+
+    Attributes
+    ----------
+    encoder : EncoderSpec
+    model : str, optional
+        Folder of a trained model; without it the `Bridge` matches where the encoder gives words, else `affect`.
+    vocabulary : str, optional
+        File of the bridge's words; reelscore's own without it.
+    """
 
     encoder: EncoderSpec
     model: str | None = None
+    vocabulary: str | None = None
 
     def open(self, *, cache: FeatureCache | None = None) -> OpenPipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""
         encoders = self.encoder.load()
-        return OpenPipeline(self, encoders, load_model(self, encoders), cache)
+        return OpenPipeline(self, encoders, load_model(self, encoders, cache=cache), cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +110,11 @@ class OpenPipeline:
         )
 
 
-def load_model(pipeline: Pipeline, encoders: EncoderPair) -> Embedder:
-    """Load the pipeline's model and check that it was made for these encoders."""
+def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache | None = None) -> Embedder:
+    """Load the pipeline's model and check that it was made for these encoders; `cache` keeps the bridge's words."""
     ours = (encoders.video.fingerprint, encoders.music.fingerprint)
+    if pipeline.model is None and pipeline.encoder.kind == "words":
+        return _bridge(pipeline, cache)
     if pipeline.model is None:
         if pipeline.encoder.kind != "light":
             raise ConfigError(
@@ -116,8 +130,36 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair) -> Embedder:
     return embedder
 
 
+def _bridge(pipeline: Pipeline, cache: FeatureCache | None) -> Bridge:
+    from .features.labelled import labelled, text_rows
+    from .features.pack import load_pack
+
+    words = labelled(load_pack(str(pipeline.encoder.folder)), mode=pipeline.encoder.mode)
+    vocabulary = read_vocabulary(pipeline.vocabulary)
+    texts = (*vocabulary.texts, *vocabulary.names)
+    readings = text_rows(texts, words.text, cache).reshape(2, len(vocabulary), -1)
+
+    return Bridge(
+        vocabulary,
+        encode=words.text.encode,
+        text_encoder=words.text.fingerprint,
+        readings=readings,
+        video_classes=[
+            Classes.of_pictures(text_rows(each, words.text, cache)) for each in words.video_labels
+        ],
+        music_classes=[Classes.of_sound(text_rows(each, words.text, cache)) for each in words.music_labels],
+        num_light=words.num_light,
+        video_encoder=words.encoders.video.fingerprint,
+        music_encoder=words.encoders.music.fingerprint,
+    )
+
+
 def choose_pipeline(
-    *, model: Path | str | None = None, encoder: str | None = None, pack: Path | str | None = None
+    *,
+    model: Path | str | None = None,
+    encoder: str | None = None,
+    pack: Path | str | None = None,
+    vocabulary: Path | str | None = None,
 ) -> Pipeline:
     """Find the pipeline that a user's few words mean.
 
@@ -125,10 +167,13 @@ def choose_pipeline(
     ----------
     model : path, optional
         Folder of a trained model; its encoder is recognised by fingerprint.
-    encoder : {"light", "pack"}, optional
-        Which encoder; by default the model's own, or `light` without a model.
+    encoder : {"light", "pack", "words"}, optional
+        Which encoder; by default the model's own. Without a model it is `words` where the pack can name what it sees
+        and hears, else `light`.
     pack : path, optional
-        Folder of the ONNX encoders for `pack`.
+        Folder of the ONNX encoders for `pack` and `words`.
+    vocabulary : path, optional
+        File of words for the bridge, in place of reelscore's own.
 
     Raises
     ------
@@ -138,8 +183,19 @@ def choose_pipeline(
         When `encoder` is unknown, or is `pack` without a folder.
     """
     specs = _specs(encoder, pack)
+    words = None if vocabulary is None else str(Path(vocabulary).resolve())
     if model is None:
-        return Pipeline(specs[0])
+        spec = specs[0]
+        if encoder is None and pack is not None and _names_things(pack):
+            spec = EncoderSpec("words", str(Path(pack).resolve()))
+        if words is not None and spec.kind != "words":
+            raise ConfigError(
+                f"a vocabulary ({words}) is for matching through words, which needs a pack: give --pack FOLDER or set "
+                "REELSCORE_PACK"
+            )
+        return Pipeline(spec, vocabulary=words)
+    if words is not None:
+        raise ConfigError("a vocabulary is for matching without a model; leave out --vocabulary or --model")
     folder = str(Path(model).resolve())
     embedder = load_embedder(folder)
     theirs = (embedder.video_encoder, embedder.music_encoder)
@@ -163,17 +219,27 @@ def choose_encoder(encoder: str | None = None, pack: Path | str | None = None) -
 
 
 def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
-    if encoder not in (None, "light", "pack"):
-        raise ConfigError(f"encoder must be 'light' or 'pack', got {encoder!r}")
+    if encoder not in (None, "light", "pack", "words"):
+        raise ConfigError(f"encoder must be 'light', 'pack' or 'words', got {encoder!r}")
     folder = None if pack is None else str(Path(pack).resolve())
-    if encoder == "pack" and folder is None:
+    if encoder in ("pack", "words") and folder is None:
         raise ConfigError(
-            "the pack encoder needs the folder of its ONNX files: give --pack FOLDER or set REELSCORE_PACK"
+            f"the {encoder} encoder needs the folder of its ONNX files: give --pack FOLDER or set REELSCORE_PACK"
         )
+    if encoder == "words":
+        return [EncoderSpec("words", folder)]
     specs = [EncoderSpec("light")] if encoder in (None, "light") else []
     if folder is not None and encoder in (None, "pack"):
         specs.append(EncoderSpec("pack", folder))
     return specs
+
+
+def _names_things(pack: Path | str) -> bool:
+    from .features.pack import load_pack
+
+    specs = load_pack(pack).specs
+    hears = any(role in specs and specs[role].labelled is not None for role in ("music", "tagger"))
+    return "text" in specs and "video" in specs and specs["video"].labelled is not None and hears
 
 
 def _misfit(model: str, theirs: tuple[str, str], ours: tuple[str, str]) -> str:

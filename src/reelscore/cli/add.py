@@ -15,6 +15,7 @@ from .options import (
     LibraryOption,
     ModelOption,
     PackOption,
+    VocabularyOption,
     WorkersOption,
     library_folder,
 )
@@ -29,6 +30,7 @@ def add(
     model: ModelOption = None,
     encoder: EncoderOption = None,
     pack: PackOption = None,
+    vocabulary: VocabularyOption = None,
     workers: WorkersOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -36,7 +38,7 @@ def add(
     from ..catalogue import Library
 
     folder = library_folder(library)
-    opened = Library.open(folder, model=model, encoder=encoder, pack=pack)
+    opened = Library.open(folder, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
     with progress_bar("adding", "tracks") as progress:
         summary = opened.add(*paths, workers=workers, progress=progress)
     if json:

@@ -1,13 +1,13 @@
-"""``reelscore match``: a video enters, ranked tracks with the moment that fits are printed."""
+"""``reelscore match``: a video, words or both enter, ranked tracks with the moment that fits are printed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import MediaError
+from ..errors import InputError, MediaError
 from .console import minutes, note, print_json, print_table, progress_bar
 from .options import (
     EncoderOption,
@@ -15,14 +15,28 @@ from .options import (
     LibraryOption,
     ModelOption,
     PackOption,
+    VocabularyOption,
     check_one_place,
     folder_library,
     library_folder,
 )
 
+if TYPE_CHECKING:
+    from ..catalogue import Library
+    from ..matching import Matcher
+
 
 def match(
-    video: Annotated[Path, typer.Argument(help="The video that needs music.")],
+    video: Annotated[
+        Path | None, typer.Argument(help="The video that needs music.", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", "-t", help='What the music should be: "calm, no drums".', show_default=False),
+    ] = None,
+    text_weight: Annotated[
+        float, typer.Option("--text-weight", min=0, max=1, help="What the words count beside a video.")
+    ] = 0.5,
     music: Annotated[
         Path | None,
         typer.Option("--music", help="A folder of music, indexed on the way.", show_default=False),
@@ -31,38 +45,54 @@ def match(
     model: ModelOption = None,
     encoder: EncoderOption = None,
     pack: PackOption = None,
+    vocabulary: VocabularyOption = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many tracks.")] = 10,
     json: JsonOption = False,
 ) -> None:
-    """Find music for a video: rank, title, score and where in each track to begin."""
+    """Find music for a video, for words, or for both: rank, title, score and where in each track to begin."""
     from ..catalogue import Library
-    from ..matching import Matcher
     from ..media.probe import probe
+    from ..pipeline import choose_pipeline
 
     check_one_place(music, library)
-    # A file that cannot be matched must fail before a folder of music is indexed for it.
-    if probe(video).video is None:
+    # What cannot be matched must fail before a folder of music is indexed for it.
+    if video is None and text is None:
+        raise InputError("nothing to match: name a video, or say what the music should be with --text")
+    if video is not None and probe(video).video is None:
         raise MediaError("has sound but no pictures; name a video", path=video, stream="video")
     if music is not None:
-        place = folder_library(music, f"{model and model.resolve()}\0{encoder}\0{pack and pack.resolve()}")
-        opened = Library.open(place, model=model, encoder=encoder, pack=pack)
+        pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
+        place = folder_library(music, repr(pipeline))
+        opened = Library.open(place, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
+        matcher = _matcher(opened, text)
         with progress_bar("indexing", "tracks") as progress:
             summary = opened.add(music, progress=progress, prune=True)
         for failure in summary.failed:
             note(f"  failed  {failure.path}: {failure.reason}")
     else:
-        opened = Library.open(library_folder(library), model=model, encoder=encoder, pack=pack, create=False)
-    report = Matcher(opened).report(video, k=k)
+        opened = Library.open(
+            library_folder(library),
+            model=model,
+            encoder=encoder,
+            pack=pack,
+            vocabulary=vocabulary,
+            create=False,
+        )
+        matcher = _matcher(opened, text)
+    report = matcher.report(video, k=k, text=text, text_weight=text_weight)
     if json:
         print_json(report.to_json())
         return
     if not report.model["trained"]:
-        note(
-            "untrained: matched on arousal, valence and pace by rules; a model trained on finished videos "
-            "does better (reelscore train)"
+        how = (
+            "arousal, valence and pace by rules"
+            if report.model["name"] == "affect"
+            else "what both are in words"
         )
+        note(f"untrained: matched on {how}; a model trained on finished videos does better (reelscore train)")
+    told = any(m.reasons for m in report.matches)
     print_table(
-        ["rank", "title", "artist", "score", "start", "length", "track"],
+        ["rank", "title", "artist", "score", "start", "length", *(["both"] if told else []), "track"],
         [
             [
                 str(m.rank),
@@ -71,9 +101,19 @@ def match(
                 f"{m.score:.3f}",
                 minutes(m.start_s),
                 minutes(m.track.duration_s),
+                *([", ".join(m.reasons)] if told else []),
                 m.track.path,
             ]
             for m in report.matches
         ],
         right=["rank", "score", "start", "length"],
     )
+
+
+def _matcher(library: Library, text: str | None) -> Matcher:
+    from ..matching import Matcher
+
+    matcher = Matcher(library)
+    if text is not None:
+        matcher.embed_text(text)
+    return matcher

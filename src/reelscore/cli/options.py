@@ -23,12 +23,23 @@ ModelOption = Annotated[
     ),
 ]
 EncoderOption = Annotated[
-    str | None, typer.Option("--encoder", help="light (built in) or pack (ONNX files).", show_default=False)
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="light (built in), pack (ONNX files), or words (both, told in words; the default with a pack).",
+        show_default=False,
+    ),
 ]
 PackOption = Annotated[
     Path | None,
     typer.Option(
         "--pack", help="Folder of the pack's ONNX files.", envvar="REELSCORE_PACK", show_default=False
+    ),
+]
+VocabularyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--vocabulary", help="Words to match by without a model, in place of our own.", show_default=False
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]

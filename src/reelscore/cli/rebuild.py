@@ -8,7 +8,15 @@ import typer
 
 from .add import print_summary
 from .console import progress_bar
-from .options import EncoderOption, LibraryOption, ModelOption, PackOption, WorkersOption, library_folder
+from .options import (
+    EncoderOption,
+    LibraryOption,
+    ModelOption,
+    PackOption,
+    VocabularyOption,
+    WorkersOption,
+    library_folder,
+)
 
 
 def rebuild(
@@ -16,6 +24,7 @@ def rebuild(
     model: ModelOption = None,
     encoder: EncoderOption = None,
     pack: PackOption = None,
+    vocabulary: VocabularyOption = None,
     drop_missing: Annotated[
         bool, typer.Option("--drop-missing", help="Leave out tracks whose files are gone.")
     ] = False,
@@ -30,6 +39,7 @@ def rebuild(
             model=model,
             encoder=encoder,
             pack=pack,
+            vocabulary=vocabulary,
             drop_missing=drop_missing,
             workers=workers,
             progress=progress,

@@ -14,7 +14,7 @@ from ..errors import NotFoundError
 from .pack_audio import AudioModel
 from .pack_manifest import read_manifest
 from .pack_music import PackMusic
-from .pack_spec import AudioSpec, EncoderSpec, ImageSpec, Role, TextSpec
+from .pack_spec import AudioSpec, EncoderSpec, ImageSpec, Output, Role, TextSpec
 from .pack_text import TextEncoder
 from .pack_video import ImageModel, PackVideo
 
@@ -77,12 +77,34 @@ class Pack:
         """Return the model whose outputs name what is heard; see `AudioModel.outputs` and `labels`."""
         return self._audio_model("tagger")
 
+    def video_labels(self, mode: Literal["fast", "exact"] = "fast") -> PackVideo | None:
+        """Return the encoder whose columns are the labels of the ``video`` model, where there is one."""
+        found = self._labelled("video", ImageSpec)
+        if found is None:
+            return None
+        spec, output = found
+        return PackVideo(
+            ImageModel(self.folder, spec, num_threads=self._num_threads), mode=mode, output=output
+        )
+
+    def music_labels(self) -> tuple[PackMusic, ...]:
+        """Return the encoders whose columns are the labels of the ``music`` model and of the ``tagger``."""
+        roles: tuple[Role, ...] = ("music", "tagger")
+        found = [(role, labelled[1]) for role in roles if (labelled := self._labelled(role, AudioSpec))]
+        return tuple(PackMusic(self._audio_model(role), output=output) for role, output in found)
+
     def text_encoder(self) -> TextEncoder:
         """Return the encoder of texts."""
         return TextEncoder(self.folder, self._spec("text", TextSpec), num_threads=self._num_threads)
 
     def _audio_model(self, role: Role) -> AudioModel:
         return AudioModel(self.folder, self._spec(role, AudioSpec), num_threads=self._num_threads)
+
+    def _labelled(self, role: Role, kind: type[_Spec]) -> tuple[_Spec, Output] | None:
+        if role not in self.specs:
+            return None
+        spec = self._spec(role, kind)
+        return None if spec.labelled is None else (spec, spec.labelled)
 
     def _spec(self, role: Role, kind: type[_Spec]) -> _Spec:
         spec = self.specs.get(role)

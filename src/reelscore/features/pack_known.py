@@ -36,6 +36,22 @@ JAMENDO_TOP50 = tuple(
 )
 """The 50 commonest tags of MTG-Jamendo, in alphabetical order of the strings with their prefixes."""
 
+READABLE = {
+    "acousticguitar": "acoustic guitar",
+    "chillout": "chill-out",
+    "drummachine": "drum machine",
+    "easylistening": "easy listening",
+    "electricguitar": "electric guitar",
+    "electricpiano": "electric piano",
+    "hiphop": "hip hop",
+    "instrumentalpop": "instrumental pop",
+    "newage": "new age",
+    "popfolk": "pop folk",
+    "poprock": "pop rock",
+    "triphop": "trip hop",
+}
+"""Tags of MTG-Jamendo that are two words in one."""
+
 _MOBILENET_V2 = ImageSpec(
     name="mobilenetv2",
     file="mobilenetv2_1.0_224_w8.onnx",

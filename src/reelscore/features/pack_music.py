@@ -11,6 +11,7 @@ from ..domain import FeatureSequence, FloatArray, Modality, Segment
 from ..errors import MediaError
 from ..media.audio import audio_blocks
 from .pack_audio import AudioModel
+from .pack_spec import Output
 from .protocol import fingerprint
 
 VERSION = "1"
@@ -22,17 +23,25 @@ class PackMusic:
 
     Each row hears the manifest's `window_s` seconds centred on its instant. Near the ends of the file
     the window moves inwards until it lies inside; a file shorter than the window is followed by zeros.
+
+    Parameters
+    ----------
+    model : AudioModel
+        The pack's model.
+    output : Output, optional
+        Which output is the row, by default the feature; the columns have its labels.
     """
 
     modality: Modality = "music"
-    columns: tuple[str, ...] | None = None
 
-    def __init__(self, model: AudioModel) -> None:
+    def __init__(self, model: AudioModel, *, output: Output | None = None) -> None:
         self.model = model
+        self.output = output or model.spec.feature
+        self.columns = None if output is None else model.labels(output.name)
         self.name = f"pack-{model.spec.name}"
         self.version = VERSION
-        self.dim = model.spec.feature.dim
-        self.fingerprint = fingerprint(self.name, VERSION, *model.identity())
+        self.dim = self.output.dim
+        self.fingerprint = fingerprint(self.name, VERSION, *model.identity(self.output))
         self.recipe = self.fingerprint
 
     def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
@@ -46,7 +55,7 @@ class PackMusic:
             When the model file is absent, altered, or not what its manifest says.
         """
         rate_hz = self.model.input.rate_hz
-        feature = self.model.spec.feature.name
+        feature = self.output.name
         length = self.model.input.num_samples(self.model.input.window_s)
         centres = [round(segment.instant_s * rate_hz) for segment in segments]
         rows: list[FloatArray] = []
@@ -60,7 +69,7 @@ class PackMusic:
                 path=path,
                 stream="audio",
             )
-        return FeatureSequence(np.stack(rows), tuple(segments), self.fingerprint)
+        return FeatureSequence(np.stack(rows), tuple(segments), self.fingerprint, self.columns)
 
 
 def sample_windows(

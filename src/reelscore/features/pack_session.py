@@ -85,10 +85,10 @@ class OnnxModel:
             )
         return _read_labels(self.path.parent, found)
 
-    def identity(self) -> tuple[str, ...]:
+    def identity(self, output: Output | None = None) -> tuple[str, ...]:
         """Return all that shapes the numbers: the file's sha256, the input's specification, the output."""
         specification = json.dumps(asdict(self.spec.input), sort_keys=True)
-        return (self.spec.sha256, specification, self.spec.feature.name)
+        return (self.spec.sha256, specification, (output or self.spec.feature).name)
 
     def _open(self) -> Any:
         content = verified_bytes(self.path, self.spec.sha256)

@@ -151,6 +151,11 @@ class _EncoderSpec:
     def feature(self) -> Output:
         return self.outputs[0]
 
+    @property
+    def labelled(self) -> Output | None:
+        """The first output whose columns have names, where there is one."""
+        return next((output for output in self.outputs if output.labels is not None), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec(_EncoderSpec):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..domain import FeatureSequence, FloatArray, Modality, Segment
 from ..media.video import frames_at
 from .pack_session import OnnxModel
-from .pack_spec import ImageInput, ImageSpec
+from .pack_spec import ImageInput, ImageSpec, Output
 from .protocol import fingerprint
 
 VERSION = "1"
@@ -43,18 +43,23 @@ class PackVideo:
     mode : {"fast", "exact"}
         How frames are sought: near key frames, or exactly at their instants. Both give rows of one
         space, so the fingerprint is the same and only the recipe differs.
+    output : Output, optional
+        Which output is the row, by default the feature; the columns have its labels.
     """
 
     modality: Modality = "video"
-    columns: tuple[str, ...] | None = None
 
-    def __init__(self, model: ImageModel, *, mode: Literal["fast", "exact"] = "fast") -> None:
+    def __init__(
+        self, model: ImageModel, *, mode: Literal["fast", "exact"] = "fast", output: Output | None = None
+    ) -> None:
         self.model = model
+        self.output = output or model.spec.feature
+        self.columns = None if output is None else model.labels(output.name)
         self.mode: Literal["fast", "exact"] = mode
         self.name = f"pack-{model.spec.name}"
         self.version = VERSION
-        self.dim = model.spec.feature.dim
-        self.fingerprint = fingerprint(self.name, VERSION, *model.identity())
+        self.dim = self.output.dim
+        self.fingerprint = fingerprint(self.name, VERSION, *model.identity(self.output))
         self.recipe = f"{self.fingerprint}-{mode}"
 
     def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
@@ -67,14 +72,14 @@ class PackVideo:
         NotFoundError, ArtifactError
             When the model file is absent, altered, or not what its manifest says.
         """
-        feature = self.model.spec.feature.name
+        feature = self.output.name
         rows: list[FloatArray] = []
         last_s: float | None = None
         for frame in frames_at(path, [segment.instant_s for segment in segments], mode=self.mode):
             same = last_s is not None and frame.time_s == last_s
             rows.append(rows[-1] if same else self.model.outputs(frame.pixels)[feature])
             last_s = frame.time_s
-        return FeatureSequence(np.stack(rows), tuple(segments), self.fingerprint)
+        return FeatureSequence(np.stack(rows), tuple(segments), self.fingerprint, self.columns)
 
 
 def prepared_image(pixels: npt.NDArray[np.uint8], spec: ImageInput) -> FloatArray:

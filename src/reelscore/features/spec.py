@@ -25,26 +25,26 @@ class EncoderSpec:
 
     Attributes
     ----------
-    kind : {"light", "pack"}
-        Built in and without weights, or a folder of ONNX encoders.
+    kind : {"light", "pack", "words"}
+        Built in and without weights; a folder of ONNX encoders; or both told in names, see `labelled`.
     folder : str or None
         The folder of the pack; None for ``light``.
     mode : {"fast", "exact"}
         How video frames are read, see `media.video.frames_at`.
     """
 
-    kind: Literal["light", "pack"] = "light"
+    kind: Literal["light", "pack", "words"] = "light"
     folder: str | None = None
     mode: Literal["fast", "exact"] = "fast"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("light", "pack"):
-            raise ConfigError(f"encoder kind must be 'light' or 'pack', got {self.kind!r}")
+        if self.kind not in ("light", "pack", "words"):
+            raise ConfigError(f"encoder kind must be 'light', 'pack' or 'words', got {self.kind!r}")
         if self.mode not in ("fast", "exact"):
             raise ConfigError(f"encoder mode must be 'fast' or 'exact', got {self.mode!r}")
-        if (self.folder is None) == (self.kind == "pack"):
+        if (self.folder is None) == (self.kind != "light"):
             raise ConfigError(
-                "encoder kind 'pack' needs the folder of the pack and 'light' takes none, "
+                "encoder kinds 'pack' and 'words' need the folder of the pack and 'light' takes none, "
                 f"got kind {self.kind!r} and folder {self.folder!r}"
             )
 
@@ -56,10 +56,14 @@ class EncoderSpec:
         NotFoundError, ArtifactError
             When the pack's folder is absent or not whole.
         """
-        if self.kind == "pack":
+        if self.kind != "light":
             from .pack import load_pack
 
             pack = load_pack(str(self.folder))
+            if self.kind == "words":
+                from .labelled import labelled
+
+                return labelled(pack, mode=self.mode).encoders
             return EncoderPair(pack.video_encoder(mode=self.mode), pack.music_encoder())
         from .light_music import LightMusic
         from .light_video import LightVideo

@@ -39,6 +39,8 @@ class LibraryMeta:
         N, how many segments a track is cut into.
     model_path, encoder_folder : str, optional
         Where the model and the encoders lay on disk when the library was built.
+    vocabulary : str, optional
+        File of the bridge's words, where it is not reelscore's own.
     created : str
         ISO 8601 time; filled in when the library is made.
     format : int
@@ -54,6 +56,7 @@ class LibraryMeta:
     num_segments: int
     model_path: str | None = None
     encoder_folder: str | None = None
+    vocabulary: str | None = None
     created: str = ""
     format: int = FORMAT
 
@@ -78,7 +81,7 @@ class LibraryMeta:
         model_fingerprint: str | None,
         library: Path | str,
         *,
-        model: str = "MODEL",
+        model: str | None = None,
         video_encoder: str | None = None,
         music_encoder: str | None = None,
     ) -> None:
@@ -90,8 +93,8 @@ class LibraryMeta:
             What is in use; None is not compared.
         library : path
             Where this meta was read from.
-        model : str
-            How the user names the model in use.
+        model : str, optional
+            How the user names the model in use, where it is a trained one.
         """
         for what, held, came in (
             ("model", self.model_fingerprint, model_fingerprint),
@@ -99,9 +102,10 @@ class LibraryMeta:
             ("music encoder", self.music_encoder, music_encoder),
         ):
             if came is not None and came != held:
+                named = "" if model is None else f" --model {model}"
                 raise ArtifactError(
                     f"the library {library} was built with {what} {held} (model {self.model!r}), but {came} is in "
-                    f"use; embed it again: reelscore rebuild --library {library} --model {model}"
+                    f"use; embed it again: reelscore rebuild --library {library}{named}"
                 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..domain import FeatureSequence, FloatArray, Modality
 from ..errors import ArtifactError
@@ -45,6 +45,19 @@ class Embedder(Protocol):
 
     def embed_moments(self, sequence: FeatureSequence) -> FloatArray:
         """Return one embedding for each row of a track, shape (T, D), from that row and its two neighbours."""
+        ...
+
+
+@runtime_checkable
+class WordEmbedder(Protocol):
+    """An `Embedder` whose space can be asked, and explained, in words."""
+
+    def embed_text(self, text: str) -> FloatArray:
+        """Return the embedding of what somebody asks for, shape (D,), float32, norm 1."""
+        ...
+
+    def reasons(self, query: FloatArray, embedding: FloatArray, *, most: int = 3) -> tuple[str, ...]:
+        """Return what a query and a track have in common, in words, the weightiest first."""
         ...
 
 

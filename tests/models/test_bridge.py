@@ -1,0 +1,154 @@
+"""The bridge: made features whose words are known enter, and the right sides meet for the right reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from reelscore.domain import FeatureSequence, FloatArray
+from reelscore.errors import ArtifactError
+from reelscore.features.light_music import LightMusic
+from reelscore.features.light_video import LightVideo
+from reelscore.models.affect_rules import RULES
+from reelscore.models.bridge import Bridge, Classes
+from reelscore.models.embedder import WordEmbedder
+from reelscore.models.vocabulary import Term, Vocabulary
+from reelscore.sampling import global_sparse
+
+WORDS = Vocabulary(
+    (
+        Term("calm", "mood", arousal=-1, pace=-1),
+        Term("wild", "mood", arousal=1, pace=1),
+        Term("sea", "scene", suggests=("harp",)),
+        Term("car", "scene", suggests=("drums",)),
+        Term("harp", "instrument"),
+        Term("drums", "instrument"),
+    )
+)
+PICTURES, SOUNDS = ("sea", "car", "stone"), ("harp", "drums", "noise")
+COLUMNS = {"video": LightVideo.columns or (), "music": LightMusic.columns or ()}
+
+
+def encode(texts: Sequence[str]) -> FloatArray:
+    """One axis a word, and one more for all that is unknown."""
+    axes = {name: i for i, name in enumerate(WORDS.names)}
+    return np.eye(len(axes) + 1, dtype=np.float32)[[axes.get(text, len(axes)) for text in texts]]
+
+
+def bridge(vocabulary: Vocabulary = WORDS) -> Bridge:
+    return Bridge(
+        vocabulary,
+        encode=encode,
+        text_encoder="axes",
+        readings=np.stack([encode(vocabulary.texts), encode(vocabulary.names)]),
+        video_classes=[Classes.of_pictures(encode(PICTURES))],
+        music_classes=[Classes.of_sound(encode(SOUNDS))],
+        num_light=(len(COLUMNS["video"]), len(COLUMNS["music"])),
+        video_encoder="video",
+        music_encoder="music",
+    )
+
+
+def features(modality: str, *, excited: float, seen: Sequence[float], rows: int = 4) -> FeatureSequence:
+    """Light columns that lie `excited` (-1 to 1) between the rules' low and high, then probabilities of labels."""
+    values = dict.fromkeys(COLUMNS[modality], 0.0)
+    for rules in RULES[modality].values():  # type: ignore[index]
+        for rule in rules:
+            share = (excited + 1) / 2
+            values[rule.column] = (
+                rule.low * (rule.high / rule.low) ** share
+                if rule.logarithmic
+                else rule.low + (rule.high - rule.low) * share
+            )
+    row = np.array([*values.values(), *seen], np.float32)
+    columns = (*values, *(f"label {i}" for i in range(len(seen))))
+    return FeatureSequence(np.tile(row, (rows, 1)), global_sparse(8.0, num_segments=rows), modality, columns)
+
+
+def test_every_embedding_keeps_the_promise_of_a_unit_point() -> None:
+    made = bridge()
+    assert isinstance(made, WordEmbedder)
+    for point in (
+        made.embed_video(features("video", excited=0.3, seen=[0.6, 0, 0])),
+        made.embed_music(features("music", excited=0.3, seen=[0.6, 0, 0])),
+        made.embed_text("calm"),
+        made.embed_video(features("video", excited=0, seen=[0, 0, 0])),
+        *made.embed_moments(features("music", excited=-0.5, seen=[0, 0.4, 0])),
+    ):
+        assert point.shape == (len(WORDS),)
+        assert point.dtype == np.float32
+        assert np.linalg.norm(point) == pytest.approx(1, abs=1e-5)
+
+
+def test_equal_feeling_meets_and_says_so() -> None:
+    made = bridge()
+    quiet, loud = (made.embed_music(features("music", excited=e, seen=[0, 0, 0])) for e in (-0.8, 0.8))
+    video = made.embed_video(features("video", excited=-0.8, seen=[0, 0, 0]))
+    assert video @ quiet > 0.9
+    assert video @ loud < 0
+    assert made.reasons(video, quiet) == ("calm",)
+    assert made.reasons(video, loud) == ()
+
+
+def test_a_scene_finds_the_music_that_it_suggests_and_a_guess_finds_none() -> None:
+    made = bridge()
+    harp, drums = (
+        made.embed_music(features("music", excited=0, seen=seen)) for seen in ([0.9, 0, 0], [0, 0.9, 0])
+    )
+    sure = made.embed_video(features("video", excited=0, seen=[0.9, 0, 0]))
+    assert sure @ harp > 0.3 > 0 >= sure @ drums
+    assert made.reasons(sure, harp) == ("harp",)
+    guess = made.embed_video(features("video", excited=-0.8, seen=[0.09, 0, 0]))
+    nothing = made.embed_video(features("video", excited=-0.8, seen=[0, 0, 0]))
+    np.testing.assert_array_equal(guess, nothing)
+
+
+def test_words_ask_and_turn_down() -> None:
+    made = bridge()
+    harp = made.embed_music(features("music", excited=-0.8, seen=[0.9, 0, 0]))
+    drums = made.embed_music(features("music", excited=-0.8, seen=[0, 0.9, 0]))
+    assert made.embed_text("harp") @ harp > 0.3 > made.embed_text("harp") @ drums
+    assert made.embed_text("calm, no drums") @ harp > made.embed_text("calm, no drums") @ drums
+    assert made.embed_text("sea") @ harp > 0.2  # by what the sea suggests
+    assert made.embed_text("calm") @ harp > 0 > made.embed_text("wild") @ harp
+
+
+def test_a_moment_hears_itself_and_its_neighbours_alone() -> None:
+    made = bridge()
+    harp, drums = (features("music", excited=0, seen=seen, rows=6) for seen in ([0.9, 0, 0], [0, 0.9, 0]))
+    both = FeatureSequence(
+        np.concatenate([harp.values, drums.values]),
+        global_sparse(24.0, num_segments=12),
+        "music",
+        harp.columns,
+    )
+    moments = made.embed_moments(both)
+    np.testing.assert_allclose(moments[:5], np.tile(made.embed_music(harp), (5, 1)), atol=1e-6)
+    np.testing.assert_allclose(moments[7:], np.tile(made.embed_music(drums), (5, 1)), atol=1e-6)
+
+
+def test_a_label_that_means_a_bit_of_everything_says_nothing() -> None:
+    many = Vocabulary(tuple(Term(f"style {i}", "genre") for i in range(20)))
+    shared = np.full((20, 2), np.sqrt(0.5), np.float32)
+    made = Bridge(
+        many,
+        encode=encode,
+        text_encoder="plane",
+        readings=np.stack([shared, shared]),
+        video_classes=[Classes.of_pictures(np.zeros((1, 2), np.float32))],
+        music_classes=[Classes.of_sound(np.array([[1, 0]], np.float32))],
+        num_light=(len(COLUMNS["video"]), len(COLUMNS["music"])),
+        video_encoder="video",
+        music_encoder="music",
+    )
+    certain, silent = (made.embed_music(features("music", excited=0, seen=[p])) for p in (1.0, 0.0))
+    np.testing.assert_array_equal(certain, silent)
+
+
+def test_all_that_shapes_the_space_is_in_its_fingerprint_and_others_are_refused() -> None:
+    other = Vocabulary((*WORDS.terms[:-1], Term("drums", "instrument", "drum kit")))
+    assert bridge().fingerprint == bridge().fingerprint != bridge(other).fingerprint
+    with pytest.raises(ArtifactError, match="bridge"):
+        bridge().embed_video(features("music", excited=0, seen=[0, 0, 0]))
