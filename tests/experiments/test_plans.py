@@ -22,7 +22,8 @@ PLANS = [(MainPlan, "main"), (FewPlan, "few")]
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_comes_with_a_plan_and_a_short_one(name, quick):
     plan = read_plan(EXPERIMENTS[name].plan, name, quick=quick)
-    assert len(plan.seeds) >= (2 if quick else 5)
+    if name != "relevance":  # which trains nothing
+        assert len(plan.seeds) >= (2 if quick else 5)
 
 
 @pytest.mark.parametrize("quick", [False, True])

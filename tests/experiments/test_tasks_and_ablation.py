@@ -177,4 +177,4 @@ def test_ablation_plans_that_make_no_sense_are_refused() -> None:
 
 
 def test_all_five_experiments_are_in_the_table() -> None:
-    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "ablation"}
+    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "ablation", "relevance"}

@@ -67,7 +67,12 @@ def check_folds(seeds: Sequence[int], folds: int) -> None:
 
 
 def with_seeds(plan: T, number: int) -> T:
-    """Return a plan with the seeds 0 to `number` - 1, and with as many folds, up to its own, as these go into."""
+    """Return a plan with the seeds 0 to `number` - 1, and with as many folds, up to its own, as these go into.
+
+    A plan that trains nothing has no seeds and stays as it is.
+    """
+    if not hasattr(plan, "seeds"):
+        return plan
     changes: dict[str, Any] = {"seeds": tuple(range(number))}
     if hasattr(plan, "folds"):
         changes["folds"] = max(folds for folds in range(1, plan.folds + 1) if number % folds == 0)

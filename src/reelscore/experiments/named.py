@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import ablation, few, main, noise, tasks
+from . import ablation, few, main, noise, relevance, tasks
 from .ablation import AblationPlan
 from .config import FewPlan, MainPlan, plan_values
 from .noise_plan import NoisePlan
+from .relevance import RelevancePlan
 from .result import Result
 from .run import Runner
 from .tasks import TasksPlan
@@ -47,6 +48,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "few": Experiment(FewPlan, few.conduct, lambda plan: plan.sets),
     "tasks": Experiment(TasksPlan, tasks.conduct, lambda plan: plan.sets),
     "ablation": Experiment(AblationPlan, ablation.conduct, lambda plan: (plan.set,)),
+    "relevance": Experiment(RelevancePlan, relevance.conduct, lambda plan: (plan.folder,)),
 }
 
 
@@ -55,6 +57,8 @@ def conduct(name: str, plan: Any, runner: Runner) -> Result:
     result = EXPERIMENTS[name].conduct(plan, runner)
     outcomes = runner.outcomes
     codes = Counter(one.code for one in outcomes)
+    if not outcomes and not runner.failures:
+        return replace(result, plan=plan_values(plan), about=("No training",))
     about = [
         f"{len(outcomes)} runs, {sum(one.seconds for one in outcomes) / 60:.1f} minutes of them all, one after another",
         f"Machine: {'; '.join(sorted({one.machine for one in outcomes}))}",
