@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_sets import SMALL, write_lastfm
 
 from reelscore.errors import ConfigError
-from reelscore.experiments import ablation, ablation_report, tasks
+from reelscore.experiments import ablation, ablation_report, hubs, methods, tasks
 from reelscore.experiments.ablation import ALL_ROWS, AblationPlan
 from reelscore.experiments.config import MainPlan, read_plan
+from reelscore.experiments.hubs import HubsPlan
 from reelscore.experiments.main import conduct as main_conduct
 from reelscore.experiments.makers import maker_of
 from reelscore.experiments.named import EXPERIMENTS
@@ -176,5 +179,39 @@ def test_ablation_plans_that_make_no_sense_are_refused() -> None:
         AblationPlan(seeds=(0,), train=replace(TrainConfig(), loss=replace(TrainConfig().loss, name="rince")))
 
 
-def test_all_five_experiments_are_in_the_table() -> None:
-    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "ablation", "relevance"}
+def test_every_experiment_is_in_the_table() -> None:
+    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "ablation", "hubs", "relevance"}
+
+
+def test_a_correction_for_hubs_is_chosen_on_validation_and_changes_no_rank_at_zero(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_lastfm(tmp_path)
+    pairs = maker_of({"kind": "set"}).make({"kind": "set", "name": "lastfm"}, tmp_path).pairs
+    seen = pairs.take([i for i, part in enumerate(pairs.split) if part != "test"])
+    config = replace(SMALL, refit=False, keep="last")
+    plain, corrected = (methods.METHODS[name](seen, config) for name in ("train", "train-hubs"))
+    assert corrected.facts["hub_strength"] in methods.STRENGTHS
+    unseen = pairs.where("test")
+    monkeypatch.setattr(methods, "STRENGTHS", (0.0,))
+    still = methods.METHODS["train-hubs"](seen, config)
+    (v, m), (v0, m0) = still.place(unseen), plain.place(unseen)
+    np.testing.assert_allclose(v @ m.T, v0 @ m0.T, atol=1e-5)
+
+
+def test_the_table_of_hubs_pairs_both_ways_and_tells_the_strengths() -> None:
+    plan = read_plan(HubsPlan, "hubs", quick=True)
+
+    def done(ranks: list[int], seed: int, strength: float) -> Outcome:
+        return replace(outcome(ranks, seed), facts={"hub_strength": strength})
+
+    scored = {
+        ("lastfm", "inter-intra", "train"): [done([1, 50], s, 0) for s in (0, 1)],
+        ("lastfm", "inter-intra", "train-hubs"): [done([1, 2], s, s / 4) for s in (0, 1)],
+    }
+    told = hubs.conclude(plan, scored)
+    assert told.figures["gains"][0]["mean"] == pytest.approx(0.5)
+    assert told.tables[0].rows[0][-1] == "0, 0.25"
+    assert "+50.0 on lastfm" in told.answer
+    with pytest.raises(ConfigError, match="refit = false"):
+        replace(plan, train=TrainConfig())

@@ -17,9 +17,10 @@ from ..data.pairs import PairSet
 from ..domain import FeatureSequence
 from ..errors import ConfigError
 from ..evaluation.cca import LinearCCA
-from ..evaluation.ranks import Scores
+from ..evaluation.ranks import Scores, first_hit_ranks
 from ..evaluation.ridge import Ridge
 from ..models.checkpoint import load_embedder
+from ..models.hubs import hubness
 from ..sampling import global_sparse, global_sparse_rows
 from ..training import TrainConfig, train
 from ..training.assess import pooled_sides, rival_material
@@ -72,6 +73,43 @@ def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     return Fitted(place, facts, result.history)
 
 
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the correction for hubs."""
+
+
+def fit_corrected(pairs: PairSet, config: TrainConfig | None) -> Fitted:
+    """Train a dual encoder and correct its scores for hubs.
+
+    The bank of either side is the training pairs of the other. Two further columns carry the correction: the one
+    that belongs to the query is the same for all candidates and changes no rank.
+    """
+    fitted = fit_model(pairs, config)
+    bank = fitted.place(pairs.where("train"))
+    val = pairs.where("val")
+    hits = val.group[:, None] == val.group[None, :]
+    placed = fitted.place(val)
+
+    def log_rank(strength: float) -> float:
+        video, music = _corrected(placed, bank, strength)
+        scores = np.asarray(video @ music.T, dtype=np.float32)
+        ranks = np.concatenate([first_hit_ranks(scores, hits), first_hit_ranks(scores.T, hits.T)])
+        return float(np.log(ranks).mean())
+
+    strength = min(STRENGTHS, key=log_rank)
+    return Fitted(
+        lambda unseen: _corrected(fitted.place(unseen), bank, strength),
+        {**fitted.facts, "hub_strength": strength},
+        fitted.history,
+    )
+
+
+def _corrected(placed: Placed, bank: Placed, strength: float) -> Placed:
+    video, music, videos, tracks = (np.asarray(side, dtype=np.float32) for side in (*placed, *bank))
+    one = np.ones((len(video), 1), dtype=np.float32)
+    shown, heard = -strength * hubness(video, tracks)[:, None], -strength * hubness(music, videos)[:, None]
+    return np.hstack([video, one, shown]), np.hstack([music, heard, one])
+
+
 def fit_cca(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Fit a linear CCA on training and validation pairs, its settings tuned on the latter before."""
     del config
@@ -100,8 +138,12 @@ def _placing(rival: LinearCCA | Ridge) -> Fitted:
     return Fitted(place, {"settings": dict(rival.settings)})
 
 
+TRAINED = ("train", "train-hubs")
+"""The methods that need a configuration."""
+
 METHODS: Mapping[str, Callable[[PairSet, TrainConfig | None], Fitted]] = {
     "train": fit_model,
+    "train-hubs": fit_corrected,
     "cca": fit_cca,
     "cca-train": fit_cca_on_train,
     "ridge": fit_ridge,

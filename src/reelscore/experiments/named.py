@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import ablation, few, main, noise, relevance, tasks
+from . import ablation, few, hubs, main, noise, relevance, tasks
 from .ablation import AblationPlan
 from .config import FewPlan, MainPlan, plan_values
+from .hubs import HubsPlan
 from .noise_plan import NoisePlan
 from .relevance import RelevancePlan
 from .result import Result
@@ -48,6 +49,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "few": Experiment(FewPlan, few.conduct, lambda plan: plan.sets),
     "tasks": Experiment(TasksPlan, tasks.conduct, lambda plan: plan.sets),
     "ablation": Experiment(AblationPlan, ablation.conduct, lambda plan: (plan.set,)),
+    "hubs": Experiment(HubsPlan, hubs.conduct, lambda plan: plan.sets),
     "relevance": Experiment(RelevancePlan, relevance.conduct, lambda plan: (plan.folder,)),
 }
 

@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..evaluation.metrics import METRICS, summary
 from ..training.config import TrainConfig
 from .material import Recipe
-from .methods import METHODS
+from .methods import METHODS, TRAINED
 from .scoring import DIRECTIONS, Ranking
 
 
@@ -53,7 +53,7 @@ class Run:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ConfigError(f"a run's method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        if (self.config is None) == (self.method == "train"):
+        if (self.config is None) == (self.method in TRAINED):
             raise ConfigError(f"a run needs a configuration if and only if it trains, got {self.method!r}")
         if self.score == "val" and self.method != "train":
             raise ConfigError(f"{self.method} chooses its settings on the validation pairs; score it on test")

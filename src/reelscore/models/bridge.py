@@ -131,6 +131,8 @@ class Bridge:
         self.fingerprint = f"bridge-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
         self._encode = encode
         self._readings = readings
+        texts = (*vocabulary.texts, *vocabulary.names)
+        self._known = dict(zip(texts, readings.reshape(len(texts), -1), strict=True))
         self._classes: dict[Modality, tuple[Classes, ...]] = {
             "video": tuple(video_classes),
             "music": tuple(music_classes),
@@ -161,7 +163,7 @@ class Bridge:
 
     def embed_text(self, text: str) -> FloatArray:
         """Return the embedding of what somebody asks for in words, shape (V,); see `phrases.read_phrase`."""
-        named = read_phrase(text, self._encode, self._readings, self.vocabulary.names)
+        named = read_phrase(text, self._rows, self._readings, self.vocabulary.names)
         affect = self.vocabulary.affect
         says = np.abs(affect).sum(axis=1) > 0
         felt = named[says] @ affect[says] / max(np.abs(named[says]).sum(), np.float32(1))
@@ -227,6 +229,12 @@ class Bridge:
             np.float32
         )
         return unit
+
+    def _rows(self, texts: Sequence[str]) -> FloatArray:
+        """Encode texts; the vocabulary's own are encoded already."""
+        new = [text for text in texts if text not in self._known]
+        encoded = dict(zip(new, self._encode(new), strict=True)) if new else {}
+        return np.stack([self._known[text] if text in self._known else encoded[text] for text in texts])
 
     def _link(self, classes: Classes) -> FloatArray:
         """Return R, shape (V, L)."""
