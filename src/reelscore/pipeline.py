@@ -106,7 +106,7 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair) -> Embedder:
             raise ConfigError(
                 f"the untrained affect matcher reads the light encoder's columns, not {pipeline.encoder.kind!r}; "
                 "use --encoder light, or train a model on these features: reelscore train ... "
-                f"--encoder {pipeline.encoder.kind}"
+                f"--encoder {pipeline.encoder.words}"
             )
         return AffectModel(video_encoder=ours[0], music_encoder=ours[1])
     embedder = load_embedder(pipeline.model)
@@ -125,7 +125,7 @@ def choose_pipeline(
     ----------
     model : path, optional
         Folder of a trained model; its encoder is recognised by fingerprint.
-    encoder : {"light", "pack"}, optional
+    encoder : {"light", "pack"} or ``hub:VIDEO+MUSIC``, optional
         Which encoder; by default the model's own, or `light` without a model.
     pack : path, optional
         Folder of the ONNX encoders for `pack`.
@@ -136,6 +136,8 @@ def choose_pipeline(
         When none of the encoders at hand is the one that the model was trained on.
     ConfigError
         When `encoder` is unknown, or is `pack` without a folder.
+    NotFoundError
+        When a model of the hub cannot be found.
     """
     specs = _specs(encoder, pack)
     if model is None:
@@ -163,8 +165,13 @@ def choose_encoder(encoder: str | None = None, pack: Path | str | None = None) -
 
 
 def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
+    if encoder is not None and encoder.startswith("hub:"):
+        from .features.hub import pinned_names
+
+        video_model, music_model = pinned_names(encoder)
+        return [EncoderSpec("hub", video_model=video_model, music_model=music_model)]
     if encoder not in (None, "light", "pack"):
-        raise ConfigError(f"encoder must be 'light' or 'pack', got {encoder!r}")
+        raise ConfigError(f"encoder must be 'light', 'pack' or hub:VIDEO+MUSIC, got {encoder!r}")
     folder = None if pack is None else str(Path(pack).resolve())
     if encoder == "pack" and folder is None:
         raise ConfigError(
@@ -184,5 +191,6 @@ def _misfit(model: str, theirs: tuple[str, str], ours: tuple[str, str]) -> str:
         )
     return (
         f"the model {model} expects features of {theirs[0]} and {theirs[1]}, but the encoders at hand give "
-        f"{ours[0]} and {ours[1]}; name its encoder (--encoder pack --pack FOLDER), or train it anew"
+        f"{ours[0]} and {ours[1]}; name its encoder (--encoder pack --pack FOLDER or "
+        "--encoder hub:VIDEO+MUSIC), or train it anew"
     )

@@ -23,7 +23,12 @@ ModelOption = Annotated[
     ),
 ]
 EncoderOption = Annotated[
-    str | None, typer.Option("--encoder", help="light (built in) or pack (ONNX files).", show_default=False)
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="light (built in), pack (ONNX files) or hub:VIDEO+MUSIC (transformers models).",
+        show_default=False,
+    ),
 ]
 PackOption = Annotated[
     Path | None,

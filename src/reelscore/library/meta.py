@@ -32,13 +32,15 @@ class LibraryMeta:
     video_encoder, music_encoder : str
         Fingerprints of the encoders in front of the model.
     encoder_kind : str
-        ``"light"``, ``"pack"`` ...
+        ``"light"``, ``"pack"``, ``"hub:VIDEO+MUSIC"`` ...
     dim : int
         D, the length of an embedding.
     num_segments : int
         N, how many segments a track is cut into.
     model_path, encoder_folder : str, optional
         Where the model and the encoders lay on disk when the library was built.
+    video_licence, music_licence : str, optional
+        Of the encoders' weights, where they have any.
     created : str
         ISO 8601 time; filled in when the library is made.
     format : int
@@ -54,6 +56,8 @@ class LibraryMeta:
     num_segments: int
     model_path: str | None = None
     encoder_folder: str | None = None
+    video_licence: str | None = None
+    music_licence: str | None = None
     created: str = ""
     format: int = FORMAT
 
