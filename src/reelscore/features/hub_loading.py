@@ -183,6 +183,7 @@ def _absent(repository: str, revision: str | None, error: Exception, *, offline:
 def _hub() -> Any:
     try:
         import huggingface_hub
+        import huggingface_hub.constants
         import huggingface_hub.errors
     except ImportError as error:
         raise NotFoundError(

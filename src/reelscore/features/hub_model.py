@@ -40,6 +40,11 @@ class HubModel:
         Beginnings of weights that may be absent from the files, because `output` does not ask them.
     batch_size : int, optional
         Rows at a time; by default 1 on the processor and `GPU_BATCH` on a GPU.
+
+    Attributes
+    ----------
+    precise : bool
+        Set before the first row to stay on the processor in float32 whatever there is.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class HubModel:
         self._unused = tuple(unused)
         self._may_miss = tuple(may_miss)
         self._batch_size = batch_size
+        self.precise = False
         self._network: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,7 +70,10 @@ class HubModel:
     @property
     def batch_size(self) -> int:
         """Rows that run together."""
-        return self._batch_size or (GPU_BATCH if precision() == "bfloat16" else 1)
+        return self._batch_size or (GPU_BATCH if self._on_gpu() else 1)
+
+    def _on_gpu(self) -> bool:
+        return not self.precise and precision() == "bfloat16"
 
     def network(self) -> Any:
         """Return the torch module, loaded in float32, or in bfloat16 on a GPU."""
@@ -75,7 +84,7 @@ class HubModel:
             for part in self._unused:
                 if hasattr(network, part):
                     setattr(network, part, None)
-            if precision() == "bfloat16":
+            if self._on_gpu():
                 network = network.to("cuda", torch.bfloat16)
             else:
                 # Weights are mapped from the file at any address; kernels sum in another order where

@@ -34,6 +34,8 @@ class Sound:
         All that shapes the input, for the fingerprint.
     output, unused, may_miss
         See `HubModel`.
+    no_pack : str
+        Why a pack's manifest cannot say how it is fed, where that is so.
     """
 
     rate_hz: int
@@ -43,6 +45,7 @@ class Sound:
     output: Output
     unused: tuple[str, ...] = ()
     may_miss: tuple[str, ...] = ()
+    no_pack = ""
 
     def prepared(self, samples: FloatArray) -> dict[str, npt.NDArray[Any]]:
         """Return the network's inputs, without their N axis, for `num_samples` samples."""
@@ -65,7 +68,7 @@ def sound_of(files: HubFiles) -> Sound:
         return SpectrogramSound(files)
     if files.model_type in WAVE_TYPES:
         return WaveSound(files)
-    known = ", ".join(("clap", "audio-spectrogram-transformer", *WAVE_TYPES))
+    known = ", ".join(SOUND_TYPES)
     raise ConfigError(
         f"{files.name} is a {files.model_type} model, which gives no features of sound here (known: {known}); "
         f"{INSTEAD}"
@@ -166,6 +169,10 @@ class _ExtractedSound(Sound):
 class SpectrogramSound(_ExtractedSound):
     """AST's normalised Kaldi filter bank, as `ASTFeatureExtractor` makes it."""
 
+    no_pack = (
+        "it hears Kaldi's frames, which begin where the sound begins and lose their mean, and a pack's manifest "
+        "knows only frames centred on their instants"
+    )
     _WINDOW_SAMPLES, _HOP_SAMPLES = 400, 160  # fixed in ASTFeatureExtractor
 
     def __init__(self, files: HubFiles) -> None:
@@ -180,6 +187,7 @@ class WaveSound(_ExtractedSound):
     """Samples as they are, or with mean 0 and variance 1; the feature is the mean over time of the last layer."""
 
     may_miss = ("masked_spec_embed",)
+    no_pack = "it hears samples, and a pack's manifest knows only log-mel pictures"
 
     def __init__(self, files: HubFiles) -> None:
         super().__init__(files, "Wav2Vec2FeatureExtractor")
@@ -189,6 +197,8 @@ class WaveSound(_ExtractedSound):
 
 
 WAVE_TYPES = ("wav2vec2", "hubert", "wavlm")
+SOUND_TYPES = ("clap", "audio-spectrogram-transformer", *WAVE_TYPES)
+"""The architectures of sound, by `model_type`."""
 
 
 def _facts(files: HubFiles) -> Mapping[str, Any]:
