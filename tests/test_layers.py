@@ -38,8 +38,19 @@ OWNERS = {
     "lancedb": {"library"},
     "lance": {"library"},
     "onnxruntime": {"features"},
-    # The published files of mgsv are torch's own; nothing else in data may know torch.
-    "torch": {"losses", "models", "training", "experiments", "data.sets.mgsv"},
+    # The published files of mgsv are torch's own; nothing else in data may know torch, and in features
+    # only what runs the models of the hub.
+    "torch": {
+        "losses",
+        "models",
+        "training",
+        "experiments",
+        "data.sets.mgsv",
+        "features.hub_model",
+        "features.hub_export",
+    },
+    "transformers": {"features.hub_model"},
+    "huggingface_hub": {"features.hub_loading"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
@@ -121,6 +132,15 @@ def test_help_loads_nothing_heavy() -> None:
         "except SystemExit: pass"
     )
     assert not loaded_after(code) & {"torch", "lancedb", "av", "onnxruntime", "scipy"}
+
+
+def test_naming_a_hub_encoder_loads_nothing_heavy() -> None:
+    code = (
+        "from reelscore.features.spec import EncoderSpec\n"
+        "import reelscore.pipeline, reelscore.features.hub, reelscore.cli.main\n"
+        "EncoderSpec('hub', video_model='a/b', music_model='c/d')"
+    )
+    assert not loaded_after(code) & {"torch", "transformers", "huggingface_hub"}
 
 
 def test_the_public_sets_load_what_reads_their_files_only_with_a_file() -> None:

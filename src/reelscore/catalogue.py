@@ -30,7 +30,7 @@ from .indexing import (
 from .library.entry import TrackEntry
 from .library.meta import LibraryMeta
 from .library.search import Searcher, open_for_search
-from .pipeline import Pipeline, choose_pipeline, model_fingerprint
+from .pipeline import Pipeline, choose_encoder, choose_pipeline, model_fingerprint
 
 if TYPE_CHECKING:
     from .library.store import Store
@@ -116,6 +116,9 @@ class Library:
                 cache_folder=cache_folder,
             )
         meta = LibraryMeta.read(folder)
+        # A hub encoder is stored as the commit or whole folder that its words meant.
+        if encoder is not None and encoder.startswith("hub:"):
+            encoder = choose_encoder(encoder).named
         if encoder is not None and encoder != meta.encoder_kind:
             raise ArtifactError(
                 f"the library {folder} was built with the {meta.encoder_kind} encoder, not {encoder}; "

@@ -120,7 +120,7 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
             raise ConfigError(
                 f"the untrained affect matcher reads the light encoder's columns, not {pipeline.encoder.kind!r}; "
                 "use --encoder light, or train a model on these features: reelscore train ... "
-                f"--encoder {pipeline.encoder.kind}"
+                f"--encoder {pipeline.encoder.named}"
             )
         return AffectModel(video_encoder=ours[0], music_encoder=ours[1])
     embedder = load_embedder(pipeline.model)
@@ -167,7 +167,7 @@ def choose_pipeline(
     ----------
     model : path, optional
         Folder of a trained model; its encoder is recognised by fingerprint.
-    encoder : {"light", "pack", "words"}, optional
+    encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
         Which encoder; by default the model's own. Without a model it is `words` where the pack can name what it sees
         and hears, else `light`.
     pack : path, optional
@@ -181,6 +181,8 @@ def choose_pipeline(
         When none of the encoders at hand is the one that the model was trained on.
     ConfigError
         When `encoder` is unknown, or is `pack` without a folder.
+    NotFoundError
+        When a model of the hub cannot be found.
     """
     specs = _specs(encoder, pack)
     words = None if vocabulary is None else str(Path(vocabulary).resolve())
@@ -219,8 +221,13 @@ def choose_encoder(encoder: str | None = None, pack: Path | str | None = None) -
 
 
 def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
+    if encoder is not None and encoder.startswith("hub:"):
+        from .features.hub import pinned_names
+
+        video_model, music_model = pinned_names(encoder)
+        return [EncoderSpec("hub", video_model=video_model, music_model=music_model)]
     if encoder not in (None, "light", "pack", "words"):
-        raise ConfigError(f"encoder must be 'light', 'pack' or 'words', got {encoder!r}")
+        raise ConfigError(f"encoder must be 'light', 'pack', 'words' or hub:VIDEO+MUSIC, got {encoder!r}")
     folder = None if pack is None else str(Path(pack).resolve())
     if encoder in ("pack", "words") and folder is None:
         raise ConfigError(
@@ -250,5 +257,6 @@ def _misfit(model: str, theirs: tuple[str, str], ours: tuple[str, str]) -> str:
         )
     return (
         f"the model {model} expects features of {theirs[0]} and {theirs[1]}, but the encoders at hand give "
-        f"{ours[0]} and {ours[1]}; name its encoder (--encoder pack --pack FOLDER), or train it anew"
+        f"{ours[0]} and {ours[1]}; name its encoder (--encoder pack --pack FOLDER or "
+        "--encoder hub:VIDEO+MUSIC), or train it anew"
     )

@@ -144,7 +144,7 @@ def test_doctor_names_what_is_there_and_what_is_missing(library, tmp_path):
         (["match", "{video}", "--music", "nowhere"], 5, "nowhere"),
         (["match", "{video}", "--music", "{folder}", "--library", "l"], 2, "not both"),
         (["add", "{empty}"], 2, "no music found"),
-        (["add", "{folder}", "--encoder", "strong"], 2, "'light', 'pack' or 'words'"),
+        (["add", "{folder}", "--encoder", "strong"], 2, "'light', 'pack', 'words' or hub:VIDEO+MUSIC"),
         (["add", "{folder}", "--encoder", "pack"], 2, "--pack FOLDER"),
         (["add", "{folder}", "--model", "nowhere"], 5, "nowhere"),
         (["show", "x", "--library", "nowhere"], 5, "reelscore add"),

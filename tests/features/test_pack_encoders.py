@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from hypothesis import strategies as st
 from tiny_pack import BANDS, RATE_HZ, WORDS, write_tiny_pack
 
 from reelscore.domain import FloatArray
-from reelscore.errors import InputError, MediaError
+from reelscore.errors import ConfigError, InputError, MediaError
 from reelscore.features.pack import Pack, load_pack
 from reelscore.features.pack_audio import log_mel
 from reelscore.features.pack_music import sample_windows
-from reelscore.features.pack_video import prepared_image
+from reelscore.features.pack_spec import AudioInput
+from reelscore.features.pack_video import ImageModel, prepared_image
 from reelscore.sampling import global_sparse
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
@@ -143,6 +146,62 @@ def test_texts_become_unit_rows_whatever_stands_beside_them(pack: Pack) -> None:
     np.testing.assert_allclose(rows[2], [0, 0.5, 0.5, 0.5, 0.5], rtol=1e-6)
     assert rows[1:2].tobytes() == encoder.encode(["fast fast car"]).tobytes()
     assert encoder.encode([]).shape == (0, len(WORDS))
+
+
+def test_keys_that_came_later_leave_older_fingerprints_alone(pack: Pack) -> None:
+    """Features, models and libraries of packs that do not use them stay valid."""
+    spec = pack.video_encoder().model.spec
+    told = json.dumps(
+        {
+            "crop_px": 8,
+            "layout": "nchw",
+            "mean": [0.0, 0.0, 0.0],
+            "short_side_px": 10,
+            "std": [255.0, 255.0, 255.0],
+            "tensor": "image",
+        }
+    )
+    assert pack.video_encoder().model.identity() == (spec.sha256, told, "emb")
+    assert not {"mel_scale", "resample", "fit"} & set(json.loads(pack.music_encoder().model.identity()[1]))
+    other = ImageModel(pack.folder, replace(spec, input=replace(spec.input, resample="bicubic")))
+    assert '"resample": "bicubic"' in other.identity()[1]
+
+
+def test_a_picture_is_stretched_where_the_pack_says_so(pack: Pack) -> None:
+    spec = replace(pack.video_encoder().model.input, fit="stretch", short_side_px=8)
+    wide = np.zeros((10, 40, 3), np.uint8)
+    wide[:, :20] = RED
+    prepared = prepared_image(wide, spec) * 255
+    np.testing.assert_allclose(prepared[:, 4, 1], RED, atol=1e-4)
+    np.testing.assert_allclose(prepared[:, 4, 6], 0, atol=1e-4)
+    with pytest.raises(ConfigError, match="stretch"):
+        replace(spec, short_side_px=10)
+
+
+def test_slaney_triangles_are_those_of_librosa() -> None:
+    librosa = pytest.importorskip("librosa")
+    spec = AudioInput(
+        tensor="mel",
+        rate_hz=48_000,
+        n_fft=1024,
+        hop_samples=480,
+        window_samples=1024,
+        mel_bands=64,
+        low_hz=50,
+        high_hz=14_000,
+        log_floor=1e-10,
+        patch_s=10,
+        mel_scale="slaney",
+        log="db_above_floor",
+    )
+    samples = np.random.default_rng(0).standard_normal(9_600).astype(np.float32)
+    power = librosa.feature.melspectrogram(
+        y=samples, sr=48_000, n_fft=1024, hop_length=480, n_mels=64, fmin=50, fmax=14_000, pad_mode="reflect"
+    )
+    theirs = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
+    np.testing.assert_allclose(log_mel(samples, spec), theirs, atol=2e-3)
+    with pytest.raises(ConfigError, match="slaney"):
+        replace(spec, mel_triangles="mel")
 
 
 def test_a_picture_is_resized_cropped_and_scaled(pack: Pack) -> None:

@@ -11,14 +11,25 @@ import typer
 from .. import __version__
 from ..errors import ReelscoreError
 from .console import print_json
-from .options import JsonOption, LibraryOption, ModelOption, PackOption, library_folder
+from .options import EncoderOption, JsonOption, LibraryOption, ModelOption, PackOption, library_folder
 
-_PARTS = ("numpy", "av", "onnxruntime", "torch", "lancedb", "safetensors", "tokenizers", "matplotlib")
+_PARTS = (
+    "numpy",
+    "av",
+    "onnxruntime",
+    "torch",
+    "lancedb",
+    "safetensors",
+    "tokenizers",
+    "transformers",
+    "matplotlib",
+)
 
 
 def doctor(
     library: LibraryOption = None,
     model: ModelOption = None,
+    encoder: EncoderOption = None,
     pack: PackOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -30,7 +41,7 @@ def doctor(
         "cache": _checked(lambda: _cache()),
         "light": _checked(lambda: _encoders("light", None)),
         "pack": _checked(lambda: _pack(pack)),
-        "model": _checked(lambda: _model(model, pack)),
+        "model": _checked(lambda: _model(model, encoder, pack)),
         "library": _checked(lambda: _library(library_folder(library))),
     }
     missing = [name for name, fact in facts.items() if isinstance(fact, dict) and "problem" in fact]
@@ -98,7 +109,7 @@ def _pack(folder: Path | None) -> dict[str, object]:
     return {"folder": str(folder), **_encoders("pack", folder), "licences": dict(loaded.licences)}
 
 
-def _model(folder: Path | None, pack: Path | None) -> dict[str, object]:
+def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[str, object]:
     if folder is None:
         return {"name": "affect", "trained": False}
     from ..models.checkpoint import load_embedder
@@ -116,7 +127,7 @@ def _model(folder: Path | None, pack: Path | None) -> dict[str, object]:
         return facts | {
             "note": "trained on the features of a public set: it evaluates, but cannot read files"
         }
-    return facts | {"encoder": choose_pipeline(model=folder, pack=pack).encoder.kind}
+    return facts | {"encoder": choose_pipeline(model=folder, encoder=encoder, pack=pack).encoder.named}
 
 
 def _library(folder: Path) -> dict[str, object]:
@@ -133,7 +144,12 @@ def _library(folder: Path) -> dict[str, object]:
         "model": meta.model,
         "model_fingerprint": meta.model_fingerprint,
         "encoder": meta.encoder_kind,
+        **_licences(meta.video_licence, meta.music_licence),
     }
+
+
+def _licences(video: str | None, music: str | None) -> dict[str, object]:
+    return {name: said for name, said in (("video_licence", video), ("music_licence", music)) if said}
 
 
 def _print(facts: dict[str, object]) -> None:

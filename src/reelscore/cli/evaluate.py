@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from .console import note, print_json, print_table
-from .options import JsonOption, PackOption, WorkersOption
+from .options import EncoderOption, JsonOption, PackOption, WorkersOption
 from .pairs import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs
 
 
@@ -22,6 +22,7 @@ def evaluate(
         Literal["val", "test", "all"],
         typer.Option("--split", help="Which pairs; all takes every one, for files the model has not seen."),
     ] = "test",
+    encoder: EncoderOption = None,
     pack: PackOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the splits and the intervals.")] = 0,
     workers: WorkersOption = None,
@@ -37,7 +38,7 @@ def evaluate(
     if set_name is None:
         from ..pipeline import choose_pipeline
 
-        spec = choose_pipeline(model=model, pack=pack).encoder
+        spec = choose_pipeline(model=model, encoder=encoder, pack=pack).encoder
     found = load_pairs(
         pairs,
         set_name=set_name,

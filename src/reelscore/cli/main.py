@@ -16,6 +16,7 @@ from ..errors import ReelscoreError, exit_code
 from .add import add
 from .demo import demo
 from .doctor import doctor
+from .encoders import encoders
 from .evaluate import evaluate
 from .experiment import experiment
 from .list import list_tracks
@@ -54,6 +55,7 @@ def root(
 for verb in (demo, probe, add, show, remove, rebuild, match, train, evaluate, experiment, doctor):
     app.command()(verb)
 app.command("list")(list_tracks)
+app.add_typer(encoders, name="encoders")
 
 
 def run() -> None:

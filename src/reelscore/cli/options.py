@@ -26,7 +26,8 @@ EncoderOption = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="light (built in), pack (ONNX files), or words (both, told in words; the default with a pack).",
+        help="light (built in), pack (ONNX files), words (both, told in words; the default with a pack) or "
+        "hub:VIDEO+MUSIC (transformers models).",
         show_default=False,
     ),
 ]

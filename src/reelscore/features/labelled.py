@@ -65,7 +65,12 @@ def labelled(pack: Pack, *, mode: Literal["fast", "exact"] = "fast") -> Labelled
             "for video and for music or tagger (docs/packs.md), or match with --encoder light"
         )
     return Labelled(
-        EncoderPair(Joined("words-video", [light[0], pictures]), Joined("words-music", [light[1], *sounds])),
+        EncoderPair(
+            Joined("words-video", [light[0], pictures]),
+            Joined("words-music", [light[1], *sounds]),
+            pictures.model.spec.licence,
+            ", ".join(dict.fromkeys(sound.model.spec.licence for sound in sounds)),
+        ),
         (_said(pictures.columns),),
         tuple(_said(part.columns) for part in sounds),
         (light[0].dim, light[1].dim),

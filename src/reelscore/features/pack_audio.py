@@ -89,17 +89,38 @@ def _window_and_filters(spec: AudioInput) -> tuple[FloatArray, FloatArray]:
     window[before : before + spec.window_samples] = 0.5 - 0.5 * np.cos(
         2 * np.pi * np.arange(spec.window_samples) / period
     )
-    corners = np.linspace(_hz_to_mel(spec.low_hz), _hz_to_mel(spec.high_hz), spec.mel_bands + 2)
     bins = np.linspace(0.0, spec.rate_hz / 2, spec.n_fft // 2 + 1)
+    if spec.mel_scale == "slaney":
+        return window.astype(np.float32), _slaney_filters(bins, spec)
+    corners = np.linspace(_hz_to_mel(spec.low_hz), _hz_to_mel(spec.high_hz), spec.mel_bands + 2)
     if spec.mel_triangles == "mel":
         bins = _hz_to_mel(bins)
     else:
         corners = 700.0 * np.expm1(corners / 1127.0)
+    return window.astype(np.float32), _triangles(bins, corners).astype(np.float32)
+
+
+def _triangles(bins: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the triangles between each three neighbours of `corners`, peak 1, shape (bins, bands)."""
     low, centre, high = corners[:-2], corners[1:-1], corners[2:]
     rising = (bins[:, np.newaxis] - low) / (centre - low)
     falling = (high - bins[:, np.newaxis]) / (high - centre)
-    filters = np.maximum(0.0, np.minimum(rising, falling))
-    return window.astype(np.float32), filters.astype(np.float32)
+    return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def _slaney_filters(bins_hz: npt.NDArray[np.float64], spec: AudioInput) -> FloatArray:
+    """Return Slaney's triangles: corners linear up to 1 kHz and logarithmic above, each of area 1 over Hz.
+
+    mel = 3 hz / 200 below 1000 Hz, else 15 + 27 ln(hz / 1000) / ln 6.4 (Auditory Toolbox, 1998; librosa's default).
+    """
+    low, high = (
+        3.0 * hz / 200.0 if hz < 1000.0 else 15.0 + 27.0 * np.log(hz / 1000.0) / np.log(6.4)
+        for hz in (spec.low_hz, spec.high_hz)
+    )
+    mel = np.linspace(low, high, spec.mel_bands + 2)
+    corners = np.where(mel < 15.0, 200.0 * mel / 3.0, 1000.0 * np.exp((mel - 15.0) * np.log(6.4) / 27.0))
+    area = (corners[2:] - corners[:-2]) / 2.0
+    return np.asarray(_triangles(bins_hz, corners) / area, np.float32)
 
 
 def _hz_to_mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..domain import FloatArray
 from ..errors import ArtifactError, InputError
 from ..files import existing_file
-from .pack_spec import EncoderSpec, Output
+from .pack_spec import LATER_KEYS, EncoderSpec, Output
 
 Shape = tuple[int | None, ...]
 """A tensor's shape as a specification promises it; None is free."""
@@ -87,7 +87,9 @@ class OnnxModel:
 
     def identity(self, output: Output | None = None) -> tuple[str, ...]:
         """Return all that shapes the numbers: the file's sha256, the input's specification, the output."""
-        specification = json.dumps(asdict(self.spec.input), sort_keys=True)
+        values = asdict(self.spec.input).items()
+        told = {name: value for name, value in values if LATER_KEYS.get(name) != value}
+        specification = json.dumps(told, sort_keys=True)
         return (self.spec.sha256, specification, (output or self.spec.feature).name)
 
     def _open(self) -> Any:

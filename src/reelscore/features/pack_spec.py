@@ -10,6 +10,10 @@ from ..errors import ConfigError
 
 Role = Literal["video", "music", "tagger", "text"]
 
+LATER_KEYS = {"resample": "bilinear", "fit": "crop", "mel_scale": "htk"}
+"""Keys of an input that came after packs were in use. At these values they stay out of fingerprints, so
+that features, models and libraries of older packs stay valid."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
@@ -38,9 +42,10 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInput:
-    """A picture: short side to `short_side_px` (bilinear), centre square of `crop_px`, (x - mean) / std.
+    """A picture: short side to `short_side_px`, centre square of `crop_px`, (x - mean) / std.
 
-    `mean` and `std` hold one number for each of R, G, B and count in pixel values 0 to 255.
+    With ``fit="stretch"`` the whole picture becomes a square of `crop_px` instead. `mean` and `std` hold one
+    number for each of R, G, B and count in pixel values 0 to 255.
     """
 
     tensor: str
@@ -49,11 +54,17 @@ class ImageInput:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     layout: Literal["nchw", "nhwc"] = "nchw"
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    fit: Literal["crop", "stretch"] = "crop"
 
     def __post_init__(self) -> None:
         _positive(self, "crop_px")
         if self.short_side_px < self.crop_px:
             raise ConfigError(f"short_side_px {self.short_side_px} must be at least crop_px {self.crop_px}")
+        if self.fit == "stretch" and self.short_side_px != self.crop_px:
+            raise ConfigError(
+                f'fit "stretch" makes squares: short_side_px {self.short_side_px} must be crop_px {self.crop_px}'
+            )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ConfigError("mean and std must be three numbers each (R, G, B), std above 0")
 
@@ -84,6 +95,7 @@ class AudioInput:
     std: float = 1.0
     layout: Literal["n1ft", "nft"] = "nft"
     window_s: float = 0.0
+    mel_scale: Literal["htk", "slaney"] = "htk"
 
     def __post_init__(self) -> None:
         _positive(
@@ -101,6 +113,8 @@ class AudioInput:
             raise ConfigError(
                 f"0 <= low_hz < high_hz <= rate_hz / 2 must hold, got {self.low_hz}, {self.high_hz}"
             )
+        if self.mel_scale == "slaney" and self.mel_triangles == "mel":
+            raise ConfigError('mel_scale "slaney" has its triangles in "hz", got mel_triangles "mel"')
         if self.window_samples > self.n_fft:
             raise ConfigError(f"window_samples {self.window_samples} must not exceed n_fft {self.n_fft}")
         if self.window_s == 0.0:

@@ -85,8 +85,9 @@ class PackVideo:
 def prepared_image(pixels: npt.NDArray[np.uint8], spec: ImageInput) -> FloatArray:
     """Resize, crop and scale one RGB picture, shape (H, W, 3), to the network's input without its N axis.
 
-    The short side becomes `short_side_px` by Pillow's bilinear filter (antialiased), the middle square
-    of `crop_px` is cut out, and each channel becomes (x - mean) / std.
+    The short side becomes `short_side_px` by Pillow's `resample` filter (antialiased), the middle square
+    of `crop_px` is cut out, and each channel becomes (x - mean) / std. With ``fit="stretch"`` nothing is cut:
+    both sides become `crop_px`.
     """
     from PIL import Image
 
@@ -94,7 +95,10 @@ def prepared_image(pixels: npt.NDArray[np.uint8], spec: ImageInput) -> FloatArra
     ratio = spec.short_side_px / min(height, width)
     new_width = max(spec.short_side_px, round(width * ratio))
     new_height = max(spec.short_side_px, round(height * ratio))
-    resized = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BILINEAR)
+    if spec.fit == "stretch":
+        new_width = new_height = spec.crop_px
+    kernel = Image.Resampling.BILINEAR if spec.resample == "bilinear" else Image.Resampling.BICUBIC
+    resized = Image.fromarray(pixels).resize((new_width, new_height), kernel)
     left, top = (new_width - spec.crop_px) // 2, (new_height - spec.crop_px) // 2
     square = resized.crop((left, top, left + spec.crop_px, top + spec.crop_px))
     scaled = (np.asarray(square, np.float32) - np.array(spec.mean, np.float32)) / np.array(

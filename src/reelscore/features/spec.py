@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EncoderPair:
-    """The encoders of a whole: one for pictures, one for sound."""
+    """The encoders of a whole: one for pictures, one for sound, and the licences of their weights."""
 
     video: Encoder
     music: Encoder
+    video_licence: str | None = None
+    music_licence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +27,43 @@ class EncoderSpec:
 
     Attributes
     ----------
-    kind : {"light", "pack", "words"}
-        Built in and without weights; a folder of ONNX encoders; or both told in names, see `labelled`.
+    kind : {"light", "pack", "words", "hub"}
+        Built in and without weights; a folder of ONNX encoders; both told in names, see `labelled`; or two models of
+        the hub.
     folder : str or None
-        The folder of the pack; None for ``light``.
+        The folder of the pack; None for the others.
     mode : {"fast", "exact"}
         How video frames are read, see `media.video.frames_at`.
+    video_model, music_model : str or None
+        For ``hub``: a folder, or ``id`` or ``id@revision``, see `hub_loading.find_model`.
     """
 
-    kind: Literal["light", "pack", "words"] = "light"
+    kind: Literal["light", "pack", "words", "hub"] = "light"
     folder: str | None = None
     mode: Literal["fast", "exact"] = "fast"
+    video_model: str | None = None
+    music_model: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("light", "pack", "words"):
-            raise ConfigError(f"encoder kind must be 'light', 'pack' or 'words', got {self.kind!r}")
+        if self.kind not in ("light", "pack", "words", "hub"):
+            raise ConfigError(f"encoder kind must be 'light', 'pack', 'words' or 'hub', got {self.kind!r}")
+        if (self.video_model is not None, self.music_model is not None) != ((self.kind == "hub",) * 2):
+            raise ConfigError(
+                "encoder kind 'hub' needs both video_model and music_model and no other kind takes them, got "
+                f"kind {self.kind!r}, video_model {self.video_model!r} and music_model {self.music_model!r}"
+            )
         if self.mode not in ("fast", "exact"):
             raise ConfigError(f"encoder mode must be 'fast' or 'exact', got {self.mode!r}")
-        if (self.folder is None) == (self.kind != "light"):
+        if (self.folder is None) == (self.kind in ("pack", "words")):
             raise ConfigError(
-                "encoder kinds 'pack' and 'words' need the folder of the pack and 'light' takes none, "
+                "encoder kinds 'pack' and 'words' need the folder of the pack and no other kind takes one, "
                 f"got kind {self.kind!r} and folder {self.folder!r}"
             )
+
+    @property
+    def named(self) -> str:
+        """What a user writes after ``--encoder`` for this kind: light, pack, words or hub:VIDEO+MUSIC."""
+        return f"hub:{self.video_model}+{self.music_model}" if self.kind == "hub" else self.kind
 
     def load(self) -> EncoderPair:
         """Build the encoders; a pack's files are verified and opened here.
@@ -54,8 +71,15 @@ class EncoderSpec:
         Raises
         ------
         NotFoundError, ArtifactError
-            When the pack's folder is absent or not whole.
+            When the pack's folder or a model of the hub is absent or not whole.
+        ConfigError
+            When a model of the hub is not of its medium, or needs code of its own.
         """
+        if self.kind == "hub":
+            from .hub import load_hub
+
+            seen, heard = load_hub(str(self.video_model), str(self.music_model), mode=self.mode)
+            return EncoderPair(seen, heard, seen.licence, heard.licence)
         if self.kind != "light":
             from .pack import load_pack
 
@@ -64,7 +88,12 @@ class EncoderSpec:
                 from .labelled import labelled
 
                 return labelled(pack, mode=self.mode).encoders
-            return EncoderPair(pack.video_encoder(mode=self.mode), pack.music_encoder())
+            return EncoderPair(
+                pack.video_encoder(mode=self.mode),
+                pack.music_encoder(),
+                pack.specs["video"].licence,
+                pack.specs["music"].licence,
+            )
         from .light_music import LightMusic
         from .light_video import LightVideo
 

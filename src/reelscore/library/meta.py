@@ -32,7 +32,7 @@ class LibraryMeta:
     video_encoder, music_encoder : str
         Fingerprints of the encoders in front of the model.
     encoder_kind : str
-        ``"light"``, ``"pack"`` ...
+        ``"light"``, ``"pack"``, ``"hub:VIDEO+MUSIC"`` ...
     dim : int
         D, the length of an embedding.
     num_segments : int
@@ -41,6 +41,8 @@ class LibraryMeta:
         Where the model and the encoders lay on disk when the library was built.
     vocabulary : str, optional
         File of the bridge's words, where it is not reelscore's own.
+    video_licence, music_licence : str, optional
+        Of the encoders' weights, where they have any.
     created : str
         ISO 8601 time; filled in when the library is made.
     format : int
@@ -57,6 +59,8 @@ class LibraryMeta:
     model_path: str | None = None
     encoder_folder: str | None = None
     vocabulary: str | None = None
+    video_licence: str | None = None
+    music_licence: str | None = None
     created: str = ""
     format: int = FORMAT
 

@@ -1,0 +1,232 @@
+"""Texts enter, a hub model's unit-norm text embeddings leave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..domain import FloatArray
+from ..errors import ArtifactError, ConfigError
+from .hub_loading import INSTEAD, HubFiles
+from .hub_model import HubModel, Output, configuration, transformers_library
+from .protocol import fingerprint
+
+VERSION = "1"
+"""Changes whenever the same text gives another feature."""
+
+
+def _text_features(network: Any, feeds: Mapping[str, Any]) -> Any:
+    return network.get_text_features(**feeds).pooler_output
+
+
+def _mean_of_words(network: Any, feeds: Mapping[str, Any]) -> Any:
+    states = network(**feeds).last_hidden_state
+    weights = feeds["attention_mask"].unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def _first_word(network: Any, feeds: Mapping[str, Any]) -> Any:
+    return network(**feeds).last_hidden_state[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class TextKind:
+    """What to take from an architecture, and the configuration's names of its columns and longest text.
+
+    `reserved` positions come before the first word; `always_full` models were trained on texts filled up
+    to their whole length, without a mask.
+    """
+
+    output: Output
+    dim: tuple[str, ...]
+    positions: tuple[str, ...]
+    reserved: int = 0
+    always_full: bool = False
+    unused: tuple[str, ...] = ()
+    may_miss: tuple[str, ...] = ()
+
+
+_VISION = ("vision_model", "visual_projection")
+_WORDS: dict[str, Any] = {
+    "output": _mean_of_words,
+    "dim": ("hidden_size",),
+    "positions": ("max_position_embeddings",),
+    "unused": ("pooler",),
+    "may_miss": ("pooler.",),
+}
+TEXT_KINDS: dict[str, TextKind] = {
+    "clip": TextKind(
+        _text_features,
+        ("projection_dim",),
+        ("text_config", "max_position_embeddings"),
+        unused=_VISION,
+        may_miss=("vision_", "visual_", "logit_"),
+    ),
+    "siglip": TextKind(
+        _text_features,
+        ("text_config", "projection_size"),
+        ("text_config", "max_position_embeddings"),
+        always_full=True,
+        unused=_VISION,
+        may_miss=("vision_", "logit_"),
+    ),
+    "clap": TextKind(
+        _text_features,
+        ("projection_dim",),
+        ("text_config", "max_position_embeddings"),
+        reserved=2,
+        unused=("audio_model", "audio_projection"),
+        may_miss=("audio_", "logit_"),
+    ),
+    "bert": TextKind(**_WORDS),
+    "mpnet": TextKind(**_WORDS, reserved=2),
+    "roberta": TextKind(**_WORDS, reserved=2),
+    "xlm-roberta": TextKind(**_WORDS, reserved=2),
+    "distilbert": TextKind(**_WORDS),
+}
+"""The architectures of texts, by `model_type`."""
+
+
+class HubText:
+    """A hub model of texts; the same surface as a pack's `TextEncoder`.
+
+    The BERT family gives the mean of its words, or its first word where 1_Pooling/config.json says so.
+
+    Parameters
+    ----------
+    files : HubFiles
+        Of the model.
+    batch_size : int, optional
+        Texts that run together, see `HubModel`.
+
+    Attributes
+    ----------
+    dim : int
+        D, the number of columns.
+    fingerprint : str
+        Identity of the space: equal fingerprints give comparable rows.
+    licence : str
+        Of the weights.
+
+    Raises
+    ------
+    ConfigError
+        When the model is no model of texts.
+    ArtifactError
+        When its tokenizer is absent or cannot be read.
+    """
+
+    def __init__(self, files: HubFiles, *, batch_size: int | None = None) -> None:
+        kind = TEXT_KINDS.get(files.model_type)
+        if kind is None:
+            raise ConfigError(
+                f"{files.name} is a {files.model_type} model, which gives no features of texts here (known: "
+                f"{', '.join(TEXT_KINDS)}); {INSTEAD}"
+            )
+        config = configuration(files)
+        self.files = files
+        self.kind = kind
+        self.model = HubModel(
+            files,
+            _pooling(files) if kind.output is _mean_of_words else kind.output,
+            unused=kind.unused,
+            may_miss=kind.may_miss,
+            batch_size=batch_size,
+        )
+        self.dim = int(_value(config, kind.dim))
+        self.tokenizer, self.pad_id = _tokenizer(files)
+        longest = int(_value(config, kind.positions)) - kind.reserved
+        said = (files.json("sentence_bert_config.json") or {}).get("max_seq_length")
+        self.max_tokens = min(longest, int(said)) if said else longest
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(self.max_tokens)
+        self.name = f"hub-{files.model_type}-text"
+        told = json.dumps([self.tokenizer.to_str(), self.model.output.__name__, self.max_tokens, self.pad_id])
+        self.fingerprint = fingerprint(self.name, VERSION, files.identity, told)
+        self.licence = files.licence
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return one embedding for each text, shape (N, D), norm 1; words past `max_tokens` are cut off.
+
+        Raises
+        ------
+        ArtifactError
+            When the weights cannot be loaded.
+        """
+        out = np.zeros((len(texts), self.dim), np.float32)
+        words = [self.tokenizer.encode(text).ids for text in texts]
+        size = self.model.batch_size
+        for start in range(0, len(words), size):
+            some = words[start : start + size]
+            width = self.max_tokens if self.kind.always_full else max(1, *map(len, some))
+            rows = self.model.rows([self._feeds(ids, width) for ids in some])
+            for place, row in enumerate(rows, start):
+                norm = float(np.linalg.norm(row))
+                out[place] = row / norm if norm > 0.0 else row
+        return out
+
+    def _feeds(self, ids: Sequence[int], width: int) -> dict[str, npt.NDArray[Any]]:
+        filled = np.full(width, self.pad_id, np.int64)
+        filled[: len(ids)] = ids
+        if self.kind.always_full:
+            return {"input_ids": filled}
+        return {"input_ids": filled, "attention_mask": (np.arange(width) < len(ids)).astype(np.int64)}
+
+
+def _pooling(files: HubFiles) -> Output:
+    """Return how words become one row, from the files of sentence-transformers where there are any."""
+    if (files.folder / "modules.json").is_file() and "Dense" in (files.folder / "modules.json").read_text():
+        raise ConfigError(
+            f"{files.name} puts a dense layer behind its words (modules.json), which is not read here; {INSTEAD}"
+        )
+    said = files.json("1_Pooling/config.json") or {"pooling_mode_mean_tokens": True}
+    chosen = sorted(
+        name for name, value in said.items() if name.startswith("pooling_mode_") and value is True
+    )
+    chosen = chosen or [f"pooling_mode_{said.get('pooling_mode', '')}_tokens"]
+    if chosen == ["pooling_mode_mean_tokens"]:
+        return _mean_of_words
+    if chosen == ["pooling_mode_cls_token"] or chosen == ["pooling_mode_cls_tokens"]:
+        return _first_word
+    raise ConfigError(
+        f"{files.name} pools its words by {', '.join(chosen)}, known are the mean and the first word; {INSTEAD}"
+    )
+
+
+def _tokenizer(files: HubFiles) -> tuple[Any, int]:
+    """Return the tokenizer of the `tokenizers` package and the number that fills texts up."""
+    library = transformers_library()
+    # Without them transformers makes up a tokenizer with no words.
+    if not any((files.folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "vocab.txt")):
+        raise ArtifactError(
+            f"{files.folder} has no tokenizer.json; fetch the model again, or save it together with its tokenizer"
+        )
+    try:
+        loaded = library.AutoTokenizer.from_pretrained(
+            files.folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # each tokenizer class has its own way to fail
+        raise ArtifactError(
+            f"transformers cannot load the tokenizer in {files.folder}: {type(error).__name__}: "
+            f"{str(error).splitlines()[0]}; fetch the model again"
+        ) from error
+    if getattr(loaded, "backend_tokenizer", None) is None:
+        raise ArtifactError(
+            f"{files.name} has no tokenizer.json, and its {type(loaded).__name__} makes none; name a model with one"
+        )
+    # A tokenizer without a padding word fills up with 0, as transformers' models themselves do.
+    pad = loaded.pad_token_id
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(loaded.backend_tokenizer.to_str()), 0 if pad is None else int(pad)
+
+
+def _value(config: Any, place: tuple[str, ...]) -> Any:
+    for name in place:
+        config = getattr(config, name)
+    return config

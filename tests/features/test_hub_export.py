@@ -1,0 +1,169 @@
+"""Hub models become packs: the same features without torch, or an error that leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_hub import PICTURES, SOUNDS, TEXTS, write_model
+
+from reelscore.errors import ArtifactError, ConfigError, NotFoundError
+from reelscore.features import hub_export
+from reelscore.features.hub_export import MAX_COSINE_DISTANCE, export_pack
+from reelscore.features.hub_loading import find_model
+from reelscore.features.hub_music import HubMusic
+from reelscore.features.hub_text import HubText
+from reelscore.features.hub_video import HubVideo
+from reelscore.features.pack import load_pack
+from reelscore.media.render import write_audio, write_video
+from reelscore.sampling import global_sparse
+
+pytest.importorskip("transformers")
+
+WITHOUT_TORCH = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers", "huggingface_hub"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Absent())
+import numpy as np
+from reelscore.features.pack import load_pack
+from reelscore.sampling import global_sparse
+folder, film, song, out = sys.argv[1:]
+pack = load_pack(folder)
+segments = global_sparse(6.0, num_segments=3)
+np.savez(
+    out,
+    video=pack.video_encoder("exact").encode(film, segments).values,
+    music=pack.music_encoder().encode(song, segments).values,
+    text=pack.text_encoder().encode(["calm sea", "fast car calm sea"]),
+)
+assert "torch" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    kinds = dict.fromkeys((*PICTURES, *SOUNDS, *TEXTS))
+    return {kind: write_model(folder / kind, kind, licence="mit") for kind in kinds}
+
+
+def cosine_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return 1 - np.sum(a * b, axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def test_a_pack_serves_the_same_features_where_torch_is_absent(models, tmp_path) -> None:
+    film, song, out = tmp_path / "film.mp4", tmp_path / "song.wav", tmp_path / "rows.npz"
+    rng = np.random.default_rng(0)
+    write_video(
+        film, (rng.integers(0, 255, (48, 80, 3), dtype=np.uint8) for _ in range(60)), frame_rate_hz=10
+    )
+    write_audio(song, 0.2 * rng.standard_normal(6 * 16_000).astype(np.float32), rate_hz=16_000)
+    folder = tmp_path / "pack"
+    exported = export_pack(
+        folder, video=str(models["clip"]), music=str(models["clap"]), text=str(models["bert"])
+    )
+    assert [(part.role, part.name, part.licence, part.dim) for part in exported] == [
+        ("video", "clip", "mit", 16),
+        ("music", "clap", "mit", 16),
+        ("text", "bert", "mit", 32),
+    ]
+    assert load_pack(folder).licences == {"clip": "mit", "clap": "mit", "bert": "mit"}
+    subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *map(str, (folder, film, song, out))], check=True, timeout=120
+    )
+    segments = global_sparse(6.0, num_segments=3)
+    with np.load(out) as rows:
+        originals = {
+            "video": HubVideo(find_model(str(models["clip"])), mode="exact").encode(film, segments).values,
+            "music": HubMusic(find_model(str(models["clap"]))).encode(song, segments).values,
+            "text": HubText(find_model(str(models["bert"]))).encode(["calm sea", "fast car calm sea"]),
+        }
+        for role, theirs in originals.items():
+            # Near enough that rows of other places, which random weights tell apart only a little, are further off.
+            assert cosine_distances(rows[role], theirs).max() < 1e-6, role
+            assert cosine_distances(theirs[:1], theirs[1:2]).max() > 1e-5, role
+            np.testing.assert_allclose(rows[role], theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("role", "kind"),
+    [
+        *(("video", kind) for kind in PICTURES if kind != "clip"),
+        ("music", "clap-fused"),
+        *(("text", kind) for kind in TEXTS if kind != "bert"),
+    ],
+)
+def test_every_kind_that_a_pack_can_hold_is_exported(models, tmp_path, role, kind) -> None:
+    (exported,) = export_pack(tmp_path / "pack", **{role: str(models[kind])})
+    assert exported.distance < 1e-6
+    assert exported.num_bytes == sum(f.stat().st_size for f in (tmp_path / "pack").glob("*.onnx"))
+    assert (tmp_path / "pack" / "README.md").read_text().count("licence mit") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["pack"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("ast", "it hears Kaldi's frames"), ("wav2vec2", "it hears samples")]
+)
+def test_sound_that_a_manifest_cannot_say_is_refused(models, tmp_path, kind, reason) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"cannot be a pack's music encoder: {reason}.*export a CLAP model"
+    ):
+        export_pack(tmp_path / "pack", video=str(models["clip"]), music=str(models[kind]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pack_that_differs_is_not_left_behind(models, tmp_path, monkeypatch) -> None:
+    """The real comparison with a bound that no float32 network can meet."""
+    monkeypatch.setattr(hub_export, "MAX_COSINE_DISTANCE", -1.0)
+    with pytest.raises(ArtifactError, match=r"does not give the original's features.*nothing was written"):
+        export_pack(tmp_path / "pack", video=str(models["clip"]))
+    assert list(tmp_path.iterdir()) == []
+    assert MAX_COSINE_DISTANCE == 1e-3
+
+
+def test_a_network_of_other_weights_would_be_noticed(models, tmp_path) -> None:
+    """The bound has teeth: another seed's weights are further off than it allows."""
+    other = write_model(tmp_path / "other", "clip", seed=1)
+    picture = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    ours, theirs = (HubVideo(find_model(str(f))).pictures([picture]) for f in (models["clip"], other))
+    assert cosine_distances(np.stack(ours), np.stack(theirs))[0] > MAX_COSINE_DISTANCE
+
+
+def test_too_large_a_network_is_refused(models, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(hub_export, "_MAX_BYTES", 1000)
+    with pytest.raises(ConfigError, match="one ONNX file holds at most 2 GB"):
+        export_pack(tmp_path / "pack", video=str(models["clip"]))
+
+
+def test_places_that_are_taken_and_names_that_are_absent(models, tmp_path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "song.mp3").touch()
+    with pytest.raises(ConfigError, match="there already"):
+        export_pack(tmp_path / "full", video=str(models["clip"]))
+    with pytest.raises(ConfigError, match="nothing to export"):
+        export_pack(tmp_path / "pack")
+    with pytest.raises(NotFoundError, match="no folder"):
+        export_pack(tmp_path / "pack", text=str(tmp_path / "absent"))
+    (tmp_path / "empty").mkdir()
+    export_pack(tmp_path / "empty", video=str(models["clip"]))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "full"]
+
+
+def test_the_front_end_travels_with_the_network(models, tmp_path) -> None:
+    export_pack(tmp_path / "pack", video=str(models["siglip"]), music=str(models["clap"]))
+    encoders = json.loads((tmp_path / "pack" / "MANIFEST.json").read_text())["encoders"]
+    assert (encoders["video"]["input"]["fit"], encoders["video"]["input"]["resample"]) == (
+        "stretch",
+        "bilinear",
+    )
+    assert (encoders["music"]["input"]["mel_scale"], encoders["music"]["input"]["rate_hz"]) == (
+        "slaney",
+        16_000,
+    )

@@ -1,0 +1,164 @@
+"""A folder enters and becomes a tiny model with random weights, saved as a hub model is, processor and all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+WORDS = ["[PAD]", "[UNK]", "<s>", "</s>", "calm", "sea", "fast", "car"]
+PAD, UNKNOWN, BEGIN, END = range(4)
+PICTURE_PX = 32
+
+_VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 37,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "image_size": PICTURE_PX,
+    "patch_size": 8,
+}
+_TEXT = {
+    "hidden_size": 32,
+    "intermediate_size": 37,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "vocab_size": len(WORDS),
+    "max_position_embeddings": 16,
+    "pad_token_id": PAD,
+    "bos_token_id": BEGIN,
+    "eos_token_id": END,
+}
+_CLAP_AUDIO = {
+    "num_mel_bins": 64,
+    "spec_size": 256,
+    "hidden_size": 32,
+    "patch_embeds_hidden_size": 16,
+    "depths": [1, 1],
+    "num_hidden_layers": 2,
+    "num_attention_heads": [2, 2],
+    "num_classes": 2,
+}
+_WAVE = {
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 37,
+    "conv_dim": [16, 16],
+    "conv_kernel": [10, 8],
+    "conv_stride": [5, 8],
+    "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+}
+_CROP = {
+    "do_resize": True,
+    "size": {"shortest_edge": 40},
+    "resample": 3,
+    "do_center_crop": True,
+    "crop_size": {"height": PICTURE_PX, "width": PICTURE_PX},
+    "image_mean": [0.48, 0.46, 0.41],
+    "image_std": [0.27, 0.26, 0.28],
+}
+_STRETCH = {
+    "do_resize": True,
+    "size": {"height": PICTURE_PX, "width": PICTURE_PX},
+    "resample": 2,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+
+PICTURES = ("clip", "siglip", "dinov2", "dinov3_vit", "vit")
+SOUNDS = ("clap", "clap-fused", "ast", "wav2vec2", "hubert", "wavlm")
+TEXTS = ("clip", "siglip", "clap", "bert", "roberta", "distilbert")
+
+
+def write_model(folder: Path, kind: str, *, licence: str = "apache-2.0", seed: int = 0) -> Path:
+    """Save a tiny model of `kind` with random weights, its processor and a model card; return the folder."""
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    _made(kind).save_pretrained(folder)
+    if kind in PICTURES:
+        facts = _CROP if kind in ("clip", "dinov2") else _STRETCH
+        (folder / "preprocessor_config.json").write_text(json.dumps(facts))
+    if kind in SOUNDS:
+        _extractor(kind).save_pretrained(folder)
+    if kind in TEXTS or kind == "clap-fused":
+        write_tokenizer(folder)
+    (folder / "README.md").write_text(f"---\nlicense: {licence}\ntags:\n- tiny\n---\n# Tiny\n")
+    return folder
+
+
+def write_tokenizer(folder: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", BEGIN), ("</s>", END)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", bos_token="<s>", eos_token="</s>"
+    ).save_pretrained(folder)
+
+
+def _made(kind: str) -> Any:
+    import transformers as t
+
+    if kind == "clip":
+        return t.CLIPModel(t.CLIPConfig(text_config=_TEXT, vision_config=_VISION, projection_dim=16))
+    if kind == "siglip":
+        text = _TEXT | {"projection_size": 32}
+        return t.SiglipModel(t.SiglipConfig(text_config=text, vision_config=_VISION))
+    if kind == "dinov2":
+        return t.Dinov2Model(t.Dinov2Config(**_VISION))
+    if kind == "dinov3_vit":
+        return t.DINOv3ViTModel(t.DINOv3ViTConfig(**_VISION, num_register_tokens=2))
+    if kind == "vit":
+        return t.ViTModel(t.ViTConfig(**_VISION), add_pooling_layer=False)
+    if kind in ("clap", "clap-fused"):
+        fused = {"enable_fusion": True, "fusion_type": "aff_2d"} if kind == "clap-fused" else {}
+        return t.ClapModel(
+            t.ClapConfig(text_config=_TEXT, audio_config=_CLAP_AUDIO | fused, projection_dim=16)
+        )
+    if kind == "ast":
+        return t.ASTModel(
+            t.ASTConfig(
+                hidden_size=32,
+                intermediate_size=37,
+                num_attention_heads=4,
+                num_hidden_layers=2,
+                max_length=48,
+                num_mel_bins=32,
+            )
+        )
+    if kind in ("wav2vec2", "hubert", "wavlm"):
+        name = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}[kind]
+        return getattr(t, f"{name}Model")(getattr(t, f"{name}Config")(**_WAVE))
+    if kind == "distilbert":
+        small = {"dim": 32, "hidden_dim": 37, "n_heads": 4, "n_layers": 2}
+        return t.DistilBertModel(
+            t.DistilBertConfig(**small, vocab_size=len(WORDS), max_position_embeddings=16, pad_token_id=PAD)
+        )
+    name = {"bert": "Bert", "roberta": "Roberta"}[kind]
+    return getattr(t, f"{name}Model")(getattr(t, f"{name}Config")(**_TEXT))
+
+
+def _extractor(kind: str) -> Any:
+    import transformers as t
+
+    if kind == "ast":
+        return t.ASTFeatureExtractor(max_length=48, num_mel_bins=32)
+    if kind in ("clap", "clap-fused"):
+        return t.ClapFeatureExtractor(
+            truncation="fusion" if kind == "clap-fused" else "rand_trunc",
+            sampling_rate=16_000,
+            hop_length=160,
+            max_length_s=2,
+            frequency_min=50,
+            frequency_max=8_000,
+        )
+    return t.Wav2Vec2FeatureExtractor(do_normalize=True)
