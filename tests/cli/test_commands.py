@@ -50,6 +50,7 @@ def test_every_verb_explains_itself():
         "train",
         "evaluate",
         "experiment",
+        "encoders",
         "doctor",
     ]:
         assert verb in shown

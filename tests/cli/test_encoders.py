@@ -143,29 +143,38 @@ def test_bad_words_end_with_a_next_step(models, tmp_path, monkeypatch, command, 
     assert exit_code(caught.value) == code
 
 
-def test_a_library_on_hub_encoders_remembers_them_and_their_licences(models, tmp_path, offline) -> None:
-    """Train, index, match and doctor, with the id of one model and the folder of the other."""
-    cached(offline, models["clip"], "tiny/clip")
-    words = f"hub:tiny/clip+{models['clap']}"
+@pytest.mark.slow
+def test_the_document_runs_and_a_library_remembers_its_encoders_and_licences(
+    models, tmp_path, offline, monkeypatch
+):
+    """docs/encoders.md from top to bottom, with tiny models in the cache under the ids that it names."""
+    cached(offline, models["clip"], "openai/clip-vit-base-patch32")
+    cached(offline, models["clap"], "laion/clap-htsat-unfused")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
     for i in range(6):
         worlds.finished(tmp_path / "finished" / f"{i}.mp4", i=i)
-    songs = worlds.songs(tmp_path / "music", 3)
-    film = worlds.film(tmp_path / "film.mp4")
-    model, library = tmp_path / "model", tmp_path / "lib"
-    options = ("--epochs", 1, "--draws", 0, "--workers", 1)
-    reelscore("train", tmp_path / "finished", "--model", model, "--encoder", words, *options)
-    reelscore("add", songs, "--library", library, "--model", model, "--encoder", words, "--workers", 1)
-    meta = json.loads((library / "library.json").read_text())["meta"]
-    assert meta["encoder_kind"] == f"hub:tiny/clip@{COMMIT}+{models['clap']}"
+    worlds.songs(tmp_path / "music", 3)
+    worlds.film(tmp_path / "holiday.mp4")
+    document = Path(__file__).resolve().parents[2] / "docs" / "encoders.md"
+    blocks = re.findall(r"^```(sh|python)\n(.*?)^```", document.read_text(), flags=re.M | re.S)
+    assert len(blocks) == 4
+    for language, text in blocks:
+        command = [sys.executable, "-c", text] if language == "python" else ["sh", "-ec", text]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+    words = "hub:openai/clip-vit-base-patch32+laion/clap-htsat-unfused"
+    meta = json.loads(Path("lib/library.json").read_text())["meta"]
+    pinned = f"hub:openai/clip-vit-base-patch32@{COMMIT}+laion/clap-htsat-unfused@{COMMIT}"
+    assert meta["encoder_kind"] == pinned
     assert (meta["video_licence"], meta["music_licence"]) == ("mit", "mit")
-    matches = json.loads(reelscore("match", film, "--library", library, "--json").stdout)
-    assert len(matches["matches"] if isinstance(matches, dict) else matches) == 3
-    reelscore("add", songs, "--library", library, "--encoder", words, "--workers", 1)
-    report = json.loads(
-        reelscore("doctor", "--library", library, "--model", model, "--encoder", words, "--json").stdout
-    )
+    again = reelscore("add", "music", "--library", "lib", "--encoder", words, "--workers", 1)
+    assert "3 unchanged" in again.stdout
+    told = ("doctor", "--library", "lib", "--model", "my.model", "--encoder", words, "--json")
+    report = json.loads(reelscore(*told).stdout)
     assert report["library"]["music_licence"] == "mit"
-    assert report["model"]["encoder"] == meta["encoder_kind"]
-    reelscore("evaluate", model, tmp_path / "finished", "--split", "all", "--encoder", words, "--workers", 1)
-    lost = reelscore("match", film, "--model", model, "--music", songs, code=4)
+    assert report["model"]["encoder"] == pinned
+    reelscore("evaluate", "my.model", "finished", "--split", "all", "--encoder", words, "--workers", 1)
+    lost = reelscore("match", "holiday.mp4", "--model", "my.model", "--music", "music", code=4)
     assert "--encoder hub:VIDEO+MUSIC" in lost.stderr
