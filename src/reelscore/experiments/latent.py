@@ -95,7 +95,7 @@ class World:
             raise ConfigError(f"a world's shared_style must lie in [0, 1], got {self.shared_style}")
 
 
-def made_world(world: World, *, knows: Knows = "pairs", by_text: int = 0) -> Material:
+def made_world(world: World, *, knows: Knows = "pairs", by_text: int = 0, missing: float = 0.0) -> Material:
     """Draw a world.
 
     Parameters
@@ -106,6 +106,8 @@ def made_world(world: World, *, knows: Knows = "pairs", by_text: int = 0) -> Mat
         them suit each other. Validation and test have one group for each pair either way.
     by_text : int
         How many of the `topic_dim` numbers that make a topic only the text tells; 0 for a world without text.
+    missing : float
+        The share of items without text, drawn item by item in every split.
 
     Returns
     -------
@@ -116,6 +118,8 @@ def made_world(world: World, *, knows: Knows = "pairs", by_text: int = 0) -> Mat
         raise ConfigError(f"training knows 'pairs' or 'topics' of a world, got {knows!r}; mend the plan")
     if not 0 <= by_text < world.topic_dim:
         raise ConfigError(f"a world's by_text must lie in [0, {world.topic_dim}), got {by_text}")
+    if not 0 <= missing <= 1:
+        raise ConfigError(f"the share of a world's items without text must lie in [0, 1], got {missing}")
     rng = np.random.default_rng([world.seed, 1])
     centres = rng.normal(size=(world.num_topics, world.topic_dim))
     topic = np.concatenate([np.repeat(np.arange(world.num_topics), count) for count in world.per_topic])
@@ -135,7 +139,8 @@ def made_world(world: World, *, knows: Knows = "pairs", by_text: int = 0) -> Mat
         said = _view(
             np.where(shown, 0.0, centres)[topic], rng.normal(size=(size, world.style_dim)), words, rng
         )
-        text = tuple(draws[0] for draws in said)
+        there = rng.random(size) >= missing
+        text = tuple(draws[0] if kept else None for draws, kept in zip(said, there, strict=True))
     group = np.arange(size)
     if knows == "topics":
         told = topic[: sizes[0]]
@@ -176,16 +181,18 @@ def _view(
 
 
 def make(recipe: Recipe, data: Path | None) -> Material:
-    """Draw the world of a recipe ``{"kind": "latent", "world": {...}, "knows": "pairs", "by_text": 4}``.
+    """Draw the world of a recipe ``{"kind": "latent", "world": {...}, "knows": "pairs"}``.
 
-    With ``"hide": "test"`` the test pairs have no text.
+    With text where it also says ``"by_text": 4``, and ``"missing": 0.5``; with ``"hide": "test"`` the test pairs have
+    none.
     """
     del data
-    values = known(recipe, "world", "knows", "by_text", "hide")
+    values = known(recipe, "world", "knows", "by_text", "missing", "hide")
     made = made_world(
         from_mapping(World, values.get("world", {}), where="world"),
         knows=values.get("knows", "pairs"),
         by_text=int(values.get("by_text", 0)),
+        missing=float(values.get("missing", 0.0)),
     )
     return replace(made, pairs=hidden(made.pairs, values.get("hide")))
 

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import ablation, few, main, noise, tasks
+from . import ablation, few, main, noise, tasks, text
 from .ablation import AblationPlan
 from .config import FewPlan, MainPlan, plan_values
 from .noise_plan import NoisePlan
 from .result import Result
 from .run import Runner
 from .tasks import TasksPlan
+from .text import TextPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "noise": Experiment(NoisePlan, noise.conduct, lambda plan: plan.sets),
     "few": Experiment(FewPlan, few.conduct, lambda plan: plan.sets),
     "tasks": Experiment(TasksPlan, tasks.conduct, lambda plan: plan.sets),
+    "text": Experiment(TextPlan, text.conduct, lambda plan: plan.sets),
     "ablation": Experiment(AblationPlan, ablation.conduct, lambda plan: (plan.set,)),
 }
 
