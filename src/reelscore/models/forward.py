@@ -78,19 +78,16 @@ class TowerForward:
         members = range(self._config.members)
         if not self._config.takes_text:
             return self._joined("cca", z, [self._member(k, x, mask, z, None) for k in members])
-        first = second = None
+        nothing = np.zeros((len(z), self._config.embedding_dim // 2), np.float32)
+        plain = told = nothing
         if text is None:  # a video without text, or music
-            first = self._joined("cca", z, [self._member(k, x, mask, z, None) for k in members])
+            plain = self._joined("cca", z, [self._member(k, x, mask, z, None) for k in members])
         if text is not None or self.text is None:
             known = z if text is None else np.concatenate([z, text.pooled], axis=1)
-            told = [self._member(k + len(members), x, mask, z, text) for k in members]
-            second = self._joined("told", known, told)
-        if first is None or second is None:
-            nothing = np.zeros((len(z), self._config.embedding_dim // 2), np.float32)
-            return np.concatenate(
-                [first if second is None else nothing, nothing if second is None else second], axis=1
-            )
-        return np.concatenate([first, second], axis=1) * np.float32(math.sqrt(0.5))
+            fused = [self._member(k + len(members), x, mask, z, text) for k in members]
+            told = self._joined("told", known, fused)
+        both = np.concatenate([plain, told], axis=1)
+        return both if self.text is not None else both * np.float32(math.sqrt(0.5))
 
     def _joined(self, cca: str, known: FloatArray, members: list[FloatArray]) -> FloatArray:
         w, share = self._weights, np.float32(0)

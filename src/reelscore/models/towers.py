@@ -23,21 +23,18 @@ music holds what only the text tells, which is noise to a video that has none.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ..scaling import CLIP
-from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
+from .bodies import AttentionBody, Join, MeanBody, TransformerBody, nothing
+from .config import ModelConfig
 from .description import mapped, pooled, standardised
 from .fusion import FUSIONS, Text, TextFusion, TextScales
-
-Join: TypeAlias = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
-"""What a body does between its hidden layer and the rest: nothing, or take further tokens (`fusion.Tokens`)."""
 
 
 class Encoded(NamedTuple):
@@ -164,8 +161,7 @@ class Tower(nn.Module):
             if self.text is None:
                 both = torch.cat([embedding, told], dim=1) * math.sqrt(0.5)
             else:
-                there = z.new_zeros(len(z)) if text is None else text.there
-                there = there.bool()[:, None]
+                there = z.new_zeros(len(z), 1, dtype=torch.bool) if text is None else text.there[:, None]
                 both = torch.cat([embedding.masked_fill(there, 0.0), told.masked_fill(~there, 0.0)], dim=1)
             embedding = both
         return Encoded(embedding, members, z, z[:, : len(self.center)], z_t)
@@ -187,22 +183,21 @@ class _Member(nn.Module):
         self.linear = nn.Linear(config.num_pooled(num_columns), config.dim) if config.linear else None
         self.body: nn.Module
         if config.tower == "mean":
-            self.body = _MeanBody(num_columns, config)
+            self.body = MeanBody(num_columns, config)
         elif config.tower == "attention":
-            self.body = _AttentionBody(num_columns, config)
+            self.body = AttentionBody(num_columns, config)
         else:
-            self.body = _TransformerBody(num_columns, config)
+            self.body = TransformerBody(num_columns, config)
         self.dropout = nn.Dropout(config.input_dropout)
-        # Last, so that all else starts from the same random weights as without text.
         self.fusion: TextFusion | None = (
             FUSIONS[config.fusion](text_columns, config) if text_columns else None
         )
 
     def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor, text: Text | None) -> Tensor:
         z = self.dropout(z)
-        if self.training and x is not None and not isinstance(self.body, _MeanBody):
+        if self.training and x is not None and not isinstance(self.body, MeanBody):
             x = x * self.dropout(torch.ones_like(x[:, :1]))  # a column is silent over the whole time
-        join: Join = _nothing
+        join: Join = nothing
         if self.fusion is not None and text is not None:
             text = self.fusion.heard(text)
             join = partial(self.fusion.join, text=text)
@@ -212,108 +207,3 @@ class _Member(nn.Module):
         if self.fusion is not None and text is not None:
             e = self.fusion.add(e, text)
         return F.normalize(e, dim=1)
-
-
-def _nothing(h: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    return h, mask
-
-
-class _MeanBody(nn.Module):
-    def __init__(self, num_columns: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(config.num_pooled(num_columns), config.width)
-        self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
-        h, _ = join(self.hidden(z), None)
-        out: Tensor = self.out(self.dropout(F.relu(h)))
-        return out
-
-
-class _AttentionBody(nn.Module):
-    def __init__(self, num_columns: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(num_columns, config.width)
-        self.attention = nn.Linear(config.width, config.num_heads)
-        self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
-        self.positions = config.positions
-
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
-        h = self.hidden(x)
-        if self.positions:
-            h = h + _positions(mask, h.shape[-1]).to(h.dtype)
-        h, mask = _joined(join, h, mask)
-        h = F.relu(h)
-        scores = self.attention(h).masked_fill(~mask[:, :, None], -math.inf)
-        weights = scores.softmax(dim=1)
-        num_heads = weights.shape[-1]
-        by_head = h.view(*h.shape[:2], num_heads, -1)
-        pooled = torch.einsum("bth,bthw->bhw", weights, by_head).flatten(1)
-        out: Tensor = self.out(self.dropout(pooled))
-        return out
-
-
-class _TransformerBody(nn.Module):
-    def __init__(self, num_columns: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(num_columns, config.width)
-        self.layers = nn.ModuleList(_Layer(config) for _ in range(NUM_LAYERS))
-        self.norm = nn.LayerNorm(config.width, eps=NORM_EPSILON)
-        self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
-        self.positions = config.positions
-
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
-        h = self.hidden(x)
-        if self.positions:
-            h = h + _positions(mask, h.shape[-1]).to(h.dtype)
-        h, mask = _joined(join, h, mask)
-        h = self.dropout(h)
-        for layer in self.layers:
-            h = layer(h, mask)
-        h = self.norm(h).masked_fill(~mask[:, :, None], 0.0)
-        out: Tensor = self.out(h.sum(dim=1) / mask.sum(dim=1, keepdim=True))
-        return out
-
-
-def _joined(join: Join, h: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    joined, real = join(h, mask)
-    assert real is not None  # a mask that was given comes back
-    return joined, real
-
-
-class _Layer(nn.Module):
-    """Pre-norm self-attention and feed-forward (Xiong et al., arXiv 2002.04745)."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.num_heads = config.num_heads
-        self.norm_attention = nn.LayerNorm(width, eps=NORM_EPSILON)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.joined = nn.Linear(width, width)
-        self.norm_feed = nn.LayerNorm(width, eps=NORM_EPSILON)
-        self.feed_in = nn.Linear(width, 2 * width)
-        self.feed_out = nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, h: Tensor, mask: Tensor) -> Tensor:
-        q, k, v = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for part in self.qkv(self.norm_attention(h)).chunk(3, dim=-1)
-        )
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
-        h = h + self.dropout(self.joined(mixed.transpose(1, 2).flatten(2)))
-        fed = self.feed_out(self.dropout(F.relu(self.feed_in(self.norm_feed(h)))))
-        out: Tensor = h + self.dropout(fed)
-        return out
-
-
-def _positions(mask: Tensor, width: int) -> Tensor:
-    """Sines and cosines of each segment's place in its source (B, T, width); a source spans [0, 1)."""
-    count = mask.sum(dim=1, keepdim=True)
-    place = (torch.arange(mask.shape[1], device=mask.device) + 0.5) / count
-    angles = math.pi * place[:, :, None] * torch.arange(1, width // 2 + 1, device=mask.device)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
