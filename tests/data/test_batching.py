@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,3 +117,14 @@ def test_one_seed_gives_one_epoch_and_the_next_epoch_another():
 def test_too_few_pairs_for_training_are_told_at_once(size, batch_size, told):
     with pytest.raises(InputError, match=told):
         iterate(pair_set([2] * size), batch_size=batch_size, rng=np.random.default_rng(0))
+
+
+def test_text_is_padded_and_nobody_has_any_where_it_is_missing():
+    said = (np.ones((2, 3), np.float32), None, np.full((1, 3), 2, np.float32), None, None)
+    pairs = dataclasses.replace(pair_set([1] * 5), text=said, text_encoder="t")
+    first, second, third = iterate(pairs, batch_size=2)
+    assert first.text.tolist() == [[[1] * 3] * 2, [[0] * 3] * 2]
+    assert first.text_mask.tolist() == [[True, True], [False, False]]
+    assert second.text_mask.tolist() == [[True], [False]]
+    assert third.text is third.text_mask is None
+    assert next(iterate(pair_set([1, 1]), batch_size=2)).text is None

@@ -94,3 +94,37 @@ def test_an_empty_split_is_told_with_the_sizes():
         pair_set(2).where("val")
     with pytest.raises(InputError, match="must be train"):
         pair_set(2).where("dev")
+
+
+def test_text_goes_with_its_items_and_may_be_missing():
+    said = (np.ones((2, 5)), None, np.zeros((1, 5)), None)
+    pairs = pair_set(text=said, text_encoder="t-1")
+    assert pairs.text_columns == 5
+    assert pairs.text[0].dtype == np.float32
+    assert not pairs.text[0].flags.writeable
+    picked = pairs.take([3, 2])
+    assert picked.text[0] is None
+    assert (picked.text[1] == 0).all()
+    assert pairs.take([1]).text_columns == pair_set().text_columns == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"text": (None,) * 4}, "text and text_encoder go together, got text alone"),
+        ({"text_encoder": "t-1"}, "got text_encoder alone"),
+        ({"text": (None,) * 3, "text_encoder": "t-1"}, "4 entries in text, got 3"),
+        (
+            {"text": (None, np.ones((1, 5)), np.ones((1, 4)), None), "text_encoder": "t-1"},
+            "'k2' has 4 columns where 'k1' has 5",
+        ),
+        (
+            {"text": (None, None, None, np.full((1, 2), np.nan)), "text_encoder": "t-1"},
+            "text of 'k3' must be",
+        ),
+        ({"text": (np.ones((0, 5)), None, None, None), "text_encoder": "t-1"}, "T, D >= 1"),
+    ],
+)
+def test_text_that_is_none_is_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        pair_set(**changes)

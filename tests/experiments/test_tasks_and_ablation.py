@@ -180,7 +180,7 @@ def test_ablation_plans_that_make_no_sense_are_refused() -> None:
 
 
 def test_every_experiment_is_in_the_table() -> None:
-    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "ablation", "hubs", "relevance"}
+    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "text", "ablation", "hubs", "relevance"}
 
 
 def test_a_correction_for_hubs_is_chosen_on_validation_and_changes_no_rank_at_zero(

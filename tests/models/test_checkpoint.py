@@ -160,7 +160,7 @@ def test_any_flipped_bit_of_the_weights_is_noticed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format_version": 99}, "format 4, got 99"),
+        ({"format_version": 99}, "format 5, got 99"),
         ({"video_encoder": "other-1"}, "does not agree with its fingerprint"),
         ({"colour": "blue"}, "unknown key 'colour'"),
         ({"video_columns": "many"}, "video_columns must be int"),

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def experiment(
-    name: Annotated[str, typer.Argument(help="main, noise, few, tasks, ablation, hubs, relevance, or all.")],
+    name: Annotated[
+        str, typer.Argument(help="main, noise, few, tasks, text, ablation, hubs, relevance, or all.")
+    ],
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of the public sets' files.", show_default=False)
     ] = None,

@@ -29,6 +29,8 @@ class Batch:
         One group may come several times: what that means is the loss's business.
     index : ndarray of int64, shape (B,)
         Which item of the `PairSet` each row of the batch is.
+    text : ndarray of float32, shape (B, W, D), and text_mask : ndarray of bool, shape (B, W), optional
+        The pieces of text, none of them real for an item without words; None where no item has any.
     """
 
     video: FloatArray
@@ -37,6 +39,8 @@ class Batch:
     music_mask: npt.NDArray[np.bool_]
     group: IntArray
     index: IntArray
+    text: FloatArray | None = None
+    text_mask: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -120,7 +124,19 @@ def _batches(
     for index in indices:
         video, video_mask = pad([_sample(pairs.video[i], num_segments, rng) for i in index])
         music, music_mask = pad([_sample(pairs.music[i], num_segments, rng) for i in index])
-        yield Batch(video, video_mask, music, music_mask, pairs.group[index], index)
+        text, text_mask = text_of(pairs, index)
+        yield Batch(video, video_mask, music, music_mask, pairs.group[index], index, text, text_mask)
+
+
+def text_of(pairs: PairSet, index: IntArray) -> tuple[FloatArray, npt.NDArray[np.bool_]] | tuple[None, None]:
+    """Return the padded text of some items with its mask, as in `Batch`."""
+    if pairs.text is None or (columns := pairs.text_columns) == 0:
+        return None, None
+    nothing = np.zeros((0, columns), np.float32)
+    chosen = [pairs.text[i] for i in index]
+    if all(pieces is None for pieces in chosen):
+        return None, None
+    return pad([nothing if pieces is None else pieces for pieces in chosen])
 
 
 def _in_order(num_pairs: int, size: int) -> Iterator[IntArray]:

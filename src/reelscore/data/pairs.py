@@ -45,6 +45,10 @@ class PairSet:
         Items cut from one source, such as one long video: not hits of each other, but kept in one split.
     unpaired_music : tuple of ndarray of float32, shape (T, D)
         Music of the same encoder without a video.
+    text : tuple of N ndarrays of float32, shape (W, D), or None, optional
+        What is said of each video: its encoded pieces, as many as there are; None for a video without words.
+    text_encoder : str, optional
+        Fingerprint of the text's feature space; there if and only if `text` is.
 
     Raises
     ------
@@ -64,6 +68,8 @@ class PairSet:
     label: IntArray | None = None
     source: IntArray | None = None
     unpaired_music: Draws = ()
+    text: tuple[FloatArray | None, ...] | None = None
+    text_encoder: str | None = None
 
     def __post_init__(self) -> None:
         size = len(self.keys)
@@ -71,7 +77,7 @@ class PairSet:
             raise InputError(
                 f"{self.name} holds no pairs; at least one is needed: check the data it is made from"
             )
-        for name in ("video", "music", "group", "split", "label", "source"):
+        for name in ("video", "music", "group", "split", "label", "source", "text"):
             value = getattr(self, name)
             if value is not None and len(value) != size:
                 raise InputError(f"{self.name}: {size} keys need {size} entries in {name}, got {len(value)}")
@@ -92,6 +98,13 @@ class PairSet:
                 f"{self.name}: unpaired music features",
             )
             keep(self, "unpaired_music", tuple(draws[0] for draws in both[1:]))
+        if (self.text is None) != (self.text_encoder is None):
+            raise InputError(
+                f"{self.name}: text and text_encoder go together, got "
+                f"{'text alone' if self.text_encoder is None else 'text_encoder alone'}; give both or neither"
+            )
+        if self.text is not None:
+            keep(self, "text", _checked_text(self.text, self.keys, f"{self.name}: text"))
         for name in ("group", "label", "source"):
             if (value := getattr(self, name)) is not None:
                 keep(self, name, _checked_ids(value, f"{self.name}: {name}"))
@@ -113,6 +126,11 @@ class PairSet:
     def dims(self) -> tuple[int, int]:
         """Number of columns of the video features and of the music features."""
         return self.video[0][0].shape[1], self.music[0][0].shape[1]
+
+    @property
+    def text_columns(self) -> int:
+        """Number of columns of the text; 0 where no item has any."""
+        return next((pieces.shape[1] for pieces in self.text or () if pieces is not None), 0)
 
     def where(self, split: Split) -> PairSet:
         """Return the pairs of one split, or raise `InputError` when it has none."""
@@ -144,6 +162,7 @@ class PairSet:
             split=tuple(self.split[i] for i in rows),
             label=None if self.label is None else self.label[array],
             source=None if self.source is None else self.source[array],
+            text=None if self.text is None else tuple(self.text[i] for i in rows),
         )
 
     def _check_straddling(self, name: str, ids: IntArray) -> None:
@@ -180,6 +199,16 @@ def _checked_draws(
                 )
         checked.append(kept)
     return tuple(checked)
+
+
+def _checked_text(
+    items: Iterable[FloatArray | None], keys: Sequence[str], what: str
+) -> tuple[FloatArray | None, ...]:
+    """Return the pieces as read-only float32 after checking that those that are there are of one encoder."""
+    there = {place: pieces for place, pieces in enumerate(items) if pieces is not None}
+    checked = _checked_draws([(pieces,) for pieces in there.values()], [keys[i] for i in there], what)
+    kept = dict(zip(there, checked, strict=True))
+    return tuple(kept[i][0] if i in kept else None for i in range(len(keys)))
 
 
 def _checked_sequence(values: FloatArray, what: str) -> FloatArray:

@@ -14,6 +14,9 @@ with a common u. The frozen features of each side are its own nonlinear view of 
 with A drawn once for the side, n_i what only this side knows (the nuisance), d_i its drift over the segments, and
 ε noise. Cosines of frozen features of one modality thus see the topic, but see style and nuisance as much.
 
+A world may be told in words too. Then the last `by_text` numbers of c_z are hidden from the video, and a text, one more
+view of one row with style and nuisance of its own, is hidden the first L − `by_text`. The music knows both.
+
 What is false about the negatives of contrastive training is known here: every other item of the anchor's topic.
 How many of them a batch holds is set by `TrainConfig.label_rate`, the topic being the label of the pairs: worlds of
 all rates are one and the same world, pair by pair, and differ in nothing but the company in which a pair is shown.
@@ -21,7 +24,7 @@ all rates are one and the same world, pair by pair, and differ in nothing but th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +35,7 @@ from ..config import from_mapping
 from ..data.pairs import SPLITS, Draws, PairSet
 from ..errors import ConfigError
 from .material import Maker, Material, Recipe, known, no_files, same_number
+from .streams import hidden
 
 Knows = Literal["pairs", "topics"]
 
@@ -91,7 +95,7 @@ class World:
             raise ConfigError(f"a world's shared_style must lie in [0, 1], got {self.shared_style}")
 
 
-def made_world(world: World, *, knows: Knows = "pairs") -> Material:
+def made_world(world: World, *, knows: Knows = "pairs", by_text: int = 0, missing: float = 0.0) -> Material:
     """Draw a world.
 
     Parameters
@@ -100,6 +104,10 @@ def made_world(world: World, *, knows: Knows = "pairs") -> Material:
     knows : {"pairs", "topics"}
         What training is told by the groups of the training pairs: its pairs alone, or, for the oracle, which of
         them suit each other. Validation and test have one group for each pair either way.
+    by_text : int
+        How many of the `topic_dim` numbers that make a topic only the text tells; 0 for a world without text.
+    missing : float
+        The share of items without text, drawn item by item in every split.
 
     Returns
     -------
@@ -108,6 +116,10 @@ def made_world(world: World, *, knows: Knows = "pairs") -> Material:
     """
     if knows not in ("pairs", "topics"):
         raise ConfigError(f"training knows 'pairs' or 'topics' of a world, got {knows!r}; mend the plan")
+    if not 0 <= by_text < world.topic_dim:
+        raise ConfigError(f"a world's by_text must lie in [0, {world.topic_dim}), got {by_text}")
+    if not 0 <= missing <= 1:
+        raise ConfigError(f"the share of a world's items without text must lie in [0, 1], got {missing}")
     rng = np.random.default_rng([world.seed, 1])
     centres = rng.normal(size=(world.num_topics, world.topic_dim))
     topic = np.concatenate([np.repeat(np.arange(world.num_topics), count) for count in world.per_topic])
@@ -116,10 +128,19 @@ def made_world(world: World, *, knows: Knows = "pairs") -> Material:
     size, shared = len(topic), world.shared_style
     common = rng.normal(size=(size, world.style_dim))
     sides: list[tuple[Draws, ...]] = []
-    for _ in ("video", "music"):
+    shown = np.arange(world.topic_dim) < world.topic_dim - by_text
+    for known_of in (shown, True):
         own = rng.normal(size=(size, world.style_dim))
         style = shared * common + np.sqrt(1 - shared**2) * own
-        sides.append(_view(centres[topic], style, world, rng))
+        sides.append(_view(np.where(known_of, centres, 0.0)[topic], style, world, rng))
+    text = None
+    if by_text:
+        words = replace(world, num_segments=1)
+        said = _view(
+            np.where(shown, 0.0, centres)[topic], rng.normal(size=(size, world.style_dim)), words, rng
+        )
+        there = rng.random(size) >= missing
+        text = tuple(draws[0] if kept else None for draws, kept in zip(said, there, strict=True))
     group = np.arange(size)
     if knows == "topics":
         told = topic[: sizes[0]]
@@ -138,6 +159,8 @@ def made_world(world: World, *, knows: Knows = "pairs") -> Material:
         num_segments=world.num_segments,
         label=topic,
         source=source,
+        text=text,
+        text_encoder=None if text is None else "made-latent-text-1",
     )
     return Material(pairs, same_number(topic))
 
@@ -158,12 +181,20 @@ def _view(
 
 
 def make(recipe: Recipe, data: Path | None) -> Material:
-    """Draw the world of a recipe ``{"kind": "latent", "world": {...}, "knows": "pairs"}``."""
+    """Draw the world of a recipe ``{"kind": "latent", "world": {...}, "knows": "pairs"}``.
+
+    With text where it also says ``"by_text": 4``, and ``"missing": 0.5``; with ``"hide": "test"`` the test pairs have
+    none.
+    """
     del data
-    values = known(recipe, "world", "knows")
-    return made_world(
-        from_mapping(World, values.get("world", {}), where="world"), knows=values.get("knows", "pairs")
+    values = known(recipe, "world", "knows", "by_text", "missing", "hide")
+    made = made_world(
+        from_mapping(World, values.get("world", {}), where="world"),
+        knows=values.get("knows", "pairs"),
+        by_text=int(values.get("by_text", 0)),
+        missing=float(values.get("missing", 0.0)),
     )
+    return replace(made, pairs=hidden(made.pairs, values.get("hide")))
 
 
 LATENT = Maker(make, no_files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import ConfigError
-from . import latent, public, told, views
+from . import latent, public, streams, told, views
 from .material import Maker, Recipe
 
 MAKERS: Mapping[str, Maker] = {
@@ -15,6 +15,7 @@ MAKERS: Mapping[str, Maker] = {
     "halves": views.HALVES,
     "classmates": views.CLASSMATES,
     "excerpt": views.EXCERPT,
+    "streams": streams.STREAMS,
 }
 
 

@@ -61,7 +61,11 @@ def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
         return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
 
     def place(unseen: PairSet) -> Placed:
-        video = [embedder.embed_video(sequence(d[0], unseen.video_encoder)) for d in unseen.video]
+        said = (None,) * len(unseen) if embedder.text_encoder is None or unseen.text is None else unseen.text
+        video = [
+            embedder.embed_video(sequence(d[0], unseen.video_encoder), text)
+            for d, text in zip(unseen.video, said, strict=True)
+        ]
         music = [embedder.embed_music(sequence(d[0], unseen.music_encoder)) for d in unseen.music]
         return np.stack(video), np.stack(music)
 

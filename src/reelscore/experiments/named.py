@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import ablation, few, hubs, main, noise, relevance, tasks
+from . import ablation, few, hubs, main, noise, relevance, tasks, text
 from .ablation import AblationPlan
 from .config import FewPlan, MainPlan, plan_values
 from .hubs import HubsPlan
@@ -22,6 +22,7 @@ from .relevance import RelevancePlan
 from .result import Result
 from .run import Runner
 from .tasks import TasksPlan
+from .text import TextPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "noise": Experiment(NoisePlan, noise.conduct, lambda plan: plan.sets),
     "few": Experiment(FewPlan, few.conduct, lambda plan: plan.sets),
     "tasks": Experiment(TasksPlan, tasks.conduct, lambda plan: plan.sets),
+    "text": Experiment(TextPlan, text.conduct, lambda plan: plan.sets),
     "ablation": Experiment(AblationPlan, ablation.conduct, lambda plan: (plan.set,)),
     "hubs": Experiment(HubsPlan, hubs.conduct, lambda plan: plan.sets),
     "relevance": Experiment(RelevancePlan, relevance.conduct, lambda plan: (plan.folder,)),

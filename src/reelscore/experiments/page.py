@@ -19,7 +19,7 @@ from ..files import write_bytes
 from .plots import chart_svg
 from .result import Result, Table
 
-ORDER = ("main", "noise", "few", "tasks", "ablation", "hubs", "relevance")
+ORDER = ("main", "noise", "few", "tasks", "text", "ablation", "hubs", "relevance")
 FOLDER = "results"
 
 HEAD = """# Results

@@ -14,7 +14,9 @@ from ..domain import FloatArray
 from ..errors import InputError
 from ..features.cache import FeatureCache
 from ..features.extract import extract
+from ..features.protocol import WordEncoder
 from ..features.spec import EncoderSpec
+from ..features.words import read_words
 from ..files import content_hash, existing_file
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .pool import run_all
@@ -33,12 +35,13 @@ class PairFailure:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Features of one row: draw 0 has the fixed instants, the others random ones."""
+    """Features of one row: draw 0 has the fixed instants, the others random ones; and the pieces of its text."""
 
     video: tuple[FloatArray, ...]
     music: tuple[FloatArray, ...]
     video_key: str
     music_key: str
+    text: FloatArray | None
 
 
 def extract_pairs(
@@ -50,6 +53,7 @@ def extract_pairs(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     num_draws: int = DEFAULT_DRAWS,
     seed: int = 0,
+    words: WordEncoder | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[PairSet, tuple[PairFailure, ...]]:
@@ -70,6 +74,9 @@ def extract_pairs(
         Random draws of each source beside the fixed one.
     seed : int
         Of the draws, and of the splits of rows that name none.
+    words : WordEncoder, optional
+        Encodes what is said of each video (`features.words.read_words`; a row's own text is its description). A video
+        without words has no text; one whose words cannot be read is a failure. It travels to the worker processes.
     workers : int, optional
         Processes; all cores by default.
     progress : callable, optional
@@ -89,9 +96,9 @@ def extract_pairs(
     encoders = spec.load()
     found: dict[int, _Pair] = {}
     failures: dict[int, PairFailure] = {}
-    items = [(i, str(r.video), str(r.music or r.video)) for i, r in enumerate(rows)]
+    items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
     outcomes = run_all(
-        items, prepare_pair, spec, str(cache_folder), num_segments, num_draws, seed, workers=workers
+        items, prepare_pair, spec, str(cache_folder), num_segments, num_draws, seed, words, workers=workers
     )
     for outcome in outcomes:
         i = outcome.item[0]
@@ -124,20 +131,33 @@ def extract_pairs(
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
         num_segments=num_segments,
+        text=None if words is None else tuple(found[i].text for i in order),
+        text_encoder=None if words is None else words.fingerprint,
     )
     return pairs, reasons
 
 
 def prepare_pair(
-    spec: EncoderSpec, cache_folder: str, num_segments: int, num_draws: int, seed: int
-) -> Callable[[tuple[int, str, str]], _Pair]:
-    """Return what a worker does with one row: encode each source once for every draw."""
+    spec: EncoderSpec,
+    cache_folder: str,
+    num_segments: int,
+    num_draws: int,
+    seed: int,
+    words: WordEncoder | None = None,
+) -> Callable[[tuple[int, str, str, str | None]], _Pair]:
+    """Return what a worker does with one row: encode each source once for every draw, and its words."""
     encoders = spec.load()
     cache = FeatureCache(Path(cache_folder))
     draws: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_draws))]
 
-    def work(item: tuple[int, str, str]) -> _Pair:
-        _, video, music = item
+    def said(video: str, text: str | None) -> FloatArray | None:
+        if words is None:
+            return None
+        pieces = read_words(video, given={"description": text}).pieces()
+        return words.encode(pieces) if pieces else None
+
+    def work(item: tuple[int, str, str, str | None]) -> _Pair:
+        _, video, music, text = item
         keys = {path: content_hash(existing_file(path)) for path in {video, music}}
 
         def rows(path: str, encoder: str) -> tuple[FloatArray, ...]:
@@ -153,6 +173,7 @@ def prepare_pair(
                 for draw in draws
             )
 
-        return _Pair(rows(video, "video"), rows(music, "music"), keys[video], keys[music])
+        spoken = said(video, text)
+        return _Pair(rows(video, "video"), rows(music, "music"), keys[video], keys[music], spoken)
 
     return work

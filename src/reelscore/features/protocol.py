@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ..domain import FeatureSequence, Modality, Segment
+from ..domain import FeatureSequence, FloatArray, Modality, Segment
 
 
 class Encoder(Protocol):
@@ -45,6 +45,25 @@ class Encoder(Protocol):
         Segments come in ascending order. Same file and segments, same bytes. Raises `MediaError`
         when the file cannot give the pictures or the sound.
         """
+        ...
+
+
+class WordEncoder(Protocol):
+    """Turns texts into rows, one each, such as `pack_text.TextEncoder`.
+
+    Attributes
+    ----------
+    dim : int
+        D, the number of columns.
+    fingerprint : str
+        Identity of the feature space: equal fingerprints give comparable rows.
+    """
+
+    dim: int
+    fingerprint: str
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return one embedding for each text, shape (N, D)."""
         ...
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..domain import FeatureSequence, FloatArray, Modality
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .affect_rules import AXES, place, squash
-from .embedder import check_encoder
+from .embedder import check_encoder, no_text
 
 WEIGHTS = np.array([0.4, 0.3, 0.3], np.float32)
 """w for arousal, valence and pace. Arousal is the one that pictures and sound both show most plainly."""
@@ -35,6 +35,7 @@ class AffectModel:
     name = "affect"
     dim = 2 * len(AXES)
     trained = False
+    text_encoder: str | None = None
 
     def __init__(self, *, video_encoder: str, music_encoder: str) -> None:
         self.video_encoder = video_encoder
@@ -42,8 +43,9 @@ class AffectModel:
         self.num_segments = DEFAULT_NUM_SEGMENTS
         self.fingerprint = f"affect-1-{video_encoder}-{music_encoder}"
 
-    def embed_video(self, sequence: FeatureSequence) -> FloatArray:
-        """Return the embedding of a video, shape (6,), from the mean of its rows."""
+    def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
+        """Return the embedding of a video, shape (6,), from the mean of its rows; there is no rule for text."""
+        no_text(self, text)
         return _on_sphere(squash(self._readings(sequence, "video").mean(axis=0)))
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:

@@ -27,7 +27,7 @@ import numpy as np
 from ..domain import FeatureSequence, FloatArray, Modality
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .affect_rules import place, squash
-from .embedder import check_encoder
+from .embedder import check_encoder, no_text
 from .phrases import Encode, read_phrase
 from .vocabulary import Kind, Vocabulary
 
@@ -108,6 +108,7 @@ class Bridge:
 
     name = "bridge"
     trained = False
+    text_encoder: str | None = None
 
     def __init__(
         self,
@@ -147,8 +148,9 @@ class Bridge:
         weights = np.where(vocabulary.of("scene"), np.float32(SCENES), np.float32(1))
         self._spread = (overlap * weights).astype(np.float32)
 
-    def embed_video(self, sequence: FeatureSequence) -> FloatArray:
-        """Return the embedding of a video, shape (V,)."""
+    def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
+        """Return the embedding of a video, shape (V,); encoded text is for trained models, see `embed_text`."""
+        no_text(self, text)
         placed: FloatArray = self._placed(self._pictures(self._read(sequence, "video", whole=True)))[0]
         return placed
 

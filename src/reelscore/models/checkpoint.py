@@ -10,7 +10,7 @@ import numpy as np
 from ..domain import FeatureSequence, FloatArray, Modality
 from ..errors import ArtifactError
 from ..sampling import DEFAULT_NUM_SEGMENTS
-from .embedder import check_encoder
+from .embedder import check_encoder, no_text
 from .folder import ModelCard, read_model
 from .forward import TowerForward
 
@@ -44,6 +44,7 @@ class TrainedEmbedder:
         self.num_segments = card.config.num_segments or DEFAULT_NUM_SEGMENTS
         self.video_encoder = card.video_encoder
         self.music_encoder = card.music_encoder
+        self.text_encoder = card.text_encoder
         self._video = self._tower("video", weights, card.video_columns)
         self._music = self._tower("music", weights, card.music_columns)
 
@@ -54,8 +55,16 @@ class TrainedEmbedder:
             if name.startswith(f"{side}.")
         }
         tower = TowerForward(own, config=self.card.config)
+        wanted = self.card.text_columns if side == "video" else 0
+        pieces = np.zeros((1, 1, wanted), np.float32) if wanted else None
         try:
-            probe = tower(np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), bool))
+            probe = tower(
+                np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), dtype=bool), pieces=pieces
+            )
+            if wanted:  # a video without text goes by weights of its own
+                tower(np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), dtype=bool))
+            if (0 if tower.text is None else tower.text.num_columns) != wanted:
+                raise ValueError(f"{wanted} columns of text are due")
         except (KeyError, ValueError) as error:
             raise ArtifactError(
                 f"the {side} weights of model {self.name} do not fit its description ({error}); train it again"
@@ -67,9 +76,26 @@ class TrainedEmbedder:
             )
         return tower
 
-    def embed_video(self, sequence: FeatureSequence) -> FloatArray:
-        """Return the embedding of a video, shape (D,), float32, norm 1."""
-        return self._embed(self._video, sequence, "video")
+    def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
+        """Return the embedding of a video, shape (D,), float32, norm 1.
+
+        Parameters
+        ----------
+        sequence : FeatureSequence
+        text : ndarray of float32, shape (W, D'), optional
+            The pieces of its text by the model's `text_encoder`, where the model takes text. Without it the embedding
+            is that of the video alone.
+
+        Raises
+        ------
+        ArtifactError
+            For features of another encoder, or text of another form than the model takes.
+        """
+        if text is None:
+            return self._embed(self._video, sequence, "video")
+        if self._video.text is None:
+            no_text(self, text)
+        return self._embed(self._video, sequence, "video", self._pieces(text))
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
         """Return the embedding of a track, shape (D,), float32, norm 1."""
@@ -86,14 +112,35 @@ class TrainedEmbedder:
         around, mask = np.take_along_axis(around, order, 1), np.take_along_axis(mask, order, 1)
         return self._music(sequence.values[np.where(mask, around, 0)], mask, whole=sequence.values)
 
-    def _embed(self, tower: TowerForward, sequence: FeatureSequence, modality: Modality) -> FloatArray:
+    def _pieces(self, text: FloatArray) -> FloatArray:
+        pieces, due = np.asarray(text), self.card.text_columns
+        if pieces.ndim != 2 or len(pieces) == 0 or pieces.shape[1] != due or pieces.dtype.kind != "f":
+            raise ArtifactError(
+                f"model {self.name} takes text as numbers of shape (W, {due}) with W >= 1 from {self.text_encoder}, "
+                f"got {pieces.dtype} {pieces.shape}; encode the text with that encoder, or leave it out"
+            )
+        if not np.isfinite(pieces).all():
+            raise ArtifactError(
+                f"model {self.name} takes finite rows of text, got one that is not; encode it again, or leave it out"
+            )
+        return pieces.astype(np.float32)
+
+    def _embed(
+        self,
+        tower: TowerForward,
+        sequence: FeatureSequence,
+        modality: Modality,
+        pieces: FloatArray | None = None,
+    ) -> FloatArray:
         check_encoder(self, sequence, modality=modality)
         if sequence.values.shape[1] != tower.num_columns:
             raise ArtifactError(
                 f"model {self.name} reads {tower.num_columns} {modality} columns, "
                 f"got {sequence.values.shape[1]}; extract the features again, or train a model on these"
             )
-        embedding: FloatArray = tower(sequence.values[None], np.ones((1, len(sequence)), bool))[0]
+        mask = np.ones((1, len(sequence)), dtype=bool)
+        text = None if pieces is None else pieces[None]
+        embedding: FloatArray = tower(sequence.values[None], mask, pieces=text)[0]
         return embedding
 
 

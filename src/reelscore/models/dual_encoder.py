@@ -21,19 +21,31 @@ class DualEncoder(nn.Module):
     video_columns, music_columns : int
         D of the features on either side.
     config : ModelConfig
+    text_columns : int
+        Of the text on the video side; looked at where the configuration has a fusion.
     """
 
-    def __init__(self, video_columns: int, music_columns: int, *, config: ModelConfig) -> None:
+    def __init__(
+        self, video_columns: int, music_columns: int, *, config: ModelConfig, text_columns: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
-        self.video = Tower(video_columns, config=config)
+        self.video = Tower(
+            video_columns, config=config, text_columns=text_columns if config.takes_text else 0
+        )
         self.music = Tower(music_columns, config=config)
 
     def forward(
-        self, video: Tensor, video_mask: Tensor, music: Tensor, music_mask: Tensor
+        self,
+        video: Tensor,
+        video_mask: Tensor,
+        music: Tensor,
+        music_mask: Tensor,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
     ) -> tuple[Encoded, Encoded]:
-        """Embed pairs: sequences (B, T, D) and masks (B, T) of either side."""
-        return self.video(video, video_mask), self.music(music, music_mask)
+        """Embed pairs: sequences (B, T, D) and masks (B, T) of either side, text (B, W, D') and its mask."""
+        return self.video(video, video_mask, text, text_mask), self.music(music, music_mask)
 
     def weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return every parameter and buffer by name, as NumPy arrays of their own."""

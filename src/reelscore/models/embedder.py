@@ -25,6 +25,8 @@ class Embedder(Protocol):
         False for a model made of rules.
     video_encoder, music_encoder : str
         Fingerprints of the encoders whose features it reads.
+    text_encoder : str, optional
+        Fingerprint of the encoder of the text that it takes beside a video; None where it takes none.
     """
 
     name: str
@@ -34,9 +36,14 @@ class Embedder(Protocol):
     trained: bool
     video_encoder: str
     music_encoder: str
+    text_encoder: str | None
 
-    def embed_video(self, sequence: FeatureSequence) -> FloatArray:
-        """Return the embedding of a video, shape (D,), float32, norm 1."""
+    def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
+        """Return the embedding of a video, shape (D,), float32, norm 1.
+
+        `text` are the pieces of its text, encoded, shape (W, D'): only for a model with a `text_encoder`, and never
+        needed.
+        """
         ...
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
@@ -76,4 +83,13 @@ def check_encoder(embedder: Embedder, sequence: FeatureSequence, *, modality: Mo
         raise ArtifactError(
             f"model {embedder.name!r} reads {modality} features of {expected}, got those of {sequence.encoder}; "
             "extract the features with that encoder, or train a model on these"
+        )
+
+
+def no_text(embedder: Embedder, text: FloatArray | None) -> None:
+    """Raise `ArtifactError` when text is given to a model that takes none."""
+    if text is not None:
+        raise ArtifactError(
+            f"model {embedder.name!r} takes no text beside a video, got some; leave it out, or train a model with "
+            "text (model.fusion)"
         )

@@ -24,7 +24,7 @@ from ..errors import ArtifactError, ConfigError, NotFoundError
 from ..files import write_bytes
 from .config import ModelConfig
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 DESCRIPTION = "model.json"
 
 
@@ -40,6 +40,10 @@ class ModelCard:
         Fingerprints of the encoders whose features it reads.
     video_columns, music_columns : int
         Columns of those features.
+    text_encoder : str, optional
+        Fingerprint of the encoder whose text the video side takes, where it takes any.
+    text_columns : int
+        0 where it takes none.
     training : dict
         The resolved training configuration, seed and all.
     validation : dict
@@ -54,6 +58,8 @@ class ModelCard:
     music_encoder: str
     video_columns: int
     music_columns: int
+    text_encoder: str | None = None
+    text_columns: int = 0
     training: Any = field(default_factory=dict)
     validation: Any = field(default_factory=dict)
     weights_sha256: str = ""
@@ -68,6 +74,7 @@ class ModelCard:
             json.dumps(to_mapping(self.config), sort_keys=True),
             self.video_encoder,
             self.music_encoder,
+            self.text_encoder or "",
         ]
         return f"towers-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
 

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from ..domain import FloatArray
 from ..pooling import NUM_ORDERLESS, pool
-from ..scaling import CLIP, apply
+from ..scaling import apply
 from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
+from .forward_text import Text, TextForward, affine, relu, softmax, standardised
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -33,6 +34,7 @@ class TowerForward:
     def __init__(self, weights: Mapping[str, FloatArray], *, config: ModelConfig) -> None:
         self._weights = weights
         self._config = config
+        self.text = TextForward(weights, config=config) if "text.center" in weights else None
 
     @property
     def num_columns(self) -> int:
@@ -40,7 +42,12 @@ class TowerForward:
         return len(self._weights["center"])
 
     def __call__(
-        self, sequence: FloatArray, mask: BoolArray, *, whole: FloatArray | None = None
+        self,
+        sequence: FloatArray,
+        mask: BoolArray,
+        *,
+        whole: FloatArray | None = None,
+        pieces: FloatArray | None = None,
     ) -> FloatArray:
         """Embed a batch.
 
@@ -51,6 +58,8 @@ class TowerForward:
         whole : ndarray of float32, shape (T', D), optional
             What all the sequences are pieces of. They may be too short to tell how their columns go on in time, so
             the statistics that depend on the order of rows are then those of the whole.
+        pieces : ndarray of float32, shape (B, W, D'), optional
+            The text of every item, for a tower that takes text.
 
         Returns
         -------
@@ -59,47 +68,84 @@ class TowerForward:
         """
         w = self._weights
         number = len(w["knots"]) // self.num_columns
-        x = _standardised(sequence, w["center"], w["scale"]) * mask[:, :, None]
+        x = standardised(sequence, w["center"], w["scale"]) * mask[:, :, None]
         pooled = pool(sequence, mask, number)
         if whole is not None:
             ordered = slice(NUM_ORDERLESS * self.num_columns, None)
             pooled[:, ordered] = pool(whole[None], np.ones((1, len(whole)), dtype=bool), number)[:, ordered]
         z = apply(pooled, w["knots"], w["scores"]).astype(np.float32)
-        num_members, share = self._config.members, np.float32(0)
+        text = None if self.text is None or pieces is None else self.text.read(pieces)
+        members = range(self._config.members)
+        if not self._config.takes_text:
+            return self._joined("cca", z, [self._member(k, x, mask, z, None) for k in members])
+        nothing = np.zeros((len(z), self._config.embedding_dim // 2), np.float32)
+        plain = told = nothing
+        if text is None:  # a video without text, or music
+            plain = self._joined("cca", z, [self._member(k, x, mask, z, None) for k in members])
+        if text is not None or self.text is None:
+            known = z if text is None else np.concatenate([z, text.pooled], axis=1)
+            fused = [self._member(k + len(members), x, mask, z, text) for k in members]
+            told = self._joined("told", known, fused)
+        both = np.concatenate([plain, told], axis=1)
+        return both if self.text is not None else both * np.float32(math.sqrt(0.5))
+
+    def _joined(self, cca: str, known: FloatArray, members: list[FloatArray]) -> FloatArray:
+        w, share = self._weights, np.float32(0)
         parts: list[FloatArray] = []
         if self._config.cca:
             share = np.float32(w["cca_share"])
-            parts.append(np.sqrt(share) * _unit(z @ w["cca_weight"].T + w["cca_bias"]))
-        weight = np.sqrt((1 - share) / np.float32(num_members))
-        parts += [weight * self._member(f"members.{k}", x, mask, z) for k in range(num_members)]
-        return np.concatenate(parts, axis=1)
+            parts.append(np.sqrt(share) * _unit(known @ w[f"{cca}_weight"].T + w[f"{cca}_bias"]))
+        weight = np.sqrt((1 - share) / np.float32(len(members)))
+        return np.concatenate([*parts, *(weight * e for e in members)], axis=1)
 
-    def _member(self, name: str, x: FloatArray, mask: BoolArray, z: FloatArray) -> FloatArray:
+    def _member(
+        self, number: int, x: FloatArray, mask: BoolArray, z: FloatArray, text: Text | None
+    ) -> FloatArray:
+        name = f"members.{number}"
         body = f"{name}.body"
         if self._config.tower == "mean":
-            e = self._affine(f"{body}.out", _relu(self._affine(f"{body}.hidden", z)))
+            h = self._affine(f"{body}.hidden", z)
+            if self.text is not None and text is not None:
+                h = h + self.text.beside(name, text)
+            e = self._affine(f"{body}.out", relu(h))
         elif self._config.tower == "attention":
-            e = self._attention(body, x, mask)
+            e = self._attention(body, *self._tokens(name, x, mask, text))
         else:
-            e = self._transformer(body, x, mask)
+            e = self._transformer(body, *self._tokens(name, x, mask, text))
         if self._config.linear:
             e = e + self._affine(f"{name}.linear", z)
+        if self.text is not None and text is not None:
+            e = self.text.add(name, e, text)
         return _unit(e)
 
-    def _attention(self, body: str, x: FloatArray, mask: BoolArray) -> FloatArray:
-        h = _relu(self._hidden(body, x, mask))
+    def _tokens(
+        self, name: str, x: FloatArray, mask: BoolArray, text: Text | None
+    ) -> tuple[FloatArray, BoolArray]:
+        """Return the hidden layer's tokens (B, T, width) with their mask, those of the text behind them."""
+        h = self._affine(f"{name}.body.hidden", x)
+        if self._config.positions:
+            h = h + _positions(mask, h.shape[-1])
+        if self.text is None or text is None:
+            return h, mask
+        further = self.text.further_tokens(name, text)
+        if further is None:
+            return h, mask
+        real = np.ones(further.shape[:2], dtype=bool)
+        return np.concatenate([h, further], axis=1), np.concatenate([mask, real], axis=1)
+
+    def _attention(self, body: str, h: FloatArray, mask: BoolArray) -> FloatArray:
+        h = relu(h)
         scores = np.where(mask[:, :, None], self._affine(f"{body}.attention", h), -np.inf)
-        weights = _softmax(scores, axis=1)
+        weights = softmax(scores, axis=1)
         by_head = h.reshape(*h.shape[:2], weights.shape[-1], -1)
-        pooled = np.einsum("bth,bthw->bhw", weights, by_head).reshape(len(x), -1)
+        pooled = np.einsum("bth,bthw->bhw", weights, by_head).reshape(len(h), -1)
         return self._affine(f"{body}.out", pooled)
 
-    def _transformer(self, body: str, x: FloatArray, mask: BoolArray) -> FloatArray:
-        h = self._hidden(body, x, mask)
+    def _transformer(self, body: str, h: FloatArray, mask: BoolArray) -> FloatArray:
         for number in range(NUM_LAYERS):
             name = f"{body}.layers.{number}"
             h = h + self._mixed(name, self._normed(f"{name}.norm_attention", h), mask)
-            fed = _relu(self._affine(f"{name}.feed_in", self._normed(f"{name}.norm_feed", h)))
+            fed = relu(self._affine(f"{name}.feed_in", self._normed(f"{name}.norm_feed", h)))
             h = h + self._affine(f"{name}.feed_out", fed)
         h = self._normed(f"{body}.norm", h) * mask[:, :, None]
         mean = h.sum(axis=1) / mask.sum(axis=1, keepdims=True).astype(np.float32)
@@ -113,17 +159,12 @@ class TowerForward:
             for part in np.split(self._affine(f"{name}.qkv", h), 3, axis=-1)
         )
         logits = q @ k.swapaxes(2, 3) / np.float32(math.sqrt(width // heads))
-        weights = _softmax(np.where(mask[:, None, None, :], logits, -np.inf), axis=-1)
+        weights = softmax(np.where(mask[:, None, None, :], logits, -np.inf), axis=-1)
         joined = (weights @ v).transpose(0, 2, 1, 3).reshape(batch, time, width)
         return self._affine(f"{name}.joined", joined)
 
-    def _hidden(self, body: str, x: FloatArray, mask: BoolArray) -> FloatArray:
-        h = self._affine(f"{body}.hidden", x)
-        return h + _positions(mask, h.shape[-1]) if self._config.positions else h
-
     def _affine(self, name: str, x: FloatArray) -> FloatArray:
-        out: FloatArray = x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
-        return out
+        return affine(self._weights, name, x)
 
     def _normed(self, name: str, h: FloatArray) -> FloatArray:
         centred = h - h.mean(axis=-1, keepdims=True)
@@ -133,25 +174,10 @@ class TowerForward:
         return out
 
 
-def _standardised(values: FloatArray, center: FloatArray, scale: FloatArray) -> FloatArray:
-    out: FloatArray = np.clip((values - center) / scale, np.float32(-CLIP), np.float32(CLIP))
-    return out
-
-
 def _positions(mask: BoolArray, width: int) -> FloatArray:
     place = (np.arange(mask.shape[1]) + 0.5) / mask.sum(axis=1, keepdims=True)
     angles = math.pi * place[:, :, None] * np.arange(1, width // 2 + 1)
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
-
-
-def _relu(x: FloatArray) -> FloatArray:
-    return np.maximum(x, np.float32(0))
-
-
-def _softmax(logits: FloatArray, *, axis: int) -> FloatArray:
-    raised: FloatArray = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    out: FloatArray = raised / raised.sum(axis=axis, keepdims=True)
-    return out
 
 
 def _unit(e: FloatArray) -> FloatArray:

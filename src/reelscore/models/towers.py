@@ -9,21 +9,32 @@ two paths,
 u scaling to length 1 and A being the linear CCA, where there is one, with its share s. The cosine of two embeddings is
 then the average of the parts' cosines: that of the CCA counts s, that of each member (1 - s) / K.
 
+With text there are two such embeddings, one of z_v and one of [z_v; z_t] whose members bring the text in by a `fusion`.
+A video without text is placed by the first, one with text by the second, and music has a place for either:
+
+    video: [ e, 0 ] or [ 0, e' ],        music: [ e, e' ] / √2.
+
+So a video without text is found as by a model that never knew of text. One embedding for both would not do that: its
+music holds what only the text tells, which is noise to a video that has none.
+
 `forward` holds the same arithmetic in NumPy; the names of parameters are the contract between the two.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from ..pooling import FLOOR, LAGS, QUANTILES, VARIES
 from ..scaling import CLIP
-from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
+from .bodies import AttentionBody, Join, MeanBody, TransformerBody, nothing
+from .config import ModelConfig
+from .description import mapped, pooled, standardised
+from .fusion import FUSIONS, Text, TextFusion, TextScales
 
 
 class Encoded(NamedTuple):
@@ -34,17 +45,20 @@ class Encoded(NamedTuple):
     embedding : Tensor, shape (B, E)
         Rows of length 1.
     members : tuple of K Tensors, shape (B, dim)
-        What each member says, rows of length 1: these learn, each for itself.
+        What each member says, rows of length 1: these learn, each for itself. With text 2 K, the last K with it.
     pooled : Tensor, shape (B, P)
         The scaled features z, pooled over time; P = D where N is 1.
     mean : Tensor, shape (B, D)
         Their first part, of the mean.
+    text : Tensor, shape (B, P'), optional
+        z_t of a tower that takes text.
     """
 
     embedding: Tensor
     members: tuple[Tensor, ...]
     pooled: Tensor
     mean: Tensor
+    text: Tensor | None = None
 
 
 class Tower(nn.Module):
@@ -55,6 +69,8 @@ class Tower(nn.Module):
     num_columns : int
         D of the features.
     config : ModelConfig
+    text_columns : int
+        Of the text; 0 where the tower takes none.
     """
 
     center: Tensor
@@ -64,8 +80,10 @@ class Tower(nn.Module):
     cca_weight: Tensor
     cca_bias: Tensor
     cca_share: Tensor
+    told_weight: Tensor
+    told_bias: Tensor
 
-    def __init__(self, num_columns: int, *, config: ModelConfig) -> None:
+    def __init__(self, num_columns: int, *, config: ModelConfig, text_columns: int = 0) -> None:
         super().__init__()
         self.register_buffer("center", torch.zeros(num_columns))
         self.register_buffer("scale", torch.ones(num_columns))
@@ -75,13 +93,22 @@ class Tower(nn.Module):
         self.register_buffer("knots", ends)
         self.register_buffer("scores", ends.clone())
         self.has_cca = config.cca
+        self.num_members = config.members
+        self.takes_text = config.takes_text
         if config.cca:
             self.register_buffer("cca_weight", torch.zeros(config.dim, num_pooled))
             self.register_buffer("cca_bias", torch.zeros(config.dim))
             self.register_buffer("cca_share", torch.zeros(()))  # none before it is fitted
-        self.members = nn.ModuleList(_Member(num_columns, config) for _ in range(config.members))
+        if config.cca and config.takes_text:
+            self.register_buffer("told_weight", torch.zeros(config.dim, num_pooled + text_columns))
+            self.register_buffer("told_bias", torch.zeros(config.dim))
+        self.text = TextScales(text_columns, config) if text_columns else None
+        columns = [0] * config.members + [text_columns] * (config.members * config.takes_text)
+        self.members = nn.ModuleList(_Member(num_columns, config, number) for number in columns)
 
-    def forward(self, sequence: Tensor, mask: Tensor) -> Encoded:
+    def forward(
+        self, sequence: Tensor, mask: Tensor, text: Tensor | None = None, text_mask: Tensor | None = None
+    ) -> Encoded:
         """Embed a batch.
 
         Parameters
@@ -89,6 +116,8 @@ class Tower(nn.Module):
         sequence : Tensor, shape (B, T, D)
         mask : Tensor of bool, shape (B, T)
             True for real segments; what stands in the others does not matter.
+        text : Tensor, shape (B, W, D'), and text_mask : Tensor of bool, shape (B, W), optional
+            The pieces of text; an item may have none. Without them nobody has any.
 
         Returns
         -------
@@ -96,196 +125,85 @@ class Tower(nn.Module):
         """
         if not bool(mask.all()):
             sequence = sequence.masked_fill(~mask[:, :, None], 0.0)
-        z = self.scaled(_pooled(sequence, mask, len(self.knots) // len(self.center)))
-        x = _standardised(sequence, self.center, self.scale).masked_fill_(~mask[:, :, None], 0.0)
-        return self.embed(z, x, mask)
+        z = self.scaled(pooled(sequence, mask, len(self.knots) // len(self.center)))
+        x = standardised(sequence, self.center, self.scale).masked_fill_(~mask[:, :, None], 0.0)
+        return self.embed(z, x, mask, text=self.read(text, text_mask))
 
     def scaled(self, pooled: Tensor) -> Tensor:
-        """Map pooled features (B, P) to z, each column by its own `scaling.apply`."""
-        return _mapped(pooled, self.knots, self.scores)
+        """Map pooled features (B, P) to z_v, each column by its own `scaling.apply`."""
+        return mapped(pooled, self.knots, self.scores)
 
-    def embed(self, z: Tensor, x: Tensor | None = None, mask: Tensor | None = None) -> Encoded:
-        """Embed a batch whose pooled features z (B, P) are there already.
+    def read(self, text: Tensor | None, mask: Tensor | None) -> Text | None:
+        """Return the text of a batch on one footing; None where there is none, or the tower takes none."""
+        if self.text is None or text is None or mask is None:
+            return None
+        read: Text = self.text(text, mask)
+        return read
+
+    def embed(
+        self, z: Tensor, x: Tensor | None = None, mask: Tensor | None = None, *, text: Text | None = None
+    ) -> Encoded:
+        """Embed a batch whose pooled features z_v (B, P) are there already.
 
         A tower that reads sequences needs them too: standardised (B, T, D), and the mask.
         """
-        members = tuple(member(x, mask, z) for member in self.members)
-        share = self.cca_share if self.has_cca else z.new_zeros(())
+        members = tuple(member(x, mask, z, text) for member in self.members)
+        number = self.num_members
+        placed = F.linear(z, self.cca_weight, self.cca_bias) if self.has_cca else None
+        embedding = self._joined(placed, members[:number])
+        z_t: Tensor | None = None
+        if self.text is not None:
+            z_t = z.new_zeros(len(z), len(self.text.center)) if text is None else text.pooled
+        if self.takes_text:
+            known = z if z_t is None else torch.cat([z, z_t], dim=1)
+            placed = F.linear(known, self.told_weight, self.told_bias) if self.has_cca else None
+            told = self._joined(placed, members[number:])
+            if self.text is None:
+                both = torch.cat([embedding, told], dim=1) * math.sqrt(0.5)
+            else:
+                there = z.new_zeros(len(z), 1, dtype=torch.bool) if text is None else text.there[:, None]
+                both = torch.cat([embedding.masked_fill(there, 0.0), told.masked_fill(~there, 0.0)], dim=1)
+            embedding = both
+        return Encoded(embedding, members, z, z[:, : len(self.center)], z_t)
+
+    def _joined(self, placed: Tensor | None, members: tuple[Tensor, ...]) -> Tensor:
+        """Put where the CCA places the items (B, dim) and what the members say side by side, by their shares."""
+        share = self.cca_share if self.has_cca else members[0].new_zeros(())
         parts = [((1 - share) / len(members)).sqrt() * e for e in members]
-        if self.has_cca:
-            placed = F.normalize(F.linear(z, self.cca_weight, self.cca_bias), dim=1)
-            parts = [share.sqrt() * placed, *parts]
-        return Encoded(torch.cat(parts, dim=1), members, z, z[:, : len(self.center)])
+        if placed is not None:
+            parts = [share.sqrt() * F.normalize(placed, dim=1), *parts]
+        return torch.cat(parts, dim=1)
 
 
 class _Member(nn.Module):
-    """One network of a tower: sequences, masks and z enter, rows of length 1 leave."""
+    """One network of a tower: sequences, masks, z and text enter, rows of length 1 leave."""
 
-    def __init__(self, num_columns: int, config: ModelConfig) -> None:
+    def __init__(self, num_columns: int, config: ModelConfig, text_columns: int) -> None:
         super().__init__()
         self.linear = nn.Linear(config.num_pooled(num_columns), config.dim) if config.linear else None
         self.body: nn.Module
         if config.tower == "mean":
-            self.body = _MeanBody(num_columns, config)
+            self.body = MeanBody(num_columns, config)
         elif config.tower == "attention":
-            self.body = _AttentionBody(num_columns, config)
+            self.body = AttentionBody(num_columns, config)
         else:
-            self.body = _TransformerBody(num_columns, config)
+            self.body = TransformerBody(num_columns, config)
         self.dropout = nn.Dropout(config.input_dropout)
+        self.fusion: TextFusion | None = (
+            FUSIONS[config.fusion](text_columns, config) if text_columns else None
+        )
 
-    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor) -> Tensor:
+    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor, text: Text | None) -> Tensor:
         z = self.dropout(z)
-        if self.training and x is not None and not isinstance(self.body, _MeanBody):
+        if self.training and x is not None and not isinstance(self.body, MeanBody):
             x = x * self.dropout(torch.ones_like(x[:, :1]))  # a column is silent over the whole time
-        e: Tensor = self.body(x, mask, z)
+        join: Join = nothing
+        if self.fusion is not None and text is not None:
+            text = self.fusion.heard(text)
+            join = partial(self.fusion.join, text=text)
+        e: Tensor = self.body(x, mask, z, join)
         if self.linear is not None:
             e = e + self.linear(z)
+        if self.fusion is not None and text is not None:
+            e = self.fusion.add(e, text)
         return F.normalize(e, dim=1)
-
-
-class _MeanBody(nn.Module):
-    def __init__(self, num_columns: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(config.num_pooled(num_columns), config.width)
-        self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor) -> Tensor:  # noqa: ARG002
-        out: Tensor = self.out(self.dropout(F.relu(self.hidden(z))))
-        return out
-
-
-class _AttentionBody(nn.Module):
-    def __init__(self, num_columns: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(num_columns, config.width)
-        self.attention = nn.Linear(config.width, config.num_heads)
-        self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
-        self.positions = config.positions
-
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
-        h = self.hidden(x)
-        if self.positions:
-            h = h + _positions(mask, h.shape[-1]).to(h.dtype)
-        h = F.relu(h)
-        scores = self.attention(h).masked_fill(~mask[:, :, None], -math.inf)
-        weights = scores.softmax(dim=1)
-        num_heads = weights.shape[-1]
-        by_head = h.view(*h.shape[:2], num_heads, -1)
-        pooled = torch.einsum("bth,bthw->bhw", weights, by_head).flatten(1)
-        out: Tensor = self.out(self.dropout(pooled))
-        return out
-
-
-class _TransformerBody(nn.Module):
-    def __init__(self, num_columns: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(num_columns, config.width)
-        self.layers = nn.ModuleList(_Layer(config) for _ in range(NUM_LAYERS))
-        self.norm = nn.LayerNorm(config.width, eps=NORM_EPSILON)
-        self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
-        self.positions = config.positions
-
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
-        h = self.hidden(x)
-        if self.positions:
-            h = h + _positions(mask, h.shape[-1]).to(h.dtype)
-        h = self.dropout(h)
-        for layer in self.layers:
-            h = layer(h, mask)
-        h = self.norm(h).masked_fill(~mask[:, :, None], 0.0)
-        out: Tensor = self.out(h.sum(dim=1) / mask.sum(dim=1, keepdim=True))
-        return out
-
-
-class _Layer(nn.Module):
-    """Pre-norm self-attention and feed-forward (Xiong et al., arXiv 2002.04745)."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width = config.width
-        self.num_heads = config.num_heads
-        self.norm_attention = nn.LayerNorm(width, eps=NORM_EPSILON)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.joined = nn.Linear(width, width)
-        self.norm_feed = nn.LayerNorm(width, eps=NORM_EPSILON)
-        self.feed_in = nn.Linear(width, 2 * width)
-        self.feed_out = nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, h: Tensor, mask: Tensor) -> Tensor:
-        q, k, v = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for part in self.qkv(self.norm_attention(h)).chunk(3, dim=-1)
-        )
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
-        h = h + self.dropout(self.joined(mixed.transpose(1, 2).flatten(2)))
-        fed = self.feed_out(self.dropout(F.relu(self.feed_in(self.norm_feed(h)))))
-        out: Tensor = h + self.dropout(fed)
-        return out
-
-
-def _standardised(values: Tensor, center: Tensor, scale: Tensor) -> Tensor:
-    return (values - center).div_(scale).clamp_(-CLIP, CLIP)
-
-
-def _mapped(pooled: Tensor, knots: Tensor, scores: Tensor) -> Tensor:
-    """Apply `scaling.apply` to (B, P)."""
-    columns = pooled.T.contiguous()
-    place = torch.searchsorted(knots[:, 1:-1].contiguous(), columns, right=True)
-    low, high = knots.gather(1, place), knots.gather(1, place + 1)
-    below, above = scores.gather(1, place), scores.gather(1, place + 1)
-    width = high - low
-    share = ((columns - low) / torch.where(width > 0, width, 1.0)).clamp_(0, 1)
-    return (below + (above - below) * share).T.contiguous()
-
-
-def _pooled(sequence: Tensor, mask: Tensor, num_statistics: int) -> Tensor:
-    """Describe sequences (B, T, D), zero where the mask is False, as `pooling.pool` does."""
-    rows = sequence.transpose(1, 2).contiguous()
-    real = mask[:, None, :]
-    count = mask.sum(dim=1, keepdim=True).to(rows.dtype)
-    mean = rows.sum(dim=2) / count
-    if num_statistics == 1:
-        return mean
-    centred = (rows - mean[:, :, None]).mul_(real)
-    deviation = (centred.square().sum(dim=2) / count).sqrt_()
-    if num_statistics == 2:
-        return torch.cat([mean, deviation], dim=1)
-    steps = centred.diff(dim=2).mul_(real[:, :, 1:])
-    roughness = (steps.square_().sum(dim=2) / (count - 1).clamp_min(1)).sqrt_()
-    varies = deviation > VARIES * (mean.abs() + FLOOR)
-    centred.div_(torch.where(varies, deviation, math.inf)[:, :, None])
-    skewness = (centred.square() * centred).sum(dim=2) / count
-    correlations = [
-        torch.einsum("bdt,bdt->bd", centred[:, :, lag:], centred[:, :, :-lag]) / count
-        if lag < rows.shape[2]
-        else torch.zeros_like(mean)
-        for lag in LAGS
-    ]
-    quantiles = _quantiles(rows, real, count)
-    return torch.cat([mean, deviation, *quantiles, roughness, skewness, *correlations], dim=1)
-
-
-def _quantiles(rows: Tensor, real: Tensor, count: Tensor) -> list[Tensor]:
-    rising = rows.masked_fill(~real, math.inf).sort(dim=2).values
-    found = []
-    for share in QUANTILES:
-        place = share * (count - 1)
-        low = place.long()
-        high = torch.minimum(low + 1, count.long() - 1)
-        below, above = (
-            rising.gather(2, at[:, :, None].expand(-1, rows.shape[1], 1))[:, :, 0] for at in (low, high)
-        )
-        found.append(below + (above - below) * (place - low))
-    return found
-
-
-def _positions(mask: Tensor, width: int) -> Tensor:
-    """Sines and cosines of each segment's place in its source (B, T, width); a source spans [0, 1)."""
-    count = mask.sum(dim=1, keepdim=True)
-    place = (torch.arange(mask.shape[1], device=mask.device) + 0.5) / count
-    angles = math.pi * place[:, :, None] * torch.arange(1, width // 2 + 1, device=mask.device)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)

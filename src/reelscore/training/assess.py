@@ -42,7 +42,8 @@ def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
 def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_bootstrap: int = 1000) -> Report:
     """Score a trained model, and the CCA stored beside it, on pairs; all of them are the gallery.
 
-    The model runs as it does in search: one item at a time, without torch.
+    The model runs as it does in search: one item at a time, without torch, and with the pairs' text where it takes
+    text. The CCA is that of the videos alone.
 
     Parameters
     ----------
@@ -71,8 +72,21 @@ def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_boo
                 f"the model {folder} was trained on {side} features of {theirs}, but these pairs have {ours}; "
                 "evaluate it on pairs of its own kind, or train a model on these"
             )
+    if embedder.text_encoder is not None and pairs.text_encoder not in (None, embedder.text_encoder):
+        raise ArtifactError(
+            f"the model {folder} was trained with text of {embedder.text_encoder}, but these pairs have that of "
+            f"{pairs.text_encoder}; encode their text with that encoder, or leave it out"
+        )
     rows = embedder.num_segments
-    video = np.stack([embedder.embed_video(_sequence(d, rows, embedder.video_encoder)) for d in pairs.video])
+    said = (
+        pairs.text if embedder.text_encoder is not None and pairs.text is not None else (None,) * len(pairs)
+    )
+    video = np.stack(
+        [
+            embedder.embed_video(_sequence(d, rows, embedder.video_encoder), text)
+            for d, text in zip(pairs.video, said, strict=True)
+        ]
+    )
     music = np.stack([embedder.embed_music(_sequence(d, rows, embedder.music_encoder)) for d in pairs.music])
     cca = _load_baseline(Path(folder))
     placed = None

@@ -8,7 +8,7 @@ same bytes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ from ..losses import PairLoss, build_loss
 from ..models.dual_encoder import DualEncoder
 from .config import TrainConfig
 from .frozen import Frozen, member_losses
-from .reading import Reader
+from .reading import Reader, new_model
 from .schedule import warmup_cosine
 from .start import CCASettings, fit_cca, place_cca, standardise
 from .state import Progress, load_state, save_state
@@ -108,7 +108,7 @@ class Fit:
         val: PairSet | None,
         config: TrainConfig,
         *,
-        cca: CCASettings | None,
+        cca: Sequence[CCASettings],
         num_steps: int,
     ) -> Fit:
         """Build everything as it stands before the first step.
@@ -118,19 +118,20 @@ class Fit:
         learn, val : PairSet
             See the attributes.
         config : TrainConfig
-        cca : mapping, optional
-            Where the model has one, or the loss sees the features along its directions.
+        cca : sequence of mapping
+            Where the model has one, or the loss sees the features along its directions; the second one knows the text.
         num_steps : int
             See the attributes.
         """
         torch.manual_seed(config.seed)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = DualEncoder(*learn.dims, config=config.model).to(device)
+        model = new_model(learn, config.model).to(device)
         standardise(model, learn)
-        fitted = None if cca is None else fit_cca(model, learn, cca)
-        if fitted is not None and config.model.cca:
-            place_cca(model, fitted)
-        modules = Modules(model, build_loss(config.loss), Frozen(config.loss.sees, fitted)).to(device)
+        fitted = [fit_cca(model, learn, one, told=place == 1) for place, one in enumerate(cca)]
+        if config.model.cca:
+            for place, one in enumerate(fitted):
+                place_cca(model, one, told=place == 1)
+        modules = Modules(model, build_loss(config.loss), Frozen(config.loss.sees, *fitted)).to(device)
         judge = None if val is None else Reader(model, val)
         return cls(modules, _optimizer(modules, config), config, Reader(model, learn), judge, num_steps)
 

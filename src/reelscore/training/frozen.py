@@ -6,7 +6,8 @@ along the canonical directions a_k of the linear CCA of the training pairs, weig
 
     x = (r_1^p a_1' z, r_2^p a_2' z, ...),        S0_ij = cos(x_i, x_j),
 
-which are the respects that carry over, each as far as it does. No negative enters a CCA, so no false negative
+which are the respects that carry over, each as far as it does. The members that take text have the CCA that knows it:
+their intra term of the video side covers text too. No negative enters a CCA, so no false negative
 has bent what the intra term holds on to.
 """
 
@@ -29,32 +30,56 @@ class Frozen(nn.Module):
     Parameters
     ----------
     structure : {"correlated", "all", "mean"}
-    cca : LinearCCA, optional
-        Of the scaled pooled features z of the pairs that are learned from; needed for ``"correlated"``.
+    cca, told : LinearCCA, optional
+        Of the scaled pooled features z of the pairs that are learned from, without text and with; needed for
+        ``"correlated"``.
     """
 
-    def __init__(self, structure: Structure, cca: LinearCCA | None) -> None:
+    def __init__(
+        self, structure: Structure, cca: LinearCCA | None = None, told: LinearCCA | None = None
+    ) -> None:
         super().__init__()
         self.structure = structure
         if structure == "correlated":
             assert cca is not None
             self.video, self.music = _affine(cca.x), _affine(cca.y)
+            if told is not None:
+                self.told_video, self.told_music = _affine(told.x), _affine(told.y)
 
     def forward(self, video: Encoded, music: Encoded) -> tuple[Tensor, Tensor]:
-        """Return the features of both sides, (B, P) and (B, P')."""
+        """Return the features of both sides, (B, P) and (B, P'), as a member without text has them."""
         if self.structure == "correlated":
             return self.video(video.pooled), self.music(music.pooled)
         if self.structure == "all":
             return video.pooled, music.pooled
         return video.mean, music.mean
 
+    def told(self, video: Encoded, music: Encoded) -> tuple[Tensor, Tensor]:
+        """Return the features of both sides as a member with text has them."""
+        assert video.text is not None
+        if self.structure == "correlated":
+            return self.told_video(torch.cat([video.pooled, video.text], dim=1)), self.told_music(
+                music.pooled
+            )
+        plain, of_music = self(video, music)
+        return torch.cat([plain, video.text], dim=1), of_music
+
 
 def member_losses(loss: PairLoss, batch: EncodedBatch, *, frozen: Frozen) -> LossParts:
     """Return the loss of an encoded batch, the mean over the members: each learns for itself."""
-    video_features, music_features = frozen(batch.video, batch.music)
+    seen = [frozen(batch.video, batch.music)]
+    if batch.video.text is not None:
+        seen.append(frozen.told(batch.video, batch.music))
+    per_half = len(batch.video.members) // len(seen)
     each = [
-        loss(v, m, video_features=video_features, music_features=music_features, group=batch.group)
-        for v, m in zip(batch.video.members, batch.music.members, strict=True)
+        loss(
+            v,
+            m,
+            video_features=seen[k // per_half][0],
+            music_features=seen[k // per_half][1],
+            group=batch.group,
+        )
+        for k, (v, m) in enumerate(zip(batch.video.members, batch.music.members, strict=True))
     ]
     total = torch.stack([one.total for one in each]).mean()
     parts = {name: torch.stack([one.parts[name] for one in each]).mean() for name in each[0].parts}

@@ -89,7 +89,7 @@ def train(
     Raises
     ------
     InputError
-        When a split is empty or all training pairs are of one group.
+        When a split is empty, all training pairs are of one group, or the model takes text and they have none.
     ArtifactError
         When the state in `folder` is damaged or of another run.
     """
@@ -102,7 +102,8 @@ def train(
             state.unlink(missing_ok=True)
     identity = run_identity(pairs, config)
     needed = config.model.cca or config.loss.sees == "correlated"
-    cca = tune_cca(pairs, config.model) if needed else None
+    halves = (False, True) if config.model.takes_text else (False,)
+    cca = [tune_cca(pairs, config.model, told=told) for told in halves] if needed else []
     done, share = Progress(best_epoch=config.epochs), None
     best: dict[str, float] = {}
     num_steps = config.epochs * _steps_per_epoch(len(learn), config)
@@ -142,6 +143,11 @@ def _parts(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
             f"training needs pairs of at least two groups, got {len(learn)} of one in {pairs.name}; "
             "add pairs with other music"
         )
+    if config.model.takes_text and not learn.text_columns:
+        raise InputError(
+            f"model.fusion = {config.model.fusion!r} needs training pairs with text, got none among {len(learn)} of "
+            f"{pairs.name}; give them words, or set model.fusion = 'none'"
+        )
     return learn, val
 
 
@@ -175,6 +181,8 @@ def _save(
             music_encoder=pairs.music_encoder,
             video_columns=pairs.dims[0],
             music_columns=pairs.dims[1],
+            text_encoder=pairs.text_encoder if config.model.takes_text else None,
+            text_columns=pairs.text_columns if config.model.takes_text else 0,
             training=to_mapping(config),
             validation=best,
         ),

@@ -15,10 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..data.batching import Batch, iterate, iterate_indices
+from ..data.batching import Batch, iterate, iterate_indices, text_of
 from ..data.pairs import PairSet
 from ..models.config import ModelConfig
 from ..models.dual_encoder import DualEncoder
+from ..models.fusion import Text
 from ..models.towers import Encoded
 from ..pooling import pool
 
@@ -85,7 +86,8 @@ class Reader:
         for index in iterate_indices(self.pairs, batch_size=batch_size, rng=rng, label_rate=label_rate):
             video, music = (side[torch.from_numpy(index).to(device)] for side in self._scaled)
             group = torch.from_numpy(self.pairs.group[index]).to(device)
-            yield EncodedBatch(self.model.video.embed(video), self.model.music.embed(music), group)
+            text = read_text(self.model, self.pairs, index)
+            yield EncodedBatch(self.model.video.embed(video, text=text), self.model.music.embed(music), group)
 
     @torch.no_grad()
     def embed(self) -> tuple[Side, Side]:
@@ -112,9 +114,25 @@ def embed_pairs(model: DualEncoder, pairs: PairSet) -> tuple[Side, Side]:
 def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
     """Run both towers over a batch, on the model's device."""
     device = model.video.center.device
-    arrays = (batch.video, batch.video_mask, batch.music, batch.music_mask)
-    video, music = model(*(torch.from_numpy(array).to(device) for array in arrays))
+    arrays = (batch.video, batch.video_mask, batch.music, batch.music_mask, batch.text, batch.text_mask)
+    video, music = model(*(None if array is None else torch.from_numpy(array).to(device) for array in arrays))
     return video, music
+
+
+def read_text(model: DualEncoder, pairs: PairSet, index: npt.NDArray[np.int64]) -> Text | None:
+    """Return the text of some items as the model's video side reads it; None where there is none to read."""
+    if not model.config.takes_text:
+        return None
+    pieces, mask = text_of(pairs, index)
+    if pieces is None or mask is None:
+        return None
+    device = model.video.center.device
+    return model.video.read(torch.from_numpy(pieces).to(device), torch.from_numpy(mask).to(device))
+
+
+def new_model(pairs: PairSet, config: ModelConfig) -> DualEncoder:
+    """Return a model for the features of pairs, as it stands before anything is learned."""
+    return DualEncoder(*pairs.dims, config=config, text_columns=pairs.text_columns)
 
 
 def _still(pairs: PairSet, num_segments: int | None) -> bool:
@@ -140,6 +158,19 @@ def scaled_rows(model: DualEncoder, pairs: PairSet) -> tuple[Tensor, Tensor]:
     device = model.video.center.device
     video, music = (torch.from_numpy(side).to(device) for side in pooled_rows(pairs, model.config))
     return model.video.scaled(video), model.music.scaled(music)
+
+
+@torch.no_grad()
+def text_rows(model: DualEncoder, pairs: PairSet) -> Tensor:
+    """Return z_t of every pair (N, P), 0 for those without text, of a model that takes text."""
+    assert model.video.text is not None
+    parts = []
+    for start in range(0, len(pairs), _BATCH_SIZE):
+        index = np.arange(start, min(start + _BATCH_SIZE, len(pairs)))
+        text = read_text(model, pairs, index)
+        center = model.video.text.center
+        parts.append(center.new_zeros(len(index), len(center)) if text is None else text.pooled)
+    return torch.cat(parts)
 
 
 def take(pairs: PairSet, index: npt.ArrayLike, config: ModelConfig) -> PairSet:

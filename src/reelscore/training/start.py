@@ -3,12 +3,15 @@
 A network that starts from random weights has to find, from a few hundred pairs, what a linear method computes in a
 second, and on small sets it never does; and trained from there it forgets it again. So the regularised CCA whose
 settings cross-validation finds best stands beside the members as it is, and their scores are added.
+
+Where the video side takes text there are two CCAs: that of z_v, and one of [z_v; z_t] with the music, z_t being 0 where
+there is no text, as it is on average.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -18,18 +21,20 @@ import torch
 
 from ..data.pairs import Draws, PairSet
 from ..data.splits import hash_folds
+from ..domain import FloatArray
 from ..evaluation.cca import Fold, LinearCCA, Projection, choose_settings
 from ..evaluation.ranks import first_hit_ranks
 from ..models.config import ModelConfig
 from ..models.dual_encoder import DualEncoder
+from ..models.fusion import TextScales
 from ..models.towers import Tower
 from ..scaling import ColumnMap
 from .config import ENOUGH
-from .reading import embed_pairs, pooled_rows, scaled_rows, take
+from .reading import embed_pairs, new_model, pooled_rows, scaled_rows, take, text_rows
 
 CCASettings: TypeAlias = Mapping[str, float]
 
-_TUNED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str, str], CCASettings]] = WeakKeyDictionary()
+_TUNED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str, str, bool], CCASettings]] = WeakKeyDictionary()
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHARE = 0.5
@@ -54,22 +59,26 @@ def standardise(model: DualEncoder, train: PairSet) -> None:
         learned = ColumnMap.learn(pooled, model.config.scaling)
         _set(tower.knots, learned.knots)
         _set(tower.scores, learned.scores)
+    if model.video.text is not None:
+        _standardise_text(
+            model.video.text, [pieces for pieces in train.text or () if pieces is not None], model.config
+        )
 
 
-def tune_cca(pairs: PairSet, config: ModelConfig) -> CCASettings:
+def tune_cca(pairs: PairSet, config: ModelConfig, *, told: bool = False) -> CCASettings:
     """Return the settings of the linear CCA that cross-validation over training and validation pairs finds best.
 
     Whole sources are held out. The validation pairs of a small set are too few to choose among hundreds of settings;
-    from `ENOUGH` on they choose alone. The settings depend on the pairs, N, the pooling and the scaling alone, and are
-    kept as long as the pairs are: an experiment trains on the same ones many times.
+    from `ENOUGH` on they choose alone. The settings depend on the pairs, N, the pooling, the scaling and whether text
+    is known (`told`) alone, and are kept as long as the pairs are: an experiment trains on the same ones many times.
     """
     kept = _TUNED.setdefault(pairs, {})
-    key = config.num_segments, config.pooling, config.scaling
+    key = config.num_segments, config.pooling, config.scaling, told
     if key not in kept:
         known = take(pairs, pairs.places("train", "val"), config)
-        model = DualEncoder(*known.dims, config=config)
+        model = new_model(known, config)
         standardise(model, known)
-        video, music = _scaled(model, known)
+        video, music = _known(model, known, told)
         held_out = np.array(known.split) == "val"
         kept[key] = choose_settings(
             [
@@ -89,10 +98,13 @@ def _folds(known: PairSet) -> list[npt.NDArray[np.bool_]]:
     return [number == fold for fold in range(int(number.max()) + 1)]
 
 
-def fit_cca(model: DualEncoder, learn: PairSet, settings: CCASettings) -> LinearCCA:
-    """Fit the linear CCA of the scaled pooled features of pairs, with settings that `tune_cca` chose."""
+def fit_cca(model: DualEncoder, learn: PairSet, settings: CCASettings, *, told: bool = False) -> LinearCCA:
+    """Fit the linear CCA of the scaled pooled features of pairs, with settings that `tune_cca` chose.
+
+    With `told` the video side has the columns of its text as well.
+    """
     return LinearCCA.fit(
-        *_scaled(model, learn),
+        *_known(model, learn, told),
         dim=min(int(settings["dim"]), model.config.dim),
         reg_x=settings["reg_x"],
         reg_y=settings["reg_y"],
@@ -100,10 +112,13 @@ def fit_cca(model: DualEncoder, learn: PairSet, settings: CCASettings) -> Linear
     )
 
 
-def place_cca(model: DualEncoder, cca: LinearCCA) -> None:
-    """Make a fitted CCA a part of the embedding, with the share `SHARE`."""
+def place_cca(model: DualEncoder, cca: LinearCCA, *, told: bool = False) -> None:
+    """Make a fitted CCA a part of the embedding, with text or without, with the share `SHARE`."""
     for tower, projection in ((model.video, cca.x), (model.music, cca.y)):
-        _place(tower, projection)
+        if told:
+            _place(tower.told_weight, tower.told_bias, projection)
+        else:
+            _place(tower.cca_weight, tower.cca_bias, projection)
     set_share(model, SHARE)
 
 
@@ -120,12 +135,14 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
     of the paired difference. On a few dozen pairs the best of five shares is mostly luck, and these pairs flatter
     the CCA, whose settings they have chosen.
     """
-    dim = model.config.dim
     sides = embed_pairs(model, val)
+    # The CCA stands first in the embedding, with text in each of its halves.
+    halves = 1 + model.config.takes_text
+    of_cca = np.arange(model.config.embedding_dim) % (model.config.embedding_dim // halves) < model.config.dim
     hits = val.group[:, None] == val.group[None, :]
     linear, members = (
         sides[0].embedding[:, part] @ sides[1].embedding[:, part].T / weight
-        for part, weight in ((slice(dim), SHARE), (slice(dim, None), 1 - SHARE))
+        for part, weight in ((of_cca, SHARE), (~of_cca, 1 - SHARE))
     )
 
     def log_ranks(share: float) -> npt.NDArray[np.float64]:
@@ -144,25 +161,36 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
     return chosen
 
 
-def _scaled(model: DualEncoder, pairs: PairSet) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _known(
+    model: DualEncoder, pairs: PairSet, told: bool
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     video, music = scaled_rows(model, pairs)
+    if told:
+        video = torch.cat([video, text_rows(model, pairs)], dim=1)
     return video.cpu().numpy(), music.cpu().numpy()
 
 
-def _place(tower: Tower, projection: Projection) -> None:
+def _place(weight: torch.Tensor, bias: torch.Tensor, projection: Projection) -> None:
     weights = projection.weights / projection.scale[:, None]
-    whole = np.zeros(tower.cca_weight.shape)
+    whole = np.zeros(weight.shape)
     whole[: weights.shape[1]] = weights.T
-    _set(tower.cca_weight, whole)
-    _set(tower.cca_bias, -(whole @ projection.mean))
+    _set(weight, whole)
+    _set(bias, -(whole @ projection.mean))
 
 
-def _standardise_columns(tower: Tower, items: tuple[Draws, ...]) -> None:
+def _standardise_columns(tower: Tower | TextScales, items: tuple[Draws, ...]) -> None:
     rows = sum(len(draws[0]) for draws in items)
     mean = sum(draws[0].sum(axis=0, dtype=np.float64) for draws in items) / rows
     square = sum(((draws[0] - mean) ** 2).sum(axis=0, dtype=np.float64) for draws in items) / rows
     _set(tower.center, mean)
     _set(tower.scale, _scale(np.sqrt(square), np.abs(mean)))
+
+
+def _standardise_text(text: TextScales, items: Sequence[FloatArray], config: ModelConfig) -> None:
+    _standardise_columns(text, tuple((pieces,) for pieces in items))
+    learned = ColumnMap.learn(np.stack([pieces.mean(axis=0) for pieces in items]), config.scaling)
+    _set(text.knots, learned.knots)
+    _set(text.scores, learned.scores)
 
 
 def _scale(deviation: npt.NDArray[np.float64], size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

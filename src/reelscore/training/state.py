@@ -49,6 +49,11 @@ def run_identity(pairs: PairSet, config: TrainConfig) -> str:
         for draws in items:
             for draw in draws:
                 digest.update(repr(draw.shape).encode() + np.ascontiguousarray(draw).tobytes())
+    if config.model.takes_text:
+        digest.update(repr(pairs.text_encoder).encode())
+        for pieces in pairs.text or ():
+            told = b"" if pieces is None else np.ascontiguousarray(pieces).tobytes()
+            digest.update(repr(None if pieces is None else pieces.shape).encode() + told)
     return digest.hexdigest()
 
 
