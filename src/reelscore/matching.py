@@ -199,7 +199,13 @@ class Matcher:
         return MatchReport(
             info,
             text,
-            {"name": embedder.name, "fingerprint": embedder.fingerprint, "trained": embedder.trained},
+            {
+                "name": embedder.name,
+                "fingerprint": embedder.fingerprint,
+                "trained": embedder.trained,
+                "text_encoder": embedder.text_encoder,
+                "reads_words": self._pipeline.words is not None,
+            },
             tuple(
                 Match(
                     i,

@@ -13,7 +13,9 @@ from .domain import FeatureSequence, FloatArray
 from .errors import ArtifactError, ConfigError
 from .features.cache import FeatureCache
 from .features.extract import dense_factor, extract, thin
+from .features.pack import load_pack
 from .features.spec import EncoderPair, EncoderSpec
+from .features.words import read_words
 from .files import content_hash, existing_file
 from .media.probe import probe
 from .models.affect import AffectModel
@@ -34,11 +36,14 @@ class Pipeline:
         Folder of a trained model; without it the `Bridge` matches where the encoder gives words, else `affect`.
     vocabulary : str, optional
         File of the bridge's words; reelscore's own without it.
+    text : str, optional
+        Folder of the pack whose text encoder a model reads that takes what is said of a video.
     """
 
     encoder: EncoderSpec
     model: str | None = None
     vocabulary: str | None = None
+    text: str | None = None
 
     def open(self, *, cache: FeatureCache | None = None) -> OpenPipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""
@@ -66,7 +71,16 @@ class TrackEmbedding:
 
 
 class OpenPipeline:
-    """Loaded encoders and model."""
+    """Loaded encoders and model.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+    encoders : EncoderPair
+    embedder : Embedder
+    words : TextEncoder or None
+        What encodes what is said of a video, where the model takes it and its encoder is at hand.
+    """
 
     def __init__(
         self, pipeline: Pipeline, encoders: EncoderPair, embedder: Embedder, cache: FeatureCache | None
@@ -74,14 +88,21 @@ class OpenPipeline:
         self.pipeline = pipeline
         self.encoders = encoders
         self.embedder = embedder
+        self.words = None if pipeline.text is None else load_pack(pipeline.text).text_encoder()
         self._cache = cache
 
     def video(self, path: Path | str) -> tuple[FloatArray, FeatureSequence]:
-        """Return the video's embedding, shape (D,), and the features behind it."""
+        """Return the video's embedding, shape (D,), and the features behind it.
+
+        Where the model takes text, what is said of the video is read as `features.words.read_words` finds it; without
+        any the embedding is that of the video alone.
+        """
         sequence = extract(
             path, self.encoders.video, num_segments=self.embedder.num_segments, cache=self._cache
         )
-        return self.embedder.embed_video(sequence), sequence
+        pieces = () if self.words is None else read_words(path).pieces()
+        text = self.words.encode(pieces) if self.words is not None and pieces else None
+        return self.embedder.embed_video(sequence, text), sequence
 
     def track(
         self, path: Path | str, *, content: str | None = None, duration_s: float | None = None
@@ -132,7 +153,6 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
 
 def _bridge(pipeline: Pipeline, cache: FeatureCache | None) -> Bridge:
     from .features.labelled import labelled, text_rows
-    from .features.pack import load_pack
 
     words = labelled(load_pack(str(pipeline.encoder.folder)), mode=pipeline.encoder.mode)
     vocabulary = read_vocabulary(pipeline.vocabulary)
@@ -206,7 +226,7 @@ def choose_pipeline(
         encoders = spec.load()
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:
-            return Pipeline(spec, folder)
+            return Pipeline(spec, folder, text=_text_of(embedder, pack))
     raise ArtifactError(_misfit(folder, theirs, ours))
 
 
@@ -241,9 +261,15 @@ def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
     return specs
 
 
-def _names_things(pack: Path | str) -> bool:
-    from .features.pack import load_pack
+def _text_of(embedder: Embedder, pack: Path | str | None) -> str | None:
+    """Return the pack, where its text encoder is the one that the model reads."""
+    if embedder.text_encoder is None or pack is None or "text" not in load_pack(pack).specs:
+        return None
+    same = load_pack(pack).text_encoder().fingerprint == embedder.text_encoder
+    return str(Path(pack).resolve()) if same else None
 
+
+def _names_things(pack: Path | str) -> bool:
     specs = load_pack(pack).specs
     hears = any(role in specs and specs[role].labelled is not None for role in ("music", "tagger"))
     return "text" in specs and "video" in specs and specs["video"].labelled is not None and hears

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import worlds
+from features.tiny_pack import write_tiny_pack
 from subtitled import subtitled
 
 
@@ -115,6 +116,35 @@ def test_match_on_a_folder_follows_the_folder(tmp_path, music_folder, video_file
     assert len(again["matches"]) == 5
 
 
+def test_words_beside_the_videos_are_learned_and_read(tmp_path):
+    """Sidecar files tell the videos apart; the model takes them, and a match says when they cannot be read."""
+    pack = write_tiny_pack(tmp_path / "pack")
+    films = tmp_path / "films"
+    films.mkdir()
+    for i in range(8):
+        film = worlds.finished(films / f"film {i}.mp4", i=i)
+        if i:
+            film.with_suffix(".txt").write_text(["calm sea", "fast car"][i % 2])
+    done = reelscore("train", films, "--model", tmp_path / "m", "--words", "--pack", pack, "--epochs", 2)
+    assert "7 with words" in done.stderr
+    told = reelscore("evaluate", tmp_path / "m", films, "--split", "all", "--pack", pack)
+    silent = reelscore("evaluate", tmp_path / "m", films, "--split", "all")
+    assert "also takes the words" in silent.stderr
+    assert "also takes the words" not in told.stderr
+    music = worlds.songs(tmp_path / "music", 4)
+    arguments = ("match", films / "film 1.mp4", "--music", music, "--model", tmp_path / "m")
+    with_words, without = (
+        json.loads(reelscore(*arguments, *more, "--json").stdout) for more in (("--pack", pack), ())
+    )
+    assert with_words["model"]["reads_words"] is True
+    assert without["model"]["reads_words"] is False
+    scores = [[m["score"] for m in found["matches"]] for found in (with_words, without)]
+    assert scores[0] != scores[1]
+    (films / "film 1.txt").unlink()
+    wordless = json.loads(reelscore(*arguments, "--pack", pack, "--json").stdout)
+    assert wordless["matches"] == without["matches"]
+
+
 def test_list_show_remove(tmp_path, library):
     mine = shutil.copytree(library, tmp_path / "lib")
     listed = json.loads(reelscore("list", "--library", mine, "--json").stdout)
@@ -154,6 +184,8 @@ def test_doctor_names_what_is_there_and_what_is_missing(library, tmp_path):
         (["train", "--model", "m", "--set", "nope", "--data", "{folder}"], 2, "nope"),
         (["train", "{empty}", "--model", "m"], 2, "no video"),
         (["evaluate", "nowhere", "--set", "emomv", "--data", "{folder}"], 5, "nowhere"),
+        (["train", "{folder}", "--model", "m", "--words"], 2, "needs a pack"),
+        (["train", "--set", "emomv", "--data", "{folder}", "--model", "m", "--words"], 2, "has none"),
         (["match", "--music", "{folder}"], 2, "nothing to match"),
         (["match", "--music", "{folder}", "--text", "calm"], 2, "reads no words"),
         (["match", "{video}", "--music", "{folder}", "--vocabulary", "{text}"], 2, "needs a pack"),

@@ -90,6 +90,11 @@ def match(
             else "what both are in words"
         )
         note(f"untrained: matched on {how}; a model trained on finished videos does better (reelscore train)")
+    if video is not None and report.model["text_encoder"] and not report.model["reads_words"]:
+        note(
+            f"the model also takes the words of a video, by {report.model['text_encoder']}; give the pack that holds "
+            "this encoder (--pack FOLDER) to use it"
+        )
     told = any(m.reasons for m in report.matches)
     print_table(
         ["rank", "title", "artist", "score", "start", "length", *(["both"] if told else []), "track"],

@@ -13,6 +13,7 @@ from .console import note, progress_bar
 
 if TYPE_CHECKING:
     from ..data.pairs import PairSet
+    from ..features.pack_text import TextEncoder
     from ..features.spec import EncoderSpec
 
 PairsArgument = Annotated[
@@ -50,6 +51,19 @@ def check_source(
         raise ConfigError("--labels chooses among the videos of a public set; name it with --set")
 
 
+def words_encoder(set_name: str | None, pack: Path | None) -> TextEncoder:
+    """Return what encodes the words of files, or raise `ConfigError` where there are no files or no encoder."""
+    from ..features.pack import load_pack
+
+    if set_name is not None:
+        raise ConfigError(f"--words reads what is said of video files; the set {set_name} has none")
+    if pack is None:
+        raise ConfigError(
+            "--words needs a pack with a text encoder: give --pack FOLDER or set REELSCORE_PACK"
+        )
+    return load_pack(pack).text_encoder()
+
+
 def load_pairs(
     source: Path | None,
     *,
@@ -60,6 +74,7 @@ def load_pairs(
     seed: int,
     num_segments: int,
     num_draws: int,
+    words: TextEncoder | None = None,
     workers: int | None,
 ) -> PairSet:
     """Load a public set, or encode the rows of a folder or manifest; failed rows are told on standard error."""
@@ -89,6 +104,7 @@ def load_pairs(
             num_segments=num_segments,
             num_draws=num_draws,
             seed=seed,
+            words=words,
             workers=workers,
             progress=progress,
         )

@@ -12,7 +12,7 @@ from ..errors import ArtifactError
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .console import note, print_table, training_bar
 from .options import EncoderOption, PackOption, WorkersOption
-from .pairs import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs
+from .pairs import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs, words_encoder
 
 
 def train(
@@ -28,6 +28,12 @@ def train(
     ] = None,
     encoder: EncoderOption = None,
     pack: PackOption = None,
+    words: Annotated[
+        bool,
+        typer.Option(
+            "--words", help="Also learn from what is said of each video; by the text encoder of --pack."
+        ),
+    ] = False,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="At most this many.", show_default=False)
     ] = None,
@@ -55,6 +61,11 @@ def train(
         settings = replace(settings, epochs=epochs, steps=0)
     if seed is not None:
         settings = replace(settings, seed=seed)
+    text = None
+    if words:
+        text = words_encoder(set_name, pack)
+        if settings.model.fusion == "none":
+            settings = replace(settings, model=replace(settings.model, fusion="gated"))
     spec = None
     if set_name is None:
         from ..pipeline import choose_encoder
@@ -69,10 +80,12 @@ def train(
         seed=settings.seed,
         num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
         num_draws=draws,
+        words=text,
         workers=workers,
     )
     sizes = ", ".join(f"{found.split.count(part)} {part}" for part in ("train", "val", "test"))
-    note(f"{found.name}: {len(found)} pairs ({sizes})")
+    told = "" if found.text is None else f", {sum(one is not None for one in found.text)} with words"
+    note(f"{found.name}: {len(found)} pairs ({sizes}){told}")
 
     from ..training.assess import fit_baseline
     from ..training.loop import Report
