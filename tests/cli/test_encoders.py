@@ -15,7 +15,7 @@ import worlds
 from features.tiny_hub import write_model
 from features.tiny_pack import write_tiny_pack
 from reelscore.cli.main import app
-from reelscore.errors import ReelscoreError, exit_code
+from reelscore.errors import ArtifactError, ReelscoreError, exit_code
 
 pytest.importorskip("transformers")
 
@@ -47,6 +47,22 @@ def reelscore(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, offline: Path, capsys: pytest.CaptureFixture[str]):
+    """Run a command in this process, where the heavy libraries are loaded already; returns what it prints."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(offline))
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        app([str(word) for word in arguments], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run
 
 
 def cached(hub: Path, model: Path, name: str) -> None:
@@ -125,11 +141,7 @@ def test_export_writes_a_pack_that_check_can_run(models, tmp_path) -> None:
         (("add", "{new}", "--encoder", "hub:{clip}+{clap}"), 2, "train a model on these features"),
     ],
 )
-def test_bad_words_end_with_a_next_step(models, tmp_path, monkeypatch, command, code, said) -> None:
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+def test_bad_words_end_with_a_next_step(models, tmp_path, inside, command, code, said) -> None:
     for name, change in (
         ("remote", {"auto_map": {"AutoModel": "m.M"}}),
         ("strange", {"model_type": "llama"}),
@@ -139,13 +151,13 @@ def test_bad_words_end_with_a_next_step(models, tmp_path, monkeypatch, command, 
         (folder / "config.json").write_text(json.dumps(config | change))
     places = {name: tmp_path / name for name in ("remote", "strange", "new")} | models
     with pytest.raises(ReelscoreError, match=re.escape(said)) as caught:
-        app([word.format(**places) for word in command], standalone_mode=False)
+        inside(*(word.format(**places) for word in command))
     assert exit_code(caught.value) == code
 
 
 @pytest.mark.slow
 def test_the_document_runs_and_a_library_remembers_its_encoders_and_licences(
-    models, tmp_path, offline, monkeypatch
+    models, tmp_path, offline, monkeypatch, inside
 ):
     """docs/encoders.md from top to bottom, with tiny models in the cache under the ids that it names."""
     cached(offline, models["clip"], "openai/clip-vit-base-patch32")
@@ -169,12 +181,12 @@ def test_the_document_runs_and_a_library_remembers_its_encoders_and_licences(
     pinned = f"hub:openai/clip-vit-base-patch32@{COMMIT}+laion/clap-htsat-unfused@{COMMIT}"
     assert meta["encoder_kind"] == pinned
     assert (meta["video_licence"], meta["music_licence"]) == ("mit", "mit")
-    again = reelscore("add", "music", "--library", "lib", "--encoder", words, "--workers", 1)
-    assert "3 unchanged" in again.stdout
+    again = inside("add", "music", "--library", "lib", "--encoder", words, "--workers", 1)
+    assert "3 unchanged" in again
     told = ("doctor", "--library", "lib", "--model", "my.model", "--encoder", words, "--json")
-    report = json.loads(reelscore(*told).stdout)
+    report = json.loads(inside(*told))
     assert report["library"]["music_licence"] == "mit"
     assert report["model"]["encoder"] == pinned
-    reelscore("evaluate", "my.model", "finished", "--split", "all", "--encoder", words, "--workers", 1)
-    lost = reelscore("match", "holiday.mp4", "--model", "my.model", "--music", "music", code=4)
-    assert "--encoder hub:VIDEO+MUSIC" in lost.stderr
+    inside("evaluate", "my.model", "finished", "--split", "all", "--encoder", words, "--workers", 1)
+    with pytest.raises(ArtifactError, match=re.escape("--encoder hub:VIDEO+MUSIC")):
+        inside("match", "holiday.mp4", "--model", "my.model", "--music", "music")
