@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import worlds
 from features.tiny_pack import sha256, write_tiny_pack
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
+from reelscore.models.hubs import hubness
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +168,50 @@ def test_words_find_what_they_say_among_real_music(shared, tmp_path):
     assert set(best("fast electronic battle")) == {"jrpgcollection-ogg-jrpg-battle-loop", "introduction"}
     assert best("electric guitar")[0] == "reign-of-anarchy"
     assert "piano" in matcher.match(text="calm piano", k=1)[0].reasons
+
+
+def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, video_file):
+    for opened in (library, wordy):
+        matcher = Matcher(opened)
+        plain, corrected = (matcher.report(video_file, k=6, hub_strength=h).matches for h in (0.0, 1.0))
+        bank = opened.pipeline.open().embedder.bank
+        np.testing.assert_allclose(np.linalg.norm(bank, axis=1), 1, atol=1e-5)
+        index = opened.searcher()
+        found = index.embeddings([m.track.key for m in plain])
+        less = {key: float(hubness(row[None], bank)[0]) for key, row in found.items()}
+        before, after = ({m.track.key: m.score for m in side} for side in (plain, corrected))
+        for key, score in after.items():
+            assert score == pytest.approx(before[key] - 0.7 * less[key], abs=1e-5)  # the moment counts 0.3
+        assert [m.score for m in corrected] == sorted(after.values(), reverse=True)
+    with pytest.raises(InputError, match="against hubs"):
+        Matcher(library).match(video_file, hub_strength=2)
+
+
+def test_a_trained_model_keeps_some_of_its_queries(tmp_path, music_folder, video_file):
+    films = tmp_path / "films"
+    films.mkdir()
+    for i in range(6):
+        worlds.finished(films / f"film {i}.mp4", i=i)
+    cli = [
+        sys.executable,
+        "-m",
+        "reelscore",
+        "train",
+        str(films),
+        "--model",
+        str(tmp_path / "m"),
+        "--epochs",
+        "1",
+    ]
+    subprocess.run(cli, check=True, capture_output=True)
+    opened = Library.open(tmp_path / "lib", model=tmp_path / "m")
+    opened.add(music_folder)
+    assert Matcher(opened).match(video_file, k=6, hub_strength=0.5)
+    (bank,) = (tmp_path / "m").glob("bank-*.safetensors")
+    bank.write_bytes(bank.read_bytes()[:-7])
+    with pytest.raises(ArtifactError, match="damaged"):
+        Matcher(tmp_path / "lib").match(video_file, hub_strength=0.5)
+    bank.unlink()
+    with pytest.raises(ConfigError, match="train it again, or leave the correction out"):
+        Matcher(tmp_path / "lib").match(video_file, hub_strength=0.5)
+    assert Matcher(tmp_path / "lib").match(video_file)

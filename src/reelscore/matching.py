@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from .catalogue import Library
-from .domain import FloatArray, Match, MediaInfo
+from .domain import FloatArray, Match, MediaInfo, Track
 from .errors import ConfigError, InputError
 from .features.cache import FeatureCache, default_folder
 from .features.words import clean
 from .library.moments import Moments, best_moment
 from .library.rerank import rerank
+from .library.search import Searcher
 from .media.probe import probe
 from .models.embedder import WordEmbedder
+from .models.hubs import hubness
 from .pipeline import OpenPipeline
 
 _CANDIDATES = 100
@@ -126,9 +128,11 @@ class Matcher:
         *,
         text: str | None = None,
         text_weight: float = TEXT_WEIGHT,
+        hub_strength: float = 0.0,
     ) -> list[Match]:
         """Return the `k` best tracks, best first; fewer where the library is smaller. See `report`."""
-        return list(self.report(video, k=k, text=text, text_weight=text_weight).matches)
+        told = self.report(video, k=k, text=text, text_weight=text_weight, hub_strength=hub_strength)
+        return list(told.matches)
 
     def report(
         self,
@@ -137,6 +141,7 @@ class Matcher:
         k: int = 10,
         text: str | None = None,
         text_weight: float = TEXT_WEIGHT,
+        hub_strength: float = 0.0,
     ) -> MatchReport:
         """Match a video, words, or both, and say with what.
 
@@ -148,6 +153,9 @@ class Matcher:
             What the music should be, such as ``"calm, hopeful, no drums"``.
         text_weight : float
             Where there are both, what the words count: from 0 (nothing) to 1 (all).
+        hub_strength : float
+            How much of what a track gets from any query is taken off its score, from 0 (nothing) to 1, see
+            `models.hubs`: against tracks that stand in every list. Looked at are the tracks nearest to the query.
 
         Returns
         -------
@@ -168,6 +176,8 @@ class Matcher:
             raise InputError(f"k, the number of matches, must be at least 1, got {k}")
         if not 0 <= text_weight <= 1:
             raise InputError(f"the weight of the words must lie in [0, 1], got {text_weight}")
+        if not 0 <= hub_strength <= 1:
+            raise InputError(f"the strength against hubs must lie in [0, 1], got {hub_strength}")
         info = None if video is None else probe(video)
         query = self._query(video, text, text_weight)
         index = self._library.searcher()
@@ -185,6 +195,8 @@ class Matcher:
                 f"--library {self._library.path}"
             )
         candidates = index.search(query, max(_CANDIDATES, 2 * k))
+        if hub_strength > 0:
+            candidates = self._corrected(index, candidates, hub_strength)
         moments = index.moments([track.key for track, _ in candidates])
         clip_s = _CLIP_S if info is None else info.duration_s
         starts: dict[str, float] = {}
@@ -217,6 +229,19 @@ class Matcher:
                 for i, (track, score) in enumerate(rerank(scored)[:k], start=1)
             ),
         )
+
+    def _corrected(
+        self, index: Searcher, candidates: Sequence[tuple[Track, float]], strength: float
+    ) -> list[tuple[Track, float]]:
+        bank = self._pipeline.embedder.bank
+        if bank is None or len(bank) == 0:
+            raise ConfigError(
+                f"the model {self._pipeline.embedder.name!r} was stored without the queries that a correction for hubs "
+                "needs; train it again, or leave the correction out"
+            )
+        found = index.embeddings([track.key for track, _ in candidates])
+        off = strength * hubness(np.stack([found[track.key] for track, _ in candidates]), bank)
+        return [(track, score - float(less)) for (track, score), less in zip(candidates, off, strict=True)]
 
     def embed_text(self, text: str) -> FloatArray:
         """Return the embedding of words, shape (D,), norm 1; raises as `report` where they cannot be matched."""

@@ -28,6 +28,10 @@ def agree(library, unit, where=None):
         found = snapshot.search(query, 12, where=where)
         assert found == store.search(query, 12, where=where)
     keys = [*store.keys(), "no such"]
+    rows, others = snapshot.embeddings(keys), store.embeddings(keys)
+    assert set(rows) == set(others) == set(store.keys())
+    assert all(np.array_equal(rows[key], others[key]) for key in rows)
+    assert store.embeddings([]) == {}
     ours, theirs = snapshot.moments(keys), store.moments(keys)
     assert list(ours) == keys[:-1]
     assert sorted(theirs) == keys[:-1]

@@ -46,6 +46,10 @@ def match(
     encoder: EncoderOption = None,
     pack: PackOption = None,
     vocabulary: VocabularyOption = None,
+    hubs: Annotated[
+        float,
+        typer.Option("--hubs", min=0, max=1, help="How much to hold back tracks that suit everything."),
+    ] = 0.0,
     k: Annotated[int, typer.Option("-k", min=1, help="How many tracks.")] = 10,
     json: JsonOption = False,
 ) -> None:
@@ -79,7 +83,7 @@ def match(
             create=False,
         )
         matcher = _matcher(opened, text)
-    report = matcher.report(video, k=k, text=text, text_weight=text_weight)
+    report = matcher.report(video, k=k, text=text, text_weight=text_weight, hub_strength=hubs)
     if json:
         print_json(report.to_json())
         return

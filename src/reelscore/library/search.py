@@ -33,6 +33,10 @@ class Searcher(Protocol):
         """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` that is there."""
         ...
 
+    def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the embedding (D,) of each of `keys` that is there."""
+        ...
+
 
 def open_for_search(path: Path | str) -> Searcher:
     """Return a searcher over the newest version of the library at `path`.

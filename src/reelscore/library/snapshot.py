@@ -135,6 +135,11 @@ class Snapshot:
             raise self._damaged(error) from error
         return found
 
+    def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the embedding (D,) of each of `keys` that is there."""
+        rows = {key: row for key in keys if (row := self.rows.row_of(key)) is not None}
+        return {key: self.rows.embeddings[row].copy() for key, row in rows.items()}
+
     def _damaged(self, error: NotUnitError) -> ArtifactError:
         folder = self.path / _FOLDER
         return ArtifactError(f"{folder} is damaged ({error}); delete that folder, it is made again by itself")

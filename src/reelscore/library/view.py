@@ -149,6 +149,13 @@ class View:
         ranked = sorted(zip(tracks, scores, strict=True), key=lambda pair: (-pair[1], pair[0].key))
         return ranked[:k]
 
+    def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the embedding (D,) of each of `keys` that is there."""
+        if not keys:
+            return {}
+        table = self._table.scan(["key", "embedding"], where=one_of("key", list(keys)))
+        return dict(zip(table["key"].to_pylist(), schema.embeddings_of(table), strict=True))
+
     def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
         """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` that is there."""
         if not keys:

@@ -59,6 +59,12 @@ class AffectModel:
         neighbours: FloatArray = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
         return _on_sphere(squash(neighbours))
 
+    @property
+    def bank(self) -> FloatArray:
+        """Videos of every feeling: low, middling and high on each axis, shape (27, 6)."""
+        levels = np.array([0.1, 0.5, 0.9], dtype=np.float32)
+        return _on_sphere(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, len(AXES)))
+
     def describe(self, sequence: FeatureSequence) -> dict[str, float]:
         """Return arousal, valence and pace of a video or a track, each in [0, 1], for people."""
         modality: Modality = "video" if sequence.encoder == self.video_encoder else "music"

@@ -166,12 +166,15 @@ class Bridge:
     def embed_text(self, text: str) -> FloatArray:
         """Return the embedding of what somebody asks for in words, shape (V,); see `phrases.read_phrase`."""
         named = read_phrase(text, self._rows, self._readings, self.vocabulary.names)
-        affect = self.vocabulary.affect
-        says = np.abs(affect).sum(axis=1) > 0
-        felt = named[says] @ affect[says] / max(np.abs(named[says]).sum(), np.float32(1))
-        moods = np.where(self.vocabulary.of("mood"), affect @ felt, 0)
-        placed: FloatArray = self._placed((named + moods + self._suggested(named[None])[0])[None])[0]
+        asked = named[None]
+        placed: FloatArray = self._placed(asked + self._felt(asked) + self._suggested(asked))[0]
         return placed
+
+    @property
+    def bank(self) -> FloatArray:
+        """What each term asks for by itself, shape (V, V)."""
+        each = np.eye(len(self.vocabulary), dtype=np.float32)
+        return self._placed(each + self._felt(each) + self._suggested(each))
 
     def reasons(self, query: FloatArray, embedding: FloatArray, *, most: int = 3) -> tuple[str, ...]:
         """Return the terms that a query and a track share, the weightiest first."""
@@ -216,6 +219,14 @@ class Bridge:
                 usual = tagged[:, of_kind].mean(axis=1, keepdims=True)
                 placed = np.where(of_kind, 1.5 * (tagged - usual), placed)
         return placed
+
+    def _felt(self, named: FloatArray) -> FloatArray:
+        """Return what the moods have in common with the feeling of the terms that were named, (B, V)."""
+        affect = self.vocabulary.affect
+        says = np.abs(named) * (np.abs(affect).sum(axis=1) > 0)
+        felt = named @ affect / np.maximum(says.sum(axis=1, keepdims=True), np.float32(1))
+        moods: FloatArray = np.where(self.vocabulary.of("mood"), felt @ affect.T, np.float32(0))
+        return moods
 
     def _suggested(self, said: FloatArray) -> FloatArray:
         scenes = np.where(self.vocabulary.of("scene"), said, 0)

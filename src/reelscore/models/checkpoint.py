@@ -11,7 +11,7 @@ from ..domain import FeatureSequence, FloatArray, Modality
 from ..errors import ArtifactError
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .embedder import check_encoder, no_text
-from .folder import ModelCard, read_model
+from .folder import ModelCard, read_bank, read_model
 from .forward import TowerForward
 
 
@@ -27,6 +27,8 @@ class TrainedEmbedder:
     card : ModelCard
     weights : Mapping[str, ndarray of float32]
         Parameters and buffers of `DualEncoder`.
+    folder : Path, optional
+        Where the bank of queries lies; it is read when asked for.
 
     Raises
     ------
@@ -36,7 +38,15 @@ class TrainedEmbedder:
 
     trained = True
 
-    def __init__(self, name: str, *, card: ModelCard, weights: Mapping[str, FloatArray]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        card: ModelCard,
+        weights: Mapping[str, FloatArray],
+        folder: Path | None = None,
+    ) -> None:
+        self._folder = folder
         self.name = name
         self.card = card
         self.fingerprint = card.fingerprint
@@ -75,6 +85,11 @@ class TrainedEmbedder:
                 f"got shape {probe.shape[1:]}; train it again"
             )
         return tower
+
+    @property
+    def bank(self) -> FloatArray | None:
+        """Embeddings of some of the videos that it learned from, shape (B, D); None where none were stored."""
+        return None if self._folder is None else read_bank(self._folder, self.card)
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
         """Return the embedding of a video, shape (D,), float32, norm 1.
@@ -164,4 +179,4 @@ def load_embedder(folder: Path | str) -> TrainedEmbedder:
         When it is corrupt or of another version.
     """
     card, weights = read_model(folder)
-    return TrainedEmbedder(Path(folder).resolve().name, card=card, weights=weights)
+    return TrainedEmbedder(Path(folder).resolve().name, card=card, weights=weights, folder=Path(folder))

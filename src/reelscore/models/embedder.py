@@ -27,6 +27,8 @@ class Embedder(Protocol):
         Fingerprints of the encoders whose features it reads.
     text_encoder : str, optional
         Fingerprint of the encoder of the text that it takes beside a video; None where it takes none.
+    bank : ndarray of float32, shape (B, D), optional
+        Embeddings of queries of the kind that will come, for `hubs`; None where a model was stored without.
     """
 
     name: str
@@ -37,6 +39,11 @@ class Embedder(Protocol):
     video_encoder: str
     music_encoder: str
     text_encoder: str | None
+
+    @property
+    def bank(self) -> FloatArray | None:
+        """See the attributes."""
+        ...
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
         """Return the embedding of a video, shape (D,), float32, norm 1.

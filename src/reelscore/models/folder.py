@@ -26,6 +26,7 @@ from .config import ModelConfig
 
 FORMAT_VERSION = 5
 DESCRIPTION = "model.json"
+BANK = "bank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,13 @@ class ModelCard:
         return f"towers-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
 
 
-def save_model(folder: Path | str, *, weights: Mapping[str, FloatArray], card: ModelCard) -> ModelCard:
+def save_model(
+    folder: Path | str,
+    *,
+    weights: Mapping[str, FloatArray],
+    card: ModelCard,
+    bank: FloatArray | None = None,
+) -> ModelCard:
     """Write a model into `folder`, in place of the one that may be there.
 
     Parameters
@@ -89,6 +96,8 @@ def save_model(folder: Path | str, *, weights: Mapping[str, FloatArray], card: M
     weights : Mapping[str, ndarray of float32]
     card : ModelCard
         Its `weights_sha256` is ignored.
+    bank : ndarray of float32, shape (B, E), optional
+        Embeddings of queries, for `hubs`.
 
     Returns
     -------
@@ -103,10 +112,13 @@ def save_model(folder: Path | str, *, weights: Mapping[str, FloatArray], card: M
     described = {**to_mapping(card), "weights_sha256": digest, "format_version": FORMAT_VERSION}
     written = from_mapping(ModelCard, described)
     write_bytes(target / _weights_name(digest), content)
+    if bank is not None:
+        write_bytes(target / _bank_name(digest), dump_tensors({BANK: np.ascontiguousarray(bank, np.float32)}))
     text = json.dumps({**described, "fingerprint": written.fingerprint}, indent=2, allow_nan=False)
     write_bytes(target / DESCRIPTION, (text + "\n").encode())
-    for stale in target.glob("weights-*.safetensors"):
-        if stale.name != _weights_name(digest):
+    kept = {_weights_name(digest), _bank_name(digest)}
+    for stale in (*target.glob("weights-*.safetensors"), *target.glob("bank-*.safetensors")):
+        if stale.name not in kept:
             stale.unlink(missing_ok=True)
     return written
 
@@ -173,6 +185,30 @@ def read_card(folder: Path | str) -> ModelCard:
     if card.fingerprint != said:
         raise _damaged(source, f"{DESCRIPTION} does not agree with its fingerprint {said!r}")
     return card
+
+
+def read_bank(folder: Path | str, card: ModelCard) -> FloatArray | None:
+    """Read the embeddings of queries that were stored beside a model's weights; None where there are none.
+
+    Raises
+    ------
+    ArtifactError
+        When the file is damaged.
+    """
+    path = Path(folder) / _bank_name(card.weights_sha256)
+    if not path.is_file():
+        return None
+    try:
+        bank: FloatArray = load_tensors(path.read_bytes())[BANK]
+    except Exception as error:  # safetensors raises its own class, which is not part of its typed surface
+        raise _damaged(Path(folder), f"{path.name}: {error}") from error
+    if bank.shape[1:] != (card.config.embedding_dim,) or not np.isfinite(bank).all():
+        raise _damaged(Path(folder), f"{path.name} has shape {bank.shape}")
+    return bank
+
+
+def _bank_name(digest: str) -> str:
+    return f"bank-{digest[:16]}.safetensors"
 
 
 def _weights_name(digest: str) -> str:

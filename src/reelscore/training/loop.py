@@ -14,16 +14,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from ..config import to_mapping
 from ..data.batching import num_batches
 from ..data.pairs import PairSet
+from ..domain import FloatArray
 from ..errors import InputError
 from ..files import write_bytes
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
-from .reading import Reader, take
+from .reading import Reader, embed_pairs, take
 from .start import choose_share, set_share, tune_cca
 from .state import FILE, REFIT_FILE, Progress, run_identity
 from .validation import validate
@@ -31,6 +34,8 @@ from .validation import validate
 __all__ = ["Report", "TrainResult", "train"]
 
 HISTORY = "history.json"
+BANK_SIZE = 512
+"""Training videos, at most, whose embeddings are stored beside a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ def train(
         if share is not None:
             set_share(model, share)
     lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
-    card = _save(target, model, pairs, config, best)
+    card = _save(target, model, pairs, config, best, bank=_bank(model, learn))
     write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
     for state in states:
         state.unlink(missing_ok=True)
@@ -170,11 +175,18 @@ def _steps_per_epoch(num_pairs: int, config: TrainConfig) -> int:
 
 
 def _save(
-    target: Path, model: DualEncoder, pairs: PairSet, config: TrainConfig, best: dict[str, float]
+    target: Path,
+    model: DualEncoder,
+    pairs: PairSet,
+    config: TrainConfig,
+    best: dict[str, float],
+    *,
+    bank: FloatArray,
 ) -> ModelCard:
     return save_model(
         target,
         weights=model.weights(),
+        bank=bank,
         card=ModelCard(
             config=config.model,
             video_encoder=pairs.video_encoder,
@@ -187,3 +199,9 @@ def _save(
             validation=best,
         ),
     )
+
+
+def _bank(model: DualEncoder, learn: PairSet) -> FloatArray:
+    """Embed some of the training videos, evenly over the set: queries of the kind that will come."""
+    some = np.unique(np.linspace(0, len(learn) - 1, min(BANK_SIZE, len(learn))).round().astype(int))
+    return embed_pairs(model, take(learn, some, model.config))[0].embedding
