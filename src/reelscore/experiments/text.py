@@ -235,8 +235,13 @@ def _answer(plan: TextPlan, gains: Mapping[tuple[str, str], Estimate]) -> str:
     for fusion in plan.fusions:
         at = {one.name: gains[one.name, fusion] for one in plan.sources if (one.name, fusion) in gains}
         beyond = [name for name, one in at.items() if one.above_zero]
-        told.append(f"{fusion} on {len(beyond)} of {number} ({', '.join(beyond) or 'none'})")
-    parts = [f"With its 95% interval above that of {PLAIN}: {'; '.join(told)}."] if gains else []
+        which = f"{len(beyond)} of {number} ({', '.join(beyond) or 'none'})"
+        told.append(f"{fusion} on {which if len(beyond) < number else f'all {number}'}")
+    parts = (
+        [f"Above {PLAIN}, with the 95% interval of the difference above zero: {'; '.join(told)}."]
+        if gains
+        else []
+    )
     apart = [
         f"{fusion} on {one.name}"
         for fusion in plan.fusions
