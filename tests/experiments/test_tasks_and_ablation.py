@@ -176,5 +176,5 @@ def test_ablation_plans_that_make_no_sense_are_refused() -> None:
         AblationPlan(seeds=(0,), train=replace(TrainConfig(), loss=replace(TrainConfig().loss, name="rince")))
 
 
-def test_all_five_experiments_are_in_the_table() -> None:
-    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "ablation"}
+def test_all_six_experiments_are_in_the_table() -> None:
+    assert set(EXPERIMENTS) == {"main", "noise", "few", "tasks", "text", "ablation"}
