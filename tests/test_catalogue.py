@@ -128,3 +128,16 @@ def test_hidden_files_are_left_alone_and_order_is_stable(tmp_path):
     files, problems = music_files([tmp_path, tmp_path / "b.mp3"])
     assert [Path(f).name for f in files] == ["a.FLAC", "b.mp3"]
     assert problems == []
+
+
+def test_what_a_kill_left_before_the_library_was_made_is_no_obstacle(tmp_path, music_folder):
+    for leftover in ("lock", ".library.json.abc.part"):
+        (tmp_path / "lib").mkdir(exist_ok=True)
+        (tmp_path / "lib" / leftover).touch()
+    (tmp_path / "lib" / "tables").mkdir()
+    opened = Library.open(tmp_path / "lib")
+    assert len(opened.add(music_folder).added) == 6
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").touch()
+    with pytest.raises(ArtifactError, match="not a library"):
+        Library.open(tmp_path / "mine")

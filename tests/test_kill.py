@@ -57,7 +57,9 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, music_folder):
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2.0)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "lib").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)  # before that the program has only been read
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert "Traceback" not in errors

@@ -28,7 +28,7 @@ from .indexing import (
     prepare_track,
 )
 from .library.entry import TrackEntry
-from .library.meta import LibraryMeta
+from .library.meta import LibraryMeta, foreign_entries
 from .library.search import Searcher, open_for_search
 from .pipeline import Pipeline, choose_encoder, choose_pipeline, model_fingerprint
 
@@ -108,7 +108,7 @@ class Library:
                 raise NotFoundError(
                     f"there is no library at {folder}; make one: reelscore add MUSIC_FOLDER --library {folder}"
                 )
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if folder.exists() and (not folder.is_dir() or foreign_entries(folder)):
                 raise ArtifactError(f"{folder} is there but is not a library; name another place for it")
             return cls(
                 folder,

@@ -121,6 +121,12 @@ class Pointer:
     generation: int
 
 
+def foreign_entries(folder: Path) -> list[str]:
+    """Return the names in a folder that no library has made, sorted; a kill may have left the others."""
+    names = {entry.name for entry in folder.iterdir()} - {"lock", "tables", "snapshot", FILE_NAME}
+    return sorted(name for name in names if not name.startswith(f".{FILE_NAME}."))
+
+
 def write_pointer(library: Path, pointer: Pointer) -> None:
     """Replace `library.json`: from this instant the pointer's generation is the live one."""
     document = {

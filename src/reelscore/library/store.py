@@ -19,7 +19,7 @@ from . import schema
 from .entry import TrackEntry
 from .filter import one_of, quoted
 from .lock import WriterLock
-from .meta import LibraryMeta, Pointer, read_pointer, write_pointer
+from .meta import LibraryMeta, Pointer, foreign_entries, read_pointer, write_pointer
 from .rows import EXACT_UP_TO
 from .snapshot import tables_folder, write_snapshot
 from .tables import TrackTable
@@ -66,8 +66,7 @@ class Store(View):
         try:
             if LibraryMeta.exists(library):
                 raise ArtifactError(f"{library} is a library already; open it, or name another place")
-            foreign = sorted({entry.name for entry in library.iterdir()} - {"lock", "tables", "snapshot"})
-            if any(not name.startswith(".library.json.") for name in foreign):
+            if foreign := foreign_entries(library):
                 raise ArtifactError(
                     f"{library} holds other things ({foreign[0]}); name an empty or a new folder"
                 )
