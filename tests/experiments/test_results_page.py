@@ -123,3 +123,10 @@ def test_a_drawing_shows_every_line_by_name():
 def test_every_row_of_a_table_is_as_long_as_its_head():
     lines = markdown_table(Table("t", ("a", "b"), (("x\ny", "1"), ("z", "2"))))
     assert {line.replace(r"\|", "").count("|") for line in lines if line.startswith("|")} == {3}
+
+
+def test_a_long_title_is_broken_and_ticks_may_have_names() -> None:
+    chart = replace(CHART, title="word " * 60, x_ticks=(1.0, 2.0), x_names=("few", "all of them"))
+    drawn = chart_svg(chart).decode()
+    assert max(len(line) for line in re.findall(r">((?:word ?)+)<", drawn)) < 200
+    assert "all of them" in drawn

@@ -175,6 +175,7 @@ def _chart(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) 
         "R@10, %",
         (Panel(plan.set, tuple(line for line in lines if line.x), (level,)),),
         ticks,
+        x_names=tuple(str(number or "all") for number in plan.segments),
     )
 
 

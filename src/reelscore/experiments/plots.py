@@ -6,6 +6,7 @@ Matplotlib (the ``plots`` extra) is loaded by the functions here and nowhere els
 from __future__ import annotations
 
 import io
+import textwrap
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#2f7fc4", "#d9722e", "#4a4a4a", "#7a57b5", "#2c9a6e", "#c2476b", "#8a7a2f", "#5bb0c9")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_PANEL_INCHES = 3.2
+_LETTERS_AN_INCH = 120  # divided by the size of the letters
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "reelscore",
@@ -48,7 +51,7 @@ def chart_svg(chart: Chart) -> bytes:
     rows = -(-len(chart.panels) // columns)
     with mpl.rc_context(cast(Any, _STYLE)):
         height = max(2.9, 0.24 * len(chart.rows) + 1.0)
-        figure = Figure(figsize=(3.2 * columns + 0.6, height * rows + 0.8), layout="constrained")
+        figure = Figure(figsize=(_PANEL_INCHES * columns + 0.6, height * rows + 0.8), layout="constrained")
         FigureCanvasSVG(figure)
         colours = _colours(chart)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=bool(chart.rows)).ravel()
@@ -65,11 +68,16 @@ def chart_svg(chart: Chart) -> bytes:
         # A narrow figure would cut off a wide legend.
         ncols = min(5 if columns == 4 else columns, len(handles) or 1)
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=ncols)
-        figure.suptitle(chart.title)
+        figure.suptitle(_wrapped(chart.title, _LETTERS_AN_INCH * figure.get_figwidth(), size=12))
         out = io.BytesIO()
         figure.savefig(out, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
     # Matplotlib ends some lines with a blank.
     return b"\n".join(line.rstrip() for line in out.getvalue().splitlines()) + b"\n"
+
+
+def _wrapped(text: str, letters: float, *, size: int) -> str:
+    """Break a line that would be wider than its place, which nothing else keeps it from leaving."""
+    return "\n".join(textwrap.wrap(text, int(letters / size)))
 
 
 def _colours(chart: Chart) -> dict[str, int]:
@@ -82,7 +90,7 @@ def _draw(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> No
         _draw_dots(axis, chart, panel, colours)
     else:
         _draw_lines(axis, chart, panel, colours)
-    axis.set_title(panel.title, fontsize=10)
+    axis.set_title(_wrapped(panel.title, _LETTERS_AN_INCH * _PANEL_INCHES, size=10), fontsize=10)
     axis.set_xlabel(chart.x_label)
 
 
@@ -113,4 +121,5 @@ def _draw_lines(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int])
         axis.plot(level.x, level.y, color="#999999", linestyle=":", label=level.label)
     axis.set_ylabel(chart.y_label)
     if chart.x_ticks:
-        axis.set_xticks(chart.x_ticks, [f"{tick:g}" for tick in chart.x_ticks], fontsize=8)
+        names = chart.x_names or [f"{tick:g}" for tick in chart.x_ticks]
+        axis.set_xticks(chart.x_ticks, names, fontsize=8)

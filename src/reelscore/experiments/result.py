@@ -69,6 +69,8 @@ class Chart:
     rows : tuple of str
         Names of rows, the first on top: the chart is then one of dots, whose y counts the rows from 0 and whose
         intervals lie along x.
+    x_names : tuple of str
+        What is written at `x_ticks`, where it is not the number.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Chart:
     panels: tuple[Panel, ...]
     x_ticks: tuple[float, ...] = ()
     rows: tuple[str, ...] = ()
+    x_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
