@@ -44,7 +44,7 @@ class MatchReport:
     text : str or None
         The words, where there are some.
     model : mapping
-        Name and fingerprint, and whether it was trained.
+        Its name and fingerprint, whether it was trained, the encoder of text that it takes and whether that is at hand.
     matches : tuple of Match
     """
 

@@ -94,6 +94,31 @@ class HubFiles:
             raise ArtifactError(f"{path} must hold a JSON object, got {type(content).__name__}")
         return content
 
+    def preparation(self, part: str, what: str) -> Mapping[str, Any]:
+        """Return how the model wants what it is fed.
+
+        Parameters
+        ----------
+        part : str
+            Its key in processor_config.json, where preprocessor_config.json is absent.
+        what : str
+            For the message, such as ``"sound is"``.
+
+        Raises
+        ------
+        ArtifactError
+            When neither file says it.
+        """
+        facts = self.json("preprocessor_config.json")
+        if facts is None:
+            facts = (self.json("processor_config.json") or {}).get(part)
+        if not isinstance(facts, Mapping):
+            raise ArtifactError(
+                f"{self.folder} has no preprocessor_config.json, so nothing says how its {what} prepared; fetch the "
+                f"model again, or save it together with its {part.replace('_', ' ')}"
+            )
+        return facts
+
 
 def find_model(name: str) -> HubFiles:
     """Return the files of the model that `name` means: a folder, or ``id`` or ``id@revision`` of the hub.

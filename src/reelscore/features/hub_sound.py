@@ -99,7 +99,7 @@ class ClapSound(Sound):
 
     def __init__(self, files: HubFiles) -> None:
         config = configuration(files)
-        facts = _facts(files)
+        facts = files.preparation("feature_extractor", "sound is")
         self.fused = bool(config.audio_config.enable_fusion)
         plain = facts.get("truncation", "fusion") != "fusion"
         try:
@@ -146,7 +146,7 @@ class _ExtractedSound(Sound):
     """Sound prepared by the model's own feature extractor in transformers, from NumPy arrays."""
 
     def __init__(self, files: HubFiles, extractor: str) -> None:
-        facts = _facts(files)
+        facts = files.preparation("feature_extractor", "sound is")
         library = transformers_library()
         try:
             self._extractor = getattr(library, extractor)(
@@ -199,15 +199,3 @@ class WaveSound(_ExtractedSound):
 WAVE_TYPES = ("wav2vec2", "hubert", "wavlm")
 SOUND_TYPES = ("clap", "audio-spectrogram-transformer", *WAVE_TYPES)
 """The architectures of sound, by `model_type`."""
-
-
-def _facts(files: HubFiles) -> Mapping[str, Any]:
-    facts = files.json("preprocessor_config.json")
-    if facts is None:
-        facts = (files.json("processor_config.json") or {}).get("feature_extractor")
-    if not isinstance(facts, Mapping):
-        raise ArtifactError(
-            f"{files.folder} has no preprocessor_config.json, so nothing says how its sound is prepared; fetch "
-            "the model again, or save it together with its feature extractor"
-        )
-    return facts

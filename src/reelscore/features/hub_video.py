@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..domain import FeatureSequence, FloatArray, Modality, Segment
-from ..errors import ArtifactError, ConfigError
+from ..errors import ConfigError
 from ..media.video import frames_at
 from .hub_loading import INSTEAD, HubFiles
 from .hub_model import HubModel, Output, configuration, precision
@@ -160,14 +160,7 @@ def picture_input(files: HubFiles, *, bicubic: bool) -> ImageInput:
     ConfigError
         When it asks for what `ImageInput` cannot say.
     """
-    facts = files.json("preprocessor_config.json")
-    if facts is None:
-        facts = (files.json("processor_config.json") or {}).get("image_processor")
-    if not isinstance(facts, Mapping):
-        raise ArtifactError(
-            f"{files.folder} has no preprocessor_config.json, so nothing says how its pictures are prepared; "
-            "fetch the model again, or save it together with its image processor"
-        )
+    facts = files.preparation("image_processor", "pictures are")
     try:
         return _picture_input(facts, bicubic=bicubic)
     except (KeyError, TypeError, ValueError) as error:

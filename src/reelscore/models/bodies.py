@@ -53,10 +53,7 @@ class AttentionBody(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
         """Return (B, dim) from segments (B, T, D) with their mask, or from pooled features (B, P)."""
-        h = self.hidden(x)
-        if self.positions:
-            h = h + _positions(mask, h.shape[-1]).to(h.dtype)
-        h, mask = _joined(join, h, mask)
+        h, mask = _tokens(self.hidden(x), mask, join, positions=self.positions)
         h = F.relu(h)
         scores = self.attention(h).masked_fill(~mask[:, :, None], -math.inf)
         weights = scores.softmax(dim=1)
@@ -81,10 +78,7 @@ class TransformerBody(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
         """Return (B, dim) from segments (B, T, D) with their mask, or from pooled features (B, P)."""
-        h = self.hidden(x)
-        if self.positions:
-            h = h + _positions(mask, h.shape[-1]).to(h.dtype)
-        h, mask = _joined(join, h, mask)
+        h, mask = _tokens(self.hidden(x), mask, join, positions=self.positions)
         h = self.dropout(h)
         for layer in self.layers:
             h = layer(h, mask)
@@ -93,7 +87,10 @@ class TransformerBody(nn.Module):
         return out
 
 
-def _joined(join: Join, h: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def _tokens(h: Tensor, mask: Tensor, join: Join, *, positions: bool) -> tuple[Tensor, Tensor]:
+    """Return what a body reads from its hidden layer (B, T, width): with places, and the tokens that join."""
+    if positions:
+        h = h + _positions(mask, h.shape[-1]).to(h.dtype)
     joined, real = join(h, mask)
     assert real is not None  # a mask that was given comes back
     return joined, real
