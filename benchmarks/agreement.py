@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from reelscore.catalogue import Library
+from reelscore.choosing import choose_pipeline
 from reelscore.errors import MediaError
-from reelscore.pipeline import choose_pipeline
 
 
 def main() -> None:

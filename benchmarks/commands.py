@@ -22,12 +22,13 @@ from typing import Any
 
 import numpy as np
 
+from reelscore.choosing import choose_pipeline
 from reelscore.domain import Track
 from reelscore.indexing import library_meta
 from reelscore.library.entry import TrackEntry
 from reelscore.library.store import Store
 from reelscore.media.render import write_audio, write_video
-from reelscore.pipeline import Pipeline, choose_pipeline
+from reelscore.pipeline import Pipeline
 
 COMMAND = [sys.executable, "-m", "reelscore"]
 

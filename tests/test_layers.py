@@ -23,8 +23,9 @@ ALLOWED: dict[str, set[str]] = {
     "training": GROUND | {"data", "models", "losses", "evaluation"},
     "extraction": GROUND | {"features", "media", "data"},
     "pipeline": GROUND | {"features", "media", "models"},
+    "choosing": GROUND | {"pipeline", "features", "models"},
     "indexing": GROUND | {"pipeline", "features", "media", "models", "library"},
-    "catalogue": GROUND | {"extraction", "indexing", "pipeline", "features", "library"},
+    "catalogue": GROUND | {"extraction", "indexing", "choosing", "pipeline", "features", "library"},
     "matching": GROUND | {"catalogue", "pipeline", "features", "media", "models", "library"},
 }
 ALLOWED["experiments"] = ALLOWED["training"] | {"training", "extraction.pool"}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .choosing import choose_encoder, choose_pipeline, model_fingerprint
 from .domain import Track
 from .errors import ArtifactError, InputError, NotFoundError
 from .extraction.pool import available_cores, run_all
@@ -30,7 +31,7 @@ from .indexing import (
 from .library.entry import TrackEntry
 from .library.meta import LibraryMeta, foreign_entries
 from .library.search import Searcher, open_for_search
-from .pipeline import Pipeline, choose_encoder, choose_pipeline, model_fingerprint
+from .pipeline import Pipeline
 
 if TYPE_CHECKING:
     from .library.store import Store

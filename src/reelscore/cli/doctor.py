@@ -112,8 +112,8 @@ def _pack(folder: Path | None) -> dict[str, object]:
 def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[str, object]:
     if folder is None:
         return {"name": "affect", "trained": False}
+    from ..choosing import choose_pipeline
     from ..models.checkpoint import load_embedder
-    from ..pipeline import choose_pipeline
 
     embedder = load_embedder(folder)
     facts: dict[str, object] = {

@@ -36,8 +36,8 @@ def evaluate(
     check_source(pairs, set_name, data, labels)
     spec = text = None
     if set_name is None:
+        from ..choosing import choose_pipeline
         from ..features.pack import load_pack
-        from ..pipeline import choose_pipeline
 
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack)
         spec = pipeline.encoder

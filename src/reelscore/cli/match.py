@@ -55,8 +55,8 @@ def match(
 ) -> None:
     """Find music for a video, for words, or for both: rank, title, score and where in each track to begin."""
     from ..catalogue import Library
+    from ..choosing import choose_pipeline
     from ..media.probe import probe
-    from ..pipeline import choose_pipeline
 
     check_one_place(music, library)
     # What cannot be matched must fail before a folder of music is indexed for it.

@@ -68,7 +68,7 @@ def train(
             settings = replace(settings, model=replace(settings.model, fusion="gated"))
     spec = None
     if set_name is None:
-        from ..pipeline import choose_encoder
+        from ..choosing import choose_encoder
 
         spec = choose_encoder(encoder, pack)
     found = load_pairs(

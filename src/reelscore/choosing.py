@@ -1,0 +1,113 @@
+"""A user's few words enter (a model's folder, an encoder's name, a pack), the `Pipeline` that they mean leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import ArtifactError, ConfigError
+from .features.pack import load_pack
+from .features.spec import EncoderSpec
+from .models.checkpoint import load_embedder
+from .models.embedder import Embedder
+from .pipeline import Pipeline, misfit
+
+
+def choose_pipeline(
+    *,
+    model: Path | str | None = None,
+    encoder: str | None = None,
+    pack: Path | str | None = None,
+    vocabulary: Path | str | None = None,
+) -> Pipeline:
+    """Find the pipeline that a user's few words mean.
+
+    Parameters
+    ----------
+    model : path, optional
+        Folder of a trained model; its encoder is recognised by fingerprint.
+    encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
+        Which encoder; by default the model's own. Without a model it is `words` where the pack can name what it sees
+        and hears, else `light`.
+    pack : path, optional
+        Folder of the ONNX encoders for `pack` and `words`.
+    vocabulary : path, optional
+        File of words for the bridge, in place of reelscore's own.
+
+    Raises
+    ------
+    ArtifactError
+        When none of the encoders at hand is the one that the model was trained on.
+    ConfigError
+        When `encoder` is unknown, or is `pack` without a folder.
+    NotFoundError
+        When a model of the hub cannot be found.
+    """
+    specs = _specs(encoder, pack)
+    words = None if vocabulary is None else str(Path(vocabulary).resolve())
+    if model is None:
+        spec = specs[0]
+        if encoder is None and pack is not None and _names_things(pack):
+            spec = EncoderSpec("words", str(Path(pack).resolve()))
+        if words is not None and spec.kind != "words":
+            raise ConfigError(
+                f"a vocabulary ({words}) is for matching through words, which needs a pack: give --pack FOLDER or set "
+                "REELSCORE_PACK"
+            )
+        return Pipeline(spec, vocabulary=words)
+    if words is not None:
+        raise ConfigError("a vocabulary is for matching without a model; leave out --vocabulary or --model")
+    folder = str(Path(model).resolve())
+    embedder = load_embedder(folder)
+    theirs = (embedder.video_encoder, embedder.music_encoder)
+    ours = theirs
+    for spec in specs:
+        encoders = spec.load()
+        ours = (encoders.video.fingerprint, encoders.music.fingerprint)
+        if ours == theirs:
+            return Pipeline(spec, folder, text=_text_of(embedder, pack))
+    raise ArtifactError(misfit(folder, theirs, ours))
+
+
+def model_fingerprint(model: Path | str) -> str:
+    """Return the fingerprint of a trained model, whatever encoders it was made for."""
+    return load_embedder(model).fingerprint
+
+
+def choose_encoder(encoder: str | None = None, pack: Path | str | None = None) -> EncoderSpec:
+    """Return the encoder that the words mean, `light` where nothing is said; raises as `choose_pipeline`."""
+    return _specs(encoder, pack)[0]
+
+
+def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
+    if encoder is not None and encoder.startswith("hub:"):
+        from .features.hub import pinned_names
+
+        video_model, music_model = pinned_names(encoder)
+        return [EncoderSpec("hub", video_model=video_model, music_model=music_model)]
+    if encoder not in (None, "light", "pack", "words"):
+        raise ConfigError(f"encoder must be 'light', 'pack', 'words' or hub:VIDEO+MUSIC, got {encoder!r}")
+    folder = None if pack is None else str(Path(pack).resolve())
+    if encoder in ("pack", "words") and folder is None:
+        raise ConfigError(
+            f"the {encoder} encoder needs the folder of its ONNX files: give --pack FOLDER or set REELSCORE_PACK"
+        )
+    if encoder == "words":
+        return [EncoderSpec("words", folder)]
+    specs = [EncoderSpec("light")] if encoder in (None, "light") else []
+    if folder is not None and encoder in (None, "pack"):
+        specs.append(EncoderSpec("pack", folder))
+    return specs
+
+
+def _text_of(embedder: Embedder, pack: Path | str | None) -> str | None:
+    """Return the pack, where its text encoder is the one that the model reads."""
+    if embedder.text_encoder is None or pack is None or "text" not in load_pack(pack).specs:
+        return None
+    same = load_pack(pack).text_encoder().fingerprint == embedder.text_encoder
+    return str(Path(pack).resolve()) if same else None
+
+
+def _names_things(pack: Path | str) -> bool:
+    specs = load_pack(pack).specs
+    hears = any(role in specs and specs[role].labelled is not None for role in ("music", "tagger"))
+    return "text" in specs and "video" in specs and specs["video"].labelled is not None and hears
