@@ -12,6 +12,7 @@ from reelscore.domain import FeatureSequence
 from reelscore.errors import ConfigError, InputError, NotFoundError
 from reelscore.features.cache import FeatureCache
 from reelscore.features.extract import dense_factor, extract, sampling_key, thin
+from reelscore.features.joined import Joined
 from reelscore.features.light_music import LightMusic
 from reelscore.features.light_video import LightVideo
 from reelscore.features.spec import EncoderSpec
@@ -80,6 +81,53 @@ def test_a_damaged_entry_is_made_anew(song, tmp_path):
     assert cache.corrupt == [entry]
     assert extract(song, encoder, num_segments=4, cache=cache).values.tobytes() == first.values.tobytes()
     assert encoder.calls == 2
+
+
+class Loud(Counting):
+    """Another encoder of the same file: the light one's first columns, a little louder."""
+
+    recipe = fingerprint = "loud-1"
+    dim = 2
+    columns = ("a", "b")
+
+    def encode(self, path, segments):
+        self.calls += 1
+        found = LightMusic().encode(path, segments)
+        return FeatureSequence(found.values[:, :2] + 1, found.segments, self.fingerprint, self.columns)
+
+
+def test_parts_that_are_joined_share_the_cache_with_all_who_use_them(song, tmp_path):
+    light, loud, cache = Counting(), Loud(), FeatureCache(tmp_path)
+    alone = extract(song, light, num_segments=4, cache=cache)
+    inner = Joined("inner", [light, loud])
+    outer = Joined("outer", [light, inner])
+    found = extract(song, outer, num_segments=4, cache=cache)
+    assert (light.calls, loud.calls) == (1, 1)
+    assert found.encoder == outer.fingerprint
+    assert found.segments == alone.segments
+    assert (
+        found.values.tobytes()
+        == np.concatenate([alone.values, alone.values, alone.values[:, :2] + 1], axis=1).tobytes()
+    )
+    assert found.columns == (*LightMusic.columns, *LightMusic.columns, "a", "b")
+    gone = extract(tmp_path / "gone.wav", inner, num_segments=4, content=content_hash(song), cache=cache)
+    assert gone.values.tobytes() == found.values[:, light.dim :].tobytes()
+    assert extract(song, loud, num_segments=4, cache=cache).encoder == "loud-1"
+    assert (light.calls, loud.calls) == (1, 1)
+    entry = cache.path_of(content_hash(song), recipe="loud-1", sampling="gs-4")
+    entry.write_bytes(b"damaged")
+    assert extract(song, outer, num_segments=4, cache=cache).values.tobytes() == found.values.tobytes()
+    assert (light.calls, loud.calls) == (1, 2)
+
+
+def test_a_part_that_stands_there_twice_reads_the_file_once(song):
+    light = Counting()
+    outer = Joined("outer", [light, Joined("inner", [light])])
+    found = extract(song, outer, num_segments=4)
+    assert light.calls == 1
+    assert found.values.shape == (4, 2 * light.dim)
+    assert outer.encode(song, found.segments).values.tobytes() == found.values.tobytes()
+    assert light.calls == 2
 
 
 def test_draws(song):

@@ -13,6 +13,7 @@ from ..files import content_hash, existing_file
 from ..media.probe import probe
 from ..sampling import DEFAULT_NUM_SEGMENTS, global_sparse
 from .cache import FeatureCache
+from .joined import Joined
 from .protocol import Encoder
 
 DEFAULT_MAX_GAP_S = 6.0
@@ -44,7 +45,8 @@ def extract(
         The file's `content_hash` where the caller knows it already; with a cache that has the answer, the file is
         not even opened.
     cache : FeatureCache, optional
-        Looked up before the file is decoded, or probed, and filled after.
+        Looked up before the file is decoded, or probed, and filled after. Each part of a `Joined` has an entry of its
+        own: whoever else reads the file with that part finds it there.
 
     Returns
     -------
@@ -64,19 +66,27 @@ def extract(
     sampling = sampling_key(num_segments, draw)
     if content is None and (cache is not None or draw is not None):
         content = content_hash(existing_file(path))
+    parts = encoder.distinct if isinstance(encoder, Joined) else {encoder.recipe: encoder}
+    known: dict[str, FeatureSequence] = {}
     if cache is not None and content is not None:
-        known = cache.get(content, recipe=encoder.recipe, sampling=sampling)
-        if known is not None:
-            return known
-    source = existing_file(path)
-    rng = None
-    if draw is not None and content is not None:
-        rng = np.random.default_rng([draw, *content.encode()])
-    segments = global_sparse(probe(source).duration_s, num_segments=num_segments, rng=rng)
-    sequence = encoder.encode(source, segments)
-    if cache is not None and content is not None:
-        cache.put(content, sequence, recipe=encoder.recipe, sampling=sampling)
-    return sequence
+        found = {recipe: cache.get(content, recipe=recipe, sampling=sampling) for recipe in parts}
+        known = {recipe: sequence for recipe, sequence in found.items() if sequence is not None}
+    if len(known) < len(parts):
+        source = existing_file(path)
+        rng = None
+        if draw is not None and content is not None:
+            rng = np.random.default_rng([draw, *content.encode()])
+        segments = global_sparse(probe(source).duration_s, num_segments=num_segments, rng=rng)
+        for recipe, part in parts.items():
+            if recipe in known:
+                continue
+            known[recipe] = part.encode(source, segments)
+            if cache is not None and content is not None:
+                cache.put(content, known[recipe], recipe=recipe, sampling=sampling)
+    if not isinstance(encoder, Joined):
+        return known[encoder.recipe]
+    first = next(iter(known.values()))
+    return encoder.side_by_side({recipe: part.values for recipe, part in known.items()}, first.segments)
 
 
 def sampling_key(num_segments: int, draw: int | None = None) -> str:
