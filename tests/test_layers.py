@@ -28,6 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "catalogue": GROUND | {"extraction", "indexing", "choosing", "pipeline", "features", "library"},
     "matching": GROUND | {"catalogue", "pipeline", "features", "media", "models", "library"},
 }
+ALLOWED["blending"] = (
+    ALLOWED["training"] | ALLOWED["extraction"] | {"training", "extraction", "choosing", "pipeline"}
+)
 ALLOWED["experiments"] = ALLOWED["training"] | {"training", "extraction.pool"}
 EVERYTHING_BELOW_DEMO = set(ALLOWED)
 ALLOWED["demo"] = EVERYTHING_BELOW_DEMO

@@ -23,6 +23,7 @@ from .indexing import (
     AddSummary,
     Failure,
     Tally,
+    check_blend,
     library_meta,
     music_files,
     prepare_rebuilt,
@@ -130,7 +131,7 @@ class Library:
             choose_pipeline(
                 model=meta.model_path,
                 encoder=meta.encoder_kind,
-                pack=pack or meta.encoder_folder,
+                pack=pack or meta.encoder_folder or meta.blend,
                 vocabulary=vocabulary or meta.vocabulary,
             ),
             cache_folder=cache_folder,
@@ -142,7 +143,15 @@ class Library:
     def check_model(self, model: Path | str) -> None:
         """Raise `ArtifactError` with the mending command unless `model` is what the library was built with."""
         if LibraryMeta.exists(self.path):
-            LibraryMeta.read(self.path).check(model_fingerprint(model), self.path, model=str(model))
+            meta = LibraryMeta.read(self.path)
+            trained = model_fingerprint(model)
+            if trained != meta.trained_fingerprint:
+                meta.check(trained, self.path, model=str(model))
+
+    def check_blend(self) -> None:
+        """Raise `ArtifactError` where a blend built the library and none is in use, or the other way round."""
+        if LibraryMeta.exists(self.path):
+            check_blend(self.pipeline, LibraryMeta.read(self.path), self.path)
 
     def __len__(self) -> int:
         return len(self._store()) if LibraryMeta.exists(self.path) else 0
@@ -207,6 +216,7 @@ class Library:
             where = ", ".join(str(p) for p in paths)
             raise InputError(f"no music found in {where}; looked for {' '.join(sorted(MUSIC_SUFFIXES))}")
         tally = Tally(failed=problems)
+        self.check_blend()
         with self._store(create=True) as store:
             store.begin()  # a second writer must hear of the first before it has worked for nothing
             known = store.known()
@@ -270,8 +280,12 @@ class Library:
         whose file cannot be read fails; then the old library stays as it is unless `drop_missing`.
         """
         store = self._store()
+        bridge = None if self.pipeline.blend is None else self.pipeline.blend.folder
         pipeline = choose_pipeline(
-            model=model, encoder=encoder, pack=pack or self.pipeline.encoder.folder, vocabulary=vocabulary
+            model=model,
+            encoder=encoder,
+            pack=pack or self.pipeline.encoder.folder or bridge,
+            vocabulary=vocabulary,
         )
         tracks = store.tracks()
         items = [(t.path, t.key, t.duration_s) for t in tracks]

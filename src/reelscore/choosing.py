@@ -7,6 +7,7 @@ from pathlib import Path
 from .errors import ArtifactError, ConfigError
 from .features.pack import load_pack
 from .features.spec import EncoderSpec
+from .models.blend_card import BlendCard, read_blend
 from .models.checkpoint import load_embedder
 from .models.embedder import Embedder
 from .pipeline import Pipeline, misfit
@@ -24,7 +25,8 @@ def choose_pipeline(
     Parameters
     ----------
     model : path, optional
-        Folder of a trained model; its encoder is recognised by fingerprint.
+        Folder of a trained model; its encoder is recognised by fingerprint. Where it was blended with the bridge of the
+        pack at hand, the blend is meant.
     encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
         Which encoder; by default the model's own. Without a model it is `words` where the pack can name what it sees
         and hears, else `light`.
@@ -64,7 +66,12 @@ def choose_pipeline(
         encoders = spec.load()
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:
-            return Pipeline(spec, folder, text=_text_of(embedder, pack))
+            return Pipeline(
+                spec,
+                folder,
+                text=_text_of(embedder, pack),
+                blend=_bridge_of(read_blend(folder, model=embedder.fingerprint), pack),
+            )
     raise ArtifactError(misfit(folder, theirs, ours))
 
 
@@ -105,6 +112,21 @@ def _text_of(embedder: Embedder, pack: Path | str | None) -> str | None:
         return None
     same = load_pack(pack).text_encoder().fingerprint == embedder.text_encoder
     return str(Path(pack).resolve()) if same else None
+
+
+def blend_of(model: Path | str) -> BlendCard | None:
+    """Return what a trained model's blend is, whether its bridge is at hand or not; None where there is none."""
+    return read_blend(model, model=model_fingerprint(model))
+
+
+def _bridge_of(card: BlendCard | None, pack: Path | str | None) -> EncoderSpec | None:
+    """Return the bridge's encoders, where the pack's are those that the blend was weighed with."""
+    if card is None or card.weight == 0 or pack is None or not _names_things(pack):
+        return None
+    spec = EncoderSpec("words", str(Path(pack).resolve()))
+    encoders = spec.load()
+    ours = (encoders.video.fingerprint, encoders.music.fingerprint)
+    return spec if ours == (card.video_encoder, card.music_encoder) else None
 
 
 def _names_things(pack: Path | str) -> bool:

@@ -14,11 +14,12 @@ from .catalogue import Library
 from .domain import FloatArray, Match, MediaInfo, Track
 from .errors import ConfigError, InputError
 from .features.cache import FeatureCache, default_folder
-from .features.words import clean
 from .library.moments import Moments, best_moment
 from .library.rerank import rerank
 from .library.search import Searcher
 from .media.probe import probe
+from .models.blend import Blend
+from .models.blend_card import again
 from .models.embedder import WordEmbedder
 from .models.hubs import hubness
 from .pipeline import OpenPipeline
@@ -117,6 +118,7 @@ class Matcher:
         )
         if isinstance(library, Library) and model is not None:
             library.check_model(model)
+        self._library.check_blend()
         self._pipeline: OpenPipeline = self._library.pipeline.open(
             cache=cache or FeatureCache(default_folder(os.environ))
         )
@@ -185,7 +187,7 @@ class Matcher:
         index.meta.check(
             embedder.fingerprint,
             self._library.path,
-            model=self._library.pipeline.model,
+            model=self._library.pipeline.named,
             video_encoder=encoders.video.fingerprint,
             music_encoder=encoders.music.fingerprint,
         )
@@ -196,7 +198,7 @@ class Matcher:
             )
         candidates = index.search(query, max(_CANDIDATES, 2 * k))
         if hub_strength > 0:
-            candidates = self._corrected(index, candidates, hub_strength)
+            candidates = self._corrected(index, query, candidates, hub_strength)
         moments = index.moments([track.key for track, _ in candidates])
         clip_s = _CLIP_S if info is None else info.duration_s
         starts: dict[str, float] = {}
@@ -231,12 +233,13 @@ class Matcher:
         )
 
     def _corrected(
-        self, index: Searcher, candidates: Sequence[tuple[Track, float]], strength: float
+        self, index: Searcher, query: FloatArray, candidates: Sequence[tuple[Track, float]], strength: float
     ) -> list[tuple[Track, float]]:
-        bank = self._pipeline.embedder.bank
+        embedder = self._pipeline.embedder
+        bank = embedder.bank_for(query) if isinstance(embedder, Blend) else embedder.bank
         if bank is None or len(bank) == 0:
             raise ConfigError(
-                f"the model {self._pipeline.embedder.name!r} was stored without the queries that a correction for hubs "
+                f"the model {embedder.name!r} was stored without the queries that a correction for hubs "
                 "needs; train it again, or leave the correction out"
             )
         found = index.embeddings([track.key for track, _ in candidates])
@@ -245,13 +248,22 @@ class Matcher:
 
     def embed_text(self, text: str) -> FloatArray:
         """Return the embedding of words, shape (D,), norm 1; raises as `report` where they cannot be matched."""
-        embedder = self._pipeline.embedder
-        if not isinstance(embedder, WordEmbedder):
-            raise ConfigError(
-                f"the model {embedder.name!r} of {self._library.path} reads no words; match without a model, "
-                "through words: --encoder words --pack FOLDER with a library of its own, or leave the words out"
-            )
-        return embedder.embed_text(clean(text))
+        asked = self._pipeline.asked(text)
+        if asked is not None:
+            return asked
+        embedder, model = self._pipeline.embedder, self._library.pipeline.model
+        if embedder.text_encoder is not None:
+            ways = f"give the pack that holds its text encoder {embedder.text_encoder} (--pack FOLDER)"
+        else:
+            ways = "match without a model, through words: --encoder words --pack FOLDER with a library of its own"
+            if model is not None:
+                ways = (
+                    f"blend it with the bridge of a pack ({again(model)}, then reelscore rebuild), train one with "
+                    f"--words, or {ways}"
+                )
+        raise ConfigError(
+            f"the model {embedder.name!r} of {self._library.path} reads no words here; {ways}, or leave the words out"
+        )
 
     def _query(self, video: Path | str | None, text: str | None, text_weight: float) -> FloatArray:
         if video is None and text is None:
@@ -263,6 +275,8 @@ class Matcher:
         shown, _ = self._pipeline.video(video)
         if asked is None:
             return shown
+        if isinstance(self._pipeline.embedder, Blend):
+            return self._pipeline.embedder.asked_with(shown, asked, text_weight=text_weight)
         both = (1 - text_weight) * shown + text_weight * asked
         length = float(np.linalg.norm(both))
         return (both / length).astype(np.float32) if length > 0 else shown

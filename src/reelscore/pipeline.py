@@ -13,15 +13,19 @@ from .domain import FeatureSequence, FloatArray
 from .errors import ArtifactError, ConfigError
 from .features.cache import FeatureCache
 from .features.extract import dense_factor, extract, thin
+from .features.joined_spec import JoinedPair, JoinedSpec
 from .features.pack import load_pack
 from .features.spec import EncoderPair, EncoderSpec
-from .features.words import read_words
+from .features.words import Words, clean, read_words
 from .files import content_hash, existing_file
 from .media.probe import probe
 from .models.affect import AffectModel
+from .models.blend import Blend
+from .models.blend_card import again, read_blend, read_queries
 from .models.bridge import Bridge, Classes
-from .models.checkpoint import load_embedder
-from .models.embedder import Embedder
+from .models.checkpoint import TrainedEmbedder, load_embedder
+from .models.embedder import Embedder, WordEmbedder
+from .models.phrases import check_phrase
 from .models.vocabulary import read_vocabulary
 
 
@@ -38,16 +42,29 @@ class Pipeline:
         File of the bridge's words; reelscore's own without it.
     text : str, optional
         Folder of the pack whose text encoder a model reads that takes what is said of a video.
+    blend : EncoderSpec, optional
+        Of the bridge that a trained model is blended with, by the weight that lies in its folder.
     """
 
     encoder: EncoderSpec
     model: str | None = None
     vocabulary: str | None = None
     text: str | None = None
+    blend: EncoderSpec | None = None
+
+    @property
+    def encoders(self) -> EncoderSpec | JoinedSpec:
+        """What a file is read with."""
+        return self.encoder if self.blend is None else JoinedSpec(self.encoder, self.blend)
+
+    @property
+    def named(self) -> str | None:
+        """What a user writes after ``--model``, with the pack of a blend; None without a model."""
+        return self.model if self.blend is None else f"{self.model} --pack {self.blend.folder}"
 
     def open(self, *, cache: FeatureCache | None = None) -> OpenPipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""
-        encoders = self.encoder.load()
+        encoders = self.encoders.load()
         return OpenPipeline(self, encoders, load_model(self, encoders, cache=cache), cache)
 
 
@@ -104,6 +121,27 @@ class OpenPipeline:
         text = self.words.encode(pieces) if self.words is not None and pieces else None
         return self.embedder.embed_video(sequence, text), sequence
 
+    def asked(self, text: str) -> FloatArray | None:
+        """Return the embedding of what somebody asks for in words, shape (D,); None where the model reads none.
+
+        Raises
+        ------
+        InputError
+            When the words are empty, too many, or mean nothing to it.
+        """
+        text = clean(text)
+        pieces = None
+        if self.words is not None and self.embedder.text_encoder is not None:
+            check_phrase(text)
+            pieces = self.words.encode(Words(description=text).pieces())
+        if isinstance(self.embedder, Blend):
+            return self.embedder.embed_text(text, pieces)
+        if isinstance(self.embedder, WordEmbedder):
+            return self.embedder.embed_text(text)
+        if isinstance(self.embedder, TrainedEmbedder) and pieces is not None:
+            return self.embedder.embed_pieces(pieces)
+        return None
+
     def track(
         self, path: Path | str, *, content: str | None = None, duration_s: float | None = None
     ) -> TrackEmbedding:
@@ -135,7 +173,9 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     """Load the pipeline's model and check that it was made for these encoders; `cache` keeps the bridge's words."""
     ours = (encoders.video.fingerprint, encoders.music.fingerprint)
     if pipeline.model is None and pipeline.encoder.kind == "words":
-        return _bridge(pipeline, cache)
+        return load_bridge(pipeline.encoder, pipeline.vocabulary, cache=cache)
+    if isinstance(encoders, JoinedPair):
+        return _blend(pipeline, encoders, cache)
     if pipeline.model is None:
         if pipeline.encoder.kind != "light":
             raise ConfigError(
@@ -151,16 +191,46 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     return embedder
 
 
-def _bridge(pipeline: Pipeline, cache: FeatureCache | None) -> Bridge:
+def _blend(pipeline: Pipeline, encoders: JoinedPair, cache: FeatureCache | None) -> Blend:
+    assert pipeline.model is not None
+    assert pipeline.blend is not None
+    model = load_embedder(pipeline.model)
+    card = read_blend(pipeline.model, model=model.fingerprint)
+    if card is None or card.weight == 0:
+        raise ArtifactError(
+            f"the model {pipeline.model} has no blend any more; weigh it: {again(pipeline.model)}"
+        )
+    words = None if card.vocabulary_file is None else str(Path(pipeline.model) / card.vocabulary_file)
+    bridge = load_bridge(pipeline.blend, words, cache=cache)
+    if bridge.fingerprint != card.bridge:
+        raise ArtifactError(
+            f"the blend of {pipeline.model} was weighed with the bridge {card.bridge}, but the one at hand is "
+            f"{bridge.fingerprint}; weigh it again: {again(pipeline.model)}"
+        )
+    return Blend(
+        model,
+        bridge,
+        weight=card.weight,
+        num_columns=encoders.num_columns,
+        video_encoder=encoders.video.fingerprint,
+        music_encoder=encoders.music.fingerprint,
+        queries=read_queries(pipeline.model, card),
+    )
+
+
+def load_bridge(
+    encoder: EncoderSpec, vocabulary: Path | str | None = None, *, cache: FeatureCache | None = None
+) -> Bridge:
+    """Make the bridge of a pack that names what it sees and hears; its words are encoded, or found in the cache."""
     from .features.labelled import labelled, text_rows
 
-    words = labelled(load_pack(str(pipeline.encoder.folder)), mode=pipeline.encoder.mode)
-    vocabulary = read_vocabulary(pipeline.vocabulary)
-    texts = (*vocabulary.texts, *vocabulary.names)
-    readings = text_rows(texts, words.text, cache).reshape(2, len(vocabulary), -1)
+    words = labelled(load_pack(str(encoder.folder)), mode=encoder.mode)
+    terms = read_vocabulary(vocabulary)
+    texts = (*terms.texts, *terms.names)
+    readings = text_rows(texts, words.text, cache).reshape(2, len(terms), -1)
 
     return Bridge(
-        vocabulary,
+        terms,
         encode=words.text.encode,
         text_encoder=words.text.fingerprint,
         readings=readings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,24 +30,27 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Measure a model on pairs: recall, median rank and mAP, beside chance and a linear CCA."""
+    from ..features.cache import default_folder
     from ..models.checkpoint import load_embedder
     from ..training.assess import evaluate_model, save_report
 
     embedder = load_embedder(model)
     check_source(pairs, set_name, data, labels)
-    spec = text = None
+    spec = text = pipeline = None
     if set_name is None:
         from ..choosing import choose_pipeline
         from ..features.pack import load_pack
+        from .match import note_blend
 
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack)
-        spec = pipeline.encoder
+        spec = pipeline.encoders
         text = None if pipeline.text is None else load_pack(pipeline.text).text_encoder()
         if text is None and embedder.text_encoder is not None:
             note(
                 f"the model also takes the words of a video, by {embedder.text_encoder}; give the pack that holds this "
                 "encoder (--pack FOLDER) to use it"
             )
+        note_blend(pipeline)
     found = load_pairs(
         pairs,
         set_name=set_name,
@@ -59,11 +63,21 @@ def evaluate(
         words=text,
         workers=workers,
     )
-    report = evaluate_model(model, found if split == "all" else found.where(split), seed=seed)
+    chosen = found if split == "all" else found.where(split)
+    if pipeline is not None and pipeline.blend is not None:
+        from ..blending import evaluate_blend
+
+        reports = evaluate_blend(pipeline, chosen, cache_folder=default_folder(os.environ), seed=seed)
+    else:
+        reports = {"model": evaluate_model(model, chosen, seed=seed)}
+    report = reports.pop("model")
     file = save_report(model, f"{found.name}-{split}", report)
     if json:
-        print_json(report.to_json())
+        further = {name: [one.to_json() for one in each.directions] for name, each in reports.items()}
+        print_json(report.to_json() | further)
         return
     header, *rows = report.table()
+    for name, each in reports.items():
+        rows[-1:-1] = [[name, *row[1:]] for row in each.table()[1:-1]]
     print_table(header, rows, right=header[2:])
     note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")

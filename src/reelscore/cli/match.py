@@ -24,6 +24,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..catalogue import Library
     from ..matching import Matcher
+    from ..pipeline import Pipeline
 
 
 def match(
@@ -99,6 +100,7 @@ def match(
             f"the model also takes the words of a video, by {report.model['text_encoder']}; give the pack that holds "
             "this encoder (--pack FOLDER) to use it"
         )
+    note_blend(opened.pipeline)
     told = any(m.reasons for m in report.matches)
     print_table(
         ["rank", "title", "artist", "score", "start", "length", *(["both"] if told else []), "track"],
@@ -117,6 +119,20 @@ def match(
         ],
         right=["rank", "score", "start", "length"],
     )
+
+
+def note_blend(pipeline: Pipeline) -> None:
+    """Say that a model has a blend that is not in use, and how to use it."""
+    from ..choosing import blend_of
+
+    if pipeline.model is None or pipeline.blend is not None:
+        return
+    card = blend_of(pipeline.model)
+    if card is not None and card.weight > 0:
+        note(
+            f"the model alone: its blend with the bridge (weight {card.weight:g}) needs the pack that it was weighed "
+            "with (--pack FOLDER)"
+        )
 
 
 def _matcher(library: Library, text: str | None) -> Matcher:

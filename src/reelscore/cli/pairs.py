@@ -12,7 +12,9 @@ from ..errors import ConfigError, NotFoundError
 from .console import note, progress_bar
 
 if TYPE_CHECKING:
+    from ..data.manifest import Manifest
     from ..data.pairs import PairSet
+    from ..features.joined_spec import JoinedSpec
     from ..features.pack_text import TextEncoder
     from ..features.spec import EncoderSpec
 
@@ -70,7 +72,7 @@ def load_pairs(
     set_name: str | None,
     data: Path | None,
     labels: list[str] | None,
-    spec: EncoderSpec | None,
+    spec: EncoderSpec | JoinedSpec | None,
     seed: int,
     num_segments: int,
     num_draws: int,
@@ -84,15 +86,12 @@ def load_pairs(
         assert data is not None
         with progress_bar(f"reading {set_name}", "files") as progress:
             return load_set(set_name, data, labels=labels or (), num_segments=num_segments, progress=progress)
-    from ..data.manifest import read_manifest, rows_from_folder
     from ..extraction.pairs import extract_pairs
     from ..features.cache import default_folder
 
     assert source is not None
     assert spec is not None
-    if not source.exists():
-        raise NotFoundError(f"there is no folder or manifest at {source}; check the spelling")
-    manifest = rows_from_folder(source) if source.is_dir() else read_manifest(source)
+    manifest = read_rows(source)
     for problem in manifest.problems:
         note(f"  left out  line {problem.line}: {problem.reason}")
     with progress_bar("reading pairs", "pairs") as progress:
@@ -111,3 +110,12 @@ def load_pairs(
     for failure in failures:
         note(f"  failed  {failure.path}: {failure.reason}")
     return pairs
+
+
+def read_rows(source: Path) -> Manifest:
+    """Return the rows of a folder of finished videos, or of a manifest."""
+    from ..data.manifest import read_manifest, rows_from_folder
+
+    if not source.exists():
+        raise NotFoundError(f"there is no folder or manifest at {source}; check the spelling")
+    return rows_from_folder(source) if source.is_dir() else read_manifest(source)

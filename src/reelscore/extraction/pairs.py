@@ -14,6 +14,7 @@ from ..domain import FloatArray
 from ..errors import InputError
 from ..features.cache import FeatureCache
 from ..features.extract import extract
+from ..features.joined_spec import JoinedSpec
 from ..features.protocol import WordEncoder
 from ..features.spec import EncoderSpec
 from ..features.words import read_words
@@ -46,7 +47,7 @@ class _Pair:
 
 def extract_pairs(
     rows: Sequence[ManifestRow],
-    spec: EncoderSpec,
+    spec: EncoderSpec | JoinedSpec,
     *,
     name: str,
     cache_folder: Path,
@@ -63,7 +64,7 @@ def extract_pairs(
     ----------
     rows : sequence of ManifestRow
         A row without music is a finished video: its own sound is the music.
-    spec : EncoderSpec
+    spec : EncoderSpec or JoinedSpec
     name : str
         Name of the resulting set.
     cache_folder : Path
@@ -138,7 +139,7 @@ def extract_pairs(
 
 
 def prepare_pair(
-    spec: EncoderSpec,
+    spec: EncoderSpec | JoinedSpec,
     cache_folder: str,
     num_segments: int,
     num_draws: int,

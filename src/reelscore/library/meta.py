@@ -39,6 +39,10 @@ class LibraryMeta:
         N, how many segments a track is cut into.
     model_path, encoder_folder : str, optional
         Where the model and the encoders lay on disk when the library was built.
+    blend : str, optional
+        Folder of the pack of the bridge that the model was blended with; None for a model alone.
+    trained_fingerprint : str, optional
+        Of the trained model in a blend, whose own fingerprint is `model_fingerprint`.
     vocabulary : str, optional
         File of the bridge's words, where it is not reelscore's own.
     video_licence, music_licence : str, optional
@@ -58,6 +62,8 @@ class LibraryMeta:
     num_segments: int
     model_path: str | None = None
     encoder_folder: str | None = None
+    blend: str | None = None
+    trained_fingerprint: str | None = None
     vocabulary: str | None = None
     video_licence: str | None = None
     music_licence: str | None = None

@@ -112,6 +112,24 @@ class TrainedEmbedder:
             no_text(self, text)
         return self._embed(self._video, sequence, "video", self._pieces(text))
 
+    def embed_pieces(self, text: FloatArray) -> FloatArray:
+        """Return the embedding of words alone, as of a video of which nothing else is known, shape (D,), norm 1.
+
+        Parameters
+        ----------
+        text : ndarray of float32, shape (W, D')
+            Their pieces by the model's `text_encoder`.
+
+        Raises
+        ------
+        ArtifactError
+            When the model takes no text, or text of another form.
+        """
+        if self._video.text is None:
+            no_text(self, text)
+        embedding: FloatArray = self._video.of_text(self._pieces(text)[None])[0]
+        return embedding
+
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
         """Return the embedding of a track, shape (D,), float32, norm 1."""
         return self._embed(self._music, sequence, "music")

@@ -86,6 +86,7 @@ def save_model(
     weights: Mapping[str, FloatArray],
     card: ModelCard,
     bank: FloatArray | None = None,
+    held_out: bytes | None = None,
 ) -> ModelCard:
     """Write a model into `folder`, in place of the one that may be there.
 
@@ -98,6 +99,8 @@ def save_model(
         Its `weights_sha256` is ignored.
     bank : ndarray of float32, shape (B, E), optional
         Embeddings of queries, for `hubs`.
+    held_out : bytes, optional
+        Of a `HeldOut`.
 
     Returns
     -------
@@ -111,15 +114,19 @@ def save_model(
     digest = hashlib.sha256(content).hexdigest()
     described = {**to_mapping(card), "weights_sha256": digest, "format_version": FORMAT_VERSION}
     written = from_mapping(ModelCard, described)
-    write_bytes(target / _weights_name(digest), content)
+    write_bytes(target / beside("weights", digest), content)
     if bank is not None:
-        write_bytes(target / _bank_name(digest), dump_tensors({BANK: np.ascontiguousarray(bank, np.float32)}))
+        write_bytes(
+            target / beside(BANK, digest), dump_tensors({BANK: np.ascontiguousarray(bank, np.float32)})
+        )
+    if held_out is not None:
+        write_bytes(target / beside("validation", digest), held_out)
     text = json.dumps({**described, "fingerprint": written.fingerprint}, indent=2, allow_nan=False)
     write_bytes(target / DESCRIPTION, (text + "\n").encode())
-    kept = {_weights_name(digest), _bank_name(digest)}
-    for stale in (*target.glob("weights-*.safetensors"), *target.glob("bank-*.safetensors")):
-        if stale.name not in kept:
-            stale.unlink(missing_ok=True)
+    for what in ("weights", BANK, "validation"):
+        for file in target.glob(f"{what}-*.safetensors"):
+            if file.name != beside(what, digest):
+                file.unlink(missing_ok=True)
     return written
 
 
@@ -135,7 +142,7 @@ def read_model(folder: Path | str) -> tuple[ModelCard, dict[str, FloatArray]]:
     """
     source = Path(folder)
     card = read_card(source)
-    path = source / _weights_name(card.weights_sha256)
+    path = source / beside("weights", card.weights_sha256)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -195,7 +202,7 @@ def read_bank(folder: Path | str, card: ModelCard) -> FloatArray | None:
     ArtifactError
         When the file is damaged.
     """
-    path = Path(folder) / _bank_name(card.weights_sha256)
+    path = Path(folder) / beside(BANK, card.weights_sha256)
     if not path.is_file():
         return None
     try:
@@ -207,12 +214,15 @@ def read_bank(folder: Path | str, card: ModelCard) -> FloatArray | None:
     return bank
 
 
-def _bank_name(digest: str) -> str:
-    return f"bank-{digest[:16]}.safetensors"
+def beside(what: str, digest: str) -> str:
+    """Return the name of a file that belongs to the weights of a hash.
 
-
-def _weights_name(digest: str) -> str:
-    return f"weights-{digest[:16]}.safetensors"
+    Examples
+    --------
+    >>> beside("bank", "0123456789abcdef0123")
+    'bank-0123456789abcdef.safetensors'
+    """
+    return f"{what}-{digest[:16]}.safetensors"
 
 
 def _damaged(folder: Path, what: str) -> ArtifactError:

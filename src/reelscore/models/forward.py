@@ -75,6 +75,22 @@ class TowerForward:
             pooled[:, ordered] = pool(whole[None], np.ones((1, len(whole)), dtype=bool), number)[:, ordered]
         z = apply(pooled, w["knots"], w["scores"]).astype(np.float32)
         text = None if self.text is None or pieces is None else self.text.read(pieces)
+        return self._placed(x, mask, z, text)
+
+    def of_text(self, pieces: FloatArray) -> FloatArray:
+        """Embed texts alone, pieces (B, W, D'): as of items whose every column is at its mean, where it says nothing.
+
+        Returns
+        -------
+        ndarray of float32, shape (B, E)
+            Rows of length 1.
+        """
+        assert self.text is not None
+        x = np.zeros((len(pieces), 1, self.num_columns), np.float32)
+        z = np.zeros((len(pieces), len(self._weights["knots"])), np.float32)
+        return self._placed(x, np.ones((len(pieces), 1), dtype=bool), z, self.text.read(pieces))
+
+    def _placed(self, x: FloatArray, mask: BoolArray, z: FloatArray, text: Text | None) -> FloatArray:
         members = range(self._config.members)
         if not self._config.takes_text:
             return self._joined("cca", z, [self._member(k, x, mask, z, None) for k in members])

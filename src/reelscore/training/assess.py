@@ -22,8 +22,10 @@ from ..evaluation.cca import LinearCCA, descriptions, pooled
 from ..evaluation.report import Report, evaluate_embeddings
 from ..files import write_bytes
 from ..models.checkpoint import load_embedder
+from ..models.embedder import Embedder
 from ..sampling import global_sparse, global_sparse_rows
 
+Columns: TypeAlias = tuple[str, ...] | None
 Sides: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 BASELINE = "cca.safetensors"
@@ -77,17 +79,7 @@ def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_boo
             f"the model {folder} was trained with text of {embedder.text_encoder}, but these pairs have that of "
             f"{pairs.text_encoder}; encode their text with that encoder, or leave it out"
         )
-    rows = embedder.num_segments
-    said = (
-        pairs.text if embedder.text_encoder is not None and pairs.text is not None else (None,) * len(pairs)
-    )
-    video = np.stack(
-        [
-            embedder.embed_video(_sequence(d, rows, embedder.video_encoder), text)
-            for d, text in zip(pairs.video, said, strict=True)
-        ]
-    )
-    music = np.stack([embedder.embed_music(_sequence(d, rows, embedder.music_encoder)) for d in pairs.music])
+    video, music = embed_set(embedder, pairs)
     cca = _load_baseline(Path(folder))
     placed = None
     if cca is not None:
@@ -102,6 +94,39 @@ def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_boo
         seed=seed,
         num_bootstrap=num_bootstrap,
     )
+
+
+def embed_set(
+    embedder: Embedder, pairs: PairSet, *, columns: tuple[Columns, Columns] = (None, None)
+) -> tuple[FloatArray, FloatArray]:
+    """Embed pairs as search does, one item at a time and with their text where the model takes text.
+
+    Parameters
+    ----------
+    embedder : Embedder
+    pairs : PairSet
+        Of its encoders.
+    columns : pair of (tuple of str or None)
+        Names of the columns of video and music, for a model that reads them by name.
+
+    Returns
+    -------
+    video, music : ndarray of float32, shape (N, D)
+    """
+    known = embedder.text_encoder is not None and pairs.text is not None
+    said = pairs.text if known and pairs.text is not None else (None,) * len(pairs)
+
+    def sequence(draws: Draws, encoder: str, names: Columns) -> FeatureSequence:
+        return _sequence(draws, embedder.num_segments, encoder, names)
+
+    video = [
+        embedder.embed_video(sequence(draws, embedder.video_encoder, columns[0]), text)
+        for draws, text in zip(pairs.video, said, strict=True)
+    ]
+    music = [
+        embedder.embed_music(sequence(draws, embedder.music_encoder, columns[1])) for draws in pairs.music
+    ]
+    return np.stack(video), np.stack(music)
 
 
 def save_report(folder: Path | str, name: str, report: Report) -> Path:
@@ -124,12 +149,12 @@ def pooled_sides(pairs: PairSet) -> Sides:
     return pooled([draws[0] for draws in pairs.video]), pooled([draws[0] for draws in pairs.music])
 
 
-def _sequence(draws: Draws, num_segments: int, encoder: str) -> FeatureSequence:
+def _sequence(draws: Draws, num_segments: int, encoder: str, columns: Columns) -> FeatureSequence:
     """Return the inference draw of an item as the model reads it: at most N rows, by Global Sparse sampling."""
     rows: FloatArray = draws[0]
     if len(rows) > num_segments:
         rows = rows[global_sparse_rows(len(rows), num_segments=num_segments)]
-    return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
+    return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder, columns)
 
 
 def _load_baseline(folder: Path) -> LinearCCA | None:

@@ -24,6 +24,7 @@ from ..errors import InputError
 from ..files import write_bytes
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
+from ..models.held_out import HeldOut, mark_of
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
 from .reading import Reader, embed_pairs, take
@@ -36,6 +37,9 @@ __all__ = ["Report", "TrainResult", "train"]
 HISTORY = "history.json"
 BANK_SIZE = 512
 """Training videos, at most, whose embeddings are stored beside a model."""
+
+HELD_OUT_SIZE = 2048
+"""Validation pairs, at most, whose embeddings by the model of the search are stored beside a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,9 @@ def train(
         With a train and a val split; the test split is not looked at.
     config : TrainConfig
     folder : Path or str
-        Where the model goes: ``model.json``, weights and ``history.json``. While the run lasts a state lies
-        beside them, from which it can be resumed.
+        Where the model goes: ``model.json``, weights and ``history.json``, and what the model of the search, which has
+        not learned from them, makes of the validation pairs. While the run lasts a state lies beside them, from which
+        it can be resumed.
     progress : callable, optional
         Gets a `Report` after each epoch.
     resume : bool
@@ -111,6 +116,7 @@ def train(
     cca = [tune_cca(pairs, config.model, told=told) for told in halves] if needed else []
     done, share = Progress(best_epoch=config.epochs), None
     best: dict[str, float] = {}
+    held_out: HeldOut | None = None
     num_steps = config.epochs * _steps_per_epoch(len(learn), config)
     if config.validate:
         search = Fit.start(learn, val, config, cca=cca, num_steps=num_steps)
@@ -122,6 +128,7 @@ def train(
             share = choose_share(model, val)
             set_share(model, share)
             best = {**best, **validate(Reader(model, val)), "cca_share": share}
+        held_out = _held_out(model, val)
     refitted: list[dict[str, float]] = []
     if config.refit:
         both = take(pairs, pairs.places("train", "val"), config.model)
@@ -133,7 +140,7 @@ def train(
         if share is not None:
             set_share(model, share)
     lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
-    card = _save(target, model, pairs, config, best, bank=_bank(model, learn))
+    card = _save(target, model, pairs, config, best, bank=_bank(model, learn), held_out=held_out)
     write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
     for state in states:
         state.unlink(missing_ok=True)
@@ -182,11 +189,13 @@ def _save(
     best: dict[str, float],
     *,
     bank: FloatArray,
+    held_out: HeldOut | None,
 ) -> ModelCard:
     return save_model(
         target,
         weights=model.weights(),
         bank=bank,
+        held_out=None if held_out is None else held_out.to_bytes(),
         card=ModelCard(
             config=config.model,
             video_encoder=pairs.video_encoder,
@@ -203,5 +212,17 @@ def _save(
 
 def _bank(model: DualEncoder, learn: PairSet) -> FloatArray:
     """Embed some of the training videos, evenly over the set: queries of the kind that will come."""
-    some = np.unique(np.linspace(0, len(learn) - 1, min(BANK_SIZE, len(learn))).round().astype(int))
-    return embed_pairs(model, take(learn, some, model.config))[0].embedding
+    return embed_pairs(model, _some(learn, BANK_SIZE, model))[0].embedding
+
+
+def _held_out(model: DualEncoder, val: PairSet) -> HeldOut:
+    shown = _some(val, HELD_OUT_SIZE, model)
+    video, music = (side.embedding for side in embed_pairs(model, shown))
+    marks = tuple(mark_of(v[0], m[0]) for v, m in zip(shown.video, shown.music, strict=True))
+    return HeldOut(shown.keys, marks, shown.group, video, music)
+
+
+def _some(pairs: PairSet, most: int, model: DualEncoder) -> PairSet:
+    """Take at most so many pairs, evenly over the set."""
+    index = np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).round().astype(int))
+    return take(pairs, index, model.config)
