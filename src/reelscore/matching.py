@@ -45,7 +45,8 @@ class MatchReport:
     text : str or None
         The words, where there are some.
     model : mapping
-        Its name and fingerprint, whether it was trained, the encoder of text that it takes and whether that is at hand.
+        Its name and fingerprint, whether it was trained, the encoder of text that it takes and whether that is at hand,
+        and what the bridge counts in a blend (``blend``, None for a model alone).
     matches : tuple of Match
     """
 
@@ -219,6 +220,7 @@ class Matcher:
                 "trained": embedder.trained,
                 "text_encoder": embedder.text_encoder,
                 "reads_words": self._pipeline.words is not None,
+                "blend": embedder.weight if isinstance(embedder, Blend) else None,
             },
             tuple(
                 Match(

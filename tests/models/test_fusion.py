@@ -257,3 +257,18 @@ def test_weights_that_do_not_fit_their_description_are_refused(tmp_path: Path) -
             TrainedEmbedder("model", card=CARD, weights=wrong)
     with pytest.raises(ArtifactError, match="do not fit"):
         TrainedEmbedder("model", card=dataclasses.replace(CARD, text_columns=0), weights=weights)
+
+
+@pytest.mark.parametrize("config", PROMISES, ids=name)
+def test_text_alone_stands_where_an_average_video_with_it_would(config: ModelConfig) -> None:
+    """In torch: every pooled column at score 0, every column at its center, and the text."""
+    tower = random_tower(config)
+    pieces, mask = batch(4, (3, 3), 4)
+    shown = torch.zeros(2, 1, 5)
+    with torch.no_grad():
+        z = torch.zeros(2, len(tower.knots))
+        expected = tower.embed(z, shown, torch.ones(2, 1, dtype=torch.bool), text=tower.read(pieces, mask))
+    got = TowerForward(weights_of(tower), config=config).of_text(pieces.numpy())
+    np.testing.assert_allclose(got, expected.embedding.numpy(), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-5)
+    assert not got[:, : config.embedding_dim // 2].any()
