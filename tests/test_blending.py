@@ -1,7 +1,7 @@
 """A model that was taught nonsense and a bridge that knows better: the blend is chosen, used, told and mended.
 
-Dark films move as fast, and are as red, as their songs play. In the training pairs of this world each film lies over the
-wrong song, so that all a model can learn is wrong, where the bridge's rules of affect hold.
+Dark films move as fast, and are as red, as their songs play. In the training pairs of this world each film lies over
+the wrong song, so that all a model can learn is wrong, where the rules of affect hold.
 """
 
 from __future__ import annotations

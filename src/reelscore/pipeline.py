@@ -23,8 +23,8 @@ from .models.affect import AffectModel
 from .models.blend import Blend
 from .models.blend_card import again, read_blend, read_queries
 from .models.bridge import Bridge, Classes
-from .models.checkpoint import TrainedEmbedder, load_embedder
-from .models.embedder import Embedder, WordEmbedder
+from .models.checkpoint import load_embedder
+from .models.embedder import Embedder, PieceEmbedder, WordEmbedder
 from .models.phrases import check_phrase
 from .models.vocabulary import read_vocabulary
 
@@ -138,7 +138,7 @@ class OpenPipeline:
             return self.embedder.embed_text(text, pieces)
         if isinstance(self.embedder, WordEmbedder):
             return self.embedder.embed_text(text)
-        if isinstance(self.embedder, TrainedEmbedder) and pieces is not None:
+        if isinstance(self.embedder, PieceEmbedder) and pieces is not None:
             return self.embedder.embed_pieces(pieces)
         return None
 

@@ -140,6 +140,19 @@ def test_words_beside_the_videos_are_learned_and_read(tmp_path):
     assert without["model"]["reads_words"] is False
     scores = [[m["score"] for m in found["matches"]] for found in (with_words, without)]
     assert scores[0] != scores[1]
+    asked = ("match", "--music", music, "--model", tmp_path / "m", "--text", "calm sea")
+    found = json.loads(reelscore(*asked, "--pack", pack, "--json").stdout)
+    assert (found["query"]["text"], len(found["matches"])) == ("calm sea", 4)
+    weighed = [
+        json.loads(reelscore(*arguments, *asked[-2:], "--pack", pack, "--text-weight", w, "--json").stdout)
+        for w in (0, 1)
+    ]
+    for one, alone in zip(weighed, (with_words, found), strict=True):
+        assert [m["track"] for m in one["matches"]] == [m["track"] for m in alone["matches"]]
+    blind = reelscore(*asked, check=False)
+    assert blind.returncode == 2
+    assert "give the pack that holds its text encoder" in blind.stderr
+    assert reelscore(*asked[:-1], " ", "--pack", pack, check=False).returncode == 2
     (films / "film 1.txt").unlink()
     wordless = json.loads(reelscore(*arguments, "--pack", pack, "--json").stdout)
     assert wordless["matches"] == without["matches"]

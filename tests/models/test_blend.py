@@ -45,9 +45,9 @@ def unit(row: FloatArray) -> FloatArray:
     return found
 
 
-def blend(weight: float = 0.25, **more: object) -> Blend:
+def blend(weight: float = 0.25, *, model: Half | None = None, **more: object) -> Blend:
     return Blend(
-        Half(),
+        model or Half(),
         bridge(),
         weight=weight,
         num_columns=NUM_COLUMNS,
@@ -157,6 +157,36 @@ def test_hubs_are_held_back_by_queries_of_the_same_kind() -> None:
     of_bridge = hubness(track[:, Half.dim :] / np.float32(0.5), bridge().bank)
     np.testing.assert_allclose(hubness(track, words), 0.5 * of_bridge, atol=1e-5)
     assert blend().bank is None
+
+
+class Told(Half):
+    """A half that has learned from text, too: it stands where the first two columns of the pieces point."""
+
+    text_encoder = "pieces-1"
+
+    def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
+        found = super().embed_video(sequence)
+        return found if text is None else unit(found + text[:, :2].mean(axis=0))
+
+    def embed_pieces(self, text: FloatArray) -> FloatArray:
+        return unit(text[:, :2].mean(axis=0))
+
+
+def test_words_are_asked_of_both_where_the_model_has_learned_from_text() -> None:
+    made, pieces = blend(model=Told()), np.array([[0.0, 1.0, 5.0]], np.float32)
+    assert made.text_encoder == "pieces-1"
+    asked = made.embed_text("calm", pieces)
+    np.testing.assert_allclose(
+        asked, joined(np.array([0, 1], np.float32), bridge().embed_text("calm"), 0.25), atol=1e-6
+    )
+    np.testing.assert_array_equal(made.embed_text("calm"), blend().embed_text("calm"))
+    video = made.embed_video(VIDEO)
+    both = made.asked_with(video, asked, text_weight=0.5)
+    np.testing.assert_allclose(both, unit(video + asked), atol=1e-5)
+    told = made.embed_video(VIDEO, pieces)
+    assert not np.allclose(told[:2], video[:2])
+    np.testing.assert_array_equal(told[2:], video[2:])
+    assert made.bank_for(asked) is None  # as a video's
 
 
 def test_a_weight_and_both_halves_make_the_fingerprint_and_others_are_refused() -> None:

@@ -12,12 +12,14 @@ import torch
 from reelscore.data.pairs import PairSet, Split
 from reelscore.errors import ArtifactError, InputError
 from reelscore.evaluation.cca import LinearCCA
+from reelscore.evaluation.metrics import recall_at
+from reelscore.evaluation.ranks import rank_embeddings
 from reelscore.losses import LossConfig, build_loss
 from reelscore.models.checkpoint import load_embedder
 from reelscore.models.config import Fusion, ModelConfig, TowerKind
 from reelscore.models.folder import read_card
 from reelscore.training import Report, TrainConfig, reading, train
-from reelscore.training.assess import evaluate_model
+from reelscore.training.assess import embed_set, evaluate_model
 from reelscore.training.frozen import Frozen, member_losses
 from reelscore.training.reading import Reader, embed_pairs, new_model
 from reelscore.training.start import fit_cca, place_cca, set_share, standardise, tune_cca
@@ -96,6 +98,26 @@ def test_a_model_trained_with_text_does_as_well_without_as_one_that_never_had_an
     alone, plain = (precision(tmp_path / name, silent) for name in ("told", "plain"))
     assert alone == pytest.approx(plain, abs=0.1)
     assert told > alone + 0.2
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("tower", ["mean", "transformer"])
+def test_text_alone_finds_music_far_beyond_chance(
+    pairs: PairSet, tmp_path: Path, fusion: Fusion, tower: TowerKind
+) -> None:
+    train(pairs, config=with_model(fusion=fusion, tower=tower, cca=tower == "mean"), folder=tmp_path)
+    embedder, val = load_embedder(tmp_path), pairs.where("val")
+    _, music = embed_set(embedder, val)
+    asked = np.stack([embedder.embed_pieces(pieces) for pieces in val.text or () if pieces is not None])
+    np.testing.assert_allclose(np.linalg.norm(asked, axis=1), 1, atol=1e-5)
+    ranks = rank_embeddings(asked, music, val.group, val.group)[0]
+    assert recall_at(ranks, 10) > 0.5  # chance: 0.25
+    with pytest.raises(ArtifactError, match="text as numbers of shape"):
+        embedder.embed_pieces(np.zeros((2, 3), np.float32))
+    plain = tmp_path / "plain"
+    train(pairs, config=dataclasses.replace(with_model(), epochs=1), folder=plain)
+    with pytest.raises(ArtifactError, match="takes no text"):
+        load_embedder(plain).embed_pieces(np.zeros((2, 7), np.float32))
 
 
 def test_text_is_missing_for_some_and_a_run_repeats_itself_to_the_byte(tmp_path: Path) -> None:

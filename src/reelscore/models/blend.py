@@ -17,8 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from ..domain import FeatureSequence, FloatArray, Modality
-from .checkpoint import TrainedEmbedder
-from .embedder import Embedder, WordEmbedder, check_encoder, no_text
+from .embedder import Embedder, PieceEmbedder, WordEmbedder, check_encoder, no_text
 
 VERSION = "1"
 
@@ -97,7 +96,7 @@ class Blend:
         `pieces` are the same words encoded, shape (W, D'), for a model that takes text: then both halves are asked.
         """
         asked = self.bridge.embed_text(text)
-        if pieces is None or not isinstance(self.model, TrainedEmbedder) or self.model.text_encoder is None:
+        if pieces is None or self.model.text_encoder is None or not isinstance(self.model, PieceEmbedder):
             return self._asked(asked)
         return self._joined(self.model.embed_pieces(pieces), asked)
 

@@ -75,6 +75,15 @@ class WordEmbedder(Protocol):
         ...
 
 
+@runtime_checkable
+class PieceEmbedder(Protocol):
+    """An `Embedder` that has learned from text, and can be asked by its pieces where it has a `text_encoder`."""
+
+    def embed_pieces(self, text: FloatArray) -> FloatArray:
+        """Return the embedding of encoded pieces (W, D') alone, shape (D,), float32, norm 1."""
+        ...
+
+
 def check_encoder(embedder: Embedder, sequence: FeatureSequence, *, modality: Modality) -> None:
     """Raise `ArtifactError` unless the features come from the encoder that the model reads.
 
