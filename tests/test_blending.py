@@ -188,6 +188,8 @@ def test_a_blend_that_was_weighed_again_or_is_damaged_is_noticed(
     file.write_text(json.dumps(told | {"weight": 0.45}))
     with pytest.raises(ArtifactError, match="reelscore rebuild"):
         Matcher(kept.path).match(place.folder / "test-1.mp4")
+    with pytest.raises(ArtifactError, match=f"reelscore rebuild .* --pack {place.pack}"):
+        Library.open(kept.path, cache=place.cache).add(place.folder / "test-2.wav")
     file.write_text(json.dumps(told | {"bridge": "bridge-of-old"}))
     with pytest.raises(ArtifactError, match=r"bridge-of-old.*--blend"):
         Matcher(kept.path)

@@ -24,6 +24,7 @@ from .indexing import (
     Failure,
     Tally,
     check_blend,
+    check_built,
     library_meta,
     music_files,
     prepare_rebuilt,
@@ -216,7 +217,8 @@ class Library:
             where = ", ".join(str(p) for p in paths)
             raise InputError(f"no music found in {where}; looked for {' '.join(sorted(MUSIC_SUFFIXES))}")
         tally = Tally(failed=problems)
-        self.check_blend()
+        if LibraryMeta.exists(self.path):
+            check_built(self.pipeline, LibraryMeta.read(self.path), self.path, cache_folder=self.cache_folder)
         with self._store(create=True) as store:
             store.begin()  # a second writer must hear of the first before it has worked for nothing
             known = store.known()

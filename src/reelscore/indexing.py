@@ -220,3 +220,24 @@ def check_blend(pipeline: Pipeline, built: LibraryMeta, library: Path) -> None:
         f"the library {library} was built with the blend of {model} and the bridge of {built.blend}, which is not at "
         f"hand; name the pack that it was weighed with (--pack FOLDER), or {rebuild}"
     )
+
+
+def check_built(pipeline: Pipeline, built: LibraryMeta, library: Path, *, cache_folder: Path) -> None:
+    """Raise `ArtifactError` with the mending command unless a library was built with what is in use.
+
+    Parameters
+    ----------
+    pipeline, built, library
+        See `check_blend`.
+    cache_folder : Path
+        Keeps the bridge's words.
+    """
+    check_blend(pipeline, built, library)
+    now = library_meta(pipeline, cache_folder)
+    built.check(
+        now.model_fingerprint,
+        library,
+        model=pipeline.named,
+        video_encoder=now.video_encoder,
+        music_encoder=now.music_encoder,
+    )
