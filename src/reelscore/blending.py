@@ -29,7 +29,7 @@ from .models.embedder import Embedder
 from .models.held_out import HeldOut, read_held_out
 from .pipeline import Pipeline, load_bridge
 from .training.assess import Columns, embed_set, evaluate_model
-from .training.weighing import choose_weight, same_pairs
+from .training.weighing import after_refit, choose_weight, same_pairs
 
 BANK_SIZE = 512
 """Validation videos, at most, that are kept as queries."""
@@ -128,14 +128,15 @@ def blend_model(
     if not known:
         raise _others(folder, held)
     pairs = pairs.take(found)
-    ours, named = _halves(pairs, embedder, bridge, encoders)
-    sides = embed_set(bridge, named, columns=_names(encoders))
+    ours, named = part(pairs, embedder, bridge, encoders)
+    sides = embed_set(bridge, named, columns=columns_of(encoders))
     weighed = choose_weight((held.video[known], held.music[known]), sides, held.group[known])
     some = np.unique(np.linspace(0, len(found) - 1, min(BANK_SIZE, len(found))).round().astype(int))
     card = save_blend(
         folder,
         BlendCard(
-            weight=weighed.weight,
+            weight=_finished(weighed.weight, held, embedder),
+            best=weighed.weight,
             model=embedder.fingerprint,
             bridge=bridge.fingerprint,
             video_encoder=bridge.video_encoder,
@@ -174,10 +175,10 @@ def evaluate_blend(
     blend, encoders = opened.embedder, opened.encoders
     assert isinstance(blend, Blend)
     assert isinstance(encoders, JoinedPair)
-    ours, named = _halves(pairs, blend.model, blend.bridge, encoders)
+    ours, named = part(pairs, blend.model, blend.bridge, encoders)
     reports = {"model": evaluate_model(str(pipeline.model), ours, seed=seed)}
     by_model = embed_set(blend.model, ours)
-    by_bridge = embed_set(blend.bridge, named, columns=_names(encoders))
+    by_bridge = embed_set(blend.bridge, named, columns=columns_of(encoders))
     both = [joined(m, b, blend.weight) for m, b in zip(by_model, by_bridge, strict=True)]
     for name, (video, music) in {"bridge": by_bridge, "blend": both}.items():
         reports[name] = evaluate_embeddings(video, music, pairs.group, cluster=pairs.source, seed=seed)
@@ -195,6 +196,13 @@ def _held(folder: str, embedder: TrainedEmbedder) -> HeldOut:
     return held
 
 
+def _finished(weight: float, held: HeldOut, embedder: TrainedEmbedder) -> float:
+    """Return what the bridge counts beside the finished model, which may have learned from the validation pairs too."""
+    if not embedder.card.training.get("refit", True):
+        return weight
+    return after_refit(weight, num_learned=held.num_learned, num_more=held.num_more)
+
+
 def _others(folder: str, held: HeldOut) -> ArtifactError:
     return ArtifactError(
         f"none of the {len(held.keys)} validation pairs that {folder} was trained with is among these, or none is the "
@@ -203,16 +211,14 @@ def _others(folder: str, held: HeldOut) -> ArtifactError:
     )
 
 
-def _names(encoders: JoinedPair) -> tuple[Columns, Columns]:
-    """Return the names of the bridge's columns."""
+def columns_of(encoders: JoinedPair) -> tuple[Columns, Columns]:
+    """Return the names of the second encoders' columns, of video and of music."""
     n = encoders.num_columns
     video, music = encoders.video.columns, encoders.music.columns
     return None if video is None else video[n[0] :], None if music is None else music[n[1] :]
 
 
-def _halves(
-    pairs: PairSet, model: Embedder, bridge: Embedder, encoders: JoinedPair
-) -> tuple[PairSet, PairSet]:
+def part(pairs: PairSet, model: Embedder, bridge: Embedder, encoders: JoinedPair) -> tuple[PairSet, PairSet]:
     """Part pairs whose features stand side by side into the model's and the bridge's."""
     n = encoders.num_columns
 

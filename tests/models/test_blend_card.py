@@ -16,6 +16,7 @@ from reelscore.models.blend_card import BlendCard, read_blend, read_queries, sav
 
 CARD = BlendCard(
     weight=0.25,
+    best=0.3,
     model="towers-1",
     bridge="bridge-1",
     video_encoder="eyes",

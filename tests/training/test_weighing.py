@@ -18,7 +18,7 @@ from reelscore.models.folder import beside
 from reelscore.models.held_out import read_held_out
 from reelscore.training import train
 from reelscore.training.assess import embed_set
-from reelscore.training.weighing import WEIGHTS, Weighed, choose_weight, same_pairs
+from reelscore.training.weighing import WEIGHTS, Weighed, after_refit, choose_weight, same_pairs
 
 Sides = tuple[FloatArray, FloatArray]
 
@@ -106,6 +106,7 @@ def test_a_training_keeps_what_its_search_made_of_validation(tmp_path: Path) -> 
     assert again is not None
     val = pairs.where("val")
     assert held.keys == again.keys == val.keys
+    assert (held.num_learned, held.num_more) == (120, 40)
     assert held.marks == again.marks
     np.testing.assert_array_equal(held.video, again.video)
     from reelscore.models.checkpoint import load_embedder
@@ -150,3 +151,12 @@ def _wider(pairs: PairSet) -> PairSet:
     return dataclasses.replace(
         pairs, video=tuple(map(wider, pairs.video)), music=tuple(map(wider, pairs.music))
     )
+
+
+def test_beside_a_model_that_has_learned_from_more_the_bridge_counts_less() -> None:
+    shrunk = [after_refit(w, num_learned=70, num_more=10) for w in WEIGHTS]
+    assert shrunk == sorted(shrunk)
+    assert shrunk[0] == 0.0
+    assert all(less < w for less, w in zip(shrunk[1:], WEIGHTS[1:], strict=True))
+    assert [after_refit(w, num_learned=70, num_more=0) for w in WEIGHTS[:-1]] == list(WEIGHTS[:-1])
+    assert after_refit(0.5, num_learned=10, num_more=90) == pytest.approx(1 / 11, abs=1e-3)

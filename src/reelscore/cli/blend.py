@@ -68,8 +68,8 @@ def weigh(
     card = done.card
     lines = {line["weight"]: line for line in card.curve}
     shown = [(what, lines[w]) for what, w in (("model", 0.0), ("bridge", 1.0))]
-    if card.weight > 0:
-        shown.append((f"blend, bridge {card.weight:g}", lines[card.weight]))
+    if card.best > 0:
+        shown.append((f"blend, bridge {card.best:g}", lines[card.best]))
     print_table(
         ["what", "val R@10", "val mean log rank"],
         [[what, f"{100 * line['recall@10']:.1f}%", f"{line['log_rank']:.3f}"] for what, line in shown],
@@ -82,4 +82,10 @@ def _verdict(card: BlendCard) -> str:
     on = f"on {card.num_pairs} validation pairs"
     if card.weight == 0:
         return f"the blend is not clearly better than the model {on}: it stays alone (weight 0)"
-    return f"the bridge counts {card.weight:g} of the score, chosen {on}; match, add and evaluate use it with --pack"
+    less = ""
+    if card.weight < card.best:
+        less = (
+            f" ({card.best:g} beside the model that had not learned from them, less beside the finished one)"
+        )
+    use = "match, add and evaluate use it with --pack"
+    return f"the bridge counts {card.weight:g} of the score, chosen {on}{less}; {use}"

@@ -34,6 +34,8 @@ class BlendCard:
     ----------
     weight : float
         w in [0, 1], what the bridge counts; at 0 the model goes on alone.
+    best : float
+        The weight that was best beside the model that was weighed, before it learned from the validation pairs.
     model, bridge : str
         Fingerprints of the halves.
     video_encoder, music_encoder : str
@@ -52,6 +54,7 @@ class BlendCard:
     """
 
     weight: float
+    best: float
     model: str
     bridge: str
     video_encoder: str
@@ -64,8 +67,9 @@ class BlendCard:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight <= 1:
-            raise ConfigError(f"the weight of a blend must lie in [0, 1], got {self.weight}")
+        for weight in (self.weight, self.best):
+            if not 0 <= weight <= 1:
+                raise ConfigError(f"the weight of a blend must lie in [0, 1], got {weight}")
 
 
 def save_blend(

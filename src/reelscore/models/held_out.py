@@ -34,6 +34,8 @@ class HeldOut:
     group : ndarray of int64, shape (N,)
     video, music : ndarray of float32, shape (N, E)
         Embeddings.
+    num_learned, num_more : int
+        Pairs that the model had learned from; and validation pairs in all, of which these may be some.
     """
 
     keys: tuple[str, ...]
@@ -41,6 +43,8 @@ class HeldOut:
     group: npt.NDArray[np.int64]
     video: FloatArray
     music: FloatArray
+    num_learned: int
+    num_more: int
 
     def to_bytes(self) -> bytes:
         """Return what lies in the file."""
@@ -50,7 +54,11 @@ class HeldOut:
                 "video": np.ascontiguousarray(self.video, np.float32),
                 "music": np.ascontiguousarray(self.music, np.float32),
             },
-            metadata={"keys": json.dumps(self.keys), "marks": json.dumps(self.marks)},
+            metadata={
+                "keys": json.dumps(self.keys),
+                "marks": json.dumps(self.marks),
+                "sizes": json.dumps([self.num_learned, self.num_more]),
+            },
         )
 
 
@@ -69,7 +77,8 @@ def read_held_out(folder: Path | str, card: ModelCard) -> HeldOut | None:
         with safe_open(path, framework="np") as file:
             told = file.metadata()
             keys, marks = tuple(json.loads(told["keys"])), tuple(json.loads(told["marks"]))
-            found = HeldOut(keys, marks, *(file.get_tensor(name) for name in ("group", "video", "music")))
+            group, video, music = (file.get_tensor(name) for name in ("group", "video", "music"))
+            found = HeldOut(keys, marks, group, video, music, *map(int, json.loads(told["sizes"])))
     except Exception as error:  # safetensors raises its own class, which is not part of its typed surface
         raise _damaged(path, str(error)) from error
     lengths = {len(part) for part in (found.keys, found.marks, found.group, found.video, found.music)}

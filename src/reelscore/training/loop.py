@@ -128,7 +128,7 @@ def train(
             share = choose_share(model, val)
             set_share(model, share)
             best = {**best, **validate(Reader(model, val)), "cca_share": share}
-        held_out = _held_out(model, val)
+        held_out = _held_out(model, val, num_learned=len(learn))
     refitted: list[dict[str, float]] = []
     if config.refit:
         both = take(pairs, pairs.places("train", "val"), config.model)
@@ -215,11 +215,11 @@ def _bank(model: DualEncoder, learn: PairSet) -> FloatArray:
     return embed_pairs(model, _some(learn, BANK_SIZE, model))[0].embedding
 
 
-def _held_out(model: DualEncoder, val: PairSet) -> HeldOut:
+def _held_out(model: DualEncoder, val: PairSet, *, num_learned: int) -> HeldOut:
     shown = _some(val, HELD_OUT_SIZE, model)
     video, music = (side.embedding for side in embed_pairs(model, shown))
     marks = tuple(mark_of(v[0], m[0]) for v, m in zip(shown.video, shown.music, strict=True))
-    return HeldOut(shown.keys, marks, shown.group, video, music)
+    return HeldOut(shown.keys, marks, shown.group, video, music, num_learned, len(val))
 
 
 def _some(pairs: PairSet, most: int, model: DualEncoder) -> PairSet:

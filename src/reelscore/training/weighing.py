@@ -91,6 +91,36 @@ def choose_weight(
     return Weighed(WEIGHTS[best] if clear else 0.0, tuple(curve))
 
 
+def after_refit(weight: float, *, num_learned: int, num_more: int) -> float:
+    """Return what the bridge shall count beside a model that has learned from more pairs than the one that was weighed.
+
+    The finished model knows more, the bridge does not. So the bridge's odds shrink as the share of the pairs that the
+    weighed model had,  w' / (1 - w') = T / (T + V) · w / (1 - w).  A rule set by hand: in demo worlds of 40 validation
+    pairs it took away 0.21, 0.14, 0.07 and 0.00 of a mean log rank that the blend had lost with 12, 25, 50 and 160
+    training pairs; in made worlds of two equally good halves it cost 0.06 at most, of a gain of 0.6.
+
+    Parameters
+    ----------
+    weight : float
+        w; 1 counts as half a step of `WEIGHTS` less.
+    num_learned, num_more : int
+        T and V.
+
+    Returns
+    -------
+    float
+        Rounded to a thousandth.
+
+    Examples
+    --------
+    >>> after_refit(0.3, num_learned=70, num_more=10), after_refit(0.8, num_learned=12, num_more=40)
+    (0.273, 0.48)
+    """
+    known = min(weight, 1 - (WEIGHTS[1] - WEIGHTS[0]) / 2)
+    odds = known / (1 - known) * num_learned / (num_learned + num_more)
+    return round(odds / (1 + odds), 3)
+
+
 def same_pairs(held: HeldOut, pairs: PairSet, *, num_columns: tuple[int, int]) -> tuple[list[int], list[int]]:
     """Find validation pairs of a training among pairs of today.
 
