@@ -119,6 +119,15 @@ def blend_of(model: Path | str) -> BlendCard | None:
     return read_blend(model, model=model_fingerprint(model))
 
 
+def identity_of(pipeline: Pipeline) -> str:
+    """Return what tells a pipeline from others, and from itself before its model was trained or weighed anew."""
+    if pipeline.model is None:
+        return repr(pipeline)
+    card = blend_of(pipeline.model) if pipeline.blend is not None else None
+    blend = "" if card is None else f"{card.bridge} {card.weight}"
+    return f"{pipeline!r} {model_fingerprint(pipeline.model)} {blend}"
+
+
 def _bridge_of(card: BlendCard | None, pack: Path | str | None) -> EncoderSpec | None:
     """Return the bridge's encoders, where the pack's are those that the blend was weighed with."""
     if card is None or card.weight == 0 or pack is None or not _names_things(pack):

@@ -213,6 +213,9 @@ def test_a_blend_is_weighed_with_the_training_or_after_it(tmp_path):
     found = json.loads(reelscore(*asked, "--pack", pack, "--json").stdout)
     assert found["model"]["blend"] == 0.4
     assert len(found["matches"]) == 3
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"weight": 0.6}))
+    found = json.loads(reelscore(*asked, "--pack", pack, "--json").stdout)
+    assert found["model"]["blend"] == 0.6  # the folder is indexed anew
     film = ("match", films / "film 1.mp4", "--music", music, "--model", tmp_path / "m")
     assert "the model alone: its blend" in reelscore(*film).stderr
     assert "the model alone" not in reelscore(*film, "--pack", pack).stderr

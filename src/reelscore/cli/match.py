@@ -56,7 +56,7 @@ def match(
 ) -> None:
     """Find music for a video, for words, or for both: rank, title, score and where in each track to begin."""
     from ..catalogue import Library
-    from ..choosing import choose_pipeline
+    from ..choosing import choose_pipeline, identity_of
     from ..media.probe import probe
 
     check_one_place(music, library)
@@ -67,7 +67,7 @@ def match(
         raise MediaError("has sound but no pictures; name a video", path=video, stream="video")
     if music is not None:
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
-        place = folder_library(music, repr(pipeline))
+        place = folder_library(music, identity_of(pipeline))
         opened = Library.open(place, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
         matcher = _matcher(opened, text)
         with progress_bar("indexing", "tracks") as progress:
