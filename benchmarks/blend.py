@@ -2,9 +2,11 @@
 
     python benchmarks/blend.py --pack DIR --folder worlds --json blend.json
 
-Renders the world of `reelscore demo` from each seed (260 short films and 170 tracks that share arousal, valence and
-pace), trains a model on some of its training pairs with the default settings, weighs the bridge on its validation
-pairs, and scores all three on its test pairs. Features and films are kept in `--folder`; run again, it goes on.
+First pairs of numbers that share two things, one of which stands in the features that a model learns from, the other
+in what stands for the bridge, loud or not. Then films and music: renders the world of `reelscore demo` from each seed
+(260 short films and 170 tracks that share arousal, valence and pace), trains a model on some of its training pairs with
+the default settings, weighs the bridge on its validation pairs, and scores all three on its test pairs. Features and
+films are kept in `--folder`; run again, it goes on.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 
 from reelscore.blending import columns_of, part
 from reelscore.data.manifest import read_manifest
+from reelscore.data.pairs import PairSet
 from reelscore.demo.latent import plan_world
 from reelscore.demo.world import render_world
 from reelscore.evaluation.metrics import recall_at
@@ -46,6 +49,60 @@ def recall(sides: Sides, group: np.ndarray) -> float:
     return 50 * (recall_at(there, 10) + recall_at(back, 10))
 
 
+def halves(seed: int, loudness: float, sizes: tuple[int, int, int] = (160, 23, 200)) -> dict[str, float]:
+    """Return a line for pairs of two halves: training, validation and test pairs by `sizes`."""
+    rng, num = np.random.default_rng(seed), sum(sizes)
+    learned, told = rng.normal(size=(2, num, 6))
+
+    def side() -> tuple[tuple[np.ndarray], ...]:
+        rows = (learned @ rng.normal(size=(6, 40)))[:, None] + 12 * rng.normal(size=(num, 8, 40))
+        return tuple((row.astype(np.float32),) for row in rows)
+
+    video, music = side(), side()
+    by_bridge = []
+    for _ in range(2):
+        rows = loudness * told + rng.normal(size=(num, 6)) + 1  # as terms do, its axes have a mean
+        by_bridge.append((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
+    pairs = PairSet(
+        name="halves",
+        keys=tuple(map(str, range(num))),
+        video=video,
+        music=music,
+        group=np.arange(num),
+        split=("train",) * sizes[0] + ("val",) * sizes[1] + ("test",) * sizes[2],
+        video_encoder="made",
+        music_encoder="made",
+        num_segments=8,
+    )
+    return {
+        "halves": seed,
+        "loudness": loudness,
+        **scored(pairs, (by_bridge[0], by_bridge[1]), TrainConfig(seed=seed, epochs=20, steps=80)),
+    }
+
+
+def scored(pairs: PairSet, told: Sides, config: TrainConfig) -> dict[str, float]:
+    """Train on pairs, weigh what the bridge tells of them, and score all on their test part."""
+    split = np.array(pairs.split)
+    val, test = (np.flatnonzero(split == which) for which in ("val", "test"))
+    with tempfile.TemporaryDirectory() as target:
+        card = train(pairs, config=config, folder=target).card
+        held = read_held_out(target, card)
+        assert held is not None
+        trained = embed_set(load_embedder(target), pairs.take(test))
+    found = choose_weight((held.video, held.music), (told[0][val], told[1][val]), held.group)
+    weight = after_refit(found.weight, num_learned=held.num_learned, num_more=held.num_more)
+    by_bridge = told[0][test], told[1][test]
+    both = tuple(joined(m, b, weight) for m, b in zip(trained, by_bridge, strict=True))
+    group = pairs.group[test]
+    return {
+        "weight": weight,
+        "model": recall(trained, group),
+        "bridge": recall(by_bridge, group),
+        "blend": recall((both[0], both[1]), group),
+    }
+
+
 def figures(folder: Path, pack: Path, seed: int, sizes: list[int]) -> list[dict[str, float]]:
     """Return a line for each number of training pairs in the world of one seed."""
     world = render_world(folder / f"world-{seed}", plan_world(seed=seed, size=None))
@@ -64,27 +121,8 @@ def figures(folder: Path, pack: Path, seed: int, sizes: list[int]) -> list[dict[
     lines = []
     for size in sizes:
         kept = np.sort(np.concatenate([order[:size], np.flatnonzero(split != "train")]))
-        val, test = (kept[split[kept] == which] for which in ("val", "test"))
-        with tempfile.TemporaryDirectory() as target:
-            card = train(pairs.take(kept), config=TrainConfig(seed=seed), folder=target).card
-            held = read_held_out(target, card)
-            assert held is not None
-            trained = embed_set(load_embedder(target), pairs.take(test))
-        found = choose_weight((held.video, held.music), (told[0][val], told[1][val]), held.group)
-        weight = after_refit(found.weight, num_learned=size, num_more=len(val))
-        by_bridge = told[0][test], told[1][test]
-        both = tuple(joined(m, b, weight) for m, b in zip(trained, by_bridge, strict=True))
-        group = pairs.group[test]
-        lines.append(
-            {
-                "world": seed,
-                "training_pairs": size,
-                "weight": weight,
-                "model": recall(trained, group),
-                "bridge": recall(by_bridge, group),
-                "blend": recall((both[0], both[1]), group),
-            }
-        )
+        line = scored(pairs.take(kept), (told[0][kept], told[1][kept]), TrainConfig(seed=seed))
+        lines.append({"world": seed, "training_pairs": size, **line})
         print(json.dumps(lines[-1]), flush=True)
     return lines
 
@@ -97,7 +135,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, nargs="+", default=[12, 25, 50, 160], help="to train on")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args()
-    lines = [line for seed in args.worlds for line in figures(args.folder, args.pack, seed, args.pairs)]
+    made = [halves(seed, loudness) for loudness in (0.0, 0.5, 1.0) for seed in args.worlds]
+    for loudness in (0.0, 0.5, 1.0):
+        chosen = [line for line in made if line["loudness"] == loudness]
+        means = {k: round(float(np.mean([line[k] for line in chosen])), 3) for k in list(chosen[0])[1:]}
+        print(json.dumps(means), flush=True)
+    lines = made + [
+        line for seed in args.worlds for line in figures(args.folder, args.pack, seed, args.pairs)
+    ]
     if args.json:
         args.json.write_text(json.dumps(lines, indent=2) + "\n", encoding="utf-8")
 
