@@ -48,17 +48,15 @@ class HeldOut:
 
     def to_bytes(self) -> bytes:
         """Return what lies in the file."""
+        about = [self.keys, self.marks, self.num_learned, self.num_more]
         return dump_tensors(
             {
                 "group": np.ascontiguousarray(self.group, np.int64),
                 "video": np.ascontiguousarray(self.video, np.float32),
                 "music": np.ascontiguousarray(self.music, np.float32),
             },
-            metadata={
-                "keys": json.dumps(self.keys),
-                "marks": json.dumps(self.marks),
-                "sizes": json.dumps([self.num_learned, self.num_more]),
-            },
+            # One entry: safetensors writes several in any order.
+            metadata={"about": json.dumps(about)},
         )
 
 
@@ -75,10 +73,9 @@ def read_held_out(folder: Path | str, card: ModelCard) -> HeldOut | None:
         return None
     try:
         with safe_open(path, framework="np") as file:
-            told = file.metadata()
-            keys, marks = tuple(json.loads(told["keys"])), tuple(json.loads(told["marks"]))
+            keys, marks, *sizes = json.loads(file.metadata()["about"])
             group, video, music = (file.get_tensor(name) for name in ("group", "video", "music"))
-            found = HeldOut(keys, marks, group, video, music, *map(int, json.loads(told["sizes"])))
+            found = HeldOut(tuple(keys), tuple(marks), group, video, music, *sizes)
     except Exception as error:  # safetensors raises its own class, which is not part of its typed surface
         raise _damaged(path, str(error)) from error
     lengths = {len(part) for part in (found.keys, found.marks, found.group, found.video, found.music)}
