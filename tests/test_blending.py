@@ -224,3 +224,28 @@ def test_the_same_pairs_weigh_to_the_same_bytes(place: Place, model: Path, tmp_p
     for file in model.iterdir():
         if file.is_file():
             assert (again / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_a_model_over_the_pack_itself_is_blended_with_its_bridge(place: Place, tmp_path: Path) -> None:
+    pack = EncoderSpec("pack", str(place.pack))
+    pairs, _ = extract_pairs(
+        place.rows, pack, name="w", cache_folder=place.cache, num_segments=8, num_draws=0
+    )
+    model = tmp_path / "packed.model"
+    train(pairs, config=TrainConfig(epochs=1, steps=1), folder=model)
+    alone = Library.open(tmp_path / "alone", model=model, pack=place.pack, cache=place.cache)
+    alone.add(place.folder / "test-1.wav")
+    done = blend_model(
+        model, place.rows, pack=place.pack, cache_folder=place.cache, vocabulary=place.vocabulary
+    )
+    assert done.card.weight <= done.card.best  # it was refitted
+    file = model / "blend.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"weight": 0.5}))
+    with pytest.raises(
+        ArtifactError, match=r"alone, which is blended.*rebuild --library \S+ --model \S+ --pack \S+$"
+    ):
+        Matcher(alone.path)
+    Library.open(alone.path, cache=place.cache).rebuild(model=model)
+    report = Matcher(alone.path).report(place.folder / "test-1.mp4", text="calm")
+    assert report.model["blend"] == 0.5
+    assert report.matches[0].track.path.endswith("test-1.wav")

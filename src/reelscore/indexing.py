@@ -212,9 +212,10 @@ def check_blend(pipeline: Pipeline, built: LibraryMeta, library: Path) -> None:
         return
     rebuild = f"embed it again: reelscore rebuild --library {library} --model {pipeline.named}"
     if blend is not None:
+        other = ", or leave the pack out" if pipeline.encoder.folder is None else ""
         raise ArtifactError(
             f"the library {library} was built with the model {model} alone, which is blended with the bridge of "
-            f"{blend.folder} now; {rebuild}, or leave the pack out"
+            f"{blend.folder} now; {rebuild}{other}"
         )
     raise ArtifactError(
         f"the library {library} was built with the blend of {model} and the bridge of {built.blend}, which is not at "
