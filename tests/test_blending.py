@@ -166,8 +166,14 @@ def test_without_the_pack_the_model_stands_alone_and_its_libraries_are_its_own(
         Matcher(library.path, pack=other)
     with pytest.raises(ArtifactError, match="alone, which is blended"):
         Library.open(alone.path, pack=place.pack, cache=place.cache).add(place.folder / "test-2.wav")
-    with pytest.raises(ConfigError, match="reads no words here; blend it"):
+    with pytest.raises(ConfigError, match="reads no words here; its blend does: give the pack"):
         Matcher(alone.path).match(text="calm")
+    plain = Library.open(tmp_path / "plain", model=place.model, cache=place.cache)
+    plain.add(place.folder / "test-1.wav")
+    with pytest.raises(
+        ConfigError, match=r"reads no words here; blend it .*--blend.*--words.*--encoder words"
+    ):
+        Matcher(plain).match(text="calm")
     Library.open(alone.path, pack=place.pack, cache=place.cache).rebuild(model=model)
     assert Matcher(alone.path).match(text="calm")[0].track.path.endswith("test-1.wav")
     Library.open(library.path, model=model)  # the model of the blend is what it was built with

@@ -19,7 +19,7 @@ from .library.rerank import rerank
 from .library.search import Searcher
 from .media.probe import probe
 from .models.blend import Blend
-from .models.blend_card import again
+from .models.blend_card import again, read_blend
 from .models.embedder import WordEmbedder
 from .models.hubs import hubness
 from .pipeline import OpenPipeline
@@ -253,18 +253,30 @@ class Matcher:
         asked = self._pipeline.asked(text)
         if asked is not None:
             return asked
+        raise ConfigError(
+            f"the model {self._pipeline.embedder.name!r} of {self._library.path} reads no words here; "
+            f"{self._ways_to_ask()}, or leave the words out"
+        )
+
+    def _ways_to_ask(self) -> str:
+        """Say what to do for a model that cannot be asked in words as it is."""
         embedder, model = self._pipeline.embedder, self._library.pipeline.model
         if embedder.text_encoder is not None:
-            ways = f"give the pack that holds its text encoder {embedder.text_encoder} (--pack FOLDER)"
-        else:
-            ways = "match without a model, through words: --encoder words --pack FOLDER with a library of its own"
-            if model is not None:
-                ways = (
-                    f"blend it with the bridge of a pack ({again(model)}, then reelscore rebuild), train one with "
-                    f"--words, or {ways}"
-                )
-        raise ConfigError(
-            f"the model {embedder.name!r} of {self._library.path} reads no words here; {ways}, or leave the words out"
+            return f"give the pack that holds its text encoder {embedder.text_encoder} (--pack FOLDER)"
+        words = (
+            "match without a model, through words: --encoder words --pack FOLDER with a library of its own"
+        )
+        if model is None:
+            return words
+        card = read_blend(model, model=embedder.fingerprint)
+        if card is not None and card.weight > 0:
+            return (
+                "its blend does: give the pack that it was weighed with (--pack FOLDER), and embed a library of the "
+                "model alone again (reelscore rebuild)"
+            )
+        return (
+            f"blend it with the bridge of a pack ({again(model)}, then reelscore rebuild), train one with --words, or "
+            f"{words}"
         )
 
     def _query(self, video: Path | str | None, text: str | None, text_weight: float) -> FloatArray:

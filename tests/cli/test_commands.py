@@ -201,7 +201,7 @@ def test_a_blend_is_weighed_with_the_training_or_after_it(tmp_path):
     assert {"bridge", "blend"} <= set(json.loads(reelscore(*evaluated, "--json").stdout))
     music = worlds.songs(tmp_path / "music", 3)
     asked = ("match", "--text", "calm", "--music", music, "--model", tmp_path / "m")
-    assert "reads no words here; blend it" in reelscore(*asked, check=False).stderr
+    assert "reads no words here; its blend does" in reelscore(*asked, check=False).stderr
     words = tmp_path / "words.toml"
     words.write_text(
         "[[terms]]\nname = 'calm'\nkind = 'mood'\narousal = -1.0\n"

@@ -72,6 +72,8 @@ def evaluate(
         reports = {"model": evaluate_model(model, chosen, seed=seed)}
     report = reports.pop("model")
     file = save_report(model, f"{found.name}-{split}", report)
+    for name, each in reports.items():
+        save_report(model, f"{found.name}-{split}-{name}", each)
     if json:
         further = {name: [one.to_json() for one in each.directions] for name, each in reports.items()}
         print_json(report.to_json() | further)
