@@ -20,9 +20,9 @@ from tiny_pack import BANDS, RATE_HZ, WORDS, write_tiny_pack
 from reelscore.domain import FloatArray
 from reelscore.errors import ConfigError, InputError, MediaError
 from reelscore.features.pack import Pack, load_pack
-from reelscore.features.pack_audio import log_mel
+from reelscore.features.pack_input import AudioInput
+from reelscore.features.pack_mel import log_mel
 from reelscore.features.pack_music import sample_windows
-from reelscore.features.pack_spec import AudioInput
 from reelscore.features.pack_video import ImageModel, prepared_image
 from reelscore.sampling import global_sparse
 

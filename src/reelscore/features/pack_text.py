@@ -31,7 +31,7 @@ class TextEncoder(OnnxModel):
     def __init__(self, folder: Path, spec: TextSpec, *, num_threads: int = 1) -> None:
         shapes = {tensor: [(1, None)] for tensor in (spec.input.ids_tensor, spec.input.mask_tensor)}
         super().__init__(
-            folder, spec, shapes, dtype="tensor(int64)", unpack_weights=False, num_threads=num_threads
+            folder, spec, shapes, whole_numbers=shapes, unpack_weights=False, num_threads=num_threads
         )
         self.input = spec.input
         self.dim = spec.feature.dim
