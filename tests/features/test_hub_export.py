@@ -168,3 +168,15 @@ def test_the_front_end_travels_with_the_network(models, tmp_path) -> None:
         "slaney",
         16_000,
     )
+
+
+def test_a_table_of_places_is_resized_for_good(tmp_path) -> None:
+    """DINOv2 with registers resizes its table by a filter that ONNX lacks, here from 6 x 6 to 4 x 4."""
+    import transformers
+
+    folder = write_model(tmp_path / "model", "dinov2_with_registers")
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "patch_size": 8}
+    config = transformers.Dinov2WithRegistersConfig(**sizes, image_size=48)
+    transformers.Dinov2WithRegistersModel(config).save_pretrained(folder)
+    (exported,) = export_pack(tmp_path / "pack", video=str(folder))
+    assert exported.distance < 1e-6

@@ -18,6 +18,7 @@ _VISION = {
     "image_size": PICTURE_PX,
     "patch_size": 8,
 }
+_PATCHED_VISION = {k: v for k, v in _VISION.items() if k != "image_size"} | {"num_patches": 16}
 _TEXT = {
     "hidden_size": 32,
     "intermediate_size": 37,
@@ -76,9 +77,31 @@ _PATCHES = {
     "image_std": [0.5, 0.5, 0.6],
 }
 
-PICTURES = ("clip", "siglip", "siglip2", "dinov2", "dinov3_vit", "vit")
+PICTURES = (
+    "clip",
+    "siglip",
+    "siglip2",
+    "clip_vision_model",
+    "siglip_vision_model",
+    "siglip2_vision_model",
+    "dinov2",
+    "dinov2_with_registers",
+    "dinov3_vit",
+    "vit",
+)
 SOUNDS = ("clap", "clap-fused", "ast", "wav2vec2", "hubert", "wavlm")
-OF_WORDS = ("bert", "roberta", "camembert", "distilbert", "albert", "electra", "deberta-v2", "modernbert")
+OF_WORDS = (
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "mpnet",
+    "distilbert",
+    "albert",
+    "electra",
+    "deberta-v2",
+    "modernbert",
+)
 OF_SENTENCES = ("gemma3_text", "qwen3")
 """Language models that are encoders of texts only with the files of sentence-transformers."""
 TEXTS = ("clip", "siglip", "siglip2", "clap", *OF_WORDS, *OF_SENTENCES)
@@ -92,7 +115,8 @@ def write_model(folder: Path, kind: str, *, licence: str = "apache-2.0", seed: i
     torch.manual_seed(seed)
     _made(kind).save_pretrained(folder)
     if kind in PICTURES:
-        facts = {"clip": _CROP, "dinov2": _CROP, "siglip2": _PATCHES}.get(kind, _STRETCH)
+        facts = _CROP if kind.startswith(("clip", "dinov2")) else _STRETCH
+        facts = _PATCHES if kind.startswith("siglip2") else facts
         (folder / "preprocessor_config.json").write_text(json.dumps(facts))
     if kind in SOUNDS:
         _extractor(kind).save_pretrained(folder)
@@ -172,10 +196,16 @@ def _made(kind: str) -> Any:
     if kind == "siglip":
         text = _TEXT | {"projection_size": 32}
         return t.SiglipModel(t.SiglipConfig(text_config=text, vision_config=_VISION))
+    if kind in ("clip_vision_model", "siglip_vision_model"):
+        name = {"clip": "CLIP", "siglip": "Siglip"}[kind.removesuffix("_vision_model")]
+        return getattr(t, f"{name}VisionModel")(getattr(t, f"{name}VisionConfig")(**_VISION))
+    if kind == "siglip2_vision_model":
+        return t.Siglip2VisionModel(t.Siglip2VisionConfig(**_PATCHED_VISION))
+    if kind == "dinov2_with_registers":
+        return t.Dinov2WithRegistersModel(t.Dinov2WithRegistersConfig(**_VISION, num_register_tokens=2))
     if kind == "siglip2":
         text = _TEXT | {"projection_size": 32, "vocab_size": 32}
-        vision = {k: v for k, v in _VISION.items() if k != "image_size"} | {"num_patches": 16}
-        return t.Siglip2Model(t.Siglip2Config(text_config=text, vision_config=vision))
+        return t.Siglip2Model(t.Siglip2Config(text_config=text, vision_config=_PATCHED_VISION))
     if kind == "dinov2":
         return t.Dinov2Model(t.Dinov2Config(**_VISION))
     if kind == "dinov3_vit":
@@ -225,7 +255,7 @@ def _made(kind: str) -> Any:
         special = {"relative_attention": True, "position_buckets": 4, "pos_att_type": ["p2c", "c2p"]}
     if kind in ("albert", "electra"):
         special = {"embedding_size": 16}
-    names = {"bert": "Bert", "deberta-v2": "DebertaV2", "electra": "Electra"}
+    names = {"deberta-v2": "DebertaV2", "mpnet": "MPNet", "xlm-roberta": "XLMRoberta"}
     name = names.get(kind, kind.capitalize())
     return getattr(t, f"{name}Model")(getattr(t, f"{name}Config")(**_TEXT, **special))
 

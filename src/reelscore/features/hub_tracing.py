@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,15 @@ def written_network(
         def forward(self, *tensors: Any) -> Any:
             return called(self.network, *tensors)
 
+    traced = Traced().eval()
+    tensors = tuple(torch.from_numpy(values) for values in example.values())
     try:
-        with warnings.catch_warnings(), torch.inference_mode():
+        with warnings.catch_warnings(), torch.inference_mode(), _settled_places(network):
             warnings.simplefilter("ignore")  # the tracer warns of each shape that it takes for constant
+            traced(*tensors)
             torch.onnx.export(
-                Traced().eval(),
-                tuple(torch.from_numpy(values) for values in example.values()),
+                traced,
+                tensors,
                 str(folder / file),
                 input_names=list(example),
                 output_names=["emb"],
@@ -105,3 +109,28 @@ def written_network(
         "licence": model.files.licence,
         "outputs": [{"name": "emb", "dim": dim}],
     }
+
+
+@contextmanager
+def _settled_places(network: Any) -> Iterator[None]:
+    """Keep what a vision transformer makes of its table of places for a size, for the calls that follow.
+
+    Traced, some resize the table even to its own size, and by a filter that ONNX lacks; the size is fixed anyway.
+    """
+    embeddings = getattr(network, "embeddings", None)
+    resized = getattr(embeddings, "interpolate_pos_encoding", None)
+    if embeddings is None or resized is None:
+        yield
+        return
+    kept: list[Any] = []
+
+    def once(*args: Any) -> Any:
+        if not kept:
+            kept.append(resized(*args))
+        return kept[0]
+
+    embeddings.interpolate_pos_encoding = once
+    try:
+        yield
+    finally:
+        del embeddings.interpolate_pos_encoding

@@ -71,11 +71,18 @@ class OnnxModel:
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
         """Run one row; each input has N = 1 and each output comes back as its columns, shape (D,)."""
-        if self._session is None:
-            self._session = self._open()
+        return {name: rows[0] for name, rows in self.run_rows(feeds).items()}
+
+    def run_rows(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
+        """Run N rows together; each output comes back with shape (N, D)."""
         names = [output.name for output in self.spec.outputs]
-        rows = self._session.run(names, dict(feeds))
-        return {name: np.asarray(row[0], np.float32) for name, row in zip(names, rows, strict=True)}
+        outputs = self._opened().run(names, dict(feeds))
+        return {name: np.asarray(rows, np.float32) for name, rows in zip(names, outputs, strict=True)}
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether the network takes no more than one row in one run."""
+        return any(tensor.shape[0] == 1 for tensor in self._opened().get_inputs())
 
     def labels(self, output: str) -> tuple[str, ...]:
         """Return the column names of `output`, or raise `InputError` where the manifest gives none."""
@@ -93,6 +100,11 @@ class OnnxModel:
         told = {name: value for name, value in values if LATER_KEYS.get(name) != value}
         specification = json.dumps(told, sort_keys=True)
         return (self.spec.sha256, specification, (output or self.spec.feature).name)
+
+    def _opened(self) -> Any:
+        if self._session is None:
+            self._session = self._open()
+        return self._session
 
     def _open(self) -> Any:
         content = verified_bytes(self.path, self.spec.sha256)
