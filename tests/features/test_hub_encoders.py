@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_hub import OF_SENTENCES, PICTURES, SOUNDS, TEXTS, write_model, write_sentence_files
+from tiny_hub import PICTURES, SOUNDS, write_model
 
 from reelscore.domain import FloatArray
 from reelscore.errors import ConfigError, MediaError
 from reelscore.features.hub_loading import find_model
 from reelscore.features.hub_music import HubMusic
-from reelscore.features.hub_text import HubText
 from reelscore.features.hub_video import HubVideo
 from reelscore.features.spec import EncoderSpec
 from reelscore.media.render import write_audio, write_video
@@ -30,7 +27,7 @@ RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {kind: write_model(folder / kind, kind) for kind in dict.fromkeys((*PICTURES, *SOUNDS, *TEXTS))}
+    return {kind: write_model(folder / kind, kind) for kind in (*PICTURES, *SOUNDS)}
 
 
 @pytest.fixture(scope="module")
@@ -159,80 +156,6 @@ def test_ast_hears_its_whole_input(models) -> None:
     picture = sound.prepared(tones(440.0)[: sound.num_samples])["input_values"]
     assert picture.shape == (48, 32)
     assert (np.abs(np.diff(picture[-3:], axis=0)) > 0).any(), "the last frames must be sound, not filling"
-
-
-@pytest.mark.parametrize("kind", TEXTS)
-def test_texts_become_unit_rows_whatever_stands_beside_them(models, kind) -> None:
-    encoder = HubText(find_model(str(models[kind])))
-    texts = ["calm sea", "fast fast car", "", "calm sea " * 40]
-    rows = encoder.encode(texts)
-    assert rows.shape == (4, encoder.dim)
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
-    assert rows[1:2].tobytes() == encoder.encode(["fast fast car"]).tobytes()
-    assert encoder.encode([]).shape == (0, encoder.dim)
-    batched = HubText(find_model(str(models[kind])), batch_size=3).encode(texts)
-    np.testing.assert_allclose(batched, rows, atol=2e-5)
-    assert pickle.loads(pickle.dumps(encoder)).encode(texts).tobytes() == rows.tobytes()
-
-
-@pytest.mark.parametrize("kind", [kind for kind in TEXTS if kind not in OF_SENTENCES])
-def test_texts_agree_with_transformers(models, kind) -> None:
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(models[kind])
-    network = AutoModel.from_pretrained(models[kind]).eval()
-    full = {"padding": "max_length", "max_length": 16} if kind in ("siglip", "siglip2") else {}
-    inputs = tokenizer(["calm fast sea"], return_tensors="pt", return_token_type_ids=False, **full)
-    if kind in ("siglip", "siglip2"):
-        del inputs["attention_mask"]
-    with torch.inference_mode():
-        if kind in ("clip", "siglip", "siglip2", "clap"):
-            theirs = network.get_text_features(**inputs).pooler_output[0]
-        else:
-            theirs = network(**inputs).last_hidden_state[0].mean(dim=0)
-    theirs = theirs.numpy() / np.linalg.norm(theirs.numpy())
-    np.testing.assert_allclose(
-        HubText(find_model(str(models[kind]))).encode(["calm fast sea"])[0], theirs, atol=1e-5
-    )
-
-
-def test_sentence_transformers_pooling_is_followed(models, tmp_path) -> None:
-    folder = Path(shutil.copytree(models["bert"], tmp_path / "bert"))
-    (folder / "1_Pooling").mkdir()
-    pooling = folder / "1_Pooling" / "config.json"
-    mean = HubText(find_model(str(folder)))
-    pooling.write_text(json.dumps({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}))
-    assert HubText(find_model(str(folder))).fingerprint == mean.fingerprint
-    pooling.write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
-    first = HubText(find_model(str(folder)))
-    assert first.fingerprint != mean.fingerprint
-    assert not np.allclose(first.encode(["calm sea"]), mean.encode(["calm sea"]), atol=1e-3)
-    pooling.write_text(json.dumps({"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False}))
-    with pytest.raises(ConfigError, match="pooling_mode_max_tokens"):
-        HubText(find_model(str(folder)))
-
-
-@pytest.mark.parametrize("kind", [*OF_SENTENCES, "bert", "modernbert"])
-@pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])
-def test_sentences_agree_with_sentence_transformers(models, tmp_path, kind, pooling) -> None:
-    """Pooling, dense layers and all, as the library itself makes them of the same files."""
-    library = pytest.importorskip("sentence_transformers")
-    folder = Path(shutil.copytree(models[kind], tmp_path / kind))
-    for old in ("1_Pooling", "2_Dense", "3_Dense"):
-        shutil.rmtree(folder / old, ignore_errors=True)
-    dense = ((32, 24, "GELU"), (24, 16, "Identity")) if pooling != "cls" else ((32, 8, "Tanh"),)
-    write_sentence_files(folder, pooling, dense, bias=pooling == "mean")
-    texts = ["calm sea", "fast car calm sea", "sea"]
-    encoder = HubText(find_model(str(folder)))
-    theirs = library.SentenceTransformer(str(folder), device="cpu").encode(texts)
-    assert encoder.dim == theirs.shape[1] == dense[-1][1]
-    np.testing.assert_allclose(encoder.encode(texts), theirs, atol=1e-5)
-    np.testing.assert_allclose(
-        HubText(find_model(str(folder)), batch_size=3).encode(texts), theirs, atol=1e-5
-    )
-    assert HubText(find_model(str(folder))).fingerprint == encoder.fingerprint
-    assert pickle.loads(pickle.dumps(encoder)).encode(texts).tobytes() == encoder.encode(texts).tobytes()
 
 
 def test_the_specification_loads_both_and_tells_their_licences(models, film, song) -> None:

@@ -115,6 +115,12 @@ def test_a_pack_serves_the_same_features_where_torch_is_absent(models, tmp_path,
 def test_every_kind_that_a_pack_can_hold_is_exported(models, tmp_path, role, kind) -> None:
     (exported,) = export_pack(tmp_path / "pack", **{role: str(models[kind])})
     assert exported.distance < 1e-6
+    if role == "text":
+        texts = ["calm sea", "fast car", "sea calm", "car"]
+        encoder = load_pack(tmp_path / "pack").text_encoder()
+        assert not encoder.one_at_a_time
+        alone = np.concatenate([encoder.encode([text]) for text in texts])
+        assert encoder.encode(texts).tobytes() == alone.tobytes()
     assert exported.num_bytes == sum(f.stat().st_size for f in (tmp_path / "pack").glob("*.onnx"))
     assert (tmp_path / "pack" / "README.md").read_text().count("licence mit") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["pack"]

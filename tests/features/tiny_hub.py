@@ -89,7 +89,16 @@ PICTURES = (
     "dinov3_vit",
     "vit",
 )
-SOUNDS = ("clap", "clap-fused", "ast", "wav2vec2", "hubert", "wavlm")
+WAVES = {
+    "wav2vec2": "Wav2Vec2",
+    "hubert": "Hubert",
+    "wavlm": "WavLM",
+    "data2vec-audio": "Data2VecAudio",
+    "unispeech-sat": "UniSpeechSat",
+    "wav2vec2-conformer": "Wav2Vec2Conformer",
+    "sew": "SEW",
+}
+SOUNDS = ("clap", "clap-fused", "ast", *WAVES)
 OF_WORDS = (
     "bert",
     "roberta",
@@ -228,8 +237,8 @@ def _made(kind: str) -> Any:
                 num_mel_bins=32,
             )
         )
-    if kind in ("wav2vec2", "hubert", "wavlm"):
-        name = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}[kind]
+    if kind in WAVES:
+        name = WAVES[kind]
         return getattr(t, f"{name}Model")(getattr(t, f"{name}Config")(**_WAVE))
     if kind == "distilbert":
         small = {"dim": 32, "hidden_dim": 37, "n_heads": 4, "n_layers": 2}

@@ -113,7 +113,7 @@ def text_part(folder: Path, files: HubFiles) -> Part:
 
     def read(network: Any, ids: Any, mask: Any) -> Any:
         if full:
-            filling = torch.full((1, longest), pad_id, dtype=torch.int64)
+            filling = torch.full((ids.shape[0], longest), pad_id, dtype=torch.int64)
             # Without a mask of its own the graph would lose that input, which the manifest promises.
             words = ids * mask + pad_id * (1 - mask)
             if encoder.fills_left:
@@ -123,7 +123,7 @@ def text_part(folder: Path, files: HubFiles) -> Part:
             return encoder.model.output(network, {"input_ids": filled})
         return encoder.model.output(network, {"input_ids": ids, "attention_mask": mask})
 
-    example = np.array([encoder.tokenizer.encode(TEXTS[0]).ids or [pad_id]], np.int64)
+    example = np.array([encoder.tokenizer.encode(TEXTS[0]).ids or [pad_id]] * 2, np.int64)
     entry = written_network(
         folder,
         "words.onnx",
@@ -131,7 +131,7 @@ def text_part(folder: Path, files: HubFiles) -> Part:
         encoder.dim,
         {"ids": example, "mask": np.ones_like(example)},
         read,
-        free_axes={"ids": {1: "S"}, "mask": {1: "S"}},
+        free_axes={"ids": {0: "N", 1: "S"}, "mask": {0: "N", 1: "S"}},
     )
     tokenizer = encoder.tokenizer.to_str().encode()
     write_bytes(folder / "tokenizer.json", tokenizer)

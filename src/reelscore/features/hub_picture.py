@@ -31,8 +31,7 @@ def _pooled_patches(network: Any, feeds: Mapping[str, Any]) -> Any:
 def _masked(feeds: Mapping[str, Any]) -> dict[str, Any]:
     """Add the mask of the rows that hold a picture, which follows from its shape."""
     num_patches = feeds["spatial_shapes"].prod(dim=1, keepdim=True)
-    # Counted by a sum, for the tracer to see that the places do not hang on the values.
-    places = feeds["pixel_values"].new_ones(feeds["pixel_values"].shape[:2]).cumsum(dim=1)
+    places = feeds["spatial_shapes"].new_ones(feeds["pixel_values"].shape[:2]).cumsum(dim=1)
     return {**feeds, "pixel_attention_mask": (places <= num_patches).long()}
 
 

@@ -197,6 +197,10 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any], Any], Sound]] = {
     "wav2vec2": _wave,
     "hubert": _wave,
     "wavlm": _wave,
+    "data2vec-audio": _wave,
+    "unispeech-sat": _wave,
+    "wav2vec2-conformer": _wave,
+    "sew": _wave,
 }
 SOUND_TYPES = tuple(_MAKERS)
 """The architectures of sound, by `model_type`."""

@@ -176,11 +176,12 @@ class HubText:
             When the weights cannot be loaded.
         """
         out = np.zeros((len(texts), self.dim), np.float32)
-        words = [self.tokenizer.encode(text).ids for text in texts]
+        # Where a tokenizer makes nothing of a text, one filling stands for it.
+        words = [self.tokenizer.encode(text).ids or [self.pad_id] for text in texts]
         size = self.model.batch_size
         for start in range(0, len(words), size):
             some = words[start : start + size]
-            width = self.max_tokens if self.kind.always_full else max(1, *map(len, some))
+            width = self.max_tokens if self.kind.always_full else max(map(len, some))
             rows = self.model.rows([self._feeds(ids, width) for ids in some])
             for place, row in enumerate(rows, start):
                 norm = float(np.linalg.norm(row))
