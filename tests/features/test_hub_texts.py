@@ -104,23 +104,38 @@ def test_sentences_agree_with_sentence_transformers(models, tmp_path, kind, pool
     [
         (
             "modules.json",
-            [{"type": "x.Transformer"}, {"type": "x.LSTM", "path": "1_LSTM"}],
+            [
+                {"type": "sentence_transformers.models.Transformer"},
+                {"type": "sentence_transformers.models.LSTM", "path": "1_LSTM"},
+            ],
             ConfigError,
             "LSTM",
         ),
         (
             "modules.json",
-            [{"type": "x.Dense", "path": "2_Dense"}, {"type": "x.Pooling"}],
+            [
+                {"type": "sentence_transformers.models.Dense", "path": "2_Dense"},
+                {"type": "sentence_transformers.models.Pooling"},
+            ],
             ConfigError,
             "order",
         ),
         (
             "modules.json",
-            [{"type": "x.Transformer"}, {"type": "x.Pooling", "path": "../a"}],
+            [
+                {"type": "sentence_transformers.models.Transformer"},
+                {"type": "sentence_transformers.models.Pooling", "path": "../a"},
+            ],
             ArtifactError,
             "outside",
         ),
-        ("modules.json", {"type": "x.Transformer"}, ArtifactError, "no list of modules"),
+        ("modules.json", [{"type": "custom_st.Transformer"}], ConfigError, r"by custom_st\.Transformer"),
+        (
+            "modules.json",
+            {"type": "sentence_transformers.models.Transformer"},
+            ArtifactError,
+            "no list of modules",
+        ),
         ("1_Pooling/config.json", {"pooling_mode": ["mean", "cls"]}, ConfigError, "pools its words by"),
         (
             "2_Dense/config.json",

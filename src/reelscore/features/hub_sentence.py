@@ -191,18 +191,22 @@ def sentence_of(files: HubFiles, *, alone: bool) -> Sentence:
 
 
 def _modules(files: HubFiles) -> list[tuple[str, str]] | None:
-    """Return the steps' classes, without their packages, and their folders."""
+    """Return the steps' classes and their folders; the library's own classes without their package."""
     path = files.folder / MODULES
     if not path.is_file():
         return None
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        steps = [(str(step["type"]).split(".")[-1], str(step.get("path", ""))) for step in told]
+        steps = [(_class(str(step["type"])), str(step.get("path", ""))) for step in told]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path} is no list of modules: {error}; fetch the model again") from error
     if any(Path(folder).name != folder for _, folder in steps):
         raise ArtifactError(f"{path} names folders outside the model; fetch the model again")
     return steps
+
+
+def _class(name: str) -> str:
+    return name.rpartition(".")[2] if name.startswith("sentence_transformers.") else name
 
 
 def _pooling(files: HubFiles, folder: str) -> str:
