@@ -9,17 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from .bridging import open_bridge
 from .domain import FeatureSequence, FloatArray
 from .errors import ArtifactError, ConfigError
 from .features.cache import FeatureCache
 from .features.extract import dense_factor, extract, thin
 from .features.pack import load_pack
+from .features.protocol import WordEncoder
 from .features.spec import EncoderPair, EncoderSpec
 from .features.words import read_words
 from .files import content_hash, existing_file
 from .media.probe import probe
 from .models.affect import AffectModel
-from .models.bridge import Bridge, Classes
+from .models.bridge import Bridge
 from .models.checkpoint import load_embedder
 from .models.embedder import Embedder
 from .models.vocabulary import read_vocabulary
@@ -78,7 +80,7 @@ class OpenPipeline:
     pipeline : Pipeline
     encoders : EncoderPair
     embedder : Embedder
-    words : TextEncoder or None
+    words : WordEncoder or None
         What encodes what is said of a video, where the model takes it and its encoder is at hand.
     """
 
@@ -88,7 +90,11 @@ class OpenPipeline:
         self.pipeline = pipeline
         self.encoders = encoders
         self.embedder = embedder
-        self.words = None if pipeline.text is None else load_pack(pipeline.text).text_encoder()
+        self.words: WordEncoder | None = None
+        if isinstance(embedder, Bridge):
+            self.words = embedder.words
+        elif pipeline.text is not None:
+            self.words = load_pack(pipeline.text).text_encoder()
         self._cache = cache
 
     def video(self, path: Path | str) -> tuple[FloatArray, FeatureSequence]:
@@ -135,12 +141,12 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     """Load the pipeline's model and check that it was made for these encoders; `cache` keeps the bridge's words."""
     ours = (encoders.video.fingerprint, encoders.music.fingerprint)
     if pipeline.model is None and pipeline.encoder.kind == "words":
-        return _bridge(pipeline, cache)
+        return open_bridge(pipeline.encoder, read_vocabulary(pipeline.vocabulary), cache=cache)
     if pipeline.model is None:
         if pipeline.encoder.kind != "light":
             raise ConfigError(
                 f"the untrained affect matcher reads the light encoder's columns, not {pipeline.encoder.kind!r}; "
-                "use --encoder light, or train a model on these features: reelscore train ... "
+                "use --encoder light or words, or train a model on these features: reelscore train ... "
                 f"--encoder {pipeline.encoder.named}"
             )
         return AffectModel(video_encoder=ours[0], music_encoder=ours[1])
@@ -149,29 +155,6 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     if theirs != ours:
         raise ArtifactError(misfit(pipeline.model, theirs, ours))
     return embedder
-
-
-def _bridge(pipeline: Pipeline, cache: FeatureCache | None) -> Bridge:
-    from .features.labelled import labelled, text_rows
-
-    words = labelled(load_pack(str(pipeline.encoder.folder)), mode=pipeline.encoder.mode)
-    vocabulary = read_vocabulary(pipeline.vocabulary)
-    texts = (*vocabulary.texts, *vocabulary.names)
-    readings = text_rows(texts, words.text, cache).reshape(2, len(vocabulary), -1)
-
-    return Bridge(
-        vocabulary,
-        encode=words.text.encode,
-        text_encoder=words.text.fingerprint,
-        readings=readings,
-        video_classes=[
-            Classes.of_pictures(text_rows(each, words.text, cache)) for each in words.video_labels
-        ],
-        music_classes=[Classes.of_sound(text_rows(each, words.text, cache)) for each in words.music_labels],
-        num_light=words.num_light,
-        video_encoder=words.encoders.video.fingerprint,
-        music_encoder=words.encoders.music.fingerprint,
-    )
 
 
 def misfit(model: str, theirs: tuple[str, str], ours: tuple[str, str]) -> str:
