@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .domain import Modality
@@ -11,20 +12,23 @@ from .models.bridge import Bridge
 from .models.evidence import Classes
 from .models.prompts import Logits, Prompts, caption_texts
 from .models.term_texts import TermTexts
-from .models.vocabulary import Vocabulary
+from .models.vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from .features.prompted import Asked
 
 
-def open_bridge(spec: EncoderSpec, vocabulary: Vocabulary, *, cache: FeatureCache | None = None) -> Bridge:
+def load_bridge(
+    encoder: EncoderSpec, vocabulary: Path | str | None = None, *, cache: FeatureCache | None = None
+) -> Bridge:
     """Build the bridge over encoders of the kind ``words``.
 
     Parameters
     ----------
-    spec : EncoderSpec
-        Of the kind ``words``: a pack, or two models of the hub that know texts.
-    vocabulary : Vocabulary
+    encoder : EncoderSpec
+        A pack that names what it sees and hears, or two models of the hub that know texts.
+    vocabulary : path, optional
+        File of its words; reelscore's own without it.
     cache : FeatureCache, optional
         Keeps what was encoded of the vocabulary.
 
@@ -35,14 +39,15 @@ def open_bridge(spec: EncoderSpec, vocabulary: Vocabulary, *, cache: FeatureCach
     ConfigError
         When what is named cannot be asked in words, or the vocabulary has nothing to ask.
     """
-    return _of_pack(spec, vocabulary, cache) if spec.video_model is None else _of_hub(spec, vocabulary, cache)
+    terms = read_vocabulary(vocabulary)
+    return _of_pack(encoder, terms, cache) if encoder.video_model is None else _of_hub(encoder, terms, cache)
 
 
-def _of_pack(spec: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> Bridge:
+def _of_pack(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> Bridge:
     from .features.labelled import labelled, text_rows
     from .features.pack import load_pack
 
-    words = labelled(load_pack(str(spec.folder)), mode=spec.mode)
+    words = labelled(load_pack(str(encoder.folder)), mode=encoder.mode)
     rows = text_rows((*vocabulary.texts, *vocabulary.names), words.text, cache)
     texts = TermTexts(vocabulary, words.text, rows=rows)
     terms = texts.readings[0]
@@ -63,18 +68,18 @@ def _of_pack(spec: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | No
     )
 
 
-def _of_hub(spec: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> Bridge:
+def _of_hub(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> Bridge:
     from .features.labelled import text_rows
     from .features.pack import load_pack
     from .features.prompted import prompted
 
-    words = prompted(str(spec.video_model), str(spec.music_model), mode=spec.mode)
+    words = prompted(str(encoder.video_model), str(encoder.music_model), mode=encoder.mode)
     # Words for music are what the music's own tower tells apart; a pack's encoder was made to compare texts.
-    reader = words.music.text if spec.folder is None else load_pack(spec.folder).text_encoder()
+    reader = words.music.text if encoder.folder is None else load_pack(encoder.folder).text_encoder()
     rows = text_rows((*vocabulary.texts, *vocabulary.names), reader, cache)
     return Bridge(
         vocabulary,
-        texts=TermTexts(vocabulary, reader, rows=rows, centred=spec.folder is None),
+        texts=TermTexts(vocabulary, reader, rows=rows, centred=encoder.folder is None),
         video_evidence=[_prompts(words.video, vocabulary, "video", cache)],
         music_evidence=[_prompts(words.music, vocabulary, "music", cache)],
         num_light=words.num_light,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .bridging import open_bridge
+from .bridging import load_bridge
 from .domain import FeatureSequence, FloatArray
 from .errors import ArtifactError, ConfigError
 from .features.cache import FeatureCache
@@ -24,7 +24,6 @@ from .models.affect import AffectModel
 from .models.bridge import Bridge
 from .models.checkpoint import load_embedder
 from .models.embedder import Embedder
-from .models.vocabulary import read_vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     """Load the pipeline's model and check that it was made for these encoders; `cache` keeps the bridge's words."""
     ours = (encoders.video.fingerprint, encoders.music.fingerprint)
     if pipeline.model is None and pipeline.encoder.kind == "words":
-        return open_bridge(pipeline.encoder, read_vocabulary(pipeline.vocabulary), cache=cache)
+        return load_bridge(pipeline.encoder, pipeline.vocabulary, cache=cache)
     if pipeline.model is None:
         if pipeline.encoder.kind != "light":
             raise ConfigError(
