@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from reelscore.domain import FeatureSequence, FloatArray
+from reelscore.domain import FeatureSequence, FloatArray, Modality
 from reelscore.errors import ArtifactError
 from reelscore.features.light_music import LightMusic
 from reelscore.features.light_video import LightVideo
@@ -16,6 +17,7 @@ from reelscore.models.bridge import WORDS as MOVED
 from reelscore.models.bridge import Bridge
 from reelscore.models.embedder import WordEmbedder
 from reelscore.models.evidence import Classes
+from reelscore.models.prompts import Logits, Prompts, caption_texts
 from reelscore.models.term_texts import TermTexts
 from reelscore.models.vocabulary import Term, Vocabulary
 from reelscore.sampling import global_sparse
@@ -174,6 +176,39 @@ def test_all_that_shapes_the_space_is_in_its_fingerprint_and_others_are_refused(
     assert bridge().fingerprint == bridge().fingerprint != bridge(other).fingerprint
     with pytest.raises(ArtifactError, match="bridge"):
         bridge().embed_video(features("music", excited=0, seen=[0, 0, 0]))
+
+
+def asked(architecture: str, modality: Modality) -> Prompts:
+    """Captions whose rows are the axes of the words that they ask for; an empty caption has the last axis."""
+    texts = caption_texts(WORDS, architecture, modality=modality)
+    words = [next((name for name in WORDS.names if re.search(rf"\b{name}\b", text)), "") for text in texts]
+    return Prompts(WORDS, architecture, rows=encode(words), logits=Logits(20.0))
+
+
+def test_what_models_are_asked_counts_as_what_classifiers_name() -> None:
+    texts = TermTexts(WORDS, Axes(), rows=encode((*WORDS.texts, *WORDS.names)))
+    made = Bridge(
+        WORDS,
+        texts=texts,
+        video_evidence=[asked("clip", "video")],
+        music_evidence=[asked("clap", "music")],
+        num_light=(len(COLUMNS["video"]), len(COLUMNS["music"])),
+        video_encoder="video",
+        music_encoder="music",
+    )
+    assert made.fingerprint != bridge().fingerprint
+
+    def shown(*words: str, excited: float = 0.0) -> FloatArray:
+        return made.embed_video(features("video", excited=excited, seen=encode(words).sum(axis=0)))
+
+    harp, drums = (
+        made.embed_music(features("music", excited=0, seen=encode([word])[0])) for word in ("harp", "drums")
+    )
+    assert shown("sea") @ harp > 0.3 > 0 >= shown("sea") @ drums
+    assert made.reasons(shown("sea"), harp) == ("harp",)
+    quiet = made.embed_music(features("music", excited=-0.8, seen=encode([""])[0]))
+    assert quiet @ shown("calm") > quiet @ shown("") > quiet @ shown("wild")
+    np.testing.assert_array_equal(shown("unheard of", excited=0.3), shown("", excited=0.3))
 
 
 def test_a_title_speaks_and_never_drowns_the_pictures() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from reelscore.domain import FloatArray
 from reelscore.errors import ConfigError
-from reelscore.models.prompts import CAPTIONS, Logits, Prompts, caption_texts
+from reelscore.models.prompts import CAPTIONS, GUESS, Logits, Prompts, caption_texts
 from reelscore.models.vocabulary import Term, Vocabulary, read_vocabulary
 
 SCENES = tuple(f"scene {i}" for i in range(12))
@@ -114,6 +114,11 @@ def test_siglip_says_of_each_caption_by_itself() -> None:
     assert found[[2, 5]] == pytest.approx(found[2])  # both are there, and neither takes from the other
     assert found[2] > 0.9
     assert np.delete(found, [2, 5]).max() == 0
+    faint = 1 / (1 + np.exp(15 - 100 * 0.12))
+    assert prompts.said(np.full((1, len(WORDS)), faint, np.float32)) == pytest.approx(
+        np.log(faint / GUESS) / -np.log(GUESS), abs=1e-4
+    )
+    assert prompts.said(np.full((1, len(WORDS)), 0.009, np.float32)).max() == 0  # no more than a guess
     assert np.isfinite(prompts.probabilities(np.stack([-1e6 * OWN[0], 1e6 * OWN[0]]))).all()
 
 
