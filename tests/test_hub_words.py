@@ -207,7 +207,7 @@ def test_the_words_of_a_video_are_read_by_the_same_tower(library, tmp_path) -> N
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"clip": "dinov2"}, ConfigError, "pictures and texts (clip or siglip)"),
+        ({"clip": "dinov2"}, ConfigError, "pictures and texts (clip or siglip or siglip2)"),
         ({"clap": "wavlm"}, ConfigError, "sound and texts (clap)"),
         ({"clip": "tiny/absent"}, NotFoundError, "hf download tiny/absent"),
         (

@@ -13,10 +13,11 @@ from tiny_hub import write_model
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.features.extract import extract
 from reelscore.features.hub_loading import INDEX, WEIGHTS, find_model
-from reelscore.features.hub_logits import logit_bias, logit_scale
+from reelscore.features.hub_logits import LOGITS, logit_bias, logit_scale
 from reelscore.features.hub_text import HubText
 from reelscore.features.prompted import prompted
 from reelscore.features.spec import EncoderSpec
+from reelscore.models.prompts import CAPTIONS
 
 pytest.importorskip("transformers")
 
@@ -24,7 +25,7 @@ pytest.importorskip("transformers")
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    kinds = ("clip", "siglip", "clap", "dinov2", "ast")
+    kinds = ("clip", "siglip", "siglip2", "clap", "dinov2", "ast")
     return {kind: write_model(folder / kind, kind, licence=f"{kind}-licence") for kind in kinds}
 
 
@@ -86,6 +87,14 @@ def test_scale_and_bias_are_the_weights_own(models, tmp_path) -> None:
     assert logit_bias(files) == pytest.approx(-12.5)
 
 
+def test_every_model_with_a_scale_has_captions_and_gives_its_bias(models) -> None:
+    assert set(LOGITS) == set(CAPTIONS)
+    for kind in LOGITS:
+        files = find_model(str(models[kind]))
+        assert logit_scale(files) > 0
+        assert (logit_bias(files) is not None) == kind.startswith("siglip")
+
+
 def test_weights_in_several_files_say_it_too(models, tmp_path) -> None:
     import transformers
 
@@ -126,7 +135,7 @@ def test_models_that_know_no_texts_are_refused_with_what_would_do(models) -> Non
         prompted(str(models.get(video, video)), str(models.get(music, music)))
 
     with pytest.raises(
-        ConfigError, match=r"pictures and texts \(clip or siglip\).*of the kind dinov2.*train"
+        ConfigError, match=r"pictures and texts \(clip or siglip or siglip2\).*of the kind dinov2.*train"
     ):
         ask("dinov2", "clap")
     with pytest.raises(ConfigError, match=r"sound and texts \(clap\).*audio-spectrogram-transformer; name"):

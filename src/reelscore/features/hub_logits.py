@@ -9,18 +9,24 @@ from pathlib import Path
 from ..errors import ArtifactError
 from .hub_loading import INDEX, WEIGHTS, HubFiles
 
-_SCALES = {"clip": "logit_scale", "siglip": "logit_scale", "clap": "logit_scale_a"}
-"""Where the logarithm of the scale lies, by `model_type`; CLAP's is that of a sound among texts."""
+LOGITS: dict[str, tuple[str, str | None]] = {
+    "clip": ("logit_scale", None),
+    "siglip": ("logit_scale", "logit_bias"),
+    "siglip2": ("logit_scale", "logit_bias"),
+    "clap": ("logit_scale_a", None),
+}
+"""Where the logarithm of the scale lies and the bias, by `model_type`; CLAP's scale is that of a sound among texts."""
 
 
 def logit_scale(files: HubFiles) -> float:
     """Return the number that a cosine is multiplied with; raises `ArtifactError` where the weights lack it."""
-    return math.exp(_number(files, _SCALES[files.model_type]))
+    return math.exp(_number(files, LOGITS[files.model_type][0]))
 
 
 def logit_bias(files: HubFiles) -> float | None:
     """Return the number that is added then, or None where the model has none; raises as `logit_scale`."""
-    return _number(files, "logit_bias") if files.model_type == "siglip" else None
+    name = LOGITS[files.model_type][1]
+    return None if name is None else _number(files, name)
 
 
 def _number(files: HubFiles, name: str) -> float:

@@ -11,9 +11,12 @@ from typing import Literal
 
 from ..errors import ConfigError
 from .hub_loading import HubFiles, find_model
+from .hub_logits import LOGITS
 from .hub_music import HubMusic
-from .hub_text import TEXT_KINDS, HubText
-from .hub_video import PICTURE_KINDS, HubVideo
+from .hub_picture import PICTURE_KINDS
+from .hub_sound import SOUND_TYPES
+from .hub_text import HubText
+from .hub_video import HubVideo
 from .joined import Joined
 from .light_music import LightMusic
 from .light_video import LightVideo
@@ -67,8 +70,8 @@ def prompted(video_model: str, music_model: str, *, mode: Literal["fast", "exact
     seen, heard = find_model(video_model), find_model(music_model)
     named = f"hub:{video_model}+{music_model}"
     for files, what, known in (
-        (seen, "pictures", [kind for kind in PICTURE_KINDS if kind in TEXT_KINDS]),
-        (heard, "sound", ["clap"]),
+        (seen, "pictures", [kind for kind in LOGITS if kind in PICTURE_KINDS]),
+        (heard, "sound", [kind for kind in LOGITS if kind in SOUND_TYPES]),
     ):
         if files.model_type not in known:
             raise ConfigError(

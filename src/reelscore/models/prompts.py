@@ -46,16 +46,18 @@ class Captions:
     empty: str
 
 
+_SIGLIP: dict[Kind, Captions] = {
+    "scene": Captions("This is a photo of {}.", "This is a photo."),
+    "mood": Captions("This is a photo that feels {}.", "This is a photo."),
+}
 _SOUND = Captions("This is a sound of {}.", "This is a sound of music.")
 CAPTIONS: dict[str, dict[Kind, Captions]] = {
     "clip": {
         "scene": Captions("a photo of {}.", "a photo."),
         "mood": Captions("a photo that feels {}.", "a photo."),
     },
-    "siglip": {
-        "scene": Captions("This is a photo of {}.", "This is a photo."),
-        "mood": Captions("This is a photo that feels {}.", "This is a photo."),
-    },
+    "siglip": _SIGLIP,
+    "siglip2": _SIGLIP,
     "clap": {
         "mood": Captions("This is a sound of {} music.", "This is a sound of music."),
         "genre": _SOUND,
