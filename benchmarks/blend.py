@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from reelscore.blending import columns_of, part
+from reelscore.bridging import load_bridge
 from reelscore.data.manifest import read_manifest
 from reelscore.data.pairs import PairSet
 from reelscore.demo.latent import plan_world
@@ -33,7 +34,6 @@ from reelscore.models.affect import AffectModel
 from reelscore.models.blend import joined
 from reelscore.models.checkpoint import load_embedder
 from reelscore.models.held_out import read_held_out
-from reelscore.pipeline import load_bridge
 from reelscore.training import TrainConfig, train
 from reelscore.training.assess import embed_set
 from reelscore.training.weighing import after_refit, choose_weight

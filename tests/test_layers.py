@@ -22,14 +22,17 @@ ALLOWED: dict[str, set[str]] = {
     "data": GROUND | {"features.cache"},
     "training": GROUND | {"data", "models", "losses", "evaluation"},
     "extraction": GROUND | {"features", "media", "data"},
-    "pipeline": GROUND | {"features", "media", "models"},
+    "bridging": GROUND | {"features", "models"},
+    "pipeline": GROUND | {"bridging", "features", "media", "models"},
     "choosing": GROUND | {"pipeline", "features", "models"},
     "indexing": GROUND | {"pipeline", "features", "media", "models", "library"},
     "catalogue": GROUND | {"extraction", "indexing", "choosing", "pipeline", "features", "library"},
     "matching": GROUND | {"catalogue", "pipeline", "features", "media", "models", "library"},
 }
 ALLOWED["blending"] = (
-    ALLOWED["training"] | ALLOWED["extraction"] | {"training", "extraction", "choosing", "pipeline"}
+    ALLOWED["training"]
+    | ALLOWED["extraction"]
+    | {"training", "extraction", "bridging", "choosing", "pipeline"}
 )
 ALLOWED["experiments"] = ALLOWED["training"] | {"training", "extraction.pool"}
 EVERYTHING_BELOW_DEMO = set(ALLOWED)
@@ -51,7 +54,9 @@ OWNERS = {
         "experiments",
         "data.sets.mgsv",
         "features.hub_model",
-        "features.hub_export",
+        "features.hub_parts",
+        "features.hub_sentence",
+        "features.hub_tracing",
     },
     "transformers": {"features.hub_model"},
     "huggingface_hub": {"features.hub_loading"},

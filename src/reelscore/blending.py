@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .bridging import load_bridge
 from .choosing import choose_pipeline
 from .data.manifest import ManifestRow
 from .data.pairs import PairSet
@@ -20,14 +21,13 @@ from .evaluation.report import Report, evaluate_embeddings
 from .extraction.pairs import PairFailure, extract_pairs
 from .features.cache import FeatureCache
 from .features.joined_spec import JoinedPair, JoinedSpec
-from .features.pack import load_pack
 from .features.spec import EncoderSpec
 from .models.blend import Blend, joined
 from .models.blend_card import BlendCard, save_blend
 from .models.checkpoint import TrainedEmbedder, load_embedder
 from .models.embedder import Embedder
 from .models.held_out import HeldOut, read_held_out
-from .pipeline import Pipeline, load_bridge
+from .pipeline import Pipeline
 from .training.assess import Columns, embed_set, evaluate_model
 from .training.weighing import after_refit, choose_weight, same_pairs
 
@@ -118,7 +118,7 @@ def blend_model(
             cache_folder=cache_folder,
             num_segments=embedder.num_segments,
             num_draws=0,
-            words=None if own.text is None else load_pack(own.text).text_encoder(),
+            words=bridge.words,
             workers=workers,
             progress=progress,
         )
@@ -223,12 +223,15 @@ def part(pairs: PairSet, model: Embedder, bridge: Embedder, encoders: JoinedPair
     n = encoders.num_columns
 
     def half(columns: tuple[slice, slice], one: Embedder) -> PairSet:
+        reads = one.text_encoder == pairs.text_encoder
         return replace(
             pairs,
             video=tuple((draws[0][:, columns[0]],) for draws in pairs.video),
             music=tuple((draws[0][:, columns[1]],) for draws in pairs.music),
             video_encoder=one.video_encoder,
             music_encoder=one.music_encoder,
+            text=pairs.text if reads else None,
+            text_encoder=pairs.text_encoder if reads else None,
         )
 
     return half((slice(n[0]), slice(n[1])), model), half((slice(n[0], None), slice(n[1], None)), bridge)

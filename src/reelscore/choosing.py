@@ -29,9 +29,10 @@ def choose_pipeline(
         pack at hand, the blend is meant.
     encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
         Which encoder; by default the model's own. Without a model it is `words` where the pack can name what it sees
-        and hears, else `light`.
+        and hears, else `light`; and two models of the hub are asked in words.
     pack : path, optional
-        Folder of the ONNX encoders for `pack` and `words`.
+        Folder of the ONNX encoders for `pack` and `words`; beside models of the hub without a trained one, its text
+        encoder compares words where it has one.
     vocabulary : path, optional
         File of words for the bridge, in place of reelscore's own.
 
@@ -44,16 +45,19 @@ def choose_pipeline(
     NotFoundError
         When a model of the hub cannot be found.
     """
-    specs = _specs(encoder, pack)
     words = None if vocabulary is None else str(Path(vocabulary).resolve())
     if model is None:
-        spec = specs[0]
+        spec = _specs(encoder, pack)[0]
         if encoder is None and pack is not None and _names_things(pack):
             spec = EncoderSpec("words", str(Path(pack).resolve()))
+        if spec.kind == "hub":
+            spec = EncoderSpec(
+                "words", _with_text(pack), video_model=spec.video_model, music_model=spec.music_model
+            )
         if words is not None and spec.kind != "words":
             raise ConfigError(
-                f"a vocabulary ({words}) is for matching through words, which needs a pack: give --pack FOLDER or set "
-                "REELSCORE_PACK"
+                f"a vocabulary ({words}) is for matching through words, which needs a pack or two models of the hub: "
+                "give --pack FOLDER, set REELSCORE_PACK, or give --encoder hub:VIDEO+MUSIC"
             )
         return Pipeline(spec, vocabulary=words)
     if words is not None:
@@ -62,7 +66,9 @@ def choose_pipeline(
     embedder = load_embedder(folder)
     theirs = (embedder.video_encoder, embedder.music_encoder)
     ours = theirs
-    for spec in specs:
+    # Light and the pack are found by trying; a hub model only by the name that training wrote down.
+    remembered = embedder.card.encoder if (embedder.card.encoder or "").startswith("hub:") else None
+    for spec in _specs(encoder or remembered, pack):
         encoders = spec.load()
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:
@@ -136,6 +142,13 @@ def _bridge_of(card: BlendCard | None, pack: Path | str | None) -> EncoderSpec |
     encoders = spec.load()
     ours = (encoders.video.fingerprint, encoders.music.fingerprint)
     return spec if ours == (card.video_encoder, card.music_encoder) else None
+
+
+def _with_text(pack: Path | str | None) -> str | None:
+    """Return the pack, where it has a text encoder."""
+    if pack is None or "text" not in load_pack(pack).specs:
+        return None
+    return str(Path(pack).resolve())
 
 
 def _names_things(pack: Path | str) -> bool:

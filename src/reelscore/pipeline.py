@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from .bridging import load_bridge
 from .domain import FeatureSequence, FloatArray
 from .errors import ArtifactError, ConfigError
 from .features.cache import FeatureCache
 from .features.extract import dense_factor, extract, thin
 from .features.joined_spec import JoinedPair, JoinedSpec
 from .features.pack import load_pack
+from .features.protocol import WordEncoder
 from .features.spec import EncoderPair, EncoderSpec
 from .features.words import Words, clean, read_words
 from .files import content_hash, existing_file
@@ -22,11 +24,10 @@ from .media.probe import probe
 from .models.affect import AffectModel
 from .models.blend import Blend
 from .models.blend_card import again, read_blend, read_queries
-from .models.bridge import Bridge, Classes
+from .models.bridge import Bridge
 from .models.checkpoint import load_embedder
 from .models.embedder import Embedder, PieceEmbedder, WordEmbedder
 from .models.phrases import check_phrase
-from .models.vocabulary import read_vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class OpenPipeline:
     pipeline : Pipeline
     encoders : EncoderPair
     embedder : Embedder
-    words : TextEncoder or None
+    words : WordEncoder or None
         What encodes what is said of a video, where the model takes it and its encoder is at hand.
     """
 
@@ -105,7 +106,11 @@ class OpenPipeline:
         self.pipeline = pipeline
         self.encoders = encoders
         self.embedder = embedder
-        self.words = None if pipeline.text is None else load_pack(pipeline.text).text_encoder()
+        self.words: WordEncoder | None = None
+        if isinstance(embedder, Bridge | Blend):
+            self.words = embedder.words
+        elif pipeline.text is not None:
+            self.words = load_pack(pipeline.text).text_encoder()
         self._cache = cache
 
     def video(self, path: Path | str) -> tuple[FloatArray, FeatureSequence]:
@@ -131,7 +136,10 @@ class OpenPipeline:
         """
         text = clean(text)
         pieces = None
-        if self.words is not None and self.embedder.text_encoder is not None:
+        asks_by_pieces = (
+            isinstance(self.embedder, PieceEmbedder | Blend) and self.embedder.text_encoder is not None
+        )
+        if self.words is not None and asks_by_pieces:
             check_phrase(text)
             pieces = self.words.encode(Words(description=text).pieces())
         if isinstance(self.embedder, Blend):
@@ -180,7 +188,7 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
         if pipeline.encoder.kind != "light":
             raise ConfigError(
                 f"the untrained affect matcher reads the light encoder's columns, not {pipeline.encoder.kind!r}; "
-                "use --encoder light, or train a model on these features: reelscore train ... "
+                "use --encoder light or words, or train a model on these features: reelscore train ... "
                 f"--encoder {pipeline.encoder.named}"
             )
         return AffectModel(video_encoder=ours[0], music_encoder=ours[1])
@@ -215,32 +223,6 @@ def _blend(pipeline: Pipeline, encoders: JoinedPair, cache: FeatureCache | None)
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
         queries=read_queries(pipeline.model, card),
-    )
-
-
-def load_bridge(
-    encoder: EncoderSpec, vocabulary: Path | str | None = None, *, cache: FeatureCache | None = None
-) -> Bridge:
-    """Make the bridge of a pack that names what it sees and hears; its words are encoded, or found in the cache."""
-    from .features.labelled import labelled, text_rows
-
-    words = labelled(load_pack(str(encoder.folder)), mode=encoder.mode)
-    terms = read_vocabulary(vocabulary)
-    texts = (*terms.texts, *terms.names)
-    readings = text_rows(texts, words.text, cache).reshape(2, len(terms), -1)
-
-    return Bridge(
-        terms,
-        encode=words.text.encode,
-        text_encoder=words.text.fingerprint,
-        readings=readings,
-        video_classes=[
-            Classes.of_pictures(text_rows(each, words.text, cache)) for each in words.video_labels
-        ],
-        music_classes=[Classes.of_sound(text_rows(each, words.text, cache)) for each in words.music_labels],
-        num_light=words.num_light,
-        video_encoder=words.encoders.video.fingerprint,
-        music_encoder=words.encoders.music.fingerprint,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_bridge import bridge, features
+from test_bridge import bridge, encode, features
 
 from reelscore.domain import FeatureSequence, FloatArray
 from reelscore.errors import ArtifactError
@@ -22,6 +22,7 @@ class Half:
     name, fingerprint, dim, num_segments, trained = "half", "half-1", 2, 4, True
     video_encoder, music_encoder = "half-video", "half-music"
     text_encoder: str | None = None
+    hub_strength = 0.0
     bank: FloatArray | None = None
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
@@ -162,7 +163,7 @@ def test_hubs_are_held_back_by_queries_of_the_same_kind() -> None:
 class Told(Half):
     """A half that has learned from text, too: it stands where the first two columns of the pieces point."""
 
-    text_encoder = "pieces-1"
+    text_encoder = "axes"
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
         found = super().embed_video(sequence)
@@ -173,8 +174,8 @@ class Told(Half):
 
 
 def test_words_are_asked_of_both_where_the_model_has_learned_from_text() -> None:
-    made, pieces = blend(model=Told()), np.array([[0.0, 1.0, 5.0]], np.float32)
-    assert made.text_encoder == "pieces-1"
+    made, pieces = blend(model=Told()), encode(["wild"])
+    assert made.text_encoder == "axes"
     asked = made.embed_text("calm", pieces)
     np.testing.assert_allclose(
         asked, joined(np.array([0, 1], np.float32), bridge().embed_text("calm"), 0.25), atol=1e-6
@@ -183,9 +184,11 @@ def test_words_are_asked_of_both_where_the_model_has_learned_from_text() -> None
     video = made.embed_video(VIDEO)
     both = made.asked_with(video, asked, text_weight=0.5)
     np.testing.assert_allclose(both, unit(video + asked), atol=1e-5)
-    told = made.embed_video(VIDEO, pieces)
-    assert not np.allclose(told[:2], video[:2])
-    np.testing.assert_array_equal(told[2:], video[2:])
+    # What is said of a video speaks to both halves, and to the bridge alone where the model knows none.
+    told, half_told = (one.embed_video(VIDEO, pieces) for one in (made, blend()))
+    for moved, both_halves in ((told, True), (half_told, False)):
+        assert np.allclose(moved[:2], video[:2]) is not both_halves
+        assert not np.allclose(moved[2:], video[2:])
     assert made.bank_for(asked) is None  # as a video's
 
 
@@ -194,6 +197,6 @@ def test_a_weight_and_both_halves_make_the_fingerprint_and_others_are_refused() 
     assert len({blend().fingerprint, blend(0.3).fingerprint, Half.fingerprint, bridge().fingerprint}) == 4
     with pytest.raises(ArtifactError, match="both-video"):
         blend().embed_video(features("video", excited=0, seen=[0, 0, 0]))
-    with pytest.raises(ArtifactError, match="takes no text"):
-        blend().embed_video(VIDEO, np.ones((1, 3), np.float32))
+    with pytest.raises(ArtifactError, match="text must come"):
+        blend().embed_video(VIDEO, np.ones((1, 99), np.float32))
     assert isinstance(blend().bridge, Bridge)

@@ -44,7 +44,8 @@ def evaluate(
 
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack)
         spec = pipeline.encoders
-        text = None if pipeline.text is None else load_pack(pipeline.text).text_encoder()
+        words = pipeline.text if pipeline.blend is None else pipeline.blend.folder
+        text = None if words is None else load_pack(words).text_encoder()
         if text is None and embedder.text_encoder is not None:
             note(
                 f"the model also takes the words of a video, by {embedder.text_encoder}; give the pack that holds this "

@@ -33,6 +33,11 @@ class JoinedSpec:
     first: EncoderSpec
     second: EncoderSpec
 
+    @property
+    def named(self) -> str:
+        """What a user calls the first, which the second stands beside."""
+        return self.first.named
+
     def load(self) -> JoinedPair:
         """Build the encoders; raises as `EncoderSpec.load`."""
         one, other = self.first.load(), self.second.load()

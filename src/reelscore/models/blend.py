@@ -12,18 +12,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..domain import FeatureSequence, FloatArray, Modality
-from .embedder import Embedder, PieceEmbedder, WordEmbedder, check_encoder, no_text
+from .embedder import Embedder, PieceEmbedder, WordEmbedder, check_encoder
 
 VERSION = "1"
 
 
 class WordModel(Embedder, WordEmbedder, Protocol):
-    """An embedder that reads words, such as the `Bridge`."""
+    """An embedder that reads words, such as the `Bridge`; `words` encodes those of a video."""
+
+    @property
+    def words(self) -> Any:
+        """A `features.protocol.WordEncoder`, which this room does not know."""
+        ...
 
 
 class Blend:
@@ -66,19 +71,22 @@ class Blend:
         self.num_segments = model.num_segments
         self.video_encoder = video_encoder
         self.music_encoder = music_encoder
-        self.text_encoder = model.text_encoder or bridge.text_encoder
+        self.text_encoder = bridge.text_encoder
+        self.words = bridge.words
+        self.hub_strength = model.hub_strength
         parts = (VERSION, model.fingerprint, bridge.fingerprint, repr(weight), video_encoder, music_encoder)
         self.fingerprint = f"blend-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
         self._num_columns: dict[Modality, int] = dict(zip(("video", "music"), num_columns, strict=True))
         self._queries = queries
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
-        """Return the embedding of a video, shape (E + V,); encoded text is for the half that takes it."""
-        if self.text_encoder is None:
-            no_text(self, text)
+        """Return the embedding of a video, shape (E + V,).
+
+        `text` is by the bridge's encoder of words, `words`. The model's half takes it where that is its own, too.
+        """
         seen, named = self._halves(sequence, "video")
-        told = [text if one.text_encoder == self.text_encoder else None for one in (self.model, self.bridge)]
-        return self._joined(self.model.embed_video(seen, told[0]), self.bridge.embed_video(named, told[1]))
+        told = text if self.model.text_encoder == self.text_encoder else None
+        return self._joined(self.model.embed_video(seen, told), self.bridge.embed_video(named, text))
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
         """Return the embedding of a track, shape (E + V,)."""
@@ -96,7 +104,8 @@ class Blend:
         `pieces` are the same words encoded, shape (W, D'), for a model that takes text: then both halves are asked.
         """
         asked = self.bridge.embed_text(text)
-        if pieces is None or self.model.text_encoder is None or not isinstance(self.model, PieceEmbedder):
+        reads = isinstance(self.model, PieceEmbedder) and self.model.text_encoder == self.text_encoder
+        if pieces is None or not isinstance(self.model, PieceEmbedder) or not reads:
             return self._asked(asked)
         return self._joined(self.model.embed_pieces(pieces), asked)
 

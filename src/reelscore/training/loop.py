@@ -198,6 +198,7 @@ def _save(
         held_out=None if held_out is None else held_out.to_bytes(),
         card=ModelCard(
             config=config.model,
+            encoder=pairs.encoder,
             video_encoder=pairs.video_encoder,
             music_encoder=pairs.music_encoder,
             video_columns=pairs.dims[0],
