@@ -7,8 +7,8 @@ from pathlib import Path
 from .errors import ArtifactError, ConfigError
 from .features.pack import load_pack
 from .features.spec import EncoderSpec
+from .features.words_at_hand import words_at_hand
 from .models.checkpoint import load_embedder
-from .models.embedder import Embedder
 from .pipeline import Pipeline, misfit
 
 
@@ -64,7 +64,10 @@ def choose_pipeline(
         encoders = spec.load()
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:
-            return Pipeline(spec, folder, text=_text_of(embedder, pack))
+            if embedder.text_encoder is None:
+                return Pipeline(spec, folder)
+            said, missing = words_at_hand(embedder.card.words, embedder.text_encoder, pack=pack)
+            return Pipeline(spec, folder, words=said, missing=missing)
     raise ArtifactError(misfit(folder, theirs, ours))
 
 
@@ -97,14 +100,6 @@ def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
     if folder is not None and encoder in (None, "pack"):
         specs.append(EncoderSpec("pack", folder))
     return specs
-
-
-def _text_of(embedder: Embedder, pack: Path | str | None) -> str | None:
-    """Return the pack, where its text encoder is the one that the model reads."""
-    if embedder.text_encoder is None or pack is None or "text" not in load_pack(pack).specs:
-        return None
-    same = load_pack(pack).text_encoder().fingerprint == embedder.text_encoder
-    return str(Path(pack).resolve()) if same else None
 
 
 def _names_things(pack: Path | str) -> bool:

@@ -44,7 +44,8 @@ class MatchReport:
     text : str or None
         The words, where there are some.
     model : mapping
-        Its name and fingerprint, whether it was trained, the encoder of text that it takes and whether that is at hand.
+        Its name and fingerprint, whether it was trained, the encoder of text that it takes, whether that is at hand,
+        and what of its words is not.
     matches : tuple of Match
     """
 
@@ -216,7 +217,8 @@ class Matcher:
                 "fingerprint": embedder.fingerprint,
                 "trained": embedder.trained,
                 "text_encoder": embedder.text_encoder,
-                "reads_words": self._pipeline.words is not None,
+                "reads_words": self._pipeline.pipeline.words is not None,
+                "missing_words": list(self._pipeline.pipeline.missing),
             },
             tuple(
                 Match(

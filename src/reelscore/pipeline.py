@@ -6,7 +6,7 @@ encoders and the model and gives an `OpenPipeline` that embeds videos and tracks
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .domain import FeatureSequence, FloatArray
@@ -15,7 +15,8 @@ from .features.cache import FeatureCache
 from .features.extract import dense_factor, extract, thin
 from .features.pack import load_pack
 from .features.spec import EncoderPair, EncoderSpec
-from .features.words import read_words
+from .features.words_reader import WordsReader
+from .features.words_spec import WordsSpec
 from .files import content_hash, existing_file
 from .media.probe import probe
 from .models.affect import AffectModel
@@ -36,14 +37,17 @@ class Pipeline:
         Folder of a trained model; without it the `Bridge` matches where the encoder gives words, else `affect`.
     vocabulary : str, optional
         File of the bridge's words; reelscore's own without it.
-    text : str, optional
-        Folder of the pack whose text encoder a model reads that takes what is said of a video.
+    words : WordsSpec, optional
+        How the words of a video are read and encoded, for a model that takes them.
+    missing : tuple of str
+        What the model would read besides and is not at hand here, for people.
     """
 
     encoder: EncoderSpec
     model: str | None = None
     vocabulary: str | None = None
-    text: str | None = None
+    words: WordsSpec | None = None
+    missing: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def open(self, *, cache: FeatureCache | None = None) -> OpenPipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""
@@ -78,8 +82,6 @@ class OpenPipeline:
     pipeline : Pipeline
     encoders : EncoderPair
     embedder : Embedder
-    words : TextEncoder or None
-        What encodes what is said of a video, where the model takes it and its encoder is at hand.
     """
 
     def __init__(
@@ -88,20 +90,26 @@ class OpenPipeline:
         self.pipeline = pipeline
         self.encoders = encoders
         self.embedder = embedder
-        self.words = None if pipeline.text is None else load_pack(pipeline.text).text_encoder()
         self._cache = cache
+        self._words: WordsReader | None = None
+
+    @property
+    def words(self) -> WordsReader | None:
+        """What reads the words of a video, where the model takes them and they are at hand; opened when asked for."""
+        if self._words is None and self.pipeline.words is not None:
+            self._words = self.pipeline.words.load(cache=self._cache)
+        return self._words
 
     def video(self, path: Path | str) -> tuple[FloatArray, FeatureSequence]:
         """Return the video's embedding, shape (D,), and the features behind it.
 
-        Where the model takes text, what is said of the video is read as `features.words.read_words` finds it; without
-        any the embedding is that of the video alone.
+        Where the model takes text, what is said of the video is read as `WordsReader` finds it; without any the
+        embedding is that of the video alone.
         """
         sequence = extract(
             path, self.encoders.video, num_segments=self.embedder.num_segments, cache=self._cache
         )
-        pieces = () if self.words is None else read_words(path).pieces()
-        text = self.words.encode(pieces) if self.words is not None and pieces else None
+        text = None if self.words is None else self.words.rows(path)
         return self.embedder.embed_video(sequence, text), sequence
 
     def track(

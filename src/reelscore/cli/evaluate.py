@@ -34,19 +34,15 @@ def evaluate(
 
     embedder = load_embedder(model)
     check_source(pairs, set_name, data, labels)
-    spec = text = None
+    spec = words = None
     if set_name is None:
         from ..choosing import choose_pipeline
-        from ..features.pack import load_pack
 
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack)
         spec = pipeline.encoder
-        text = None if pipeline.text is None else load_pack(pipeline.text).text_encoder()
-        if text is None and embedder.text_encoder is not None:
-            note(
-                f"the model also takes the words of a video, by {embedder.text_encoder}; give the pack that holds this "
-                "encoder (--pack FOLDER) to use it"
-            )
+        words = pipeline.words
+        for missing in pipeline.missing:
+            note(missing)
     found = load_pairs(
         pairs,
         set_name=set_name,
@@ -56,7 +52,7 @@ def evaluate(
         seed=seed,
         num_segments=embedder.num_segments,
         num_draws=0,
-        words=text,
+        words=words,
         workers=workers,
     )
     report = evaluate_model(model, found if split == "all" else found.where(split), seed=seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +67,7 @@ def match(
         raise MediaError("has sound but no pictures; name a video", path=video, stream="video")
     if music is not None:
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
-        place = folder_library(music, repr(pipeline))
+        place = folder_library(music, repr(replace(pipeline, words=None)))  # words shape no track
         opened = Library.open(place, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
         matcher = _matcher(opened, text)
         with progress_bar("indexing", "tracks") as progress:
@@ -94,11 +95,8 @@ def match(
             else "what both are in words"
         )
         note(f"untrained: matched on {how}; a model trained on finished videos does better (reelscore train)")
-    if video is not None and report.model["text_encoder"] and not report.model["reads_words"]:
-        note(
-            f"the model also takes the words of a video, by {report.model['text_encoder']}; give the pack that holds "
-            "this encoder (--pack FOLDER) to use it"
-        )
+    for missing in () if video is None else report.model["missing_words"]:
+        note(missing)
     told = any(m.reasons for m in report.matches)
     print_table(
         ["rank", "title", "artist", "score", "start", "length", *(["both"] if told else []), "track"],

@@ -13,8 +13,8 @@ from .console import note, progress_bar
 
 if TYPE_CHECKING:
     from ..data.pairs import PairSet
-    from ..features.pack_text import TextEncoder
     from ..features.spec import EncoderSpec
+    from ..features.words_spec import WordsSpec
 
 PairsArgument = Annotated[
     Path | None,
@@ -51,17 +51,19 @@ def check_source(
         raise ConfigError("--labels chooses among the videos of a public set; name it with --set")
 
 
-def words_encoder(set_name: str | None, pack: Path | None) -> TextEncoder:
-    """Return what encodes the words of files, or raise `ConfigError` where there are no files or no encoder."""
-    from ..features.pack import load_pack
+def words_of_files(set_name: str | None, pack: Path | None, *, text_encoder: str | None = None) -> WordsSpec:
+    """Return how the words of files are read, or raise `ConfigError` where there are no files or no encoder."""
+    from ..features.words_spec import WordsSpec
 
     if set_name is not None:
         raise ConfigError(f"--words reads what is said of video files; the set {set_name} has none")
-    if pack is None:
+    encoder = text_encoder or (None if pack is None else str(pack))
+    if encoder is None:
         raise ConfigError(
-            "--words needs a pack with a text encoder: give --pack FOLDER or set REELSCORE_PACK"
+            "--words needs a pack with a text encoder: give --pack FOLDER or set REELSCORE_PACK; or a model of texts: "
+            "--text-encoder hub:ID-or-folder"
         )
-    return load_pack(pack).text_encoder()
+    return WordsSpec(encoder).pinned()
 
 
 def load_pairs(
@@ -74,7 +76,7 @@ def load_pairs(
     seed: int,
     num_segments: int,
     num_draws: int,
-    words: TextEncoder | None = None,
+    words: WordsSpec | None = None,
     workers: int | None,
 ) -> PairSet:
     """Load a public set, or encode the rows of a folder or manifest; failed rows are told on standard error."""

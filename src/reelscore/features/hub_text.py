@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..domain import FloatArray
 from ..errors import ArtifactError, ConfigError
 from .hub_loading import INSTEAD, HubFiles
-from .hub_model import HubModel, Output, configuration, transformers_library
+from .hub_model import HubModel, Output, configuration, precision, transformers_library
 from .protocol import fingerprint
 
 VERSION = "1"
@@ -110,6 +110,8 @@ class HubText:
         D, the number of columns.
     fingerprint : str
         Identity of the space: equal fingerprints give comparable rows.
+    recipe : str
+        The fingerprint, and the precision of this machine.
     licence : str
         Of the weights.
 
@@ -148,6 +150,7 @@ class HubText:
         self.name = f"hub-{files.model_type}-text"
         told = json.dumps([self.tokenizer.to_str(), self.model.output.__name__, self.max_tokens, self.pad_id])
         self.fingerprint = fingerprint(self.name, VERSION, files.identity, told)
+        self.recipe = f"{self.fingerprint}-{precision()}"
         self.licence = files.licence
 
     def encode(self, texts: Sequence[str]) -> FloatArray:

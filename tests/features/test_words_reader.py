@@ -1,0 +1,101 @@
+"""How words are read and encoded: the plain value, what it opens, what it keeps, and what is missing."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.tiny_hub import write_model
+from features.tiny_pack import write_tiny_pack
+from reelscore.config import from_mapping, to_mapping
+from reelscore.errors import ArtifactError, ConfigError, NotFoundError
+from reelscore.features.cache import FeatureCache
+from reelscore.features.words import Words
+from reelscore.features.words_at_hand import words_at_hand
+from reelscore.features.words_spec import WordsSpec, load_text_encoder
+from subtitled import subtitled
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    return write_tiny_pack(tmp_path / "pack")
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return subtitled(tmp_path / "film.mp4", ["Calm sea"], codec="mov_text", tags={"title": "Fast car"})
+
+
+def test_the_description_is_a_plain_value(pack: Path) -> None:
+    spec = WordsSpec(str(pack))
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert from_mapping(WordsSpec, to_mapping(spec)) == spec
+    with pytest.raises(ConfigError, match="a pack's folder or hub:ID-or-folder, got 'hub:'"):
+        WordsSpec("hub:")
+
+
+def test_names_are_pinned_to_whole_folders(
+    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "bert", "bert")
+    monkeypatch.chdir(tmp_path)
+    assert WordsSpec("pack").pinned() == WordsSpec(str(pack))
+    assert WordsSpec("hub:bert").pinned() == WordsSpec(f"hub:{tmp_path / 'bert'}")
+    assert WordsSpec().pinned() == WordsSpec()
+
+
+@pytest.mark.parametrize("kind", ["pack", "hub"])
+def test_what_is_said_becomes_rows_that_are_kept(
+    kind: str, film: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = str(pack) if kind == "pack" else f"hub:{write_model(tmp_path / 'bert', 'bert')}"
+    reader = WordsSpec(name).load(cache=FeatureCache(tmp_path / "cache"))
+    assert reader.read(film) == Words(title="Fast car", transcript="Calm sea")
+    assert [said.source for said in reader.said(film, given={"title": "Sea"}).values()] == [
+        "given",
+        "subtitles",
+    ]
+    rows = reader.rows(film)
+    assert rows is not None
+    assert reader.encoder is not None
+    np.testing.assert_array_equal(rows, load_text_encoder(name).encode(["Fast car", "Calm sea"]))
+    assert reader.fingerprint == reader.encoder.fingerprint
+    again = WordsSpec(name).load(cache=FeatureCache(tmp_path / "cache"))
+    monkeypatch.setattr(again.encoder, "encode", lambda texts: pytest.fail("encoded once already"))
+    np.testing.assert_array_equal(again.rows(film), rows)
+    bare = subtitled(tmp_path / "bare.mp4", [], codec="mov_text")
+    assert again.rows(bare) is None
+
+
+def test_without_an_encoder_words_are_read_and_not_encoded(film: Path) -> None:
+    reader = WordsSpec().load()
+    assert reader.read(film).title == "Fast car"
+    with pytest.raises(ConfigError, match="without a text encoder; name one"):
+        reader.rows(film)
+
+
+def test_what_a_model_remembers_is_found_where_it_lies(pack: Path, tmp_path: Path) -> None:
+    fingerprint = load_text_encoder(str(pack)).fingerprint
+    stored = to_mapping(WordsSpec(str(pack)))
+    assert words_at_hand(stored, fingerprint) == (WordsSpec(str(pack)), ())
+    moved = pack.rename(tmp_path / "moved")
+    spec, (note,) = words_at_hand(stored, fingerprint)
+    assert spec is None
+    assert f"by {fingerprint}; give the pack" in note
+    assert words_at_hand(stored, fingerprint, pack=moved) == (WordsSpec(str(moved)), ())
+    assert words_at_hand({}, fingerprint, pack=moved) == (WordsSpec(str(moved)), ())
+    assert words_at_hand({}, "another", pack=moved)[0] is None
+    _, (note,) = words_at_hand({"encoder": f"hub:{tmp_path / 'gone'}"}, "another", pack=moved)
+    assert f"there is no folder {tmp_path / 'gone'}" in note
+    with pytest.raises(ArtifactError, match="unknown key 'smell'"):
+        words_at_hand({"smell": True}, fingerprint)
+
+
+def test_what_is_absent_is_named() -> None:
+    with pytest.raises(NotFoundError):
+        WordsSpec("no/such/pack").load()
+    with pytest.raises(NotFoundError):
+        WordsSpec("hub:/no/such/model").load()
