@@ -35,7 +35,7 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
     )
     assert pairs.keys == ("film 0.mp4", "film 1.mp4", "film 2.mp4")
     assert (pairs.text_encoder, pairs.text_columns) == (words.fingerprint, len(WORDS))
-    assert pairs.words == {"encoder": str(pack)}
+    assert pairs.words == {"encoder": str(pack), "on_screen": False}
     assert pairs.text is not None
     for text, said in zip(pairs.text, (["calm sea"], ["Fast. Car car."], None), strict=True):
         if said is None:

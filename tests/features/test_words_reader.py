@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from features.captioned import captioned
 from features.tiny_hub import write_model
 from features.tiny_pack import write_tiny_pack
 from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.features.cache import FeatureCache
+from reelscore.features.on_screen import OnScreenReader
 from reelscore.features.words import Words
 from reelscore.features.words_at_hand import words_at_hand
 from reelscore.features.words_spec import WordsSpec, load_text_encoder
@@ -99,3 +102,33 @@ def test_what_is_absent_is_named() -> None:
         WordsSpec("no/such/pack").load()
     with pytest.raises(NotFoundError):
         WordsSpec("hub:/no/such/model").load()
+
+
+def test_what_is_read_in_pictures_fills_the_gap_and_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rapidocr")
+    film = captioned(tmp_path / "film.mp4", [(0, 1, "Calm sea"), (1, 2, "Fast car")], seconds=2)
+    assert WordsSpec().load().read(film) == Words()
+    cache = FeatureCache(tmp_path / "cache")
+    (said,) = WordsSpec(on_screen=True).load(cache=cache).said(film).values()
+    assert (said.text, said.source) == ("Calm sea Fast car", "pictures")
+    assert [(line.start_s, line.end_s) for line in said.lines] == [(0, 1), (1, 2)]
+    monkeypatch.setattr(OnScreenReader, "read", lambda *_: pytest.fail("read once already"))
+    assert WordsSpec(on_screen=True).load(cache=cache).said(film) == {"on_screen": said}
+    film.with_suffix(".json").write_text('{"on_screen": "1492"}')
+    assert WordsSpec(on_screen=True).load().read(film) == Words(on_screen="1492")
+
+
+def test_a_model_that_read_pictures_does_without_where_the_extra_is_absent(
+    pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprint = load_text_encoder(str(pack)).fingerprint
+    stored = to_mapping(WordsSpec(str(pack), on_screen=True))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    spec, (note,) = words_at_hand(stored, fingerprint)
+    assert spec == WordsSpec(str(pack))
+    assert "also takes the text in the pictures" in note
+    assert "reelscore[ocr]" in note
+    with pytest.raises(NotFoundError, match="on-screen text needs the library rapidocr"):
+        WordsSpec(str(pack), on_screen=True).load()

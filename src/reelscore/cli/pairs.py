@@ -51,7 +51,9 @@ def check_source(
         raise ConfigError("--labels chooses among the videos of a public set; name it with --set")
 
 
-def words_of_files(set_name: str | None, pack: Path | None, *, text_encoder: str | None = None) -> WordsSpec:
+def words_of_files(
+    set_name: str | None, pack: Path | None, *, text_encoder: str | None = None, on_screen: bool = False
+) -> WordsSpec:
     """Return how the words of files are read, or raise `ConfigError` where there are no files or no encoder."""
     from ..features.words_spec import WordsSpec
 
@@ -63,7 +65,7 @@ def words_of_files(set_name: str | None, pack: Path | None, *, text_encoder: str
             "--words needs a pack with a text encoder: give --pack FOLDER or set REELSCORE_PACK; or a model of texts: "
             "--text-encoder hub:ID-or-folder"
         )
-    return WordsSpec(encoder).pinned()
+    return WordsSpec(encoder, on_screen).pinned()
 
 
 def load_pairs(

@@ -50,6 +50,9 @@ def train(
             show_default=False,
         ),
     ] = None,
+    on_screen: Annotated[
+        bool, typer.Option("--on-screen", help="With --words: also the text in the pictures (extra ocr).")
+    ] = False,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="At most this many.", show_default=False)
     ] = None,
@@ -78,10 +81,11 @@ def train(
     if seed is not None:
         settings = replace(settings, seed=seed)
     said = None
-    if text_encoder is not None and not words:
-        raise ConfigError("--text-encoder encodes what --words reads; give --words too, or leave it out")
+    for option, given in (("--text-encoder", text_encoder is not None), ("--on-screen", on_screen)):
+        if given and not words:
+            raise ConfigError(f"{option} is about what --words reads; give --words too, or leave it out")
     if words:
-        said = words_of_files(set_name, pack, text_encoder=text_encoder)
+        said = words_of_files(set_name, pack, text_encoder=text_encoder, on_screen=on_screen)
         if settings.model.fusion == "none":
             settings = replace(settings, model=replace(settings.model, fusion="gated"))
     spec = None

@@ -6,6 +6,7 @@ A model is useful without its words, so nothing here fails for want of a pack, a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,5 +55,18 @@ def words_at_hand(
                 why = str(error)
             continue
         if found.fingerprint == fingerprint:
-            return WordsSpec(name), ()
+            return _without_absent(replace(wanted, encoder=name))
     return None, (f"the model also takes the words of a video, by {fingerprint}; {why}",)
+
+
+def _without_absent(wanted: WordsSpec) -> tuple[WordsSpec, tuple[str, ...]]:
+    notes = []
+    if wanted.on_screen:
+        from .on_screen import OnScreenReader
+
+        try:
+            OnScreenReader()
+        except NotFoundError as error:
+            notes.append(f"the model also takes the text in the pictures; {error}")
+            wanted = replace(wanted, on_screen=False)
+    return wanted, tuple(notes)

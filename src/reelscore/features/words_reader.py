@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from ..domain import FloatArray
 from ..errors import ConfigError
+from ..files import content_hash
 from .cache import FeatureCache
+from .lines import Line, LineStore, joined
 from .protocol import WordEncoder
 from .words import Said, Words, said_of
 from .words_spec import WordsSpec, load_text_encoder
+
+
+class LineReader(Protocol):
+    """Reads timed lines from a medium; `recipe` is the identity of all that shapes them."""
+
+    recipe: str
+
+    def read(self, video: Path | str) -> tuple[Line, ...]:
+        """Return the lines of a video, in order of time."""
+        ...
 
 
 class WordsReader:
@@ -27,6 +40,12 @@ class WordsReader:
         self.spec = spec
         self.encoder: WordEncoder | None = None if spec.encoder is None else load_text_encoder(spec.encoder)
         self._cache = cache
+        self._lines = None if cache is None else LineStore(cache.folder)
+        self._on_screen: LineReader | None = None
+        if spec.on_screen:
+            from .on_screen import OnScreenReader
+
+            self._on_screen = OnScreenReader()
 
     @property
     def fingerprint(self) -> str:
@@ -35,6 +54,8 @@ class WordsReader:
 
     def said(self, video: Path | str, *, given: Mapping[str, str | None] | None = None) -> dict[str, Said]:
         """Return every field of `Words` that says something, with where it stood.
+
+        The medium itself is read only for fields that no other place has.
 
         Parameters
         ----------
@@ -45,9 +66,14 @@ class WordsReader:
         Raises
         ------
         NotFoundError, MediaError
-            As `words.said_of`.
+            As `words.said_of`, and where pictures that are due cannot be read.
         """
-        return said_of(video, given=given)
+        said = said_of(video, given=given)
+        if self._on_screen is not None and "on_screen" not in said:
+            lines = self._read(video, self._on_screen)
+            if lines:
+                said["on_screen"] = Said(joined(lines), "pictures", lines)
+        return said
 
     def read(self, video: Path | str, *, given: Mapping[str, str | None] | None = None) -> Words:
         """Return the words of a video; see `said`."""
@@ -65,6 +91,16 @@ class WordsReader:
         from .labelled import text_rows
 
         return text_rows(pieces, self._encoder(), self._cache)
+
+    def _read(self, video: Path | str, reader: LineReader) -> tuple[Line, ...]:
+        if self._lines is None:
+            return reader.read(video)
+        content = content_hash(video)
+        lines = self._lines.get(content, recipe=reader.recipe)
+        if lines is None:
+            lines = reader.read(video)
+            self._lines.put(content, lines, recipe=reader.recipe)
+        return lines
 
     def _encoder(self) -> WordEncoder:
         if self.encoder is None:

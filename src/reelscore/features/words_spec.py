@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,12 @@ class WordsSpec:
     encoder : str or None
         What encodes them: the folder of a pack with a text encoder, or ``hub:`` and a folder or id of a model of
         texts, see `hub_loading.find_model`. None reads words and cannot encode them.
+    on_screen : bool
+        Whether the text in the pictures is read where no other place has it, see `on_screen`.
     """
 
     encoder: str | None = None
+    on_screen: bool = False
 
     def __post_init__(self) -> None:
         if self.encoder is not None and not self.encoder.removeprefix(HUB):
@@ -43,7 +46,7 @@ class WordsSpec:
         NotFoundError, ConfigError, ArtifactError
             When a model of the hub cannot be found, needs code of its own, or is not whole.
         """
-        return WordsSpec(_pinned(self.encoder))
+        return replace(self, encoder=_pinned(self.encoder))
 
     def load(self, *, cache: FeatureCache | None = None) -> WordsReader:
         """Open what is named; `cache` keeps what was read and encoded.
