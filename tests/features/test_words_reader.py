@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import worlds
 from features.captioned import captioned
+from features.talking import spoken, talking_film, write_ctc
 from features.tiny_hub import write_model
 from features.tiny_pack import write_tiny_pack
 from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.features.cache import FeatureCache
+from reelscore.features.hub_speech import HubSpeech
 from reelscore.features.on_screen import OnScreenReader
 from reelscore.features.words import Words
 from reelscore.features.words_at_hand import words_at_hand
@@ -132,3 +135,32 @@ def test_a_model_that_read_pictures_does_without_where_the_extra_is_absent(
     assert "reelscore[ocr]" in note
     with pytest.raises(NotFoundError, match="on-screen text needs the library rapidocr"):
         WordsSpec(str(pack), on_screen=True).load()
+
+
+def test_what_is_spoken_is_written_down_where_there_is_no_transcript(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_ctc(tmp_path / "ctc")
+    film = talking_film(tmp_path / "film.mkv", spoken("calm sea"))
+    silent = worlds.film(tmp_path / "silent.mp4", seconds=1.0)
+    cache = FeatureCache(tmp_path / "cache")
+    spec = WordsSpec(speech=str(model))
+    (heard,) = spec.load(cache=cache).said(film).values()
+    assert (heard.text, heard.source) == ("calm sea", "sound")
+    assert spec.load().read(silent) == Words()
+    monkeypatch.setattr(HubSpeech, "read", lambda *_: pytest.fail("written down once already"))
+    assert spec.load(cache=cache).read(film) == Words(transcript="calm sea")
+    assert spec.load().read(film, given={"transcript": "Land ahoy"}) == Words(transcript="Land ahoy")
+    film.with_suffix(".srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nSet sail\n")
+    assert spec.load().read(film) == Words(transcript="Set sail")
+
+
+def test_a_model_that_heard_speech_does_without_where_its_model_is_gone(pack: Path, tmp_path: Path) -> None:
+    fingerprint = load_text_encoder(str(pack)).fingerprint
+    model = write_ctc(tmp_path / "ctc")
+    spec = WordsSpec(str(pack), speech=str(model))
+    assert words_at_hand(to_mapping(spec), fingerprint) == (spec, ())
+    model.rename(tmp_path / "moved")
+    found, (note,) = words_at_hand(to_mapping(spec), fingerprint)
+    assert found == WordsSpec(str(pack))
+    assert f"also takes what is spoken; there is no folder {model}" in note

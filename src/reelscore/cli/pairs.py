@@ -52,7 +52,12 @@ def check_source(
 
 
 def words_of_files(
-    set_name: str | None, pack: Path | None, *, text_encoder: str | None = None, on_screen: bool = False
+    set_name: str | None,
+    pack: Path | None,
+    *,
+    text_encoder: str | None = None,
+    on_screen: bool = False,
+    speech: str | None = None,
 ) -> WordsSpec:
     """Return how the words of files are read, or raise `ConfigError` where there are no files or no encoder."""
     from ..features.words_spec import WordsSpec
@@ -65,7 +70,7 @@ def words_of_files(
             "--words needs a pack with a text encoder: give --pack FOLDER or set REELSCORE_PACK; or a model of texts: "
             "--text-encoder hub:ID-or-folder"
         )
-    return WordsSpec(encoder, on_screen).pinned()
+    return WordsSpec(encoder, on_screen, speech).pinned()
 
 
 def load_pairs(

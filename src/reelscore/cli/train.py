@@ -11,7 +11,7 @@ import typer
 from ..errors import ArtifactError, ConfigError
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .console import note, print_table, training_bar
-from .options import EncoderOption, PackOption, WorkersOption
+from .options import EncoderOption, OnScreenOption, PackOption, SpeechOption, WorkersOption
 from .pairs import (
     DataOption,
     LabelsOption,
@@ -50,9 +50,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    on_screen: Annotated[
-        bool, typer.Option("--on-screen", help="With --words: also the text in the pictures (extra ocr).")
-    ] = False,
+    on_screen: OnScreenOption = False,
+    speech: SpeechOption = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="At most this many.", show_default=False)
     ] = None,
@@ -81,11 +80,15 @@ def train(
     if seed is not None:
         settings = replace(settings, seed=seed)
     said = None
-    for option, given in (("--text-encoder", text_encoder is not None), ("--on-screen", on_screen)):
+    for option, given in (
+        ("--text-encoder", text_encoder is not None),
+        ("--on-screen", on_screen),
+        ("--speech", speech is not None),
+    ):
         if given and not words:
             raise ConfigError(f"{option} is about what --words reads; give --words too, or leave it out")
     if words:
-        said = words_of_files(set_name, pack, text_encoder=text_encoder, on_screen=on_screen)
+        said = words_of_files(set_name, pack, text_encoder=text_encoder, on_screen=on_screen, speech=speech)
         if settings.model.fusion == "none":
             settings = replace(settings, model=replace(settings.model, fusion="gated"))
     spec = None

@@ -69,4 +69,10 @@ def _without_absent(wanted: WordsSpec) -> tuple[WordsSpec, tuple[str, ...]]:
         except NotFoundError as error:
             notes.append(f"the model also takes the text in the pictures; {error}")
             wanted = replace(wanted, on_screen=False)
+    if wanted.speech is not None:
+        try:
+            WordsSpec(speech=wanted.speech).load()
+        except (NotFoundError, ArtifactError, ConfigError) as error:
+            notes.append(f"the model also takes what is spoken; {error}")
+            wanted = replace(wanted, speech=None)
     return wanted, tuple(notes)

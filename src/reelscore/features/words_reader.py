@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,12 @@ class WordsReader:
             from .on_screen import OnScreenReader
 
             self._on_screen = OnScreenReader()
+        self._speech: LineReader | None = None
+        if spec.speech is not None:
+            from .hub_loading import find_model
+            from .hub_speech import HubSpeech
+
+            self._speech = HubSpeech(find_model(spec.speech))
 
     @property
     def fingerprint(self) -> str:
@@ -66,14 +73,18 @@ class WordsReader:
         Raises
         ------
         NotFoundError, MediaError
-            As `words.said_of`, and where pictures that are due cannot be read.
+            As `words.said_of`, and where pictures or sound that are due cannot be read.
         """
         said = said_of(video, given=given)
+        if self._speech is not None and "transcript" not in said:
+            lines = self._read(video, self._speech)
+            if lines:
+                said["transcript"] = Said(" ".join(line.text for line in lines), "sound", lines)
         if self._on_screen is not None and "on_screen" not in said:
             lines = self._read(video, self._on_screen)
             if lines:
                 said["on_screen"] = Said(joined(lines), "pictures", lines)
-        return said
+        return {field.name: said[field.name] for field in fields(Words) if field.name in said}
 
     def read(self, video: Path | str, *, given: Mapping[str, str | None] | None = None) -> Words:
         """Return the words of a video; see `said`."""

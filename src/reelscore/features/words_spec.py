@@ -27,10 +27,13 @@ class WordsSpec:
         texts, see `hub_loading.find_model`. None reads words and cannot encode them.
     on_screen : bool
         Whether the text in the pictures is read where no other place has it, see `on_screen`.
+    speech : str or None
+        Folder or id of the model that writes down what is spoken where there is no transcript, see `hub_speech`.
     """
 
     encoder: str | None = None
     on_screen: bool = False
+    speech: str | None = None
 
     def __post_init__(self) -> None:
         if self.encoder is not None and not self.encoder.removeprefix(HUB):
@@ -46,7 +49,12 @@ class WordsSpec:
         NotFoundError, ConfigError, ArtifactError
             When a model of the hub cannot be found, needs code of its own, or is not whole.
         """
-        return replace(self, encoder=_pinned(self.encoder))
+        speech = self.speech
+        if speech is not None:
+            from .hub_loading import find_model
+
+            speech = find_model(speech).pinned
+        return replace(self, encoder=_pinned(self.encoder), speech=speech)
 
     def load(self, *, cache: FeatureCache | None = None) -> WordsReader:
         """Open what is named; `cache` keeps what was read and encoded.
