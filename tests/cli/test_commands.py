@@ -43,6 +43,7 @@ def test_every_verb_explains_itself():
     for verb in [
         "demo",
         "probe",
+        "words",
         "add",
         "list",
         "show",

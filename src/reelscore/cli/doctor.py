@@ -22,6 +22,7 @@ _PARTS = (
     "safetensors",
     "tokenizers",
     "transformers",
+    "rapidocr",
     "matplotlib",
 )
 

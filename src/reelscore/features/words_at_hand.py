@@ -5,6 +5,7 @@ A model is useful without its words, so nothing here fails for want of a pack, a
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -71,8 +72,20 @@ def _without_absent(wanted: WordsSpec) -> tuple[WordsSpec, tuple[str, ...]]:
             wanted = replace(wanted, on_screen=False)
     if wanted.speech is not None:
         try:
-            WordsSpec(speech=wanted.speech).load()
+            _check_speech(wanted.speech)
         except (NotFoundError, ArtifactError, ConfigError) as error:
             notes.append(f"the model also takes what is spoken; {error}")
             wanted = replace(wanted, speech=None)
     return wanted, tuple(notes)
+
+
+def _check_speech(model: str) -> None:
+    # Without an import of transformers, which takes seconds that most commands need not spend.
+    from .hub_loading import find_model
+
+    find_model(model)
+    if importlib.util.find_spec("transformers") is None:
+        raise NotFoundError(
+            "speech models need the library transformers, which is not installed; install it: "
+            "python -m pip install 'reelscore[hub]'"
+        )
