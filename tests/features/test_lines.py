@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reelscore.errors import ArtifactError
+from reelscore.errors import ArtifactError, InputError
 from reelscore.features.lines import Line, LineStore, joined
 
 LINES = (Line("Déjà vu", 0.0, 2.5, 0.9876), Line("海", 2.5, 3.0), Line("DÉJÀ VU", 4.0, 5.0, 0.5))
@@ -64,3 +64,11 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_joined_lines_stand_once() -> None:
     assert joined(LINES) == "Déjà vu 海"
+
+
+@pytest.mark.parametrize(
+    "values", [("", 0.0, 1.0), ("sea", 2.0, 1.0), ("sea", 0.0, float("inf")), ("sea", 0.0, 1.0, 1.5)]
+)
+def test_a_line_checks_itself(values: tuple[str, float, float]) -> None:
+    with pytest.raises(InputError):
+        Line(*values)

@@ -128,7 +128,11 @@ def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[
         return facts | {
             "note": "trained on the features of a public set: it evaluates, but cannot read files"
         }
-    return facts | {"encoder": choose_pipeline(model=folder, encoder=encoder, pack=pack).encoder.named}
+    pipeline = choose_pipeline(model=folder, encoder=encoder, pack=pack)
+    facts["encoder"] = pipeline.encoder.named
+    if embedder.text_encoder is not None:
+        facts["text_encoder"] = embedder.text_encoder
+    return facts | ({"note": "; ".join(pipeline.missing)} if pipeline.missing else {})
 
 
 def _library(folder: Path) -> dict[str, object]:

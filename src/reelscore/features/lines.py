@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, InputError
 from ..files import write_bytes
 
 _LAYOUT = "lines-v1"
@@ -39,6 +40,15 @@ class Line:
     start_s: float
     end_s: float
     confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.text or not self.start_s <= self.end_s < math.inf:
+            raise InputError(
+                "a line needs text and start_s <= end_s, both finite, got "
+                f"({self.text!r}, {self.start_s!r}, {self.end_s!r})"
+            )
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise InputError(f"the confidence of a line must lie in [0, 1], got {self.confidence!r}")
 
 
 def joined(lines: Iterable[Line]) -> str:

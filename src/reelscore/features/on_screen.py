@@ -104,7 +104,7 @@ class OnScreenReader:
             said = clean(text)
             if score >= FLOOR and sum(c.isalnum() for c in said) >= _LETTERS:
                 (left, top), (right, bottom) = box.min(axis=0).tolist(), box.max(axis=0).tolist()
-                readings.append(Reading(said, round(float(score), 4), left, top, right, bottom))
+                readings.append(Reading(said, round(min(1.0, float(score)), 4), left, top, right, bottom))
         return readings
 
 

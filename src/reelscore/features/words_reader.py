@@ -76,14 +76,12 @@ class WordsReader:
             As `words.said_of`, and where pictures or sound that are due cannot be read.
         """
         said = said_of(video, given=given)
-        if self._speech is not None and "transcript" not in said:
-            lines = self._read(video, self._speech)
-            if lines:
-                said["transcript"] = Said(" ".join(line.text for line in lines), "sound", lines)
-        if self._on_screen is not None and "on_screen" not in said:
-            lines = self._read(video, self._on_screen)
-            if lines:
-                said["on_screen"] = Said(joined(lines), "pictures", lines)
+        spoken = () if "transcript" in said else self._read(video, self._speech)
+        if spoken:
+            said["transcript"] = Said(" ".join(line.text for line in spoken), "sound", spoken)
+        shown = () if "on_screen" in said else self._read(video, self._on_screen)
+        if shown:
+            said["on_screen"] = Said(joined(shown), "pictures", shown)
         return {field.name: said[field.name] for field in fields(Words) if field.name in said}
 
     def read(self, video: Path | str, *, given: Mapping[str, str | None] | None = None) -> Words:
@@ -103,7 +101,9 @@ class WordsReader:
 
         return text_rows(pieces, self._encoder(), self._cache)
 
-    def _read(self, video: Path | str, reader: LineReader) -> tuple[Line, ...]:
+    def _read(self, video: Path | str, reader: LineReader | None) -> tuple[Line, ...]:
+        if reader is None:
+            return ()
         if self._lines is None:
             return reader.read(video)
         content = content_hash(video)

@@ -110,6 +110,11 @@ def test_a_model_reads_what_it_was_trained_to_read(tmp_path: Path) -> None:
     match = ("match", films / "1.mp4", "--music", music, "--model", tmp_path / "m", "--json")
     told = json.loads(reelscore(*match).stdout)
     assert (told["model"]["reads_words"], told["model"]["missing_words"]) == (True, [])
+    doctor = ("doctor", "--model", tmp_path / "m", "--library", tmp_path / "none", "--json")
+    assert "note" not in json.loads(reelscore(*doctor).stdout)["model"]
     (tmp_path / "m" / "model.json").write_text(json.dumps({k: v for k, v in card.items() if k != "words"}))
     old = json.loads(reelscore(*match, "--pack", pack).stdout)
     assert old["matches"] != told["matches"], "an old card reads no pictures"
+    told = json.loads(reelscore(*doctor).stdout)["model"]
+    assert told["text_encoder"] in told["note"]
+    assert "--pack FOLDER" in told["note"]
