@@ -6,13 +6,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import worlds
 from features.captioned import captioned
-from features.talking import spoken, talking_film, write_ctc
+from features.talking import RATE_HZ, spoken, talking_film, write_ctc
 from features.tiny_pack import write_tiny_pack
+from reelscore.cli.pairs import load_pairs
+from reelscore.features.spec import EncoderSpec
+from reelscore.features.words_spec import WordsSpec, load_text_encoder
 from reelscore.media.render import mux
 from subtitled import subtitled
 
@@ -86,6 +91,22 @@ def test_mistakes_end_with_a_next_step(arguments: list[str], code: int, said: st
     (tmp_path / "pack").mkdir()
     words = [a.format(film=film, pack=tmp_path / "pack") for a in arguments]
     assert said in reelscore("words", *words, code=code).stderr
+
+
+def test_speech_reaches_the_workers_and_lyrics_are_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    for i, text in enumerate(("calm sea", "fear", "scale")):
+        talking_film(films / f"{i}.mkv", np.concatenate([spoken(text), np.zeros(RATE_HZ, np.float32)]))
+    spec = WordsSpec(str(write_tiny_pack(tmp_path / "pack")), speech=str(write_ctc(tmp_path / "ctc")))
+    options: dict[str, Any] = {"set_name": None, "data": None, "labels": None, "seed": 0, "num_segments": 2}
+    pairs = load_pairs(films, spec=EncoderSpec(), num_draws=0, words=spec, workers=1, **options)
+    assert "so what is sung in it tells the answer" in capsys.readouterr().err
+    assert pairs.text is not None
+    assert pairs.text[0] is not None
+    np.testing.assert_array_equal(pairs.text[0], load_text_encoder(str(spec.encoder)).encode(["calm sea"]))
 
 
 def test_a_model_reads_what_it_was_trained_to_read(tmp_path: Path) -> None:

@@ -104,6 +104,12 @@ def load_pairs(
     manifest = rows_from_folder(source) if source.is_dir() else read_manifest(source)
     for problem in manifest.problems:
         note(f"  left out  line {problem.line}: {problem.reason}")
+    own = sum(row.music is None for row in manifest.rows)
+    if words is not None and words.speech is not None and own:
+        note(
+            f"the sound of {own} videos is also the music that is to be found for them, so what is sung in it tells "
+            "the answer; name the music in a manifest, or train without --speech"
+        )
     with progress_bar("reading pairs", "pairs") as progress:
         pairs, failures = extract_pairs(
             manifest.rows,
