@@ -183,6 +183,8 @@ def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, vi
         for key, score in after.items():
             assert score == pytest.approx(before[key] - 0.7 * less[key], abs=1e-5)  # the moment counts 0.3
         assert [m.score for m in corrected] == sorted(after.values(), reverse=True)
+    for opened, usual in ((library, 0.0), (wordy, 0.5)):
+        assert Matcher(opened).match(video_file) == Matcher(opened).match(video_file, hub_strength=usual)
     with pytest.raises(InputError, match="against hubs"):
         Matcher(library).match(video_file, hub_strength=2)
 

@@ -42,10 +42,9 @@ def choose_pipeline(
     NotFoundError
         When a model of the hub cannot be found.
     """
-    specs = _specs(encoder, pack)
     words = None if vocabulary is None else str(Path(vocabulary).resolve())
     if model is None:
-        spec = specs[0]
+        spec = _specs(encoder, pack)[0]
         if encoder is None and pack is not None and _names_things(pack):
             spec = EncoderSpec("words", str(Path(pack).resolve()))
         if words is not None and spec.kind != "words":
@@ -60,7 +59,9 @@ def choose_pipeline(
     embedder = load_embedder(folder)
     theirs = (embedder.video_encoder, embedder.music_encoder)
     ours = theirs
-    for spec in specs:
+    # Light and the pack are found by trying; a hub model only by the name that training wrote down.
+    remembered = embedder.card.encoder if (embedder.card.encoder or "").startswith("hub:") else None
+    for spec in _specs(encoder or remembered, pack):
         encoders = spec.load()
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:

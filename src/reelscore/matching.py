@@ -129,7 +129,7 @@ class Matcher:
         *,
         text: str | None = None,
         text_weight: float = TEXT_WEIGHT,
-        hub_strength: float = 0.0,
+        hub_strength: float | None = None,
     ) -> list[Match]:
         """Return the `k` best tracks, best first; fewer where the library is smaller. See `report`."""
         told = self.report(video, k=k, text=text, text_weight=text_weight, hub_strength=hub_strength)
@@ -142,7 +142,7 @@ class Matcher:
         k: int = 10,
         text: str | None = None,
         text_weight: float = TEXT_WEIGHT,
-        hub_strength: float = 0.0,
+        hub_strength: float | None = None,
     ) -> MatchReport:
         """Match a video, words, or both, and say with what.
 
@@ -154,9 +154,10 @@ class Matcher:
             What the music should be, such as ``"calm, hopeful, no drums"``.
         text_weight : float
             Where there are both, what the words count: from 0 (nothing) to 1 (all).
-        hub_strength : float
+        hub_strength : float, optional
             How much of what a track gets from any query is taken off its score, from 0 (nothing) to 1, see
             `models.hubs`: against tracks that stand in every list. Looked at are the tracks nearest to the query.
+            By default what suits the model: 0.5 where words match, 0 for a trained one.
 
         Returns
         -------
@@ -177,12 +178,13 @@ class Matcher:
             raise InputError(f"k, the number of matches, must be at least 1, got {k}")
         if not 0 <= text_weight <= 1:
             raise InputError(f"the weight of the words must lie in [0, 1], got {text_weight}")
-        if not 0 <= hub_strength <= 1:
-            raise InputError(f"the strength against hubs must lie in [0, 1], got {hub_strength}")
+        embedder, encoders = self._pipeline.embedder, self._pipeline.encoders
+        against_hubs = embedder.hub_strength if hub_strength is None else hub_strength
+        if not 0 <= against_hubs <= 1:
+            raise InputError(f"the strength against hubs must lie in [0, 1], got {against_hubs}")
         info = None if video is None else probe(video)
         query = self._query(video, text, text_weight)
         index = self._library.searcher()
-        embedder, encoders = self._pipeline.embedder, self._pipeline.encoders
         index.meta.check(
             embedder.fingerprint,
             self._library.path,
@@ -196,8 +198,8 @@ class Matcher:
                 f"--library {self._library.path}"
             )
         candidates = index.search(query, max(_CANDIDATES, 2 * k))
-        if hub_strength > 0:
-            candidates = self._corrected(index, candidates, hub_strength)
+        if against_hubs > 0:
+            candidates = self._corrected(index, candidates, against_hubs)
         moments = index.moments([track.key for track, _ in candidates])
         clip_s = _CLIP_S if info is None else info.duration_s
         starts: dict[str, float] = {}

@@ -188,5 +188,9 @@ def test_the_document_runs_and_a_library_remembers_its_encoders_and_licences(
     assert report["library"]["music_licence"] == "mit"
     assert report["model"]["encoder"] == pinned
     inside("evaluate", "my.model", "finished", "--split", "all", "--encoder", words, "--workers", 1)
+    by_itself = json.loads(
+        inside("match", "holiday.mp4", "--model", "my.model", "--music", "music", "--json")
+    )
+    assert len(by_itself["matches"]) == 3
     with pytest.raises(ArtifactError, match=re.escape("--encoder hub:VIDEO+MUSIC")):
-        inside("match", "holiday.mp4", "--model", "my.model", "--music", "music")
+        inside("match", "holiday.mp4", "--model", "my.model", "--music", "music", "--encoder", "light")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_hub import PICTURES, SOUNDS, TEXTS, write_model
+from tiny_hub import PICTURES, SOUNDS, write_model
 
 from reelscore.domain import FloatArray
 from reelscore.errors import ConfigError, MediaError
 from reelscore.features.hub_loading import find_model
 from reelscore.features.hub_music import HubMusic
-from reelscore.features.hub_sound import ClapSound, SpectrogramSound
-from reelscore.features.hub_text import HubText
 from reelscore.features.hub_video import HubVideo
 from reelscore.features.spec import EncoderSpec
 from reelscore.media.render import write_audio, write_video
@@ -31,7 +27,7 @@ RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {kind: write_model(folder / kind, kind) for kind in dict.fromkeys((*PICTURES, *SOUNDS, *TEXTS))}
+    return {kind: write_model(folder / kind, kind) for kind in (*PICTURES, *SOUNDS)}
 
 
 @pytest.fixture(scope="module")
@@ -89,22 +85,25 @@ def test_batches_change_nothing_but_rounding(models, film, song, kind) -> None:
     np.testing.assert_allclose(few, together[1::3], atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["clip", "dinov2", "siglip", "vit"])
+@pytest.mark.parametrize("kind", [kind for kind in PICTURES if kind != "dinov3_vit"])
 def test_pictures_agree_with_the_models_own_processor(models, kind) -> None:
     """What transformers makes of the same picture with those of its own classes that need no torchvision."""
     import torch
     from transformers import AutoModel
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+    from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 
     encoder = encoder_of(models, kind)
     facts = encoder.model.files.json("preprocessor_config.json")
-    processor = (CLIPImageProcessorPil if kind in ("clip", "dinov2") else SiglipImageProcessorPil)(**facts)
+    processors = {"siglip2": Siglip2ImageProcessorPil, "siglip": SiglipImageProcessorPil}
+    processors["vit"] = SiglipImageProcessorPil
+    processor = processors.get(kind.split("_")[0], CLIPImageProcessorPil)(**facts)
     network = AutoModel.from_pretrained(models[kind]).eval()
     pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     with torch.inference_mode():
         inputs = processor(pixels, return_tensors="pt")
-        if kind in ("clip", "siglip"):
+        if kind in ("clip", "siglip", "siglip2"):
             theirs = network.get_image_features(**inputs).pooler_output[0]
         elif kind == "vit":
             theirs = network(**inputs).last_hidden_state[0, 0]
@@ -142,77 +141,21 @@ def test_clap_hears_what_its_extractor_hears(models, kind) -> None:
     from transformers import AutoFeatureExtractor
 
     sound = encoder_of(models, kind).sound
-    assert isinstance(sound, ClapSound)
     samples = tones(440.0)[: sound.num_samples] + 0.01
     theirs = AutoFeatureExtractor.from_pretrained(models[kind])(samples, sampling_rate=RATE_HZ)
-    ours = sound.prepared(samples)["input_features"]
-    assert ours.shape == theirs["input_features"][0].shape
+    theirs = theirs["input_features"][0][0].T  # a fused model's extractor gives the same picture four times
+    ours = sound.prepared(samples)["input_features"][0]
+    assert ours.shape == theirs.shape
     # float32 against float64: only where next to nothing sounds do they differ by a fraction of a decibel.
-    loud = theirs["input_features"][0] > -60
-    np.testing.assert_allclose(ours[loud], theirs["input_features"][0][loud], atol=0.02)
+    loud = theirs > -60
+    np.testing.assert_allclose(ours[loud], theirs[loud], atol=0.02)
 
 
 def test_ast_hears_its_whole_input(models) -> None:
     sound = encoder_of(models, "ast").sound
-    assert isinstance(sound, SpectrogramSound)
     picture = sound.prepared(tones(440.0)[: sound.num_samples])["input_values"]
     assert picture.shape == (48, 32)
     assert (np.abs(np.diff(picture[-3:], axis=0)) > 0).any(), "the last frames must be sound, not filling"
-
-
-@pytest.mark.parametrize("kind", TEXTS)
-def test_texts_become_unit_rows_whatever_stands_beside_them(models, kind) -> None:
-    encoder = HubText(find_model(str(models[kind])))
-    texts = ["calm sea", "fast fast car", "", "calm sea " * 40]
-    rows = encoder.encode(texts)
-    assert rows.shape == (4, encoder.dim)
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
-    assert rows[1:2].tobytes() == encoder.encode(["fast fast car"]).tobytes()
-    assert encoder.encode([]).shape == (0, encoder.dim)
-    batched = HubText(find_model(str(models[kind])), batch_size=3).encode(texts)
-    np.testing.assert_allclose(batched, rows, atol=2e-5)
-    assert pickle.loads(pickle.dumps(encoder)).encode(texts).tobytes() == rows.tobytes()
-
-
-@pytest.mark.parametrize("kind", TEXTS)
-def test_texts_agree_with_transformers(models, kind) -> None:
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(models[kind])
-    network = AutoModel.from_pretrained(models[kind]).eval()
-    full = {"padding": "max_length", "max_length": 16} if kind == "siglip" else {}
-    inputs = tokenizer(["calm fast sea"], return_tensors="pt", return_token_type_ids=False, **full)
-    if kind == "siglip":
-        del inputs["attention_mask"]
-    with torch.inference_mode():
-        if kind in ("clip", "siglip", "clap"):
-            theirs = network.get_text_features(**inputs).pooler_output[0]
-        else:
-            theirs = network(**inputs).last_hidden_state[0].mean(dim=0)
-    theirs = theirs.numpy() / np.linalg.norm(theirs.numpy())
-    np.testing.assert_allclose(
-        HubText(find_model(str(models[kind]))).encode(["calm fast sea"])[0], theirs, atol=1e-5
-    )
-
-
-def test_sentence_transformers_pooling_is_followed(models, tmp_path) -> None:
-    folder = Path(shutil.copytree(models["bert"], tmp_path / "bert"))
-    (folder / "1_Pooling").mkdir()
-    pooling = folder / "1_Pooling" / "config.json"
-    mean = HubText(find_model(str(folder)))
-    pooling.write_text(json.dumps({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}))
-    assert HubText(find_model(str(folder))).fingerprint == mean.fingerprint
-    pooling.write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
-    first = HubText(find_model(str(folder)))
-    assert first.fingerprint != mean.fingerprint
-    assert not np.allclose(first.encode(["calm sea"]), mean.encode(["calm sea"]), atol=1e-3)
-    pooling.write_text(json.dumps({"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False}))
-    with pytest.raises(ConfigError, match="pooling_mode_max_tokens"):
-        HubText(find_model(str(folder)))
-    (folder / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]')
-    with pytest.raises(ConfigError, match="dense layer"):
-        HubText(find_model(str(folder)))
 
 
 def test_the_specification_loads_both_and_tells_their_licences(models, film, song) -> None:

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import av
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_pack import BANDS, RATE_HZ, WORDS, write_tiny_pack
+from tiny_pack import BANDS, RATE_HZ, WORDS, manifest, text_model, write_manifest, write_tiny_pack
 
 from reelscore.domain import FloatArray
 from reelscore.errors import ConfigError, InputError, MediaError
 from reelscore.features.pack import Pack, load_pack
-from reelscore.features.pack_audio import log_mel
+from reelscore.features.pack_input import AudioInput
+from reelscore.features.pack_mel import log_mel
 from reelscore.features.pack_music import sample_windows
-from reelscore.features.pack_spec import AudioInput
 from reelscore.features.pack_video import ImageModel, prepared_image
 from reelscore.sampling import global_sparse
 
@@ -146,6 +147,17 @@ def test_texts_become_unit_rows_whatever_stands_beside_them(pack: Pack) -> None:
     np.testing.assert_allclose(rows[2], [0, 0.5, 0.5, 0.5, 0.5], rtol=1e-6)
     assert rows[1:2].tobytes() == encoder.encode(["fast fast car"]).tobytes()
     assert encoder.encode([]).shape == (0, len(WORDS))
+
+
+def test_a_text_model_of_one_row_reads_several(tmp_path: Path) -> None:
+    folder = write_tiny_pack(tmp_path / "pack")
+    several = load_pack(folder).text_encoder().encode(["calm sea", "fast car", "sea"])
+    onnx.save(text_model(rows=1), folder / "text.onnx")
+    write_manifest(folder, manifest(folder))
+    assert (
+        load_pack(folder).text_encoder().encode(["calm sea", "fast car", "sea"]).tobytes()
+        == several.tobytes()
+    )
 
 
 def test_keys_that_came_later_leave_older_fingerprints_alone(pack: Pack) -> None:

@@ -59,6 +59,18 @@ def test_texts(pack: Pack, recorded: dict[str, np.ndarray]) -> None:
     _assert_same_directions(rows, recorded["text_emb"])
 
 
+def test_a_text_is_encoded_alike_alone_and_among_others(pack: Pack) -> None:
+    """To the last bit, although texts of one length run together and batched kernels round in other ways."""
+    encoder = pack.text_encoder()
+    sentence = "calm sea old piano storm night dances on a river of light without drums"
+    words = sentence.split()
+    texts = [" ".join((words[i:] + words)[: 1 + i % 9]) for i in range(40)]
+    together = encoder.encode(texts)
+    for i, text in enumerate(texts):
+        assert encoder.encode([text]).tobytes() == together[i : i + 1].tobytes()
+    assert encoder.encode(texts[::-1]).tobytes() == together[::-1].tobytes()
+
+
 def test_rows_of_real_files_depend_on_their_instants_alone(pack: Pack, shared: Path) -> None:
     song = sorted((shared / "media" / "music").glob("*.mp3"))[0]
     few = pack.music_encoder().encode(song, global_sparse(27.0, num_segments=3))

@@ -18,6 +18,7 @@ _VISION = {
     "image_size": PICTURE_PX,
     "patch_size": 8,
 }
+_PATCHED_VISION = {k: v for k, v in _VISION.items() if k != "image_size"} | {"num_patches": 16}
 _TEXT = {
     "hidden_size": 32,
     "intermediate_size": 37,
@@ -68,9 +69,51 @@ _STRETCH = {
     "image_std": [0.5, 0.5, 0.5],
 }
 
-PICTURES = ("clip", "siglip", "dinov2", "dinov3_vit", "vit")
-SOUNDS = ("clap", "clap-fused", "ast", "wav2vec2", "hubert", "wavlm")
-TEXTS = ("clip", "siglip", "clap", "bert", "roberta", "distilbert")
+_PATCHES = {
+    "patch_size": 8,
+    "max_num_patches": 24,
+    "resample": 2,
+    "image_mean": [0.5, 0.4, 0.5],
+    "image_std": [0.5, 0.5, 0.6],
+}
+
+PICTURES = (
+    "clip",
+    "siglip",
+    "siglip2",
+    "clip_vision_model",
+    "siglip_vision_model",
+    "siglip2_vision_model",
+    "dinov2",
+    "dinov2_with_registers",
+    "dinov3_vit",
+    "vit",
+)
+WAVES = {
+    "wav2vec2": "Wav2Vec2",
+    "hubert": "Hubert",
+    "wavlm": "WavLM",
+    "data2vec-audio": "Data2VecAudio",
+    "unispeech-sat": "UniSpeechSat",
+    "wav2vec2-conformer": "Wav2Vec2Conformer",
+    "sew": "SEW",
+}
+SOUNDS = ("clap", "clap-fused", "ast", *WAVES)
+OF_WORDS = (
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "mpnet",
+    "distilbert",
+    "albert",
+    "electra",
+    "deberta-v2",
+    "modernbert",
+)
+OF_SENTENCES = ("gemma3_text", "qwen3")
+"""Language models that are encoders of texts only with the files of sentence-transformers."""
+TEXTS = ("clip", "siglip", "siglip2", "clap", *OF_WORDS, *OF_SENTENCES)
 
 
 def write_model(folder: Path, kind: str, *, licence: str = "apache-2.0", seed: int = 0) -> Path:
@@ -81,14 +124,63 @@ def write_model(folder: Path, kind: str, *, licence: str = "apache-2.0", seed: i
     torch.manual_seed(seed)
     _made(kind).save_pretrained(folder)
     if kind in PICTURES:
-        facts = _CROP if kind in ("clip", "dinov2") else _STRETCH
+        facts = _CROP if kind.startswith(("clip", "dinov2")) else _STRETCH
+        facts = _PATCHES if kind.startswith("siglip2") else facts
         (folder / "preprocessor_config.json").write_text(json.dumps(facts))
     if kind in SOUNDS:
         _extractor(kind).save_pretrained(folder)
-    if kind in TEXTS or kind == "clap-fused":
+    if kind == "siglip2":
+        write_letters(folder)
+    elif kind in TEXTS or kind == "clap-fused":
         write_tokenizer(folder)
+    if kind == "gemma3_text":
+        write_sentence_files(folder, "mean", ((32, 24, "Identity"), (24, 16, "Tanh")))
+    if kind == "qwen3":
+        write_sentence_files(folder, "lasttoken")
     (folder / "README.md").write_text(f"---\nlicense: {licence}\ntags:\n- tiny\n---\n# Tiny\n")
     return folder
+
+
+def write_sentence_files(
+    folder: Path, pooling: str, dense: tuple[tuple[int, int, str], ...] = (), *, bias: bool = True
+) -> None:
+    """Add what sentence-transformers saves beside a model: pooling and dense layers (columns in, out, activation)."""
+    import torch
+    from safetensors.torch import save_file
+
+    package = "sentence_transformers.models"
+    steps = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    (folder / "1_Pooling").mkdir()
+    key = {"mean": "mean_tokens", "cls": "cls_token", "max": "max_tokens", "lasttoken": "lasttoken"}[pooling]
+    facts: dict[str, Any] = {"word_embedding_dimension": 32} | {f"pooling_mode_{key}": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(facts))
+    for number, (columns, out, activation) in enumerate(dense, 2):
+        path = folder / f"{number}_Dense"
+        path.mkdir()
+        where = "linear" if activation == "Identity" else "activation"
+        facts = {"in_features": columns, "out_features": out, "bias": bias}
+        facts["activation_function"] = f"torch.nn.modules.{where}.{activation}"
+        (path / "config.json").write_text(json.dumps(facts))
+        layer = torch.nn.Linear(columns, out, bias=bias)
+        save_file(
+            {f"linear.{name}": w.data for name, w in layer.named_parameters()}, path / "model.safetensors"
+        )
+        steps.append((path.name, "Dense"))
+    steps.append((f"{len(steps)}_Normalize", "Normalize"))
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"{package}.{kind}"}
+        for i, (path, kind) in enumerate(steps)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+
+
+def write_letters(folder: Path) -> None:
+    """Save SigLIP 2's own kind of tokenizer, of single letters."""
+    from transformers import Siglip2Tokenizer
+
+    letters = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "\u2581", *"abcdefghijklmnopqrstuvwxyz"]
+    vocabulary = {letter: i for i, letter in enumerate(letters)}
+    Siglip2Tokenizer(vocab=vocabulary, merges=[], padding_side="right").save_pretrained(folder)
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -113,6 +205,16 @@ def _made(kind: str) -> Any:
     if kind == "siglip":
         text = _TEXT | {"projection_size": 32}
         return t.SiglipModel(t.SiglipConfig(text_config=text, vision_config=_VISION))
+    if kind in ("clip_vision_model", "siglip_vision_model"):
+        name = {"clip": "CLIP", "siglip": "Siglip"}[kind.removesuffix("_vision_model")]
+        return getattr(t, f"{name}VisionModel")(getattr(t, f"{name}VisionConfig")(**_VISION))
+    if kind == "siglip2_vision_model":
+        return t.Siglip2VisionModel(t.Siglip2VisionConfig(**_PATCHED_VISION))
+    if kind == "dinov2_with_registers":
+        return t.Dinov2WithRegistersModel(t.Dinov2WithRegistersConfig(**_VISION, num_register_tokens=2))
+    if kind == "siglip2":
+        text = _TEXT | {"projection_size": 32, "vocab_size": 32}
+        return t.Siglip2Model(t.Siglip2Config(text_config=text, vision_config=_PATCHED_VISION))
     if kind == "dinov2":
         return t.Dinov2Model(t.Dinov2Config(**_VISION))
     if kind == "dinov3_vit":
@@ -135,16 +237,36 @@ def _made(kind: str) -> Any:
                 num_mel_bins=32,
             )
         )
-    if kind in ("wav2vec2", "hubert", "wavlm"):
-        name = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}[kind]
+    if kind in WAVES:
+        name = WAVES[kind]
         return getattr(t, f"{name}Model")(getattr(t, f"{name}Config")(**_WAVE))
     if kind == "distilbert":
         small = {"dim": 32, "hidden_dim": 37, "n_heads": 4, "n_layers": 2}
         return t.DistilBertModel(
             t.DistilBertConfig(**small, vocab_size=len(WORDS), max_position_embeddings=16, pad_token_id=PAD)
         )
-    name = {"bert": "Bert", "roberta": "Roberta"}[kind]
-    return getattr(t, f"{name}Model")(getattr(t, f"{name}Config")(**_TEXT))
+    if kind == "qwen3":
+        return t.Qwen3Model(t.Qwen3Config(**_TEXT, num_key_value_heads=2, head_dim=8))
+    if kind == "gemma3_text":
+        gemma = {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 4, "query_pre_attn_scalar": 8}
+        layers = {"layer_types": ["sliding_attention", "full_attention"], "use_bidirectional_attention": True}
+        return t.Gemma3TextModel(t.Gemma3TextConfig(**_TEXT, **gemma, **layers))
+    if kind == "modernbert":
+        layers = {
+            "global_attn_every_n_layers": 2,
+            "local_attention": 4,
+            "cls_token_id": BEGIN,
+            "sep_token_id": END,
+        }
+        return t.ModernBertModel(t.ModernBertConfig(**_TEXT, **layers))
+    special: dict[str, Any] = {}
+    if kind == "deberta-v2":
+        special = {"relative_attention": True, "position_buckets": 4, "pos_att_type": ["p2c", "c2p"]}
+    if kind in ("albert", "electra"):
+        special = {"embedding_size": 16}
+    names = {"deberta-v2": "DebertaV2", "mpnet": "MPNet", "xlm-roberta": "XLMRoberta"}
+    name = names.get(kind, kind.capitalize())
+    return getattr(t, f"{name}Model")(getattr(t, f"{name}Config")(**_TEXT, **special))
 
 
 def _extractor(kind: str) -> Any:

@@ -23,7 +23,7 @@ def write_tiny_pack(folder: Path) -> Path:
     onnx.save(_image_model(), folder / "image.onnx")
     onnx.save(_audio_model("mel", ["N", 1, BANDS, "T"], axes=[1, 3]), folder / "sound.onnx")
     onnx.save(_audio_model("mel", ["N", BANDS, "T"], axes=[2]), folder / "tags.onnx")
-    onnx.save(_text_model(), folder / "text.onnx")
+    onnx.save(text_model(), folder / "text.onnx")
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.enable_padding(length=9)
@@ -123,7 +123,7 @@ def _audio_model(tensor: str, shape: list[Any], *, axes: list[int]) -> onnx.Mode
     return _model(nodes, [_tensor(tensor, shape)], [_tensor("emb", ["N", BANDS])], {"axes": np.array(axes)})
 
 
-def _text_model() -> onnx.ModelProto:
+def text_model(rows: int | str = "N") -> onnx.ModelProto:
     """How often each word occurs where the mask is 1."""
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["words"]),
@@ -132,13 +132,13 @@ def _text_model() -> onnx.ModelProto:
         helper.make_node("Mul", ["words", "column"], ["kept"]),
         helper.make_node("ReduceSum", ["kept", "time"], ["emb"], keepdims=0),
     ]
-    ids = [_tensor(name, ["N", "S"], TensorProto.INT64) for name in ("ids", "mask")]
+    ids = [_tensor(name, [rows, "S"], TensorProto.INT64) for name in ("ids", "mask")]
     constants = {
         "table": np.eye(len(WORDS), dtype=np.float32),
         "last": np.array([2]),
         "time": np.array([1]),
     }
-    return _model(nodes, ids, [_tensor("emb", ["N", len(WORDS)])], constants)
+    return _model(nodes, ids, [_tensor("emb", [rows, len(WORDS)])], constants)
 
 
 def _tensor(name: str, shape: list[Any], kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:

@@ -48,9 +48,15 @@ def match(
     pack: PackOption = None,
     vocabulary: VocabularyOption = None,
     hubs: Annotated[
-        float,
-        typer.Option("--hubs", min=0, max=1, help="How much to hold back tracks that suit everything."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            "--hubs",
+            min=0,
+            max=1,
+            help="How much to hold back tracks that suit everything: 0.5 for words, 0 for a trained model.",
+            show_default=False,
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many tracks.")] = 10,
     json: JsonOption = False,
 ) -> None:

@@ -39,6 +39,8 @@ class PairSet:
         Fingerprints of the feature spaces.
     num_segments : int
         How many segments a longer sequence is cut into, where the caller does not say otherwise.
+    encoder : str, optional
+        How a user names what made the features, such as ``"hub:VIDEO+MUSIC"``; None where they came ready-made.
     label : ndarray of int64, shape (N,), optional
         Class of each item, where the set has one; it shapes neither hits nor splits.
     source : ndarray of int64, shape (N,), optional
@@ -67,6 +69,7 @@ class PairSet:
     video_encoder: str
     music_encoder: str
     num_segments: int
+    encoder: str | None = None
     label: IntArray | None = None
     source: IntArray | None = None
     unpaired_music: Draws = ()

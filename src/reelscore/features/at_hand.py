@@ -111,9 +111,9 @@ def named(name: str, pack: Path | None) -> list[AtHand]:
 
 def parts_of(files: HubFiles) -> tuple[Part, ...]:
     """Return what a hub model can read, by its architecture."""
+    from .hub_picture import PICTURE_KINDS
     from .hub_sound import SOUND_TYPES
     from .hub_text import TEXT_KINDS
-    from .hub_video import PICTURE_KINDS
 
     parts: tuple[tuple[Part, bool], ...] = (
         ("video", files.model_type in PICTURE_KINDS),

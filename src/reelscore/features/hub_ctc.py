@@ -25,6 +25,9 @@ from .hub_model import HubModel, configuration, transformers_library
 from .lines import Line
 from .words import clean
 
+CTC_TYPES = ("wav2vec2", "hubert", "wavlm")
+"""The architectures, by `model_type`; each may also be saved without a CTC head."""
+
 WINDOW_S = 30.0
 """What is heard in one; such models take any length, at a cost that grows with its square."""
 
@@ -131,7 +134,7 @@ class CtcSpeech:
         return found
 
 
-_UNUSED = tuple(f"{name}.masked_spec_embed" for name in ("wav2vec2", "hubert", "wavlm"))
+_UNUSED = tuple(f"{name}.masked_spec_embed" for name in CTC_TYPES)
 
 
 def _shortest(kernels: Any, strides: Any) -> int:

@@ -32,6 +32,8 @@ _WANTED = (
     "sentence_bert_config.json",
     "modules.json",
     "*_Pooling/config.json",
+    "*_Dense/config.json",
+    f"*_Dense/{WEIGHTS}",
     WEIGHTS,
     INDEX,
     "model-*.safetensors",

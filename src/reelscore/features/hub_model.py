@@ -38,6 +38,8 @@ class HubModel:
         Parts of the network that `output` never asks; they are dropped after loading.
     may_miss : sequence of str
         Beginnings of weights that may be absent from the files, because `output` does not ask them.
+    attach : callable, optional
+        Given the network once its weights are loaded, to add what `output` asks beyond it.
     auto : str
         The class of transformers that chooses the network's.
     batch_size : int, optional
@@ -56,6 +58,7 @@ class HubModel:
         *,
         unused: Sequence[str] = (),
         may_miss: Sequence[str] = (),
+        attach: Callable[[Any], None] | None = None,
         auto: str = "AutoModel",
         batch_size: int | None = None,
     ) -> None:
@@ -63,6 +66,7 @@ class HubModel:
         self.output = output
         self._unused = tuple(unused)
         self._may_miss = tuple(may_miss)
+        self._attach = attach
         self._auto = auto
         self._batch_size = batch_size
         self.precise = False
@@ -88,6 +92,8 @@ class HubModel:
             for part in self._unused:
                 if hasattr(network, part):
                     setattr(network, part, None)
+            if self._attach is not None:
+                self._attach(network)
             if self._on_gpu():
                 network = network.to("cuda", torch.bfloat16)
             else:

@@ -15,10 +15,9 @@ from ..domain import FloatArray
 from ..errors import ConfigError
 from ..media.audio import audio_blocks
 from ..media.probe import probe
-from .hub_ctc import CtcSpeech
+from .hub_ctc import CTC_TYPES, CtcSpeech
 from .hub_loading import HubFiles
 from .hub_model import HubModel, precision
-from .hub_sound import WAVE_TYPES
 from .hub_whisper import WhisperSpeech
 from .lines import Line
 from .protocol import fingerprint
@@ -124,10 +123,10 @@ class HubSpeech:
 def _speaker(files: HubFiles) -> Speaker:
     if files.model_type == "whisper":
         return WhisperSpeech(files)
-    if files.model_type not in WAVE_TYPES:
+    if files.model_type not in CTC_TYPES:
         raise ConfigError(
             f"{files.name} is a {files.model_type} model, which does not tell what is spoken (known: whisper, and "
-            f"{', '.join(WAVE_TYPES)} with a CTC head); name a model of speech, {_FOR_EXAMPLE}"
+            f"{', '.join(CTC_TYPES)} with a CTC head); name a model of speech, {_FOR_EXAMPLE}"
         )
     made = [str(name) for name in files.config.get("architectures") or ()]
     if not any(name.endswith("ForCTC") for name in made):

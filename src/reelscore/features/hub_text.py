@@ -14,6 +14,7 @@ from ..domain import FloatArray
 from ..errors import ArtifactError, ConfigError
 from .hub_loading import INSTEAD, HubFiles
 from .hub_model import HubModel, Output, configuration, precision, transformers_library
+from .hub_sentence import sentence_of
 from .protocol import fingerprint
 
 VERSION = "1"
@@ -24,36 +25,28 @@ def _text_features(network: Any, feeds: Mapping[str, Any]) -> Any:
     return network.get_text_features(**feeds).pooler_output
 
 
-def _mean_of_words(network: Any, feeds: Mapping[str, Any]) -> Any:
-    states = network(**feeds).last_hidden_state
-    weights = feeds["attention_mask"].unsqueeze(-1).to(states.dtype)
-    return (states * weights).sum(dim=1) / weights.sum(dim=1)
-
-
-def _first_word(network: Any, feeds: Mapping[str, Any]) -> Any:
-    return network(**feeds).last_hidden_state[:, 0]
-
-
 @dataclass(frozen=True, slots=True)
 class TextKind:
     """What to take from an architecture, and the configuration's names of its columns and longest text.
 
-    `reserved` positions come before the first word; `always_full` models were trained on texts filled up
-    to their whole length, without a mask.
+    Without an `output` it gives words, which become a row as the files of sentence-transformers say; it is `alone`
+    where it is of use without them. `reserved` positions come before the first word; `always_full` models
+    were trained on texts filled up to their whole length, without a mask.
     """
 
-    output: Output
+    output: Output | None
     dim: tuple[str, ...]
     positions: tuple[str, ...]
     reserved: int = 0
     always_full: bool = False
     unused: tuple[str, ...] = ()
     may_miss: tuple[str, ...] = ()
+    alone: bool = True
 
 
 _VISION = ("vision_model", "visual_projection")
 _WORDS: dict[str, Any] = {
-    "output": _mean_of_words,
+    "output": None,
     "dim": ("hidden_size",),
     "positions": ("max_position_embeddings",),
     "unused": ("pooler",),
@@ -75,6 +68,14 @@ TEXT_KINDS: dict[str, TextKind] = {
         unused=_VISION,
         may_miss=("vision_", "logit_"),
     ),
+    "siglip2": TextKind(
+        _text_features,
+        ("text_config", "projection_size"),
+        ("text_config", "max_position_embeddings"),
+        always_full=True,
+        unused=_VISION,
+        may_miss=("vision_", "logit_"),
+    ),
     "clap": TextKind(
         _text_features,
         ("projection_dim",),
@@ -87,7 +88,14 @@ TEXT_KINDS: dict[str, TextKind] = {
     "mpnet": TextKind(**_WORDS, reserved=2),
     "roberta": TextKind(**_WORDS, reserved=2),
     "xlm-roberta": TextKind(**_WORDS, reserved=2),
+    "camembert": TextKind(**_WORDS, reserved=2),
     "distilbert": TextKind(**_WORDS),
+    "albert": TextKind(**_WORDS),
+    "electra": TextKind(**_WORDS),
+    "deberta-v2": TextKind(**_WORDS),
+    "modernbert": TextKind(**_WORDS),
+    "gemma3_text": TextKind(**_WORDS, alone=False),
+    "qwen3": TextKind(**_WORDS, alone=False),
 }
 """The architectures of texts, by `model_type`."""
 
@@ -95,7 +103,7 @@ TEXT_KINDS: dict[str, TextKind] = {
 class HubText:
     """A hub model of texts; the same surface as a pack's `TextEncoder`.
 
-    The BERT family gives the mean of its words, or its first word where 1_Pooling/config.json says so.
+    An architecture without an embedding of texts of its own gives one row of its words, see `Sentence`.
 
     Parameters
     ----------
@@ -133,22 +141,31 @@ class HubText:
         config = configuration(files)
         self.files = files
         self.kind = kind
+        sentence = None if kind.output else sentence_of(files, alone=kind.alone)
+        output = kind.output or sentence
+        assert output is not None
         self.model = HubModel(
             files,
-            _pooling(files) if kind.output is _mean_of_words else kind.output,
+            output,
             unused=kind.unused,
             may_miss=kind.may_miss,
+            attach=sentence.attach if sentence and sentence.dense else None,
             batch_size=batch_size,
         )
-        self.dim = int(_value(config, kind.dim))
-        self.tokenizer, self.pad_id = _tokenizer(files)
+        columns = int(_value(config, kind.dim))
+        self.dim = sentence.num_columns(columns) if sentence else columns
+        self.tokenizer, self.pad_id, fills_left = _tokenizer(files)
+        self.fills_left = kind.always_full and fills_left
         longest = int(_value(config, kind.positions)) - kind.reserved
         said = (files.json("sentence_bert_config.json") or {}).get("max_seq_length")
         self.max_tokens = min(longest, int(said)) if said else longest
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.max_tokens)
         self.name = f"hub-{files.model_type}-text"
-        told = json.dumps([self.tokenizer.to_str(), self.model.output.__name__, self.max_tokens, self.pad_id])
+        taken = sentence.told if sentence else output.__name__
+        told = json.dumps(
+            [self.tokenizer.to_str(), taken, self.max_tokens, self.pad_id, *["left"] * self.fills_left]
+        )
         self.fingerprint = fingerprint(self.name, VERSION, files.identity, told)
         self.recipe = f"{self.fingerprint}-{precision()}"
         self.licence = files.licence
@@ -162,11 +179,12 @@ class HubText:
             When the weights cannot be loaded.
         """
         out = np.zeros((len(texts), self.dim), np.float32)
-        words = [self.tokenizer.encode(text).ids for text in texts]
+        # Where a tokenizer makes nothing of a text, one filling stands for it.
+        words = [self.tokenizer.encode(text).ids or [self.pad_id] for text in texts]
         size = self.model.batch_size
         for start in range(0, len(words), size):
             some = words[start : start + size]
-            width = self.max_tokens if self.kind.always_full else max(1, *map(len, some))
+            width = self.max_tokens if self.kind.always_full else max(map(len, some))
             rows = self.model.rows([self._feeds(ids, width) for ids in some])
             for place, row in enumerate(rows, start):
                 norm = float(np.linalg.norm(row))
@@ -175,34 +193,15 @@ class HubText:
 
     def _feeds(self, ids: Sequence[int], width: int) -> dict[str, npt.NDArray[Any]]:
         filled = np.full(width, self.pad_id, np.int64)
-        filled[: len(ids)] = ids
+        start = width - len(ids) if self.fills_left else 0
+        filled[start : start + len(ids)] = ids
         if self.kind.always_full:
             return {"input_ids": filled}
         return {"input_ids": filled, "attention_mask": (np.arange(width) < len(ids)).astype(np.int64)}
 
 
-def _pooling(files: HubFiles) -> Output:
-    """Return how words become one row, from the files of sentence-transformers where there are any."""
-    if (files.folder / "modules.json").is_file() and "Dense" in (files.folder / "modules.json").read_text():
-        raise ConfigError(
-            f"{files.name} puts a dense layer behind its words (modules.json), which is not read here; {INSTEAD}"
-        )
-    said = files.json("1_Pooling/config.json") or {"pooling_mode_mean_tokens": True}
-    chosen = sorted(
-        name for name, value in said.items() if name.startswith("pooling_mode_") and value is True
-    )
-    chosen = chosen or [f"pooling_mode_{said.get('pooling_mode', '')}_tokens"]
-    if chosen == ["pooling_mode_mean_tokens"]:
-        return _mean_of_words
-    if chosen == ["pooling_mode_cls_token"] or chosen == ["pooling_mode_cls_tokens"]:
-        return _first_word
-    raise ConfigError(
-        f"{files.name} pools its words by {', '.join(chosen)}, known are the mean and the first word; {INSTEAD}"
-    )
-
-
-def _tokenizer(files: HubFiles) -> tuple[Any, int]:
-    """Return the tokenizer of the `tokenizers` package and the number that fills texts up."""
+def _tokenizer(files: HubFiles) -> tuple[Any, int, bool]:
+    """Return the tokenizer of the `tokenizers` package, the number that fills texts up, and whether on the left."""
     library = transformers_library()
     # Without them transformers makes up a tokenizer with no words.
     if not any((files.folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "vocab.txt")):
@@ -226,7 +225,8 @@ def _tokenizer(files: HubFiles) -> tuple[Any, int]:
     pad = loaded.pad_token_id
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(loaded.backend_tokenizer.to_str()), 0 if pad is None else int(pad)
+    tokenizer = Tokenizer.from_str(loaded.backend_tokenizer.to_str())
+    return tokenizer, 0 if pad is None else int(pad), loaded.padding_side == "left"
 
 
 def _value(config: Any, place: tuple[str, ...]) -> Any:

@@ -14,11 +14,11 @@ from ..errors import NotFoundError
 from .pack_audio import AudioModel
 from .pack_manifest import read_manifest
 from .pack_music import PackMusic
-from .pack_spec import AudioSpec, EncoderSpec, ImageSpec, Output, Role, TextSpec
+from .pack_spec import EncoderSpec, Output, PictureSpec, Role, SoundSpec, TextSpec
 from .pack_text import TextEncoder
 from .pack_video import ImageModel, PackVideo
 
-_Spec = TypeVar("_Spec", ImageSpec, AudioSpec, TextSpec)
+_Spec = TypeVar("_Spec", PictureSpec, SoundSpec, TextSpec)
 
 
 def load_pack(folder: Path | str, *, num_threads: int = 1) -> Pack:
@@ -52,7 +52,7 @@ class Pack:
     ----------
     folder : Path
         Where the files lie.
-    specs : Mapping of role to ImageSpec, AudioSpec or TextSpec
+    specs : Mapping of role to PictureSpec, SoundSpec or TextSpec
         What the manifest says; roles are ``video``, ``music``, ``tagger``, ``text``.
     licences : Mapping of str to str
         Each encoder's name and the licence of its weights.
@@ -66,7 +66,7 @@ class Pack:
 
     def video_encoder(self, mode: Literal["fast", "exact"] = "fast") -> PackVideo:
         """Return the encoder of videos; `mode` says how frames are sought (see `PackVideo`)."""
-        spec = self._spec("video", ImageSpec)
+        spec = self._spec("video", PictureSpec)
         return PackVideo(ImageModel(self.folder, spec, num_threads=self._num_threads), mode=mode)
 
     def music_encoder(self) -> PackMusic:
@@ -79,7 +79,7 @@ class Pack:
 
     def video_labels(self, mode: Literal["fast", "exact"] = "fast") -> PackVideo | None:
         """Return the encoder whose columns are the labels of the ``video`` model, where there is one."""
-        found = self._labelled("video", ImageSpec)
+        found = self._labelled("video", PictureSpec)
         if found is None:
             return None
         spec, output = found
@@ -90,7 +90,7 @@ class Pack:
     def music_labels(self) -> tuple[PackMusic, ...]:
         """Return the encoders whose columns are the labels of the ``music`` model and of the ``tagger``."""
         roles: tuple[Role, ...] = ("music", "tagger")
-        found = [(role, labelled[1]) for role in roles if (labelled := self._labelled(role, AudioSpec))]
+        found = [(role, labelled[1]) for role in roles if (labelled := self._labelled(role, SoundSpec))]
         return tuple(PackMusic(self._audio_model(role), output=output) for role, output in found)
 
     def text_encoder(self) -> TextEncoder:
@@ -98,7 +98,7 @@ class Pack:
         return TextEncoder(self.folder, self._spec("text", TextSpec), num_threads=self._num_threads)
 
     def _audio_model(self, role: Role) -> AudioModel:
-        return AudioModel(self.folder, self._spec(role, AudioSpec), num_threads=self._num_threads)
+        return AudioModel(self.folder, self._spec(role, SoundSpec), num_threads=self._num_threads)
 
     def _labelled(self, role: Role, kind: type[_Spec]) -> tuple[_Spec, Output] | None:
         if role not in self.specs:

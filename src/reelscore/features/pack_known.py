@@ -5,18 +5,8 @@ Facts about these files, gathered from the projects that published them; the wei
 
 from __future__ import annotations
 
-from .pack_spec import (
-    AudioInput,
-    AudioSpec,
-    EncoderSpec,
-    ImageInput,
-    ImageSpec,
-    Labels,
-    Output,
-    Role,
-    TextInput,
-    TextSpec,
-)
+from .pack_input import AudioInput, ImageInput, TextInput
+from .pack_spec import AudioSpec, EncoderSpec, ImageSpec, Labels, Output, Role, TextSpec
 
 _GENRES = """
     alternative ambient atmospheric chillout classical dance downtempo easylistening electronic experimental

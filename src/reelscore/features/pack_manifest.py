@@ -15,18 +15,34 @@ from typing import Any
 from ..config import from_mapping
 from ..errors import ArtifactError, ConfigError, NotFoundError
 from .pack_known import KNOWN_FILES
-from .pack_spec import AudioSpec, EncoderSpec, ImageSpec, Role, TextSpec
+from .pack_spec import (
+    AudioSpec,
+    EncoderSpec,
+    FilterBankSpec,
+    ImageSpec,
+    PatchesSpec,
+    Role,
+    SamplesSpec,
+    TextSpec,
+)
 
 MANIFEST_NAME = "MANIFEST.json"
 SCHEMA_VERSION = 1
 
 
-_KINDS: dict[Role, type[ImageSpec] | type[AudioSpec] | type[TextSpec]] = {
-    "video": ImageSpec,
-    "music": AudioSpec,
-    "tagger": AudioSpec,
-    "text": TextSpec,
+_PICTURES: dict[str, type[EncoderSpec]] = {"square": ImageSpec, "patches": PatchesSpec}
+_SOUND: dict[str, type[EncoderSpec]] = {
+    "log_mel": AudioSpec,
+    "filter_bank": FilterBankSpec,
+    "samples": SamplesSpec,
 }
+_FORMS: dict[Role, dict[str, type[EncoderSpec]]] = {
+    "video": _PICTURES,
+    "music": _SOUND,
+    "tagger": _SOUND,
+    "text": {"": TextSpec},
+}
+"""What an encoder's input can be, by its key ``form``; where that is absent, the first one."""
 
 
 def read_manifest(folder: Path | str) -> dict[Role, EncoderSpec]:
@@ -34,7 +50,7 @@ def read_manifest(folder: Path | str) -> dict[Role, EncoderSpec]:
 
     Returns
     -------
-    dict of Role to ImageSpec, AudioSpec or TextSpec
+    dict of Role to PictureSpec, SoundSpec or TextSpec
 
     Raises
     ------
@@ -75,16 +91,26 @@ def _from_schema(content: Mapping[str, Any]) -> dict[Role, EncoderSpec]:
     encoders = content.get("encoders")
     if not isinstance(encoders, dict) or not encoders:
         raise ConfigError('"encoders" must be an object with at least one encoder')
-    strange = sorted(set(encoders) - set(_KINDS))
+    strange = sorted(set(encoders) - set(_FORMS))
     if strange:
-        raise ConfigError(f"unknown encoder {strange[0]!r}; there can be: {', '.join(_KINDS)}")
+        raise ConfigError(f"unknown encoder {strange[0]!r}; there can be: {', '.join(_FORMS)}")
     specs: dict[Role, EncoderSpec] = {}
-    for role, kind in _KINDS.items():
+    for role, forms in _FORMS.items():
         if role in encoders:
             if not isinstance(encoders[role], dict):
                 raise ConfigError(f"encoders.{role} must be an object, got {encoders[role]!r}")
+            kind = _kind(encoders[role].get("input"), forms, where=f"encoders.{role}.input.form")
             specs[role] = from_mapping(kind, encoders[role], where=f"encoders.{role}")
     return specs
+
+
+def _kind(told: Any, forms: Mapping[str, type[EncoderSpec]], *, where: str) -> type[EncoderSpec]:
+    form = next(iter(forms))
+    if isinstance(told, dict) and len(forms) > 1:
+        form = told.get("form", form)
+        if form not in forms:
+            raise ConfigError(f"{where} must be one of {', '.join(map(repr, forms))}, got {form!r}")
+    return forms[form]
 
 
 def _from_prose(content: Mapping[str, Any]) -> dict[Role, EncoderSpec]:

@@ -15,7 +15,7 @@ from .pack_spec import Output
 from .protocol import fingerprint
 
 VERSION = "1"
-"""Changes whenever `sample_windows` or `log_mel` give other numbers for the same file."""
+"""Changes whenever `sample_windows` or `prepared_sound` give other numbers for the same file."""
 
 
 class PackMusic:

@@ -6,8 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from ..domain import FloatArray
 from ..errors import ArtifactError, InputError
 from ..files import existing_file
+from .pack_input import input_facts
 from .pack_spec import LATER_KEYS, EncoderSpec, Output
 
 Shape = tuple[int | None, ...]
@@ -33,12 +33,12 @@ class OnnxModel:
     ----------
     folder : Path
         The pack.
-    spec : ImageSpec, AudioSpec or TextSpec
+    spec : PictureSpec, SoundSpec or TextSpec
         What the manifest says of the file.
     inputs : Mapping of str to sequence of Shape
         Every shape that will be fed to each input tensor, with 1 as its leading axis.
-    dtype : str
-        ``"tensor(float)"`` or ``"tensor(int64)"``: the type of all the inputs.
+    whole_numbers : collection of str
+        The inputs that are int64; the others are float32.
     unpack_weights : bool
         Whether 8-bit weights become float32 once at load. Convolutions otherwise unpack them for every
         row, at half the speed; a transformer's matrix products have 8-bit kernels of their own.
@@ -52,14 +52,16 @@ class OnnxModel:
         spec: EncoderSpec,
         inputs: Mapping[str, Iterable[Shape]],
         *,
-        dtype: str = "tensor(float)",
+        whole_numbers: Collection[str] = (),
         unpack_weights: bool = True,
         num_threads: int = 1,
     ) -> None:
         self.path = folder / spec.file
         self.spec = spec
         self._inputs = {name: tuple(shapes) for name, shapes in inputs.items()}
-        self._dtype = dtype
+        self._dtypes = {
+            name: "tensor(int64)" if name in whole_numbers else "tensor(float)" for name in self._inputs
+        }
         self._unpack_weights = unpack_weights
         self._num_threads = num_threads
         self._session: Any = None
@@ -69,11 +71,18 @@ class OnnxModel:
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
         """Run one row; each input has N = 1 and each output comes back as its columns, shape (D,)."""
-        if self._session is None:
-            self._session = self._open()
+        return {name: rows[0] for name, rows in self.run_rows(feeds).items()}
+
+    def run_rows(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
+        """Run N rows together; each output comes back with shape (N, D)."""
         names = [output.name for output in self.spec.outputs]
-        rows = self._session.run(names, dict(feeds))
-        return {name: np.asarray(row[0], np.float32) for name, row in zip(names, rows, strict=True)}
+        outputs = self._opened().run(names, dict(feeds))
+        return {name: np.asarray(rows, np.float32) for name, rows in zip(names, outputs, strict=True)}
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether the network takes no more than one row in one run."""
+        return any(tensor.shape[0] == 1 for tensor in self._opened().get_inputs())
 
     def labels(self, output: str) -> tuple[str, ...]:
         """Return the column names of `output`, or raise `InputError` where the manifest gives none."""
@@ -87,10 +96,15 @@ class OnnxModel:
 
     def identity(self, output: Output | None = None) -> tuple[str, ...]:
         """Return all that shapes the numbers: the file's sha256, the input's specification, the output."""
-        values = asdict(self.spec.input).items()
+        values = input_facts(self.spec.input).items()
         told = {name: value for name, value in values if LATER_KEYS.get(name) != value}
         specification = json.dumps(told, sort_keys=True)
         return (self.spec.sha256, specification, (output or self.spec.feature).name)
+
+    def _opened(self) -> Any:
+        if self._session is None:
+            self._session = self._open()
+        return self._session
 
     def _open(self) -> Any:
         content = verified_bytes(self.path, self.spec.sha256)
@@ -112,16 +126,18 @@ class OnnxModel:
 
     def _check_signature(self, session: Any) -> None:
         given = {tensor.name: tensor for tensor in session.get_inputs()}
-        promised = ", ".join(f"{name} {list(shapes[0])}" for name, shapes in self._inputs.items())
+        promised = ", ".join(
+            f"{name} {list(shapes[0])} {self._dtypes[name]}" for name, shapes in self._inputs.items()
+        )
         actual = ", ".join(f"{tensor.name} {tensor.shape} {tensor.type}" for tensor in given.values())
         fits = set(given) == set(self._inputs) and all(
-            given[name].type == self._dtype and _fits(given[name].shape, shape)
+            given[name].type == self._dtypes[name] and _fits(given[name].shape, shape)
             for name, shapes in self._inputs.items()
             for shape in shapes
         )
         if not fits:
             raise ArtifactError(
-                f"{self.path}: the manifest promises the inputs {promised} {self._dtype}, the model has "
+                f"{self.path}: the manifest promises the inputs {promised}, the model has "
                 f"{actual}; mend the manifest's input (docs/packs.md)"
             )
         outputs = {tensor.name: tensor.shape for tensor in session.get_outputs()}

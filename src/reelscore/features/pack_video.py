@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from ..domain import FeatureSequence, FloatArray, Modality, Segment
 from ..media.video import frames_at
-from .pack_session import OnnxModel
-from .pack_spec import ImageInput, ImageSpec, Output
+from .pack_input import ImageInput, PatchesInput, PictureInput
+from .pack_patches import prepared_patches
+from .pack_session import OnnxModel, Shape
+from .pack_spec import Output, PictureSpec
 from .protocol import fingerprint
 
 VERSION = "1"
@@ -22,15 +24,23 @@ VERSION = "1"
 class ImageModel(OnnxModel):
     """A pack's model of pictures: `outputs` turns RGB pixels into every output of the manifest."""
 
-    def __init__(self, folder: Path, spec: ImageSpec, *, num_threads: int = 1) -> None:
-        side = spec.input.crop_px
-        shape = (1, 3, side, side) if spec.input.layout == "nchw" else (1, side, side, 3)
-        super().__init__(folder, spec, {spec.input.tensor: [shape]}, num_threads=num_threads)
-        self.input = spec.input
+    def __init__(self, folder: Path, spec: PictureSpec, *, num_threads: int = 1) -> None:
+        told = spec.input
+        shapes: dict[str, list[Shape]] = {}
+        whole: tuple[str, ...] = ()
+        if isinstance(told, ImageInput):
+            side = told.crop_px
+            shapes[told.tensor] = [(1, 3, side, side) if told.layout == "nchw" else (1, side, side, 3)]
+        elif isinstance(told, PatchesInput):
+            shapes = {told.tensor: [(1, told.max_patches, 3 * told.patch_px**2)], told.shape_tensor: [(1, 2)]}
+            whole = (told.shape_tensor,)
+        super().__init__(folder, spec, shapes, whole_numbers=whole, num_threads=num_threads)
+        self.input = told
 
     def outputs(self, pixels: npt.NDArray[np.uint8]) -> dict[str, FloatArray]:
         """Return each output's columns, shape (D,), for one RGB picture of shape (H, W, 3)."""
-        return self.run({self.input.tensor: prepared_image(pixels, self.input)[np.newaxis]})
+        fed = prepared_picture(pixels, self.input)
+        return self.run({name: values[np.newaxis] for name, values in fed.items()})
 
 
 class PackVideo:
@@ -80,6 +90,17 @@ class PackVideo:
             rows.append(rows[-1] if same else self.model.outputs(frame.pixels)[feature])
             last_s = frame.time_s
         return FeatureSequence(np.stack(rows), tuple(segments), self.fingerprint, self.columns)
+
+
+def prepared_picture(
+    pixels: npt.NDArray[np.uint8], spec: PictureInput
+) -> dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]:
+    """Return the network's inputs, by name and without their N axis, of one RGB picture of shape (H, W, 3)."""
+    if isinstance(spec, PatchesInput):
+        patches, shape = prepared_patches(pixels, spec)
+        return {spec.tensor: patches, spec.shape_tensor: shape}
+    assert isinstance(spec, ImageInput)
+    return {spec.tensor: prepared_image(pixels, spec)}
 
 
 def prepared_image(pixels: npt.NDArray[np.uint8], spec: ImageInput) -> FloatArray:

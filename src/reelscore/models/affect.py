@@ -36,6 +36,7 @@ class AffectModel:
     dim = 2 * len(AXES)
     trained = False
     text_encoder: str | None = None
+    hub_strength = 0.0
 
     def __init__(self, *, video_encoder: str, music_encoder: str) -> None:
         self.video_encoder = video_encoder

@@ -109,6 +109,7 @@ class Bridge:
     name = "bridge"
     trained = False
     text_encoder: str | None = None
+    hub_strength = 0.5
 
     def __init__(
         self,

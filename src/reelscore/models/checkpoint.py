@@ -37,6 +37,7 @@ class TrainedEmbedder:
     """
 
     trained = True
+    hub_strength = 0.0
 
     def __init__(
         self,

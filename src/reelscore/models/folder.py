@@ -41,6 +41,8 @@ class ModelCard:
         Fingerprints of the encoders whose features it reads.
     video_columns, music_columns : int
         Columns of those features.
+    encoder : str, optional
+        How a user names these encoders, to find them again; a hub model's name is pinned.
     text_encoder : str, optional
         Fingerprint of the encoder whose text the video side takes, where it takes any.
     text_columns : int
@@ -61,6 +63,7 @@ class ModelCard:
     music_encoder: str
     video_columns: int
     music_columns: int
+    encoder: str | None = None
     text_encoder: str | None = None
     text_columns: int = 0
     words: Any = field(default_factory=dict)

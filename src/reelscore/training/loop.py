@@ -189,6 +189,7 @@ def _save(
         bank=bank,
         card=ModelCard(
             config=config.model,
+            encoder=pairs.encoder,
             video_encoder=pairs.video_encoder,
             music_encoder=pairs.music_encoder,
             video_columns=pairs.dims[0],
