@@ -14,6 +14,7 @@ import worlds
 from features.tiny_pack import sha256, write_tiny_pack
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
 from reelscore.models.hubs import hubness
+from subtitled import subtitled
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_what_cannot_be_asked_is_told(wordy, library, video_file, tmp_path):
         Matcher(wordy).report(video_file, text="calm", text_weight=2)
     with pytest.raises(ConfigError, match="reads no words"):
         Matcher(library).report(text="calm")
-    with pytest.raises(ConfigError, match="needs a pack"):
+    with pytest.raises(ConfigError, match="needs a pack or two models of the hub"):
         Library.open(tmp_path / "new", vocabulary=tmp_path / "words.toml")
 
 
@@ -147,6 +148,47 @@ def test_another_vocabulary_is_another_space(wordy, video_file, tmp_path):
     finally:
         kept.write_text(text)
     assert Matcher(wordy.path).match(video_file)
+
+
+def test_the_title_of_a_film_moves_its_list_as_its_words_do(wordy, tmp_path):
+    matcher, opened = Matcher(wordy), wordy.pipeline.open()
+
+    def film(name: str, **tags: str) -> Path:
+        return subtitled(tmp_path / f"{name}.mkv", [], codec="srt", tags=tags)
+
+    bare, calm, fast = film("calm sea"), film("a", title="calm"), film("b", title="fast")
+    silent = opened.video(bare)[0]  # a file's name is none of its words
+    for tags in ({"comment": "blorb"}, {"title": "Created with blorb 1.2"}, {"artist": "calm"}):
+        assert opened.video(film("junk", **tags))[0].tobytes() == silent.tobytes()
+    for path, word in ((calm, "calm"), (fast, "fast")):
+        asked = opened.embedder.embed_text(word)
+        assert opened.video(path)[0] @ asked > silent @ asked
+    ends = [matcher.match(text=word, k=1)[0].track.key for word in ("calm", "fast")]
+    assert ends[0] != ends[1]
+    scores = [{m.track.key: m.score for m in matcher.match(path, k=6)} for path in (calm, bare, fast)]
+    favours = [of[ends[0]] - of[ends[1]] for of in scores]
+    assert favours[0] > favours[1] > favours[2]
+    report = matcher.report(calm, k=6).to_json()
+    assert report["model"]["reads_words"] is True
+    assert report["model"]["text_encoder"] == opened.embedder.words.fingerprint
+    assert report == matcher.report(calm, k=6).to_json()
+
+
+def test_real_titles_find_what_a_person_expects(shared, tmp_path):
+    opened = Library.open(tmp_path / "lib", pack=shared / "models", cache=tmp_path / "cache").pipeline.open()
+    words = opened.embedder
+    bare, sea, battle = (
+        subtitled(tmp_path / f"{i}.mkv", [], codec="srt", tags=tags)
+        for i, tags in enumerate(
+            ({}, {"title": "Calm morning at the sea"}, {"title": "Storm", "comment": "Scary and dark"})
+        )
+    )
+    silent, quiet, loud = (opened.video(path)[0] for path in (bare, sea, battle))
+    for told, terms in ((quiet, ("calm", "sea")), (loud, ("storm", "scary", "dark"))):
+        for term in terms:
+            asked = words.embed_text(term)
+            assert told @ asked > silent @ asked + 0.1
+    assert {"calm", "sea"} <= set(words.reasons(quiet, words.embed_text("calm sea"), most=10))
 
 
 def test_words_find_what_they_say_among_real_music(shared, tmp_path):

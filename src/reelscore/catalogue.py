@@ -83,7 +83,7 @@ class Library:
             The library's folder.
         model : path, optional
             A trained model. For an existing library it must be the one that built it.
-        encoder : {"light", "pack", "words"}, optional
+        encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
             For a new library; an existing one knows its own.
         pack : path, optional
             Folder of the pack encoders.
@@ -125,12 +125,14 @@ class Library:
                 f"the library {folder} was built with the {meta.encoder_kind} encoder, not {encoder}; "
                 f"build another: reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}"
             )
+        # Words are compared by what the library was built with, whatever pack has come up since.
+        fixed = meta.model_path is None and meta.encoder_folder is None
         found = cls(
             folder,
             choose_pipeline(
                 model=meta.model_path,
                 encoder=meta.encoder_kind,
-                pack=pack or meta.encoder_folder,
+                pack=None if fixed else pack or meta.encoder_folder,
                 vocabulary=vocabulary or meta.vocabulary,
             ),
             cache_folder=cache_folder,
@@ -264,12 +266,19 @@ class Library:
         workers: int | None = None,
         progress: Progress | None = None,
     ) -> AddSummary:
-        """Embed every track again, for a new model, from cached features where there are any.
+        """Embed every track again, for a new model or vocabulary, from cached features where there are any.
+
+        A library without a model keeps its vocabulary, and its models of the hub, where no other is named.
 
         The old library answers until the new one is whole. A track whose features are not cached and
         whose file cannot be read fails; then the old library stays as it is unless `drop_missing`.
         """
         store = self._store()
+        if model is None and encoder is None and self.pipeline.model is None:
+            vocabulary = vocabulary or self.pipeline.vocabulary
+            # A pack stands for itself, models of the hub must be named.
+            if self.pipeline.encoder.video_model is not None:
+                encoder = self.pipeline.encoder.named
         pipeline = choose_pipeline(
             model=model, encoder=encoder, pack=pack or self.pipeline.encoder.folder, vocabulary=vocabulary
         )

@@ -27,9 +27,10 @@ def choose_pipeline(
         Folder of a trained model; its encoder is recognised by fingerprint.
     encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
         Which encoder; by default the model's own. Without a model it is `words` where the pack can name what it sees
-        and hears, else `light`.
+        and hears, else `light`; and two models of the hub are asked in words.
     pack : path, optional
-        Folder of the ONNX encoders for `pack` and `words`.
+        Folder of the ONNX encoders for `pack` and `words`; beside models of the hub without a trained one, its text
+        encoder compares words where it has one.
     vocabulary : path, optional
         File of words for the bridge, in place of reelscore's own.
 
@@ -47,10 +48,14 @@ def choose_pipeline(
         spec = _specs(encoder, pack)[0]
         if encoder is None and pack is not None and _names_things(pack):
             spec = EncoderSpec("words", str(Path(pack).resolve()))
+        if spec.kind == "hub":
+            spec = EncoderSpec(
+                "words", _with_text(pack), video_model=spec.video_model, music_model=spec.music_model
+            )
         if words is not None and spec.kind != "words":
             raise ConfigError(
-                f"a vocabulary ({words}) is for matching through words, which needs a pack: give --pack FOLDER or set "
-                "REELSCORE_PACK"
+                f"a vocabulary ({words}) is for matching through words, which needs a pack or two models of the hub: "
+                "give --pack FOLDER, set REELSCORE_PACK, or give --encoder hub:VIDEO+MUSIC"
             )
         return Pipeline(spec, vocabulary=words)
     if words is not None:
@@ -101,6 +106,13 @@ def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
     if folder is not None and encoder in (None, "pack"):
         specs.append(EncoderSpec("pack", folder))
     return specs
+
+
+def _with_text(pack: Path | str | None) -> str | None:
+    """Return the pack, where it has a text encoder."""
+    if pack is None or "text" not in load_pack(pack).specs:
+        return None
+    return str(Path(pack).resolve())
 
 
 def _names_things(pack: Path | str) -> bool:

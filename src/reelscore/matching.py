@@ -219,7 +219,7 @@ class Matcher:
                 "fingerprint": embedder.fingerprint,
                 "trained": embedder.trained,
                 "text_encoder": embedder.text_encoder,
-                "reads_words": self._pipeline.pipeline.words is not None,
+                "reads_words": self._pipeline.reads_words,
                 "missing_words": list(self._pipeline.pipeline.missing),
             },
             tuple(

@@ -9,21 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .bridging import load_bridge
 from .domain import FeatureSequence, FloatArray
 from .errors import ArtifactError, ConfigError
 from .features.cache import FeatureCache
 from .features.extract import dense_factor, extract, thin
-from .features.pack import load_pack
 from .features.spec import EncoderPair, EncoderSpec
 from .features.words_reader import WordsReader
 from .features.words_spec import WordsSpec
 from .files import content_hash, existing_file
 from .media.probe import probe
 from .models.affect import AffectModel
-from .models.bridge import Bridge, Classes
+from .models.bridge import Bridge
 from .models.checkpoint import load_embedder
 from .models.embedder import Embedder
-from .models.vocabulary import read_vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +95,16 @@ class OpenPipeline:
     @property
     def words(self) -> WordsReader | None:
         """What reads the words of a video, where the model takes them and they are at hand; opened when asked for."""
+        if self._words is None and isinstance(self.embedder, Bridge):
+            self._words = WordsReader(WordsSpec(), encoder=self.embedder.words, cache=self._cache)
         if self._words is None and self.pipeline.words is not None:
             self._words = self.pipeline.words.load(cache=self._cache)
         return self._words
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether there is anything that reads the words of a video; opens nothing."""
+        return isinstance(self.embedder, Bridge) or self.pipeline.words is not None
 
     def video(self, path: Path | str) -> tuple[FloatArray, FeatureSequence]:
         """Return the video's embedding, shape (D,), and the features behind it.
@@ -143,12 +149,12 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     """Load the pipeline's model and check that it was made for these encoders; `cache` keeps the bridge's words."""
     ours = (encoders.video.fingerprint, encoders.music.fingerprint)
     if pipeline.model is None and pipeline.encoder.kind == "words":
-        return _bridge(pipeline, cache)
+        return load_bridge(pipeline.encoder, pipeline.vocabulary, cache=cache)
     if pipeline.model is None:
         if pipeline.encoder.kind != "light":
             raise ConfigError(
                 f"the untrained affect matcher reads the light encoder's columns, not {pipeline.encoder.kind!r}; "
-                "use --encoder light, or train a model on these features: reelscore train ... "
+                "use --encoder light or words, or train a model on these features: reelscore train ... "
                 f"--encoder {pipeline.encoder.named}"
             )
         return AffectModel(video_encoder=ours[0], music_encoder=ours[1])
@@ -157,29 +163,6 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     if theirs != ours:
         raise ArtifactError(misfit(pipeline.model, theirs, ours))
     return embedder
-
-
-def _bridge(pipeline: Pipeline, cache: FeatureCache | None) -> Bridge:
-    from .features.labelled import labelled, text_rows
-
-    words = labelled(load_pack(str(pipeline.encoder.folder)), mode=pipeline.encoder.mode)
-    vocabulary = read_vocabulary(pipeline.vocabulary)
-    texts = (*vocabulary.texts, *vocabulary.names)
-    readings = text_rows(texts, words.text, cache).reshape(2, len(vocabulary), -1)
-
-    return Bridge(
-        vocabulary,
-        encode=words.text.encode,
-        text_encoder=words.text.fingerprint,
-        readings=readings,
-        video_classes=[
-            Classes.of_pictures(text_rows(each, words.text, cache)) for each in words.video_labels
-        ],
-        music_classes=[Classes.of_sound(text_rows(each, words.text, cache)) for each in words.music_labels],
-        num_light=words.num_light,
-        video_encoder=words.encoders.video.fingerprint,
-        music_encoder=words.encoders.music.fingerprint,
-    )
 
 
 def misfit(model: str, theirs: tuple[str, str], ours: tuple[str, str]) -> str:

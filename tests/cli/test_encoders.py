@@ -138,7 +138,7 @@ def test_export_writes_a_pack_that_check_can_run(models, tmp_path) -> None:
         (("encoders", "export", "{new}", "--music", "{clip}"), 2, "gives no features of sound"),
         (("add", "{new}", "--encoder", "hub:tiny/absent+tiny/absent"), 5, "hf download tiny/absent"),
         (("add", "{new}", "--encoder", "hub:one"), 2, "hub:VIDEO+MUSIC"),
-        (("add", "{new}", "--encoder", "hub:{clip}+{clap}"), 2, "train a model on these features"),
+        (("add", "{new}", "--encoder", "hub:{bert}+{clap}"), 2, "train a model on these features"),
     ],
 )
 def test_bad_words_end_with_a_next_step(models, tmp_path, inside, command, code, said) -> None:

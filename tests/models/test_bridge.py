@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from reelscore.domain import FeatureSequence, FloatArray
+from reelscore.domain import FeatureSequence, FloatArray, Modality
 from reelscore.errors import ArtifactError
 from reelscore.features.light_music import LightMusic
 from reelscore.features.light_video import LightVideo
 from reelscore.models.affect_rules import RULES
-from reelscore.models.bridge import Bridge, Classes
+from reelscore.models.bridge import WORDS as MOVED
+from reelscore.models.bridge import Bridge
 from reelscore.models.embedder import WordEmbedder
+from reelscore.models.evidence import Classes
+from reelscore.models.prompts import Logits, Prompts, caption_texts
+from reelscore.models.term_texts import TermTexts
 from reelscore.models.vocabulary import Term, Vocabulary
 from reelscore.sampling import global_sparse
 
@@ -37,14 +42,34 @@ def encode(texts: Sequence[str]) -> FloatArray:
     return np.eye(len(axes) + 1, dtype=np.float32)[[axes.get(text, len(axes)) for text in texts]]
 
 
+class Axes:
+    """`encode` as an encoder."""
+
+    dim = len(WORDS) + 1
+    fingerprint = "axes"
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        return encode(texts)
+
+
+class Plane:
+    """Two dimensions; never asked."""
+
+    dim = 2
+    fingerprint = "plane"
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        raise AssertionError(texts)
+
+
 def bridge(vocabulary: Vocabulary = WORDS) -> Bridge:
+    texts = TermTexts(vocabulary, Axes(), rows=encode((*vocabulary.texts, *vocabulary.names)))
+    terms = texts.readings[0]
     return Bridge(
         vocabulary,
-        encode=encode,
-        text_encoder="axes",
-        readings=np.stack([encode(vocabulary.texts), encode(vocabulary.names)]),
-        video_classes=[Classes.of_pictures(encode(PICTURES))],
-        music_classes=[Classes.of_sound(encode(SOUNDS))],
+        texts=texts,
+        video_evidence=[Classes.of_pictures(encode(PICTURES), vocabulary=vocabulary, terms=terms)],
+        music_evidence=[Classes.of_sound(encode(SOUNDS), vocabulary=vocabulary, terms=terms)],
         num_light=(len(COLUMNS["video"]), len(COLUMNS["music"])),
         video_encoder="video",
         music_encoder="music",
@@ -132,13 +157,12 @@ def test_a_moment_hears_itself_and_its_neighbours_alone() -> None:
 def test_a_label_that_means_a_bit_of_everything_says_nothing() -> None:
     many = Vocabulary(tuple(Term(f"style {i}", "genre") for i in range(20)))
     shared = np.full((20, 2), np.sqrt(0.5), np.float32)
+    label = np.array([[1, 0]], np.float32)
     made = Bridge(
         many,
-        encode=encode,
-        text_encoder="plane",
-        readings=np.stack([shared, shared]),
-        video_classes=[Classes.of_pictures(np.zeros((1, 2), np.float32))],
-        music_classes=[Classes.of_sound(np.array([[1, 0]], np.float32))],
+        texts=TermTexts(many, Plane(), rows=np.concatenate([shared, shared])),
+        video_evidence=[Classes.of_pictures(label, vocabulary=many, terms=shared)],
+        music_evidence=[Classes.of_sound(label, vocabulary=many, terms=shared)],
         num_light=(len(COLUMNS["video"]), len(COLUMNS["music"])),
         video_encoder="video",
         music_encoder="music",
@@ -152,3 +176,81 @@ def test_all_that_shapes_the_space_is_in_its_fingerprint_and_others_are_refused(
     assert bridge().fingerprint == bridge().fingerprint != bridge(other).fingerprint
     with pytest.raises(ArtifactError, match="bridge"):
         bridge().embed_video(features("music", excited=0, seen=[0, 0, 0]))
+
+
+def asked(architecture: str, modality: Modality) -> Prompts:
+    """Captions whose rows are the axes of the words that they ask for; an empty caption has the last axis."""
+    texts = caption_texts(WORDS, architecture, modality=modality)
+    words = [next((name for name in WORDS.names if re.search(rf"\b{name}\b", text)), "") for text in texts]
+    return Prompts(WORDS, architecture, rows=encode(words), logits=Logits(20.0))
+
+
+def test_what_models_are_asked_counts_as_what_classifiers_name() -> None:
+    texts = TermTexts(WORDS, Axes(), rows=encode((*WORDS.texts, *WORDS.names)))
+    made = Bridge(
+        WORDS,
+        texts=texts,
+        video_evidence=[asked("clip", "video")],
+        music_evidence=[asked("clap", "music")],
+        num_light=(len(COLUMNS["video"]), len(COLUMNS["music"])),
+        video_encoder="video",
+        music_encoder="music",
+    )
+    assert made.fingerprint != bridge().fingerprint
+
+    def shown(*words: str, excited: float = 0.0) -> FloatArray:
+        return made.embed_video(features("video", excited=excited, seen=encode(words).sum(axis=0)))
+
+    harp, drums = (
+        made.embed_music(features("music", excited=0, seen=encode([word])[0])) for word in ("harp", "drums")
+    )
+    assert shown("sea") @ harp > 0.3 > 0 >= shown("sea") @ drums
+    assert made.reasons(shown("sea"), harp) == ("harp",)
+    quiet = made.embed_music(features("music", excited=-0.8, seen=encode([""])[0]))
+    assert quiet @ shown("calm") > quiet @ shown("") > quiet @ shown("wild")
+    np.testing.assert_array_equal(shown("unheard of", excited=0.3), shown("", excited=0.3))
+
+
+def test_a_title_speaks_and_never_drowns_the_pictures() -> None:
+    made = bridge()
+    shown = features("video", excited=0.8, seen=[0, 0, 0])
+    silent = made.embed_video(shown)
+    quiet, loud = (made.embed_music(features("music", excited=e, seen=[0, 0, 0])) for e in (-0.8, 0.8))
+    told = made.embed_video(shown, encode(["calm"]))
+    assert told @ quiet > silent @ quiet
+    assert told @ loud > 0 > told @ quiet  # against the pictures it cannot win
+    assert (
+        made.embed_video(shown, encode(["sea"])) @ made.embed_text("harp")
+        > 0.1
+        > silent @ made.embed_text("harp")
+    )
+    calm = features("video", excited=-0.8, seen=[0, 0, 0])
+    assert made.reasons(made.embed_video(calm, encode(["calm", "sea"])), quiet) == ("calm",)
+    for text in (["calm"], ["sea", "calm", "wild", "car"], ["wild"]):
+        moved = made.embed_video(shown, encode(text))
+        assert np.linalg.norm(moved) == pytest.approx(1, abs=1e-5)
+        assert moved @ silent >= np.sqrt(1 - MOVED**2) - 1e-5
+
+
+def test_a_long_transcript_says_no_more_than_a_title() -> None:
+    made, shown = bridge(), features("video", excited=0.2, seen=[0.3, 0, 0])
+    title = made.embed_video(shown, encode(["sea"]))
+    np.testing.assert_array_equal(made.embed_video(shown, encode(["sea"] * 64)), title)
+    np.testing.assert_array_equal(made.embed_video(shown, encode(["sea", *["unheard of"] * 63])), title)
+
+
+def test_without_words_and_with_words_that_say_nothing_the_bytes_are_those_of_the_pictures() -> None:
+    made, shown = bridge(), features("video", excited=0.2, seen=[0.3, 0, 0])
+    for text in (None, encode(["unheard of"]), encode(["harp", "drums"]), encode([])):
+        assert made.embed_video(shown, text).tobytes() == made.embed_video(shown).tobytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [np.zeros((2, 3), np.float32), np.zeros(7, np.float32), np.full((1, 7), np.nan), np.ones((1, 7), int)],
+)
+def test_text_that_no_encoder_of_ours_made_is_refused(text: FloatArray) -> None:
+    made = bridge()
+    assert made.text_encoder == made.words.fingerprint == "axes"
+    with pytest.raises(ArtifactError, match=r"shape \(W, 7\) from axes.*leave it out"):
+        made.embed_video(features("video", excited=0, seen=[0, 0, 0]), text)

@@ -28,14 +28,15 @@ class EncoderSpec:
     Attributes
     ----------
     kind : {"light", "pack", "words", "hub"}
-        Built in and without weights; a folder of ONNX encoders; both told in names, see `labelled`; or two models of
-        the hub.
+        Built in and without weights; a folder of ONNX encoders; light and either of the others told in words, see
+        `labelled` and `prompted`; or two models of the hub.
     folder : str or None
-        The folder of the pack; None for the others.
+        The folder of the pack. For ``words`` with models of the hub, one whose text encoder compares words, or None.
     mode : {"fast", "exact"}
         How video frames are read, see `media.video.frames_at`.
     video_model, music_model : str or None
-        For ``hub``: a folder, or ``id`` or ``id@revision``, see `hub_loading.find_model`.
+        For ``hub``, and for ``words`` without a pack's labels: a folder, or ``id`` or ``id@revision``, see
+        `hub_loading.find_model`.
     """
 
     kind: Literal["light", "pack", "words", "hub"] = "light"
@@ -47,14 +48,19 @@ class EncoderSpec:
     def __post_init__(self) -> None:
         if self.kind not in ("light", "pack", "words", "hub"):
             raise ConfigError(f"encoder kind must be 'light', 'pack', 'words' or 'hub', got {self.kind!r}")
-        if (self.video_model is not None, self.music_model is not None) != ((self.kind == "hub",) * 2):
+        models = (self.video_model is not None, self.music_model is not None)
+        takes_models = self.kind == "hub" or (self.kind == "words" and any(models))
+        if models != ((takes_models,) * 2):
             raise ConfigError(
-                "encoder kind 'hub' needs both video_model and music_model and no other kind takes them, got "
-                f"kind {self.kind!r}, video_model {self.video_model!r} and music_model {self.music_model!r}"
+                "encoder kind 'hub' needs both video_model and music_model, 'words' takes both or a folder, and no "
+                f"other kind takes them, got kind {self.kind!r}, video_model {self.video_model!r} and music_model "
+                f"{self.music_model!r}"
             )
         if self.mode not in ("fast", "exact"):
             raise ConfigError(f"encoder mode must be 'fast' or 'exact', got {self.mode!r}")
-        if (self.folder is None) == (self.kind in ("pack", "words")):
+        if (self.folder is None) == (self.kind in ("pack", "words")) and not (
+            self.kind == "words" and takes_models
+        ):
             raise ConfigError(
                 "encoder kinds 'pack' and 'words' need the folder of the pack and no other kind takes one, "
                 f"got kind {self.kind!r} and folder {self.folder!r}"
@@ -63,7 +69,7 @@ class EncoderSpec:
     @property
     def named(self) -> str:
         """What a user writes after ``--encoder`` for this kind: light, pack, words or hub:VIDEO+MUSIC."""
-        return f"hub:{self.video_model}+{self.music_model}" if self.kind == "hub" else self.kind
+        return self.kind if self.video_model is None else f"hub:{self.video_model}+{self.music_model}"
 
     def load(self) -> EncoderPair:
         """Build the encoders; a pack's files are verified and opened here.
@@ -80,6 +86,10 @@ class EncoderSpec:
 
             seen, heard = load_hub(str(self.video_model), str(self.music_model), mode=self.mode)
             return EncoderPair(seen, heard, seen.licence, heard.licence)
+        if self.kind == "words" and self.video_model is not None:
+            from .prompted import prompted
+
+            return prompted(self.video_model, str(self.music_model), mode=self.mode).encoders
         if self.kind != "light":
             from .pack import load_pack
 

@@ -30,6 +30,14 @@ class LineReader(Protocol):
 class WordsReader:
     """Reads the words of videos and encodes them; made by `WordsSpec.load`.
 
+    Parameters
+    ----------
+    spec : WordsSpec
+    encoder : WordEncoder, optional
+        Encodes in place of what `spec` names.
+    cache : FeatureCache, optional
+        Keeps what was read and encoded.
+
     Attributes
     ----------
     spec : WordsSpec
@@ -37,9 +45,13 @@ class WordsReader:
         None where the description names none.
     """
 
-    def __init__(self, spec: WordsSpec, *, cache: FeatureCache | None = None) -> None:
+    def __init__(
+        self, spec: WordsSpec, *, encoder: WordEncoder | None = None, cache: FeatureCache | None = None
+    ) -> None:
         self.spec = spec
-        self.encoder: WordEncoder | None = None if spec.encoder is None else load_text_encoder(spec.encoder)
+        self.encoder = encoder
+        if encoder is None and spec.encoder is not None:
+            self.encoder = load_text_encoder(spec.encoder)
         self._cache = cache
         self._lines = None if cache is None else LineStore(cache.folder)
         self._on_screen: LineReader | None = None

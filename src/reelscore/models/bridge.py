@@ -3,15 +3,17 @@
 Both sides are told in the words of a vocabulary. V terms make the axes of the space, and an item's coordinate a_w says
 how much term w applies to it:
 
-    pictures  a = affect + s + suggested by s         s: names of what is seen that mean a scene
-    sound     a = affect + t                          t: tags of what is heard that mean a mood, genre or instrument
+    pictures  a = affect + s + suggested by s         s: what is seen that means a scene or a mood
+    sound     a = affect + t                          t: what is heard that means a mood, genre or instrument
     words     a = the terms that were named + their affect + what they suggest
     e = u(K diag(k) a),      score = e(v) . e(m)
 
 *Affect* (`affect_rules`) reads arousal, valence and pace q in [-1, 1] from colour, movement, rhythm and timbre; a term
-that says something of them gets c_w . q. A label l speaks for the terms whose text means what it means:
-R_wl = (cos(text_w, text_l) - r) / (1 - r), for those near the best of all terms alone, and a label that means a bit of
-everything (*Music*) for none. K lets terms of like meaning overlap a little; k weighs the kinds of terms.
+that says something of them gets c_w . q. What is seen and heard is told by `evidence`, the labels of classifiers or the
+captions of a model that knows texts. K lets terms of like meaning overlap a little; k weighs the kinds of terms.
+
+Words that lie beside a video or in it (`pieces`) are a second point w, which moves the pictures' point p, but never
+further than WORDS allows: e = u(p + WORDS m w), where m in [0, 1] is the most that is said of any term.
 
 Since the axes are words, a match says why: the terms that both sides share.
 """
@@ -20,70 +22,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..domain import FeatureSequence, FloatArray, Modality
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .affect_rules import place, squash
-from .embedder import check_encoder, no_text
-from .phrases import Encode, read_phrase
-from .vocabulary import Kind, Vocabulary
+from .embedder import check_encoder
+from .evidence import Evidence
+from .phrases import read_phrase
+from .pieces import read_pieces
+from .term_texts import TermTexts
+from .vocabulary import Vocabulary
 
 VERSION = "1"
-NEAR = 0.9
-"""Share of the best term's cosine from which on a label speaks for another term, too."""
-
-MOST_TERMS = 12
-"""A label that comes near more terms than so many says nothing."""
-
 AFFECT, TAGGED, GENRES_OF_PICTURES, SUGGESTED = 0.8, 0.4, 0.7, 0.8
 """What affect, a mood's tag, affect's word for a genre, and a scene's suggestion weigh; set by hand, on no test."""
 
 SCENES = 0.7
+WORDS = 0.7
+"""How far a video's own words move it, as a share of what its pictures say: by 44 degrees at most."""
+
 OVERLAP, OVERLAP_FROM = 0.3, 0.45
 """K's entries off the diagonal: at most, and the cosine at which they begin."""
 
 _SHOWN = 0.01  # of a score; what adds less is no reason
-
-
-@dataclass(frozen=True, slots=True)
-class Classes:
-    """What one classifier's columns are called and how its probabilities are read.
-
-    Attributes
-    ----------
-    rows : ndarray of float32, shape (L, E)
-        Unit text embeddings of the labels.
-    kinds : tuple of str
-        Kinds of terms that its labels may speak for.
-    lowest : float
-        r, the cosine from which on a label means a term.
-    floor : float
-        Probability that counts as nothing; strength rises with its logarithm up to 1 at certainty.
-    """
-
-    rows: FloatArray
-    kinds: tuple[Kind, ...]
-    lowest: float
-    floor: float
-
-    @classmethod
-    def of_pictures(cls, rows: FloatArray) -> Classes:
-        """Classes of things in pictures, one of which is there: below a tenth it is a guess."""
-        return cls(rows, ("scene",), lowest=0.35, floor=0.1)
-
-    @classmethod
-    def of_sound(cls, rows: FloatArray) -> Classes:
-        """Tags of sound, of which many apply at once, each with its own probability."""
-        return cls(rows, ("mood", "genre", "instrument"), lowest=0.5, floor=0.01)
-
-    def strength(self, probabilities: FloatArray) -> FloatArray:
-        """Return how surely each label applies, in [0, 1], for probabilities (..., L)."""
-        seen = np.log(np.maximum(probabilities, np.float32(self.floor)) / np.float32(self.floor))
-        strength: FloatArray = np.minimum(seen / np.float32(-np.log(self.floor)), np.float32(1))
-        return strength
 
 
 class Bridge:
@@ -92,34 +55,32 @@ class Bridge:
     Parameters
     ----------
     vocabulary : Vocabulary
-    encode : callable
-        Texts -> unit rows (N, E).
-    text_encoder : str
-        Fingerprint of what encodes them.
-    readings : ndarray of float32, shape (2, V, E)
-        Unit rows of the terms' texts and of their names.
-    video_classes, music_classes : sequence of Classes
-        Of the label columns that stand behind the light encoder's columns, in their order.
+    texts : TermTexts
+        Its terms' texts, and what reads others.
+    video_evidence, music_evidence : sequence of Evidence
+        What tells the columns that stand behind the light encoder's, in their order.
     num_light : tuple of int
         How many columns of the video and of the music features are the light encoder's.
     video_encoder, music_encoder : str
         Fingerprints of the joined encoders.
+
+    Attributes
+    ----------
+    words : WordEncoder
+        What encodes the words of a video for `embed_video`.
     """
 
     name = "bridge"
     trained = False
-    text_encoder: str | None = None
     hub_strength = 0.5
 
     def __init__(
         self,
         vocabulary: Vocabulary,
         *,
-        encode: Encode,
-        text_encoder: str,
-        readings: FloatArray,
-        video_classes: Sequence[Classes],
-        music_classes: Sequence[Classes],
+        texts: TermTexts,
+        video_evidence: Sequence[Evidence],
+        music_evidence: Sequence[Evidence],
         num_light: tuple[int, int],
         video_encoder: str,
         music_encoder: str,
@@ -129,31 +90,46 @@ class Bridge:
         self.music_encoder = music_encoder
         self.num_segments = DEFAULT_NUM_SEGMENTS
         self.dim = len(vocabulary)
-        parts = (VERSION, vocabulary.fingerprint, text_encoder, video_encoder, music_encoder)
+        self.words = texts.encoder
+        self.text_encoder: str | None = texts.encoder.fingerprint
+        self._texts = texts
+        self._evidence: dict[Modality, tuple[Evidence, ...]] = {
+            "video": tuple(video_evidence),
+            "music": tuple(music_evidence),
+        }
+        told = (each.fingerprint for each in (*video_evidence, *music_evidence) if each.fingerprint)
+        parts = (VERSION, vocabulary.fingerprint, texts.fingerprint, video_encoder, music_encoder, *told)
         self.fingerprint = f"bridge-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
-        self._encode = encode
-        self._readings = readings
-        texts = (*vocabulary.texts, *vocabulary.names)
-        self._known = dict(zip(texts, readings.reshape(len(texts), -1), strict=True))
-        self._classes: dict[Modality, tuple[Classes, ...]] = {
-            "video": tuple(video_classes),
-            "music": tuple(music_classes),
-        }
-        self._links = {
-            modality: [self._link(each) for each in classes] for modality, classes in self._classes.items()
-        }
         self._num_light: dict[Modality, int] = dict(zip(("video", "music"), num_light, strict=True))
-        cosines = readings[0] @ readings[0].T
+        cosines = texts.readings[0] @ texts.readings[0].T
         overlap = OVERLAP * np.clip((cosines - OVERLAP_FROM) / (1 - OVERLAP_FROM), 0, 1)
         np.fill_diagonal(overlap, 1)
         weights = np.where(vocabulary.of("scene"), np.float32(SCENES), np.float32(1))
         self._spread = (overlap * weights).astype(np.float32)
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
-        """Return the embedding of a video, shape (V,); encoded text is for trained models, see `embed_text`."""
-        no_text(self, text)
-        placed: FloatArray = self._placed(self._pictures(self._read(sequence, "video", whole=True)))[0]
-        return placed
+        """Return the embedding of a video, shape (V,).
+
+        Parameters
+        ----------
+        sequence : FeatureSequence
+        text : ndarray of float32, shape (W, E), optional
+            The pieces of what is said of the video, by `words`. Where they say nothing of any term the embedding is
+            that of the pictures alone.
+
+        Raises
+        ------
+        ArtifactError
+            For features of another encoder, or text of another form.
+        """
+        shown: FloatArray = self._placed(self._pictures(self._read(sequence, "video", whole=True)))[0]
+        if text is None:
+            return shown
+        said = read_pieces(self._texts.placed(text), self._texts.readings, self.vocabulary)
+        if not said.any():
+            return shown
+        moved: FloatArray = _unit((shown + WORDS * said.max() * self._asked(said[None])[0])[None])[0]
+        return moved
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
         """Return the embedding of a track, shape (V,)."""
@@ -166,16 +142,14 @@ class Bridge:
 
     def embed_text(self, text: str) -> FloatArray:
         """Return the embedding of what somebody asks for in words, shape (V,); see `phrases.read_phrase`."""
-        named = read_phrase(text, self._rows, self._readings, self.vocabulary.names)
-        asked = named[None]
-        placed: FloatArray = self._placed(asked + self._felt(asked) + self._suggested(asked))[0]
+        named = read_phrase(text, self._texts.rows, self._texts.readings, self.vocabulary.names)
+        placed: FloatArray = self._asked(named[None])[0]
         return placed
 
     @property
     def bank(self) -> FloatArray:
         """What each term asks for by itself, shape (V, V)."""
-        each = np.eye(len(self.vocabulary), dtype=np.float32)
-        return self._placed(each + self._felt(each) + self._suggested(each))
+        return self._asked(np.eye(len(self.vocabulary), dtype=np.float32))
 
     def reasons(self, query: FloatArray, embedding: FloatArray, *, most: int = 3) -> tuple[str, ...]:
         """Return the terms that a query and a track share, the weightiest first."""
@@ -186,26 +160,31 @@ class Bridge:
     def _read(
         self, sequence: FeatureSequence, modality: Modality, *, whole: bool
     ) -> tuple[FloatArray, list[FloatArray]]:
-        """Return affect q (B, 3) and, for each classifier, what its labels say of the terms (B, V)."""
+        """Return affect q (B, 3) and what each piece of evidence says of the terms, (B, V) each."""
         check_encoder(self, sequence, modality=modality)
-        light = self._num_light[modality]
-        readings, seen = place(sequence, modality), sequence.values[:, light:]
-        readings, seen = (
+        seen, evidence = sequence.values[:, self._num_light[modality] :], self._evidence[modality]
+        parts, start = [], 0
+        for each in evidence:
+            parts.append(each.probabilities(seen[:, start : start + each.num_columns]))
+            start += each.num_columns
+        readings, probabilities = (
             (rows.mean(axis=0, keepdims=True) if whole else _with_neighbours(rows))
-            for rows in (readings, seen)
+            for rows in (place(sequence, modality), np.concatenate(parts, axis=1))
         )
-        said, start = [], 0
-        for classes, links in zip(self._classes[modality], self._links[modality], strict=True):
-            strength = classes.strength(seen[:, start : start + len(classes.rows)])
-            said.append(np.stack([(links * row).max(axis=1) for row in strength]))
-            start += len(classes.rows)
+        ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+        said = [
+            each.said(mine)
+            for each, mine in zip(evidence, np.split(probabilities, ends, axis=1), strict=True)
+        ]
         return 2 * squash(readings) - 1, said
 
     def _pictures(self, read: tuple[FloatArray, list[FloatArray]]) -> FloatArray:
         felt, said = read
-        scenes = np.max(said, axis=0)
-        weight = np.where(self.vocabulary.of("mood"), AFFECT, AFFECT * GENRES_OF_PICTURES)
-        placed: FloatArray = weight * (felt @ self.vocabulary.affect.T) + scenes + self._suggested(scenes)
+        mood = self.vocabulary.of("mood")
+        seen = np.max(said, axis=0)
+        seen = np.where(mood, np.float32(TAGGED) * seen, seen)
+        weight = np.where(mood, AFFECT, AFFECT * GENRES_OF_PICTURES)
+        placed: FloatArray = weight * (felt @ self.vocabulary.affect.T) + seen + self._suggested(seen)
         return placed
 
     def _sound(self, read: tuple[FloatArray, list[FloatArray]]) -> FloatArray:
@@ -221,6 +200,10 @@ class Bridge:
                 placed = np.where(of_kind, 1.5 * (tagged - usual), placed)
         return placed
 
+    def _asked(self, named: FloatArray) -> FloatArray:
+        """Return the points of terms that were named, (B, V): theirs, their feeling's and what they suggest."""
+        return self._placed(named + self._felt(named) + self._suggested(named))
+
     def _felt(self, named: FloatArray) -> FloatArray:
         """Return what the moods have in common with the feeling of the terms that were named, (B, V)."""
         affect = self.vocabulary.affect
@@ -235,34 +218,20 @@ class Bridge:
         return suggested
 
     def _placed(self, coordinates: FloatArray) -> FloatArray:
-        points = coordinates @ self._spread.T
-        lengths = np.linalg.norm(points, axis=1, keepdims=True)
-        # What no word applies to lies nowhere; any fixed point keeps the promise of norm 1.
-        anywhere = np.full_like(points, 1 / np.sqrt(points.shape[1]))
-        unit: FloatArray = np.where(lengths > 1e-6, points / np.maximum(lengths, 1e-6), anywhere).astype(
-            np.float32
-        )
-        return unit
-
-    def _rows(self, texts: Sequence[str]) -> FloatArray:
-        """Encode texts; the vocabulary's own are encoded already."""
-        new = [text for text in texts if text not in self._known]
-        encoded = dict(zip(new, self._encode(new), strict=True)) if new else {}
-        return np.stack([self._known[text] if text in self._known else encoded[text] for text in texts])
-
-    def _link(self, classes: Classes) -> FloatArray:
-        """Return R, shape (V, L)."""
-        cosines = np.where(
-            self.vocabulary.of(*classes.kinds)[:, None], self._readings[0] @ classes.rows.T, np.float32(-1)
-        )
-        meant = np.clip((cosines - classes.lowest) / (1 - classes.lowest), 0, 1)
-        meant[cosines < NEAR * cosines.max(axis=0)] = 0
-        meant[:, (cosines > 0.5).sum(axis=0) > MOST_TERMS] = 0
-        linked: FloatArray = meant.astype(np.float32)
-        return linked
+        return _unit(coordinates @ self._spread.T)
 
 
 def _with_neighbours(rows: FloatArray) -> FloatArray:
     padded = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
     mean: FloatArray = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
     return mean
+
+
+def _unit(points: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(points, axis=1, keepdims=True)
+    # What no word applies to lies nowhere; any fixed point keeps the promise of norm 1.
+    anywhere = np.full_like(points, 1 / np.sqrt(points.shape[1]))
+    unit: FloatArray = np.where(lengths > 1e-6, points / np.maximum(lengths, 1e-6), anywhere).astype(
+        np.float32
+    )
+    return unit

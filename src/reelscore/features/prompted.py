@@ -1,0 +1,102 @@
+"""Two models of the hub that know texts enter, encoders leave whose columns can be asked for words.
+
+The counterpart of `labelled`: light's columns stand first, then the embeddings as they are, so that other words are
+asked of the same cached features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import ConfigError
+from .hub_loading import HubFiles, find_model
+from .hub_logits import LOGITS
+from .hub_music import HubMusic
+from .hub_picture import PICTURE_KINDS
+from .hub_sound import SOUND_TYPES
+from .hub_text import HubText
+from .hub_video import HubVideo
+from .joined import Joined
+from .light_music import LightMusic
+from .light_video import LightVideo
+from .spec import EncoderPair
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A model that can be asked for words: its files, and its tower of texts."""
+
+    files: HubFiles
+    text: HubText
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """Encoders that can be asked for words.
+
+    Attributes
+    ----------
+    encoders : EncoderPair
+        The light encoder's columns, then the embedding.
+    video, music : Asked
+    num_light : tuple of int
+        How many columns of either side are the light encoder's.
+    """
+
+    encoders: EncoderPair
+    video: Asked
+    music: Asked
+    num_light: tuple[int, int]
+
+
+def prompted(video_model: str, music_model: str, *, mode: Literal["fast", "exact"] = "fast") -> Prompted:
+    """Join the light encoders with two models of the hub.
+
+    Parameters
+    ----------
+    video_model, music_model : str
+        See `hub_loading.find_model`.
+    mode : {"fast", "exact"}
+        How frames are sought.
+
+    Raises
+    ------
+    ConfigError
+        When one of them does not place texts beside pictures, or beside sound.
+    NotFoundError, ArtifactError
+        When one is absent or not whole.
+    """
+    seen, heard = find_model(video_model), find_model(music_model)
+    named = f"hub:{video_model}+{music_model}"
+    for files, what, known in (
+        (seen, "pictures", [kind for kind in LOGITS if kind in PICTURE_KINDS]),
+        (heard, "sound", [kind for kind in LOGITS if kind in SOUND_TYPES]),
+    ):
+        if files.model_type not in known:
+            raise ConfigError(
+                f"matching through words, without a trained model, needs a model that knows {what} and texts "
+                f"({' or '.join(known)}), and {files.name} is of the kind {files.model_type}; name another, such as "
+                "hub:openai/clip-vit-base-patch32+laion/clap-htsat-unfused, or train a model on these features: "
+                f"reelscore train ... --encoder {named}"
+            )
+    light = LightVideo(mode), LightMusic()
+    pictures, sounds = HubVideo(seen, mode=mode), HubMusic(heard)
+    return Prompted(
+        EncoderPair(
+            Joined("prompted-video", [light[0], pictures]),
+            Joined("prompted-music", [light[1], sounds]),
+            pictures.licence,
+            sounds.licence,
+        ),
+        Asked(seen, _text(seen)),
+        Asked(heard, _text(heard)),
+        (light[0].dim, light[1].dim),
+    )
+
+
+def _text(files: HubFiles) -> HubText:
+    text = HubText(files)
+    # Few and short: kept on the processor, so that a cache has the same rows wherever they were made.
+    text.model.precise = True
+    return text
