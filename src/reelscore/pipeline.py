@@ -6,7 +6,7 @@ encoders and the model and gives an `OpenPipeline` that embeds videos and tracks
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .bridging import load_bridge
@@ -37,7 +37,7 @@ class Pipeline:
     vocabulary : str, optional
         File of the bridge's words; reelscore's own without it.
     words : WordsSpec, optional
-        How the words of a video are read and encoded, for a model that takes them.
+        How the words of a video are read and encoded, for a model that takes them; the bridge has an encoder itself.
     missing : tuple of str
         What the model would read besides and is not at hand here, for people.
     """
@@ -52,6 +52,24 @@ class Pipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""
         encoders = self.encoder.load()
         return OpenPipeline(self, encoders, load_model(self, encoders, cache=cache), cache)
+
+    def reading(self, *, on_screen: bool = False, speech: str | None = None) -> Pipeline:
+        """Return the same, which also reads these words from the medium itself, see `WordsSpec`.
+
+        Raises
+        ------
+        ConfigError
+            When the model takes no words of a video, or what encodes them is not at hand.
+        """
+        bridge = self.model is None and self.encoder.kind == "words"
+        if self.words is None and not bridge:
+            raise ConfigError(
+                "the model reads no words of a video here, so there is no use in the text of its pictures or in what "
+                "is spoken; leave --on-screen and --speech out, or match through words (--pack FOLDER and no model)"
+            )
+        words = self.words or WordsSpec()
+        words = replace(words, on_screen=on_screen or words.on_screen, speech=speech or words.speech)
+        return replace(self, words=words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +114,8 @@ class OpenPipeline:
     def words(self) -> WordsReader | None:
         """What reads the words of a video, where the model takes them and they are at hand; opened when asked for."""
         if self._words is None and isinstance(self.embedder, Bridge):
-            self._words = WordsReader(WordsSpec(), encoder=self.embedder.words, cache=self._cache)
+            spec = self.pipeline.words or WordsSpec()
+            self._words = WordsReader(spec, encoder=self.embedder.words, cache=self._cache)
         if self._words is None and self.pipeline.words is not None:
             self._words = self.pipeline.words.load(cache=self._cache)
         return self._words

@@ -211,6 +211,7 @@ def test_doctor_names_what_is_there_and_what_is_missing(library, tmp_path):
         (["train", "--set", "emomv", "--data", "{folder}", "--model", "m", "--words"], 2, "has none"),
         (["match", "--music", "{folder}"], 2, "nothing to match"),
         (["match", "--music", "{folder}", "--text", "calm"], 2, "reads no words"),
+        (["match", "{video}", "--music", "{folder}", "--on-screen"], 2, "reads no words of a video here"),
         (["match", "{video}", "--music", "{folder}", "--vocabulary", "{text}"], 2, "needs a pack"),
         (["match", "{video}", "--music", "{folder}", "--encoder", "words"], 2, "--pack FOLDER"),
         (["--nonsense"], 2, "No such option"),
