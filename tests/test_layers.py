@@ -60,6 +60,7 @@ OWNERS = {
     },
     "transformers": {"features.hub_model"},
     "huggingface_hub": {"features.hub_loading"},
+    "rapidocr": {"features.on_screen"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

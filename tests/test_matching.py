@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import worlds
+from features.captioned import captioned
 from features.tiny_pack import sha256, write_tiny_pack
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
 from reelscore.models.hubs import hubness
@@ -148,6 +149,19 @@ def test_another_vocabulary_is_another_space(wordy, video_file, tmp_path):
     finally:
         kept.write_text(text)
     assert Matcher(wordy.path).match(video_file)
+
+
+def test_the_text_in_the_pictures_speaks_where_it_is_asked_for(wordy, library, tmp_path):
+    pytest.importorskip("rapidocr")
+    film = captioned(tmp_path / "film.mp4", [(0, 1, "calm calm")], seconds=1)
+    reads = wordy.pipeline.reading(on_screen=True).open()
+    shown, silent = reads.video(film)[0], wordy.pipeline.open().video(film)[0]
+    asked = reads.embedder.embed_text("calm")
+    assert shown @ asked > silent @ asked
+    film.with_suffix(".json").write_text(json.dumps({"on_screen": "calm calm"}))
+    assert wordy.pipeline.open().video(film)[0].tobytes() == shown.tobytes()
+    with pytest.raises(ConfigError, match="reads no words of a video here"):
+        library.pipeline.reading(on_screen=True)
 
 
 def test_the_title_of_a_film_moves_its_list_as_its_words_do(wordy, tmp_path):

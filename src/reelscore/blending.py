@@ -22,6 +22,7 @@ from .extraction.pairs import PairFailure, extract_pairs
 from .features.cache import FeatureCache
 from .features.joined_spec import JoinedPair, JoinedSpec
 from .features.spec import EncoderSpec
+from .features.words_spec import WordsSpec
 from .models.blend import Blend, joined
 from .models.blend_card import BlendCard, save_blend
 from .models.checkpoint import TrainedEmbedder, load_embedder
@@ -118,7 +119,7 @@ def blend_model(
             cache_folder=cache_folder,
             num_segments=embedder.num_segments,
             num_draws=0,
-            words=bridge.words,
+            words=WordsSpec(encoder=words.folder),
             workers=workers,
             progress=progress,
         )

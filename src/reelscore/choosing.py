@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from .errors import ArtifactError, ConfigError
 from .features.pack import load_pack
 from .features.spec import EncoderSpec
+from .features.words_at_hand import words_at_hand
+from .features.words_spec import WordsSpec
 from .models.blend_card import BlendCard, read_blend
 from .models.checkpoint import load_embedder
-from .models.embedder import Embedder
 from .pipeline import Pipeline, misfit
 
 
@@ -72,12 +74,13 @@ def choose_pipeline(
         encoders = spec.load()
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:
-            return Pipeline(
-                spec,
-                folder,
-                text=_text_of(embedder, pack),
-                blend=_bridge_of(read_blend(folder, model=embedder.fingerprint), pack),
-            )
+            blend = _bridge_of(read_blend(folder, model=embedder.fingerprint), pack)
+            said, missing = None, tuple[str, ...]()
+            if embedder.text_encoder is not None:
+                said, missing = words_at_hand(embedder.card.words, embedder.text_encoder, pack=pack)
+            if blend is not None:  # both halves read what the bridge's encoder makes of a video's words
+                said = replace(said or WordsSpec(), encoder=blend.folder)
+            return Pipeline(spec, folder, words=said, missing=missing, blend=blend)
     raise ArtifactError(misfit(folder, theirs, ours))
 
 
@@ -112,14 +115,6 @@ def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
     return specs
 
 
-def _text_of(embedder: Embedder, pack: Path | str | None) -> str | None:
-    """Return the pack, where its text encoder is the one that the model reads."""
-    if embedder.text_encoder is None or pack is None or "text" not in load_pack(pack).specs:
-        return None
-    same = load_pack(pack).text_encoder().fingerprint == embedder.text_encoder
-    return str(Path(pack).resolve()) if same else None
-
-
 def blend_of(model: Path | str) -> BlendCard | None:
     """Return what a trained model's blend is, whether its bridge is at hand or not; None where there is none."""
     return read_blend(model, model=model_fingerprint(model))
@@ -127,6 +122,7 @@ def blend_of(model: Path | str) -> BlendCard | None:
 
 def identity_of(pipeline: Pipeline) -> str:
     """Return what tells a pipeline from others, and from itself before its model was trained or weighed anew."""
+    pipeline = replace(pipeline, words=None)  # words shape no track
     if pipeline.model is None:
         return repr(pipeline)
     card = blend_of(pipeline.model) if pipeline.blend is not None else None

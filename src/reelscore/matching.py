@@ -45,8 +45,8 @@ class MatchReport:
     text : str or None
         The words, where there are some.
     model : mapping
-        Its name and fingerprint, whether it was trained, the encoder of text that it takes and whether that is at hand,
-        and what the bridge counts in a blend (``blend``, None for a model alone).
+        Its name and fingerprint, whether it was trained, the encoder of text that it takes, whether that is at hand,
+        what of its words is not, and what the bridge counts in a blend (``blend``, None for a model alone).
     matches : tuple of Match
     """
 
@@ -221,7 +221,8 @@ class Matcher:
                 "fingerprint": embedder.fingerprint,
                 "trained": embedder.trained,
                 "text_encoder": embedder.text_encoder,
-                "reads_words": self._pipeline.words is not None,
+                "reads_words": self._pipeline.reads_words,
+                "missing_words": list(self._pipeline.pipeline.missing),
                 "blend": embedder.weight if isinstance(embedder, Blend) else None,
             },
             tuple(

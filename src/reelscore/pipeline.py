@@ -6,7 +6,7 @@ encoders and the model and gives an `OpenPipeline` that embeds videos and tracks
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .bridging import load_bridge
@@ -15,10 +15,10 @@ from .errors import ArtifactError, ConfigError
 from .features.cache import FeatureCache
 from .features.extract import dense_factor, extract, thin
 from .features.joined_spec import JoinedPair, JoinedSpec
-from .features.pack import load_pack
-from .features.protocol import WordEncoder
 from .features.spec import EncoderPair, EncoderSpec
-from .features.words import Words, clean, read_words
+from .features.words import Words, clean
+from .features.words_reader import WordsReader
+from .features.words_spec import WordsSpec
 from .files import content_hash, existing_file
 from .media.probe import probe
 from .models.affect import AffectModel
@@ -41,8 +41,10 @@ class Pipeline:
         Folder of a trained model; without it the `Bridge` matches where the encoder gives words, else `affect`.
     vocabulary : str, optional
         File of the bridge's words; reelscore's own without it.
-    text : str, optional
-        Folder of the pack whose text encoder a model reads that takes what is said of a video.
+    words : WordsSpec, optional
+        How the words of a video are read and encoded, for a model that takes them; the bridge has an encoder itself.
+    missing : tuple of str
+        What the model would read besides and is not at hand here, for people.
     blend : EncoderSpec, optional
         Of the bridge that a trained model is blended with, by the weight that lies in its folder.
     """
@@ -50,7 +52,8 @@ class Pipeline:
     encoder: EncoderSpec
     model: str | None = None
     vocabulary: str | None = None
-    text: str | None = None
+    words: WordsSpec | None = None
+    missing: tuple[str, ...] = field(default=(), compare=False, repr=False)
     blend: EncoderSpec | None = None
 
     @property
@@ -67,6 +70,24 @@ class Pipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""
         encoders = self.encoders.load()
         return OpenPipeline(self, encoders, load_model(self, encoders, cache=cache), cache)
+
+    def reading(self, *, on_screen: bool = False, speech: str | None = None) -> Pipeline:
+        """Return the same, which also reads these words from the medium itself, see `WordsSpec`.
+
+        Raises
+        ------
+        ConfigError
+            When the model takes no words of a video, or what encodes them is not at hand.
+        """
+        bridge = self.model is None and self.encoder.kind == "words"
+        if self.words is None and not bridge:
+            raise ConfigError(
+                "the model reads no words of a video here, so there is no use in the text of its pictures or in what "
+                "is spoken; leave --on-screen and --speech out, or match through words (--pack FOLDER and no model)"
+            )
+        words = self.words or WordsSpec()
+        words = replace(words, on_screen=on_screen or words.on_screen, speech=speech or words.speech)
+        return replace(self, words=words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +117,6 @@ class OpenPipeline:
     pipeline : Pipeline
     encoders : EncoderPair
     embedder : Embedder
-    words : WordEncoder or None
-        What encodes what is said of a video, where the model takes it and its encoder is at hand.
     """
 
     def __init__(
@@ -106,24 +125,34 @@ class OpenPipeline:
         self.pipeline = pipeline
         self.encoders = encoders
         self.embedder = embedder
-        self.words: WordEncoder | None = None
-        if isinstance(embedder, Bridge | Blend):
-            self.words = embedder.words
-        elif pipeline.text is not None:
-            self.words = load_pack(pipeline.text).text_encoder()
         self._cache = cache
+        self._words: WordsReader | None = None
+
+    @property
+    def words(self) -> WordsReader | None:
+        """What reads the words of a video, where the model takes them and they are at hand; opened when asked for."""
+        if self._words is None and isinstance(self.embedder, Bridge):
+            spec = self.pipeline.words or WordsSpec()
+            self._words = WordsReader(spec, encoder=self.embedder.words, cache=self._cache)
+        if self._words is None and self.pipeline.words is not None:
+            self._words = self.pipeline.words.load(cache=self._cache)
+        return self._words
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether there is anything that reads the words of a video; opens nothing."""
+        return isinstance(self.embedder, Bridge) or self.pipeline.words is not None
 
     def video(self, path: Path | str) -> tuple[FloatArray, FeatureSequence]:
         """Return the video's embedding, shape (D,), and the features behind it.
 
-        Where the model takes text, what is said of the video is read as `features.words.read_words` finds it; without
-        any the embedding is that of the video alone.
+        Where the model takes text, what is said of the video is read as `WordsReader` finds it; without any the
+        embedding is that of the video alone.
         """
         sequence = extract(
             path, self.encoders.video, num_segments=self.embedder.num_segments, cache=self._cache
         )
-        pieces = () if self.words is None else read_words(path).pieces()
-        text = self.words.encode(pieces) if self.words is not None and pieces else None
+        text = None if self.words is None else self.words.rows(path)
         return self.embedder.embed_video(sequence, text), sequence
 
     def asked(self, text: str) -> FloatArray | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import worlds
+from features.tiny_hub import write_model
 from features.tiny_pack import write_tiny_pack
 from subtitled import subtitled
 
@@ -42,6 +43,7 @@ def test_every_verb_explains_itself():
     for verb in [
         "demo",
         "probe",
+        "words",
         "add",
         "list",
         "show",
@@ -127,7 +129,8 @@ def test_words_beside_the_videos_are_learned_and_read(tmp_path):
             film.with_suffix(".txt").write_text(["calm sea", "fast car"][i % 2])
     done = reelscore("train", films, "--model", tmp_path / "m", "--words", "--pack", pack, "--epochs", 2)
     assert "7 with words" in done.stderr
-    told = reelscore("evaluate", tmp_path / "m", films, "--split", "all", "--pack", pack)
+    told = reelscore("evaluate", tmp_path / "m", films, "--split", "all")
+    pack = pack.rename(tmp_path / "moved")
     silent = reelscore("evaluate", tmp_path / "m", films, "--split", "all")
     assert "also takes the words" in silent.stderr
     assert "also takes the words" not in told.stderr
@@ -221,6 +224,26 @@ def test_a_blend_is_weighed_with_the_training_or_after_it(tmp_path):
     assert "the model alone" not in reelscore(*film, "--pack", pack).stderr
 
 
+def test_a_model_of_texts_from_the_hub_encodes_the_words(tmp_path):
+    bert = write_model(tmp_path / "bert", "bert")
+    films = tmp_path / "films"
+    films.mkdir()
+    for i in range(6):
+        worlds.finished(films / f"film {i}.mp4", i=i).with_suffix(".txt").write_text(["calm", "fast"][i % 2])
+    train = ("train", films, "--model", tmp_path / "m", "--epochs", 1, "--workers", 1)
+    done = reelscore(*train, "--text-encoder", f"hub:{bert}", check=False)
+    assert done.returncode == 2
+    assert "give --words too" in done.stderr
+    done = reelscore(*train, "--words", "--text-encoder", f"hub:{bert}")
+    assert "6 with words" in done.stderr
+    assert json.loads((tmp_path / "m" / "model.json").read_text())["words"]["encoder"] == f"hub:{bert}"
+    told = reelscore("evaluate", tmp_path / "m", films, "--split", "all", "--workers", 1)
+    assert "also takes the words" not in told.stderr
+    bert.rename(tmp_path / "gone")
+    silent = reelscore("evaluate", tmp_path / "m", films, "--split", "all", "--workers", 1)
+    assert f"there is no folder {bert}" in silent.stderr
+
+
 def test_list_show_remove(tmp_path, library):
     mine = shutil.copytree(library, tmp_path / "lib")
     listed = json.loads(reelscore("list", "--library", mine, "--json").stdout)
@@ -267,6 +290,7 @@ def test_doctor_names_what_is_there_and_what_is_missing(library, tmp_path):
         (["train", "--set", "emomv", "--data", "{folder}", "--model", "m", "--blend"], 2, "has none"),
         (["match", "--music", "{folder}"], 2, "nothing to match"),
         (["match", "--music", "{folder}", "--text", "calm"], 2, "reads no words"),
+        (["match", "{video}", "--music", "{folder}", "--on-screen"], 2, "reads no words of a video here"),
         (["match", "{video}", "--music", "{folder}", "--vocabulary", "{text}"], 2, "needs a pack"),
         (["match", "{video}", "--music", "{folder}", "--encoder", "words"], 2, "--pack FOLDER"),
         (["--nonsense"], 2, "No such option"),

@@ -12,6 +12,7 @@ from reelscore.data.manifest import ManifestRow
 from reelscore.extraction.pairs import extract_pairs
 from reelscore.features.pack import load_pack
 from reelscore.features.spec import EncoderSpec
+from reelscore.features.words_spec import WordsSpec
 
 
 def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) -> None:
@@ -20,7 +21,8 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
     films[3].with_suffix(".json").write_text("{", encoding="utf-8")
     rows = [ManifestRow(film, key=film.name) for film in films]
     rows[0] = ManifestRow(films[0], text="calm sea", key=films[0].name)
-    words = load_pack(write_tiny_pack(tmp_path / "pack")).text_encoder()
+    pack = write_tiny_pack(tmp_path / "pack")
+    words, spec = load_pack(pack).text_encoder(), WordsSpec(str(pack))
     pairs, failures = extract_pairs(
         rows,
         EncoderSpec(),
@@ -28,11 +30,12 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
         cache_folder=tmp_path / "cache",
         num_segments=2,
         num_draws=0,
-        words=words,
+        words=spec,
         workers=1,
     )
     assert pairs.keys == ("film 0.mp4", "film 1.mp4", "film 2.mp4")
     assert (pairs.text_encoder, pairs.text_columns) == (words.fingerprint, len(WORDS))
+    assert pairs.words == {"encoder": str(pack), "on_screen": False}
     assert pairs.text is not None
     for text, said in zip(pairs.text, (["calm sea"], ["Fast. Car car."], None), strict=True):
         if said is None:

@@ -67,6 +67,17 @@ def test_what_was_saved_is_what_is_read(folder: Path) -> None:
         np.testing.assert_array_equal(weights[name], value)
 
 
+def test_a_card_remembers_its_words_outside_the_space_and_may_lack_them(folder: Path) -> None:
+    card, weights = read_model(folder)
+    told = save_model(folder, weights=weights, card=dataclasses.replace(card, words={"encoder": "pack"}))
+    assert read_model(folder)[0].words == {"encoder": "pack"}
+    assert told.fingerprint == card.fingerprint
+    values = json.loads((folder / "model.json").read_text())
+    del values["words"]
+    (folder / "model.json").write_text(json.dumps(values))
+    assert read_model(folder)[0].words == {}
+
+
 def test_the_embedder_gives_what_the_network_gives(folder: Path) -> None:
     embedder = load_embedder(folder)
     video, music = sequence("eyes-1", 5), sequence("ears-1", 3, num_rows=1)

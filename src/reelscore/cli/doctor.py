@@ -26,6 +26,7 @@ _PARTS = (
     "safetensors",
     "tokenizers",
     "transformers",
+    "rapidocr",
     "matplotlib",
 )
 
@@ -132,7 +133,11 @@ def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[
             "note": "trained on the features of a public set: it evaluates, but cannot read files"
         }
     pipeline = choose_pipeline(model=folder, encoder=encoder, pack=pack)
-    return facts | {"encoder": pipeline.encoder.named, **_blend(pipeline)}
+    facts["encoder"] = pipeline.encoder.named
+    if embedder.text_encoder is not None:
+        facts["text_encoder"] = embedder.text_encoder
+    facts |= _blend(pipeline)
+    return facts | ({"note": "; ".join(pipeline.missing)} if pipeline.missing else {})
 
 
 def _blend(pipeline: Pipeline) -> dict[str, object]:

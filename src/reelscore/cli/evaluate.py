@@ -36,21 +36,16 @@ def evaluate(
 
     embedder = load_embedder(model)
     check_source(pairs, set_name, data, labels)
-    spec = text = pipeline = None
+    spec = words = pipeline = None
     if set_name is None:
         from ..choosing import choose_pipeline
-        from ..features.pack import load_pack
         from .match import note_blend
 
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack)
         spec = pipeline.encoders
-        words = pipeline.text if pipeline.blend is None else pipeline.blend.folder
-        text = None if words is None else load_pack(words).text_encoder()
-        if text is None and embedder.text_encoder is not None:
-            note(
-                f"the model also takes the words of a video, by {embedder.text_encoder}; give the pack that holds this "
-                "encoder (--pack FOLDER) to use it"
-            )
+        words = pipeline.words
+        for missing in pipeline.missing:
+            note(missing)
         note_blend(pipeline)
     found = load_pairs(
         pairs,
@@ -61,7 +56,7 @@ def evaluate(
         seed=seed,
         num_segments=embedder.num_segments,
         num_draws=0,
-        words=text,
+        words=words,
         workers=workers,
     )
     chosen = found if split == "all" else found.where(split)

@@ -26,6 +26,7 @@ from .rebuild import rebuild
 from .remove import remove
 from .show import show
 from .train import train
+from .words import words
 
 app = typer.Typer(
     name="reelscore",
@@ -52,7 +53,7 @@ def root(
     """Find music for a video: ranked tracks and the moment that fits."""
 
 
-for verb in (demo, probe, add, show, remove, rebuild, match, train, evaluate, experiment, doctor):
+for verb in (demo, probe, words, add, show, remove, rebuild, match, train, evaluate, experiment, doctor):
     app.command()(verb)
 app.command("list")(list_tracks)
 app.add_typer(encoders, name="encoders")

@@ -14,7 +14,9 @@ from .options import (
     JsonOption,
     LibraryOption,
     ModelOption,
+    OnScreenOption,
     PackOption,
+    SpeechOption,
     VocabularyOption,
     check_one_place,
     folder_library,
@@ -47,6 +49,8 @@ def match(
     encoder: EncoderOption = None,
     pack: PackOption = None,
     vocabulary: VocabularyOption = None,
+    on_screen: OnScreenOption = False,
+    speech: SpeechOption = None,
     hubs: Annotated[
         float | None,
         typer.Option(
@@ -73,9 +77,11 @@ def match(
         raise MediaError("has sound but no pictures; name a video", path=video, stream="video")
     if music is not None:
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
+        if on_screen or speech:
+            pipeline.reading(on_screen=on_screen, speech=speech)
         place = folder_library(music, identity_of(pipeline))
         opened = Library.open(place, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
-        matcher = _matcher(opened, text)
+        matcher = _matcher(opened, text, on_screen=on_screen, speech=speech)
         with progress_bar("indexing", "tracks") as progress:
             summary = opened.add(music, progress=progress, prune=True)
         for failure in summary.failed:
@@ -89,7 +95,7 @@ def match(
             vocabulary=vocabulary,
             create=False,
         )
-        matcher = _matcher(opened, text)
+        matcher = _matcher(opened, text, on_screen=on_screen, speech=speech)
     report = matcher.report(video, k=k, text=text, text_weight=text_weight, hub_strength=hubs)
     if json:
         print_json(report.to_json())
@@ -101,11 +107,8 @@ def match(
             else "what both are in words"
         )
         note(f"untrained: matched on {how}; a model trained on finished videos does better (reelscore train)")
-    if video is not None and report.model["text_encoder"] and not report.model["reads_words"]:
-        note(
-            f"the model also takes the words of a video, by {report.model['text_encoder']}; give the pack that holds "
-            "this encoder (--pack FOLDER) to use it"
-        )
+    for missing in () if video is None else report.model["missing_words"]:
+        note(missing)
     note_blend(opened.pipeline)
     told = any(m.reasons for m in report.matches)
     print_table(
@@ -141,9 +144,11 @@ def note_blend(pipeline: Pipeline) -> None:
         )
 
 
-def _matcher(library: Library, text: str | None) -> Matcher:
+def _matcher(library: Library, text: str | None, *, on_screen: bool, speech: str | None) -> Matcher:
     from ..matching import Matcher
 
+    if on_screen or speech:
+        library.pipeline = library.pipeline.reading(on_screen=on_screen, speech=speech)
     matcher = Matcher(library)
     if text is not None:
         matcher.embed_text(text)

@@ -43,6 +43,17 @@ VocabularyOption = Annotated[
         "--vocabulary", help="Words to match by without a model, in place of our own.", show_default=False
     ),
 ]
+OnScreenOption = Annotated[
+    bool, typer.Option("--on-screen", help="Also read the text in the pictures (extra ocr).")
+]
+SpeechOption = Annotated[
+    str | None,
+    typer.Option(
+        "--speech",
+        help="Also write down what is spoken, by this transformers model: an id or a folder (extra hub).",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 WorkersOption = Annotated[
     int | None,

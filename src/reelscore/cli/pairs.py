@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..data.manifest import Manifest
     from ..data.pairs import PairSet
     from ..features.joined_spec import JoinedSpec
-    from ..features.pack_text import TextEncoder
     from ..features.spec import EncoderSpec
+    from ..features.words_spec import WordsSpec
 
 PairsArgument = Annotated[
     Path | None,
@@ -53,17 +53,26 @@ def check_source(
         raise ConfigError("--labels chooses among the videos of a public set; name it with --set")
 
 
-def words_encoder(set_name: str | None, pack: Path | None) -> TextEncoder:
-    """Return what encodes the words of files, or raise `ConfigError` where there are no files or no encoder."""
-    from ..features.pack import load_pack
+def words_of_files(
+    set_name: str | None,
+    pack: Path | None,
+    *,
+    text_encoder: str | None = None,
+    on_screen: bool = False,
+    speech: str | None = None,
+) -> WordsSpec:
+    """Return how the words of files are read, or raise `ConfigError` where there are no files or no encoder."""
+    from ..features.words_spec import WordsSpec
 
     if set_name is not None:
         raise ConfigError(f"--words reads what is said of video files; the set {set_name} has none")
-    if pack is None:
+    encoder = text_encoder or (None if pack is None else str(pack))
+    if encoder is None:
         raise ConfigError(
-            "--words needs a pack with a text encoder: give --pack FOLDER or set REELSCORE_PACK"
+            "--words needs a pack with a text encoder: give --pack FOLDER or set REELSCORE_PACK; or a model of texts: "
+            "--text-encoder hub:ID-or-folder"
         )
-    return load_pack(pack).text_encoder()
+    return WordsSpec(encoder, on_screen, speech).pinned()
 
 
 def load_pairs(
@@ -76,7 +85,7 @@ def load_pairs(
     seed: int,
     num_segments: int,
     num_draws: int,
-    words: TextEncoder | None = None,
+    words: WordsSpec | None = None,
     workers: int | None,
 ) -> PairSet:
     """Load a public set, or encode the rows of a folder or manifest; failed rows are told on standard error."""
@@ -94,6 +103,12 @@ def load_pairs(
     manifest = read_rows(source)
     for problem in manifest.problems:
         note(f"  left out  line {problem.line}: {problem.reason}")
+    own = sum(row.music is None for row in manifest.rows)
+    if words is not None and words.speech is not None and own:
+        note(
+            f"the sound of {own} videos is also the music that is to be found for them, so what is sung in it tells "
+            "the answer; name the music in a manifest, or train without --speech"
+        )
     with progress_bar("reading pairs", "pairs") as progress:
         pairs, failures = extract_pairs(
             manifest.rows,

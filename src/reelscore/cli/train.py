@@ -8,12 +8,20 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, ConfigError
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .blend import check_blend, weigh
 from .console import note, print_table, training_bar
-from .options import EncoderOption, PackOption, VocabularyOption, WorkersOption
-from .pairs import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs, words_encoder
+from .options import EncoderOption, OnScreenOption, PackOption, SpeechOption, VocabularyOption, WorkersOption
+from .pairs import (
+    DataOption,
+    LabelsOption,
+    PairsArgument,
+    SetOption,
+    check_source,
+    load_pairs,
+    words_of_files,
+)
 
 
 def train(
@@ -35,6 +43,16 @@ def train(
             "--words", help="Also learn from what is said of each video; by the text encoder of --pack."
         ),
     ] = False,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--text-encoder",
+            help="With --words: hub:ID-or-folder (a transformers model of texts) or another pack's folder.",
+            show_default=False,
+        ),
+    ] = None,
+    on_screen: OnScreenOption = False,
+    speech: SpeechOption = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="At most this many.", show_default=False)
     ] = None,
@@ -75,9 +93,16 @@ def train(
         settings = replace(settings, epochs=epochs, steps=0)
     if seed is not None:
         settings = replace(settings, seed=seed)
-    text = None
+    said = None
+    for option, given in (
+        ("--text-encoder", text_encoder is not None),
+        ("--on-screen", on_screen),
+        ("--speech", speech is not None),
+    ):
+        if given and not words:
+            raise ConfigError(f"{option} is about what --words reads; give --words too, or leave it out")
     if words:
-        text = words_encoder(set_name, pack)
+        said = words_of_files(set_name, pack, text_encoder=text_encoder, on_screen=on_screen, speech=speech)
         if settings.model.fusion == "none":
             settings = replace(settings, model=replace(settings.model, fusion="gated"))
     spec = None
@@ -94,7 +119,7 @@ def train(
         seed=settings.seed,
         num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
         num_draws=draws,
-        words=text,
+        words=said,
         workers=workers,
     )
     sizes = ", ".join(f"{found.split.count(part)} {part}" for part in ("train", "val", "test"))

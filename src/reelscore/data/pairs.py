@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,8 @@ class PairSet:
         What is said of each video: its encoded pieces, as many as there are; None for a video without words.
     text_encoder : str, optional
         Fingerprint of the text's feature space; there if and only if `text` is.
+    words : mapping, optional
+        How the text was read, in plain values; a model keeps it for those who read with it.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class PairSet:
     unpaired_music: Draws = ()
     text: tuple[FloatArray | None, ...] | None = None
     text_encoder: str | None = None
+    words: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         size = len(self.keys)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config import to_mapping
 from ..data.manifest import ManifestRow, assign_splits
 from ..data.pairs import PairSet
 from ..domain import FloatArray
@@ -15,9 +16,8 @@ from ..errors import InputError
 from ..features.cache import FeatureCache
 from ..features.extract import extract
 from ..features.joined_spec import JoinedSpec
-from ..features.protocol import WordEncoder
 from ..features.spec import EncoderSpec
-from ..features.words import read_words
+from ..features.words_spec import WordsSpec
 from ..files import content_hash, existing_file
 from ..sampling import DEFAULT_NUM_SEGMENTS
 from .pool import run_all
@@ -54,7 +54,7 @@ def extract_pairs(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     num_draws: int = DEFAULT_DRAWS,
     seed: int = 0,
-    words: WordEncoder | None = None,
+    words: WordsSpec | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[PairSet, tuple[PairFailure, ...]]:
@@ -75,9 +75,9 @@ def extract_pairs(
         Random draws of each source beside the fixed one.
     seed : int
         Of the draws, and of the splits of rows that name none.
-    words : WordEncoder, optional
-        Encodes what is said of each video (`features.words.read_words`; a row's own text is its description). A video
-        without words has no text; one whose words cannot be read is a failure. It travels to the worker processes.
+    words : WordsSpec, optional
+        How the words of each video are read and encoded; a row's own text is its description. A video without words
+        has no text; one whose words cannot be read is a failure.
     workers : int, optional
         Processes; all cores by default.
     progress : callable, optional
@@ -95,6 +95,7 @@ def extract_pairs(
         When no row gives a pair.
     """
     encoders = spec.load()
+    reader = None if words is None else words.load()
     found: dict[int, _Pair] = {}
     failures: dict[int, PairFailure] = {}
     items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
@@ -134,7 +135,8 @@ def extract_pairs(
         num_segments=num_segments,
         encoder=spec.named,
         text=None if words is None else tuple(found[i].text for i in order),
-        text_encoder=None if words is None else words.fingerprint,
+        text_encoder=None if reader is None else reader.fingerprint,
+        words=None if words is None else to_mapping(words),
     )
     return pairs, reasons
 
@@ -145,18 +147,13 @@ def prepare_pair(
     num_segments: int,
     num_draws: int,
     seed: int,
-    words: WordEncoder | None = None,
+    words: WordsSpec | None = None,
 ) -> Callable[[tuple[int, str, str, str | None]], _Pair]:
     """Return what a worker does with one row: encode each source once for every draw, and its words."""
     encoders = spec.load()
     cache = FeatureCache(Path(cache_folder))
+    reader = None if words is None else words.load(cache=cache)
     draws: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_draws))]
-
-    def said(video: str, text: str | None) -> FloatArray | None:
-        if words is None:
-            return None
-        pieces = read_words(video, given={"description": text}).pieces()
-        return words.encode(pieces) if pieces else None
 
     def work(item: tuple[int, str, str, str | None]) -> _Pair:
         _, video, music, text = item
@@ -175,7 +172,7 @@ def prepare_pair(
                 for draw in draws
             )
 
-        spoken = said(video, text)
+        spoken = None if reader is None else reader.rows(video, given={"description": text})
         return _Pair(rows(video, "video"), rows(music, "music"), keys[video], keys[music], spoken)
 
     return work

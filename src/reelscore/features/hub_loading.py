@@ -22,6 +22,7 @@ INDEX = "model.safetensors.index.json"
 _WANTED = (
     "README.md",
     "config.json",
+    "generation_config.json",
     "preprocessor_config.json",
     "processor_config.json",
     "tokenizer*",

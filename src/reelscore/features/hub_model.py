@@ -40,6 +40,8 @@ class HubModel:
         Beginnings of weights that may be absent from the files, because `output` does not ask them.
     attach : callable, optional
         Given the network once its weights are loaded, to add what `output` asks beyond it.
+    auto : str
+        The class of transformers that chooses the network's.
     batch_size : int, optional
         Rows at a time; by default 1 on the processor and `GPU_BATCH` on a GPU.
 
@@ -57,6 +59,7 @@ class HubModel:
         unused: Sequence[str] = (),
         may_miss: Sequence[str] = (),
         attach: Callable[[Any], None] | None = None,
+        auto: str = "AutoModel",
         batch_size: int | None = None,
     ) -> None:
         self.files = files
@@ -64,6 +67,7 @@ class HubModel:
         self._unused = tuple(unused)
         self._may_miss = tuple(may_miss)
         self._attach = attach
+        self._auto = auto
         self._batch_size = batch_size
         self.precise = False
         self._network: Any = None
@@ -84,7 +88,7 @@ class HubModel:
         if self._network is None:
             import torch
 
-            network = _loaded(self.files, self._may_miss)
+            network = _loaded(self.files, self._may_miss, self._auto)
             for part in self._unused:
                 if hasattr(network, part):
                     setattr(network, part, None)
@@ -115,7 +119,7 @@ class HubModel:
         for name in some[0]:
             tensor = torch.from_numpy(np.stack([feed[name] for feed in filled])).to(parameter.device)
             tensors[name] = tensor.to(parameter.dtype) if tensor.is_floating_point() else tensor
-        with torch.inference_mode():
+        with torch.inference_mode(), _quiet(transformers_library()):
             rows = self.output(network, tensors).float().cpu().numpy()
         return np.ascontiguousarray(rows[: len(some)], np.float32)
 
@@ -168,14 +172,14 @@ def _quiet(transformers: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _loaded(files: HubFiles, may_miss: Sequence[str]) -> Any:
+def _loaded(files: HubFiles, may_miss: Sequence[str], auto: str) -> Any:
     import torch
 
     transformers = transformers_library()
     config = configuration(files)
     try:
         with _quiet(transformers):
-            network, told = transformers.AutoModel.from_pretrained(
+            network, told = getattr(transformers, auto).from_pretrained(
                 files.folder,
                 config=config,
                 local_files_only=True,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..domain import FloatArray
 from ..errors import ArtifactError, ConfigError
 from .hub_loading import INSTEAD, HubFiles
-from .hub_model import HubModel, Output, configuration, transformers_library
+from .hub_model import HubModel, Output, configuration, precision, transformers_library
 from .hub_sentence import sentence_of
 from .protocol import fingerprint
 
@@ -118,6 +118,8 @@ class HubText:
         D, the number of columns.
     fingerprint : str
         Identity of the space: equal fingerprints give comparable rows.
+    recipe : str
+        The fingerprint, and the precision of this machine.
     licence : str
         Of the weights.
 
@@ -165,6 +167,7 @@ class HubText:
             [self.tokenizer.to_str(), taken, self.max_tokens, self.pad_id, *["left"] * self.fills_left]
         )
         self.fingerprint = fingerprint(self.name, VERSION, files.identity, told)
+        self.recipe = f"{self.fingerprint}-{precision()}"
         self.licence = files.licence
 
     def encode(self, texts: Sequence[str]) -> FloatArray:

@@ -82,13 +82,13 @@ def labelled(pack: Pack, *, mode: Literal["fast", "exact"] = "fast") -> Labelled
 def text_rows(texts: Sequence[str], encoder: WordEncoder, cache: FeatureCache | None) -> FloatArray:
     """Encode texts, shape (N, E), from the cache where these very ones were encoded before."""
     content = "\0".join(texts)
-    if cache is not None and (known := cache.get(content, recipe=encoder.fingerprint, sampling="texts")):
+    if cache is not None and (known := cache.get(content, recipe=encoder.recipe, sampling="texts")):
         return known.values
     rows = encoder.encode(texts)
     if cache is not None:
         places = tuple(Segment(i, i + 1, i) for i in range(len(texts)))
         sequence = FeatureSequence(rows, places, encoder.fingerprint)
-        cache.put(content, sequence, recipe=encoder.fingerprint, sampling="texts")
+        cache.put(content, sequence, recipe=encoder.recipe, sampling="texts")
     return rows
 
 

@@ -29,6 +29,8 @@ class TextEncoder(OnnxModel):
         D, the number of columns.
     fingerprint : str
         Identity of the space: equal fingerprints give comparable rows.
+    recipe : str
+        The same: nothing else moves the numbers.
     """
 
     def __init__(self, folder: Path, spec: TextSpec, *, num_threads: int = 1) -> None:
@@ -39,6 +41,7 @@ class TextEncoder(OnnxModel):
         self.input = spec.input
         self.dim = spec.feature.dim
         self.fingerprint = fingerprint(f"pack-{spec.name}", VERSION, *self.identity())
+        self.recipe = self.fingerprint
         self._tokenizer: Any = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -57,10 +57,13 @@ class WordEncoder(Protocol):
         D, the number of columns.
     fingerprint : str
         Identity of the feature space: equal fingerprints give comparable rows.
+    recipe : str
+        Identity of the numbers themselves, for the cache.
     """
 
     dim: int
     fingerprint: str
+    recipe: str
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return one embedding for each text, shape (N, D)."""

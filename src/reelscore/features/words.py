@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import MediaError
 from ..media.captions import SUFFIXES, captions
 from ..media.probe import probe
+from .lines import Line
 
 MAX_CHARS = 1_000_000
 """A field longer than this is no text of a video but a mistake."""
@@ -67,8 +68,32 @@ class Words:
         return tuple(found[(2 * i + 1) * len(found) // (2 * max_pieces)] for i in range(max_pieces))
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one field of `Words` says, and where it stood.
+
+    Attributes
+    ----------
+    text : str
+        Cleaned, not empty.
+    source : str
+        ``given``, ``file NAME``, ``tags``, ``subtitles``, or what read it from the medium.
+    lines : tuple of Line
+        Its timed lines, where it has times.
+    """
+
+    text: str
+    source: str
+    lines: tuple[Line, ...] = ()
+
+
 def read_words(video: Path | str, *, given: Mapping[str, str | None] | None = None) -> Words:
-    """Gather the words of a video from all their places.
+    """Gather the words of a video from all their places; see `said_of`."""
+    return Words(**{name: said.text for name, said in said_of(video, given=given).items()})
+
+
+def said_of(video: Path | str, *, given: Mapping[str, str | None] | None = None) -> dict[str, Said]:
+    """Return each field of `Words` that says something, from the first place that has it, in the order of `Words`.
 
     Parameters
     ----------
@@ -83,13 +108,15 @@ def read_words(video: Path | str, *, given: Mapping[str, str | None] | None = No
     MediaError
         When it cannot be read, or a file beside it is not what its name says; the message says what to do.
     """
-    found = {name: clean(text) for name, text in (given or {}).items() if text}
     path = Path(video)
-    for source in (_beside(path), _inside(path)):
-        for name, text in source.items():
-            if text and not found.get(name):
-                found[name] = text
-    return Words(**found)
+    known = {name: Said(clean(text), "given") for name, text in (given or {}).items() if text}
+    places = (known, _beside(path), _inside(path))
+    said = {}
+    for field in fields(Words):
+        one = next((p[field.name] for p in places if field.name in p and p[field.name].text), None)
+        if one is not None:
+            said[field.name] = one
+    return said
 
 
 def clean(text: str) -> str:
@@ -108,8 +135,8 @@ def clean(text: str) -> str:
     return " ".join(visible.split())
 
 
-def _beside(video: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _beside(video: Path) -> dict[str, Said]:
+    found: dict[str, Said] = {}
     notes = video.with_suffix(".json")
     if notes.is_file():
         found |= _from_json(notes)
@@ -119,21 +146,22 @@ def _beside(video: Path) -> dict[str, str]:
             found["transcript"] = _spoken(file)
     plain = video.with_suffix(".txt")
     if plain.is_file():
-        found.setdefault("description", clean(_read(plain)))
+        found.setdefault("description", Said(clean(_read(plain)), f"file {plain.name}"))
     return found
 
 
-def _inside(video: Path) -> dict[str, str]:
+def _inside(video: Path) -> dict[str, Said]:
     tags = probe(video).tags
     found = {
-        name: clean(next((tags[key] for key in keys if tags.get(key)), "")) for name, keys in _TAGS.items()
+        name: Said(clean(next((tags[key] for key in keys if tags.get(key)), "")), "tags")
+        for name, keys in _TAGS.items()
     }
-    return {**found, "transcript": _joined(video)}
+    return {**found, "transcript": _subtitles(video, "subtitles")}
 
 
-def _spoken(file: Path) -> str:
+def _spoken(file: Path) -> Said:
     try:
-        return _joined(file)
+        return _subtitles(file, f"file {file.name}")
     except MediaError as error:
         if error.stream == "subtitle":
             raise
@@ -143,16 +171,16 @@ def _spoken(file: Path) -> str:
         ) from error
 
 
-def _joined(file: Path) -> str:
-    lines: list[str] = []
+def _subtitles(file: Path, source: str) -> Said:
+    lines: list[Line] = []
     for caption in captions(file):
         text = clean(caption.text)
-        if text and text not in lines[-1:]:  # rolling subtitles repeat their last line
-            lines.append(text)
-    return " ".join(lines)
+        if text and not (lines and lines[-1].text == text):  # rolling subtitles repeat their last line
+            lines.append(Line(text, caption.start_s, caption.end_s))
+    return Said(" ".join(line.text for line in lines), source, tuple(lines))
 
 
-def _from_json(file: Path) -> dict[str, str]:
+def _from_json(file: Path) -> dict[str, Said]:
     try:
         document = json.loads(_read(file))
     except ValueError as error:
@@ -162,7 +190,7 @@ def _from_json(file: Path) -> dict[str, str]:
     if not isinstance(document, dict):
         return {}  # some other program's list, none of our fields
     return {
-        field.name: clean(_text(document[field.name], field.name, file))
+        field.name: Said(clean(_text(document[field.name], field.name, file)), f"file {file.name}")
         for field in fields(Words)
         if document.get(field.name)
     }

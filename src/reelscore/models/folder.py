@@ -47,6 +47,8 @@ class ModelCard:
         Fingerprint of the encoder whose text the video side takes, where it takes any.
     text_columns : int
         0 where it takes none.
+    words : dict
+        How the text that it learned from was read, in plain values; not part of the space.
     training : dict
         The resolved training configuration, seed and all.
     validation : dict
@@ -64,6 +66,7 @@ class ModelCard:
     encoder: str | None = None
     text_encoder: str | None = None
     text_columns: int = 0
+    words: Any = field(default_factory=dict)
     training: Any = field(default_factory=dict)
     validation: Any = field(default_factory=dict)
     weights_sha256: str = ""

@@ -17,6 +17,7 @@ class WordEncoder(Protocol):
 
     dim: int
     fingerprint: str
+    recipe: str
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return one embedding for each text, shape (N, E), norm 1."""

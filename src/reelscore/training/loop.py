@@ -205,6 +205,7 @@ def _save(
             music_columns=pairs.dims[1],
             text_encoder=pairs.text_encoder if config.model.takes_text else None,
             text_columns=pairs.text_columns if config.model.takes_text else 0,
+            words=dict(pairs.words or {}) if config.model.takes_text else {},
             training=to_mapping(config),
             validation=best,
         ),
