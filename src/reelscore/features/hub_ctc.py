@@ -21,7 +21,7 @@ import numpy.typing as npt
 from ..domain import FloatArray
 from ..errors import ArtifactError
 from .hub_loading import HubFiles
-from .hub_model import HubModel, configuration, transformers_library
+from .hub_model import HubModel, configuration, sound_extractor
 from .lines import Line
 from .words import clean
 
@@ -55,16 +55,7 @@ class CtcSpeech:
     """
 
     def __init__(self, files: HubFiles) -> None:
-        facts = files.preparation("feature_extractor", "sound is")
-        library = transformers_library()
-        try:
-            self._extractor = library.Wav2Vec2FeatureExtractor(
-                **{k: v for k, v in facts.items() if not k.endswith("_type")}
-            )
-        except (TypeError, ValueError) as error:
-            raise ArtifactError(
-                f"the preprocessor_config.json of {files.name} is none of wav2vec 2.0: {error}; fetch the model again"
-            ) from error
+        self._extractor = sound_extractor(files, "Wav2Vec2FeatureExtractor", "wav2vec 2.0")
         vocabulary = files.json("vocab.json") or {}
         if not vocabulary or not all(isinstance(number, int) for number in vocabulary.values()):
             raise ArtifactError(

@@ -157,6 +157,24 @@ def transformers_library() -> Any:
     return transformers
 
 
+def sound_extractor(files: HubFiles, name: str, family: str) -> Any:
+    """Return transformers' extractor class `name`, made by the model's preprocessor_config.json.
+
+    Raises
+    ------
+    ArtifactError
+        When that file is absent or none of the `family`.
+    """
+    facts = files.preparation("feature_extractor", "sound is")
+    made = getattr(transformers_library(), name)
+    try:
+        return made(**{key: value for key, value in facts.items() if not key.endswith("_type")})
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"the preprocessor_config.json of {files.name} is none of {family}: {error}; fetch the model again"
+        ) from error
+
+
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
     """Keep the library's bars and advice off the terminal, and leave its settings as they were."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..domain import FloatArray
 from ..errors import ArtifactError
 from .hub_loading import HubFiles
-from .hub_model import HubModel, transformers_library
+from .hub_model import HubModel, sound_extractor
 from .lines import Line
 from .words import clean
 
@@ -43,16 +43,7 @@ class WhisperSpeech:
     """
 
     def __init__(self, files: HubFiles) -> None:
-        facts = files.preparation("feature_extractor", "sound is")
-        library = transformers_library()
-        try:
-            self._extractor = library.WhisperFeatureExtractor(
-                **{k: v for k, v in facts.items() if not k.endswith("_type")}
-            )
-        except (TypeError, ValueError) as error:
-            raise ArtifactError(
-                f"the preprocessor_config.json of {files.name} is none of Whisper: {error}; fetch the model again"
-            ) from error
+        self._extractor = sound_extractor(files, "WhisperFeatureExtractor", "Whisper")
         generation = files.json("generation_config.json") or {}
         if "no_timestamps_token_id" not in generation:
             raise ArtifactError(
