@@ -35,13 +35,24 @@ def arguments(name: str, data: Path | None) -> list[str] | None:
         "extraction": ["--data", str(data), "--pack", str(models)],
         "packs": ["--pack", str(models)],
         "words": ["--pack", str(models)],
+        "on_screen": ["--videos", str(media / "videos")],
         "losses": [],
         "library": [],
         "commands": ["--music", str(media / "music"), "--pack", str(models)],
     }[name]
 
 
-NAMES = ("decoding", "agreement", "extraction", "packs", "words", "losses", "commands", "library")
+NAMES = (
+    "decoding",
+    "agreement",
+    "extraction",
+    "packs",
+    "words",
+    "on_screen",
+    "losses",
+    "commands",
+    "library",
+)
 
 
 def times(value: float) -> str:
@@ -137,17 +148,43 @@ def words(found: Any) -> list[Row]:
     ]
 
 
+def on_screen(found: Any) -> list[Row]:
+    rows = []
+    for size in dict.fromkeys(one["size"] for one in found["drawn"]):
+        films = [one for one in found["drawn"] if one["size"] == size]
+        seconds = sum(one["cpu_s_a_picture"] for one in films) / len(films)
+        letters = ", ".join(
+            f"{px} px {100 * sum(one['letters_right'] for one in alike) / len(alike):.0f}%"
+            for px in dict.fromkeys(one["letters_px"] for one in films)
+            for alike in [[one for one in films if one["letters_px"] == px]]
+        )
+        rows.append((f"captions of {size}, letters right", f"{letters}; {seconds:.2f} s a picture", ""))
+    if "real" in found:
+        spent = [one["cpu_s"] for one in found["real"]]
+        rows.append(
+            (
+                f"{len(spent)} real videos, seconds a video",
+                f"{sum(spent):.0f} s in all, {min(spent):.1f} to {max(spent):.1f}",
+                "",
+            )
+        )
+    return rows
+
+
 def losses(found: Any) -> list[Row]:
     rows = []
     for name, part in found.items():
         if name != "loss_alone" and not name.startswith("step_"):
             continue
-        what = "loss alone" if name == "loss_alone" else f"training step, {name.removeprefix('step_')} towers"
+        kind, every, _ = name.removeprefix("step_").partition("_all")
+        what = "loss alone" if name == "loss_alone" else f"training step, {kind} towers"
+        if every and name != "loss_alone":
+            what += ", S0 of all columns"
         rows += [
             (
                 f"inter-intra `{form}` against InfoNCE, {what}, B={found['batch']}, d={found['dim']}",
                 f"{one['ratio']:.2f}x ({one['median_ms']:.0f} ms)",
-                "" if name == "loss_alone" else "at most 1.15x",
+                "" if name == "loss_alone" or every else "at most 1.15x",
             )
             for form, one in part.items()
             if form != "InfoNCE"
@@ -226,7 +263,12 @@ def page(results: Path) -> str:
         if not file.exists():
             continue
         rows = globals()[name](json.loads(file.read_text()))
-        lines += [f"## {name.capitalize()}", "", "| what | measured | goal |", "|---|---|---|"]
+        lines += [
+            f"## {name.capitalize().replace('_', ' ')}",
+            "",
+            "| what | measured | goal |",
+            "|---|---|---|",
+        ]
         lines += [f"| {' | '.join(row)} |" for row in rows]
         lines.append("")
     return "\n".join(lines)

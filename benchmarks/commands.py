@@ -72,7 +72,7 @@ def make_film(path: Path, *, seconds: int = 30) -> Path:
 
 def make_library(folder: Path, pipeline: Pipeline, num_tracks: int) -> Path:
     """A library of random unit vectors, 32 moments each."""
-    meta = library_meta(pipeline)
+    meta = library_meta(pipeline, folder.parent / "cache")
     rng = np.random.default_rng(0)
     starts = np.arange(32) * 180 / 32
     store = Store.create(folder, meta)

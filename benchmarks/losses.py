@@ -18,12 +18,17 @@ from pathlib import Path
 
 import torch
 
+from reelscore.evaluation.cca import DIMS, LinearCCA
 from reelscore.losses import InterIntraLoss
+from reelscore.losses.config import Structure
 from reelscore.models.config import ModelConfig
 from reelscore.models.dual_encoder import DualEncoder
 from reelscore.sampling import DEFAULT_NUM_SEGMENTS
+from reelscore.training.frozen import Frozen
 
 INFONCE = "InfoNCE"
+STRUCTURES: dict[Structure, str] = {"correlated": "", "all": "_all"}
+"""What the intra term sees of the frozen features, the default first, and how the report calls it."""
 
 
 def losses() -> dict[str, InterIntraLoss]:
@@ -45,10 +50,17 @@ def loss_alone(batch: int, dim: int, num_pooled: int) -> dict[str, Callable[[], 
     return {name: lambda loss=loss: work(loss) for name, loss in losses().items()}
 
 
-def whole_step(batch: int, columns: tuple[int, int], config: ModelConfig) -> dict[str, Callable[[], None]]:
-    """One training step: both towers, the loss, backward, AdamW."""
+def whole_step(
+    batch: int, columns: tuple[int, int], config: ModelConfig, structure: Structure
+) -> dict[str, Callable[[], None]]:
+    """One training step: both towers, the loss over what it sees of the frozen features, backward, AdamW."""
     video, music = (torch.randn(batch, config.num_segments, number) for number in columns)
     mask = torch.ones(batch, config.num_segments, dtype=torch.bool)
+    with torch.no_grad():
+        pooled = [
+            side.pooled.numpy() for side in DualEncoder(*columns, config=config)(video, mask, music, mask)
+        ]
+    frozen = Frozen(structure, LinearCCA.fit(*pooled, dim=max(DIMS), reg_x=1.0, reg_y=1.0))
 
     def candidate(loss: InterIntraLoss) -> Callable[[], None]:
         model = DualEncoder(*columns, config=config)
@@ -57,9 +69,8 @@ def whole_step(batch: int, columns: tuple[int, int], config: ModelConfig) -> dic
         def step() -> None:
             v, m = model(video, mask, music, mask)
             optimizer.zero_grad()
-            loss(
-                v.members[0], m.members[0], video_features=v.pooled, music_features=m.pooled
-            ).total.backward()
+            seen_v, seen_m = frozen(v, m)
+            loss(v.members[0], m.members[0], video_features=seen_v, music_features=seen_m).total.backward()
             optimizer.step()
 
         return step
@@ -107,7 +118,9 @@ def main() -> None:
     for kind in options.towers.split(","):
         config = ModelConfig(tower=kind, cca=False, dim=options.dim, num_segments=DEFAULT_NUM_SEGMENTS)
         columns = video_columns, music_columns
-        report[f"step_{kind}"] = compared(whole_step(options.batch, columns, config), options.rounds)
+        for structure, name in STRUCTURES.items():
+            steps = whole_step(options.batch, columns, config, structure)
+            report[f"step_{kind}{name}"] = compared(steps, options.rounds)
     text = json.dumps(report, indent=2)
     print(text)
     if options.json:
