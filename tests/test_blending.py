@@ -247,11 +247,14 @@ def test_a_model_over_the_pack_itself_is_blended_with_its_bridge(place: Place, t
     assert done.card.weight <= done.card.best  # it was refitted
     file = model / "blend.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"weight": 0.5}))
+    assert Matcher(alone.path).report(place.folder / "test-1.mp4").model["blend"] is None
     with pytest.raises(
         ArtifactError, match=r"alone, which is blended.*rebuild --library \S+ --model \S+ --pack \S+$"
     ):
-        Matcher(alone.path)
+        Matcher(alone.path, pack=place.pack)
     Library.open(alone.path, cache=place.cache).rebuild(model=model)
+    assert Matcher(alone.path).report(place.folder / "test-1.mp4").model["blend"] is None
+    Library.open(alone.path, cache=place.cache).rebuild(model=model, pack=place.pack)
     report = Matcher(alone.path).report(place.folder / "test-1.mp4", text="calm")
     assert report.model["blend"] == 0.5
     assert report.matches[0].track.path.endswith("test-1.wav")

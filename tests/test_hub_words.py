@@ -92,6 +92,46 @@ def test_a_library_remembers_its_models_and_its_words(library, encoder, vocabula
     assert json.dumps(again.report(video_file, k=4).to_json()) == json.dumps(report.to_json())
 
 
+def test_models_that_have_moved_are_named_once_more(
+    models, vocabulary, music_folder, video_file, tmp_path, reelscore
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for kind in ("clip", "clap"):
+        shutil.copytree(models[kind], here / kind)
+    words = Path(shutil.copy(vocabulary, tmp_path / "words.toml"))
+    opened = Library.open(
+        tmp_path / "lib",
+        encoder=f"hub:{here / 'clip'}+{here / 'clap'}",
+        vocabulary=words,
+        cache=tmp_path / "cache",
+    )
+    opened.add(music_folder, workers=1)
+    before = Matcher(opened).report(video_file, k=3).to_json()
+    here.rename(there)
+    assert len(json.loads(reelscore("list", "--library", opened.path, "--json"))) == len(opened)
+    with pytest.raises(NotFoundError, match="built with it: where it has moved, name its new place"):
+        Matcher(opened.path)
+    moved = f"hub:{there / 'clip'}+{there / 'clap'}"
+
+    def again(**named: object) -> Library:
+        return Library.open(opened.path, cache=tmp_path / "cache", **named)
+
+    assert Matcher(again(encoder=moved)).report(video_file, k=3).to_json() == before
+    with pytest.raises(ArtifactError, match="was built with the hub:"):
+        again(encoder=f"hub:{write_model(tmp_path / 'siglip', 'siglip')}+{there / 'clap'}")
+    words.rename(tmp_path / "moved.toml")
+    with pytest.raises(NotFoundError, match="--vocabulary FILE"):
+        Matcher(again(encoder=moved))
+    again().rebuild(encoder=moved, vocabulary=tmp_path / "moved.toml", workers=1)
+    assert Matcher(again()).report(video_file, k=3).to_json() == before
+    other = tmp_path / "other.toml"
+    other.write_text(TERMS.replace("-1.0", "-0.5"))
+    with pytest.raises(ArtifactError, match=f"reelscore rebuild --library .* --vocabulary {other}"):
+        Matcher(again(vocabulary=other)).match(video_file)
+    again(vocabulary=other).rebuild(vocabulary=other, workers=1)
+    assert Matcher(again()).match(video_file)
+
+
 def test_the_same_files_give_the_same_bytes_without_any_cache(
     library, encoder, vocabulary, video_file, tmp_path
 ):

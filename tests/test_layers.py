@@ -26,7 +26,9 @@ ALLOWED: dict[str, set[str]] = {
     "pipeline": GROUND | {"bridging", "features", "media", "models"},
     "choosing": GROUND | {"pipeline", "features", "models"},
     "indexing": GROUND | {"pipeline", "features", "media", "models", "library"},
-    "catalogue": GROUND | {"extraction", "indexing", "choosing", "pipeline", "features", "library"},
+    "reopening": GROUND | {"choosing", "pipeline", "library"},
+    "catalogue": GROUND
+    | {"reopening", "extraction", "indexing", "choosing", "pipeline", "features", "library"},
     "matching": GROUND | {"catalogue", "pipeline", "features", "media", "models", "library"},
 }
 ALLOWED["blending"] = (

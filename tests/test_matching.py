@@ -226,6 +226,20 @@ def test_words_find_what_they_say_among_real_music(shared, tmp_path):
     assert "piano" in matcher.match(text="calm piano", k=1)[0].reasons
 
 
+def test_a_pack_without_labels_is_not_used_and_says_so(tmp_path, music_folder, video_file):
+    pack = write_tiny_pack(tmp_path / "pack")
+    manifest = json.loads((pack / "MANIFEST.json").read_text())
+    del manifest["encoders"]["video"]["outputs"][1]["labels"]
+    (pack / "MANIFEST.json").write_text(json.dumps(manifest))
+    opened = Library.open(tmp_path / "lib", pack=pack)
+    opened.add(music_folder)
+    report = Matcher(opened).report(video_file)
+    assert report.model["name"] == "affect"
+    assert "is not used: it does not name what it sees" in report.model["missing_words"][0]
+    with pytest.raises(ConfigError, match="is not used: it does not name"):
+        Matcher(opened).match(text="calm")
+
+
 def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, video_file):
     for opened in (library, wordy):
         matcher = Matcher(opened)

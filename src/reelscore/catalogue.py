@@ -34,6 +34,7 @@ from .library.entry import TrackEntry
 from .library.meta import LibraryMeta, foreign_entries
 from .library.search import Searcher, open_for_search
 from .pipeline import Pipeline
+from .reopening import check_encoder_of, reopened
 
 if TYPE_CHECKING:
     from .library.store import Store
@@ -60,10 +61,23 @@ class Library:
         print(len(summary.added), "added,", len(summary.failed), "failed")
     """
 
-    def __init__(self, path: Path, pipeline: Pipeline, *, cache_folder: Path) -> None:
+    def __init__(self, path: Path, pipeline: Callable[[], Pipeline], *, cache_folder: Path) -> None:
         self.path = path
-        self.pipeline = pipeline
         self.cache_folder = cache_folder
+        self._choose = pipeline
+        self._pack: Path | str | None = None
+        self._pipeline: Pipeline | None = None
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What embeds tracks and videos; chosen when asked for, since what only lists tracks needs none of it."""
+        if self._pipeline is None:
+            self._pipeline = self._choose()
+        return self._pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
 
     @classmethod
     def open(
@@ -113,32 +127,20 @@ class Library:
                 )
             if folder.exists() and (not folder.is_dir() or foreign_entries(folder)):
                 raise ArtifactError(f"{folder} is there but is not a library; name another place for it")
-            return cls(
-                folder,
-                choose_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary),
-                cache_folder=cache_folder,
-            )
+            chosen = choose_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
+            return cls(folder, lambda: chosen, cache_folder=cache_folder)
         meta = LibraryMeta.read(folder)
         # A hub encoder is stored as the commit or whole folder that its words meant.
         if encoder is not None and encoder.startswith("hub:"):
             encoder = choose_encoder(encoder).named
-        if encoder is not None and encoder != meta.encoder_kind:
-            raise ArtifactError(
-                f"the library {folder} was built with the {meta.encoder_kind} encoder, not {encoder}; "
-                f"build another: reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}"
-            )
-        # Words are compared by what the library was built with, whatever pack has come up since.
-        fixed = meta.model_path is None and meta.encoder_folder is None
+        if encoder is not None:
+            check_encoder_of(meta, folder, encoder)
         found = cls(
             folder,
-            choose_pipeline(
-                model=meta.model_path,
-                encoder=meta.encoder_kind,
-                pack=None if fixed else pack or meta.encoder_folder or meta.blend,
-                vocabulary=vocabulary or meta.vocabulary,
-            ),
+            lambda: reopened(meta, folder, encoder=encoder, pack=pack, vocabulary=vocabulary),
             cache_folder=cache_folder,
         )
+        found._pack = pack
         if model is not None:
             found.check_model(model)
         return found
@@ -149,7 +151,7 @@ class Library:
             meta = LibraryMeta.read(self.path)
             trained = model_fingerprint(model)
             if trained != meta.trained_fingerprint:
-                meta.check(trained, self.path, model=str(model))
+                meta.check(trained, self.path, options=f" --model {model}")
 
     def check_blend(self) -> None:
         """Raise `ArtifactError` where a blend built the library and none is in use, or the other way round."""
@@ -253,7 +255,7 @@ class Library:
         try:
             for done, outcome in enumerate(outcomes, start=num_files - len(fresh) + 1):
                 if outcome.value is None:
-                    reason = _without_path(outcome.reason or "", outcome.item)
+                    reason = (outcome.reason or "").removeprefix(f"{outcome.item}: ")
                     tally.failed.append(Failure(outcome.item, reason))
                 else:
                     tally.place(outcome.value, by_key=by_key, batch=batch)
@@ -286,17 +288,18 @@ class Library:
         whose file cannot be read fails; then the old library stays as it is unless `drop_missing`.
         """
         store = self._store()
-        bridge = None if self.pipeline.blend is None else self.pipeline.blend.folder
-        if model is None and encoder is None and self.pipeline.model is None:
-            vocabulary = vocabulary or self.pipeline.vocabulary
+        meta, pack = LibraryMeta.read(self.path), pack or self._pack
+        if model is None and encoder is None and meta.model_path is None:
+            vocabulary = vocabulary or meta.vocabulary
             # A pack stands for itself, models of the hub must be named.
-            if self.pipeline.encoder.video_model is not None:
-                encoder = self.pipeline.encoder.named
+            if meta.encoder_kind.startswith("hub:"):
+                encoder = meta.encoder_kind
         pipeline = choose_pipeline(
             model=model,
             encoder=encoder,
-            pack=pack or self.pipeline.encoder.folder or bridge,
+            pack=pack or meta.encoder_folder,
             vocabulary=vocabulary,
+            blend=pack is not None,
         )
         tracks = store.tracks()
         items = [(t.path, t.key, t.duration_s) for t in tracks]
@@ -311,7 +314,7 @@ class Library:
                 if progress:
                     progress(done, len(items))
                 if outcome.value is None:
-                    tally.failed.append(Failure(path, _without_path(outcome.reason or "", path)))
+                    tally.failed.append(Failure(path, (outcome.reason or "").removeprefix(f"{path}: ")))
                     continue
                 tally.added.append(path)
                 yield store.get(key).embedded_as(**outcome.value)
@@ -344,7 +347,3 @@ def _size_and_time(path: str) -> tuple[int, int]:
     """What tells an unchanged file without reading it."""
     stat = Path(path).stat()
     return stat.st_size, stat.st_mtime_ns
-
-
-def _without_path(reason: str, path: str) -> str:
-    return reason.removeprefix(f"{path}: ")

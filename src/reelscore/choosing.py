@@ -21,6 +21,7 @@ def choose_pipeline(
     encoder: str | None = None,
     pack: Path | str | None = None,
     vocabulary: Path | str | None = None,
+    blend: bool = True,
 ) -> Pipeline:
     """Find the pipeline that a user's few words mean.
 
@@ -37,6 +38,8 @@ def choose_pipeline(
         encoder compares words where it has one.
     vocabulary : path, optional
         File of words for the bridge, in place of reelscore's own.
+    blend : bool
+        Whether a blend is meant where there is one.
 
     Raises
     ------
@@ -61,6 +64,8 @@ def choose_pipeline(
                 f"a vocabulary ({words}) is for matching through words, which needs a pack or two models of the hub: "
                 "give --pack FOLDER, set REELSCORE_PACK, or give --encoder hub:VIDEO+MUSIC"
             )
+        if encoder is None and pack is not None and spec.kind == "light":
+            return Pipeline(spec, missing=(_unused(pack),))
         return Pipeline(spec, vocabulary=words)
     if words is not None:
         raise ConfigError("a vocabulary is for matching without a model; leave out --vocabulary or --model")
@@ -74,13 +79,14 @@ def choose_pipeline(
         encoders = spec.load()
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:
-            blend = _bridge_of(read_blend(folder, model=embedder.fingerprint), pack)
+            card = read_blend(folder, model=embedder.fingerprint) if blend else None
+            bridge = _bridge_of(card, pack)
             said, missing = None, tuple[str, ...]()
             if embedder.text_encoder is not None:
                 said, missing = words_at_hand(embedder.card.words, embedder.text_encoder, pack=pack)
-            if blend is not None:  # both halves read what the bridge's encoder makes of a video's words
-                said = replace(said or WordsSpec(), encoder=blend.folder)
-            return Pipeline(spec, folder, words=said, missing=missing, blend=blend)
+            if bridge is not None:  # both halves read what the bridge's encoder makes of a video's words
+                said = replace(said or WordsSpec(), encoder=bridge.folder)
+            return Pipeline(spec, folder, words=said, missing=missing, blend=bridge)
     raise ArtifactError(misfit(folder, theirs, ours))
 
 
@@ -151,3 +157,10 @@ def _names_things(pack: Path | str) -> bool:
     specs = load_pack(pack).specs
     hears = any(role in specs and specs[role].labelled is not None for role in ("music", "tagger"))
     return "text" in specs and "video" in specs and specs["video"].labelled is not None and hears
+
+
+def _unused(pack: Path | str) -> str:
+    return (
+        f"the pack {pack} is not used: it does not name what it sees and hears (docs/packs.md: labels of video and of "
+        "music or tagger, and a text encoder); train a model on it (reelscore train FOLDER --encoder pack)"
+    )

@@ -210,7 +210,7 @@ def check_blend(pipeline: Pipeline, built: LibraryMeta, library: Path) -> None:
     blend, model = pipeline.blend, pipeline.model
     if model is None or built.model_path is None or (built.blend is None) == (blend is None):
         return
-    rebuild = f"embed it again: reelscore rebuild --library {library} --model {pipeline.named}"
+    rebuild = f"embed it again: reelscore rebuild --library {library}{pipeline.options}"
     if blend is not None:
         other = ", or leave the pack out" if pipeline.encoder.folder is None else ""
         raise ArtifactError(
@@ -238,7 +238,7 @@ def check_built(pipeline: Pipeline, built: LibraryMeta, library: Path, *, cache_
     built.check(
         now.model_fingerprint,
         library,
-        model=pipeline.named,
+        options=pipeline.options,
         video_encoder=now.video_encoder,
         music_encoder=now.music_encoder,
     )

@@ -190,7 +190,7 @@ class Matcher:
         index.meta.check(
             embedder.fingerprint,
             self._library.path,
-            model=self._library.pipeline.named,
+            options=self._library.pipeline.options,
             video_encoder=encoders.video.fingerprint,
             music_encoder=encoders.music.fingerprint,
         )
@@ -264,6 +264,9 @@ class Matcher:
     def _ways_to_ask(self) -> str:
         """Say what to do for a model that cannot be asked in words as it is."""
         embedder, model = self._pipeline.embedder, self._library.pipeline.model
+        missing = self._library.pipeline.missing
+        if missing and (model is None or embedder.text_encoder is not None):
+            return missing[0]
         if embedder.text_encoder is not None:
             return f"give the pack that holds its text encoder {embedder.text_encoder} (--pack FOLDER)"
         words = (

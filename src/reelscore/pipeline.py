@@ -62,9 +62,11 @@ class Pipeline:
         return self.encoder if self.blend is None else JoinedSpec(self.encoder, self.blend)
 
     @property
-    def named(self) -> str | None:
-        """What a user writes after ``--model``, with the pack of a blend; None without a model."""
-        return self.model if self.blend is None else f"{self.model} --pack {self.blend.folder}"
+    def options(self) -> str:
+        """What a user gives to ``rebuild`` for it, with a blank before: the model, the pack of a blend, the words."""
+        pack = None if self.blend is None else self.blend.folder
+        given = (("--model", self.model), ("--pack", pack), ("--vocabulary", self.vocabulary))
+        return "".join(f" {option} {value}" for option, value in given if value is not None)
 
     def open(self, *, cache: FeatureCache | None = None) -> OpenPipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""

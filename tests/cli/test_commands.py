@@ -154,7 +154,7 @@ def test_words_beside_the_videos_are_learned_and_read(tmp_path):
         assert [m["track"] for m in one["matches"]] == [m["track"] for m in alone["matches"]]
     blind = reelscore(*asked, check=False)
     assert blind.returncode == 2
-    assert "give the pack that holds its text encoder" in blind.stderr
+    assert "give the pack that holds this encoder" in blind.stderr
     assert reelscore(*asked[:-1], " ", "--pack", pack, check=False).returncode == 2
     (films / "film 1.txt").unlink()
     wordless = json.loads(reelscore(*arguments, "--pack", pack, "--json").stdout)

@@ -62,7 +62,7 @@ def test_the_medium_itself_is_read_where_it_is_asked_for(tmp_path: Path) -> None
     film = captioned(tmp_path / "film.mp4", [(0, 1, "Calm sea")], seconds=2)
     nothing = reelscore("words", film)
     assert nothing.stdout == ""
-    assert "--on-screen and --speech MODEL read the medium itself" in nothing.stderr
+    assert "--on-screen and --speech MODEL would read the medium itself" in nothing.stderr
     shown = reelscore("words", film, "--on-screen")
     assert (shown.stdout.splitlines()[0], shown.stderr) == ("on screen (pictures)", "")
     assert "   0:00.0 –  0:01.0" in shown.stdout

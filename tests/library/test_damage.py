@@ -175,7 +175,7 @@ def test_another_model_is_refused_with_the_command_that_mends_it(library):
     meta.check(None, library)
     for found in ({"model_fingerprint": "model-9"}, {"model_fingerprint": None, "video_encoder": "other"}):
         with pytest.raises(ArtifactError, match=r"reelscore rebuild --library .* --model mine.model"):
-            meta.check(**found, library=library, model="mine.model")
+            meta.check(**found, library=library, options=" --model mine.model")
 
 
 def test_meta_comes_back_and_exists_tells(library, tmp_path, meta):

@@ -55,7 +55,7 @@ def test_all_that_it_says_is_in_its_fingerprint() -> None:
     ("text", "told"),
     [
         ("[[terms]]\nname = 'calm'\nkind = 'mood'\n", "two terms or more"),
-        ("[[terms]]\nname = 'calm'\nkind = 'mood'\n" * 2, "none twice"),
+        ("[[terms]]\nname = 'calm'\nkind = 'mood'\n" * 2, "'calm' stands twice"),
         ("[[terms]]\nname = ''\nkind = 'mood'\n", "needs a name"),
         ("[[terms]]\nname = 'calm'\nkind = 'smell'\n", "kind"),
         ("[[terms]]\nname = 'calm'\nkind = 'mood'\narousal = 2.0\n", r"arousal .*'calm'.*\[-1, 1\]"),

@@ -18,7 +18,7 @@ from reelscore.models.folder import beside
 from reelscore.models.held_out import read_held_out
 from reelscore.training import train
 from reelscore.training.assess import embed_set
-from reelscore.training.weighing import WEIGHTS, Weighed, after_refit, choose_weight, same_pairs
+from reelscore.training.weighing import FEWEST, WEIGHTS, Weighed, after_refit, choose_weight, same_pairs
 
 Sides = tuple[FloatArray, FloatArray]
 
@@ -88,6 +88,14 @@ def test_the_curve_tells_every_weight_and_ties_go_to_the_smaller() -> None:
     perfect = choose_weight(model, bridge, np.arange(30))
     best = min(line["log_rank"] for line in perfect.curve)
     assert perfect.weight == min(line["weight"] for line in perfect.curve if line["log_rank"] == best)
+
+
+def test_a_handful_of_pairs_tells_nothing() -> None:
+    assert all(
+        choose_weight(*halves(FEWEST - 1, seed=seed, model=0.0, bridge=9.0), np.arange(FEWEST - 1)).weight
+        == 0
+        for seed in range(5)
+    )
 
 
 def test_pairs_of_one_group_cannot_be_ranked() -> None:

@@ -79,7 +79,11 @@ def weigh(
 
 
 def _verdict(card: BlendCard) -> str:
+    from ..training.weighing import FEWEST
+
     on = f"on {card.num_pairs} validation pairs"
+    if card.num_pairs < FEWEST:
+        return f"{card.num_pairs} validation pairs are too few to weigh by ({FEWEST} at least): the model stays alone"
     if card.weight == 0:
         return f"the blend is not clearly better than the model {on}: it stays alone (weight 0)"
     less = ""

@@ -120,7 +120,7 @@ def export_encoders(
         print_json({"folder": str(folder), "encoders": rows})
         return
     _table(("part", "name", "dim", "licence", "num_bytes", "cosine_distance"), rows)
-    note(f"pack written to {folder}; use it with --encoder pack --pack {folder}")
+    note(f"pack written to {folder}; train with it: reelscore train FOLDER --encoder pack --pack {folder}")
 
 
 def _found(names: list[str] | None, pack: Path | None) -> list[AtHand]:

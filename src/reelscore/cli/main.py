@@ -38,6 +38,9 @@ app = typer.Typer(
 )
 
 
+_INTERRUPTED = 130  # typer's exit code after Ctrl-C
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"reelscore {__version__}")
@@ -70,6 +73,10 @@ def run() -> None:
     except ReelscoreError as error:
         print(f"reelscore: {error}", file=sys.stderr)
         sys.exit(exit_code(error))
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            print("reelscore: stopped; the same command goes on from what is finished", file=sys.stderr)
+        raise
     except BrokenPipeError:
         # The reader went away (`reelscore list | head`): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

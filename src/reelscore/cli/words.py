@@ -42,7 +42,8 @@ def words(
         if not one.lines:
             print(f"  {one.text}")
     if not said:
-        more = "" if on_screen and speech else "; --on-screen and --speech MODEL read the medium itself"
+        others = [*([] if on_screen else ["--on-screen"]), *([] if speech else ["--speech MODEL"])]
+        more = f"; {' and '.join(others)} would read the medium itself" if others else ""
         note(f"nothing is said of {video}, neither beside it nor in it{more}")
 
 

@@ -91,7 +91,7 @@ class LibraryMeta:
         model_fingerprint: str | None,
         library: Path | str,
         *,
-        model: str | None = None,
+        options: str = "",
         video_encoder: str | None = None,
         music_encoder: str | None = None,
     ) -> None:
@@ -103,8 +103,8 @@ class LibraryMeta:
             What is in use; None is not compared.
         library : path
             Where this meta was read from.
-        model : str, optional
-            How the user names the model in use, where it is a trained one.
+        options : str
+            What the user would give to `rebuild` for it, such as ``" --model my.model"``.
         """
         for what, held, came in (
             ("model", self.model_fingerprint, model_fingerprint),
@@ -112,10 +112,9 @@ class LibraryMeta:
             ("music encoder", self.music_encoder, music_encoder),
         ):
             if came is not None and came != held:
-                named = "" if model is None else f" --model {model}"
                 raise ArtifactError(
                     f"the library {library} was built with {what} {held} (model {self.model!r}), but {came} is in "
-                    f"use; embed it again: reelscore rebuild --library {library}{named}"
+                    f"use; embed it again: reelscore rebuild --library {library}{options}"
                 )
 
 

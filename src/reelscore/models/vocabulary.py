@@ -73,14 +73,15 @@ class Vocabulary:
     terms : tuple of Term
     """
 
-    terms: tuple[Term, ...]
+    terms: tuple[Term, ...] = ()
 
     def __post_init__(self) -> None:
         names = [term.name for term in self.terms]
-        if len(names) < 2 or len(set(names)) != len(names):
-            raise ConfigError(
-                f"a vocabulary needs two terms or more, and none twice; got {', '.join(names) or 'none'}"
-            )
+        if len(names) < 2:
+            raise ConfigError(f"a vocabulary needs two terms or more, got {', '.join(names) or 'none'}")
+        if len(set(names)) != len(names):
+            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            raise ConfigError(f"the term {twice!r} stands twice; take one out")
         for term in self.terms:
             for name in term.suggests:
                 if name not in names:
@@ -139,4 +140,10 @@ def read_vocabulary(path: Path | str | None = None) -> Vocabulary:
     ConfigError
         When it is not TOML, or says what no vocabulary may say.
     """
-    return read_toml(Vocabulary, OWN if path is None else path)
+    source = OWN if path is None else path
+    try:
+        return read_toml(Vocabulary, source)
+    except ConfigError as error:
+        if str(source) in str(error):
+            raise
+        raise ConfigError(f"{source}: {error}") from error

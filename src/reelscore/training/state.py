@@ -88,12 +88,12 @@ def load_state(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ArtifactError(
-            f"the training state {path} cannot be read ({error}); delete it, or train without resuming"
+            f"the training state {path} cannot be read ({error}); delete it, or start over with --overwrite"
         ) from error
     if about.get("identity") != identity:
         raise ArtifactError(
             f"the training state {path} is of another run: its configuration or its pairs differ; "
-            "train without resuming, or into another folder"
+            "start over with --overwrite, or name another folder with --model"
         )
     told: dict[str, Any] = json.loads(about["progress"])
     modules.load_state_dict(_under("now.", tensors))

@@ -21,6 +21,9 @@ from ..models.held_out import HeldOut, mark_of
 
 WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
 
+FEWEST = 8
+"""Groups of validation pairs below which nothing can be told: a standard error of so few is chance itself."""
+
 CLEARLY = 1.0
 """Standard errors by which a blend must be better than the model alone."""
 
@@ -87,7 +90,7 @@ def choose_weight(
         curve.append({"weight": weight, "log_rank": float(loss.mean()), "recall@10": recall})
     best = min(range(len(WEIGHTS)), key=lambda i: curve[i]["log_rank"])
     gain = losses[0] - losses[best]
-    clear = gain.mean() > CLEARLY * gain.std(ddof=1) / np.sqrt(len(gain))
+    clear = len(gain) >= FEWEST and gain.mean() > CLEARLY * gain.std(ddof=1) / np.sqrt(len(gain))
     return Weighed(WEIGHTS[best] if clear else 0.0, tuple(curve))
 
 
