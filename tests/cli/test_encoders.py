@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import worlds
+from cli.typed import reelscore
 from features.tiny_hub import write_model
 from features.tiny_pack import write_tiny_pack
 from reelscore.cli.main import app
@@ -35,18 +36,6 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return tmp_path / "hub"
-
-
-def reelscore(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "reelscore", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 
 import worlds
+from cli.typed import reelscore
 from features.captioned import captioned
 from features.talking import RATE_HZ, spoken, talking_film, write_ctc
 from features.tiny_pack import write_tiny_pack
@@ -20,18 +19,6 @@ from reelscore.features.spec import EncoderSpec
 from reelscore.features.words_spec import WordsSpec, load_text_encoder
 from reelscore.media.render import mux
 from subtitled import subtitled
-
-
-def reelscore(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "reelscore", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
 
 
 def test_everything_that_is_said_is_told_with_its_source(tmp_path: Path) -> None:

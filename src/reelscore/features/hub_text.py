@@ -52,6 +52,14 @@ _WORDS: dict[str, Any] = {
     "unused": ("pooler",),
     "may_miss": ("pooler.",),
 }
+_SIGLIP = TextKind(
+    _text_features,
+    ("text_config", "projection_size"),
+    ("text_config", "max_position_embeddings"),
+    always_full=True,
+    unused=_VISION,
+    may_miss=("vision_", "logit_"),
+)
 TEXT_KINDS: dict[str, TextKind] = {
     "clip": TextKind(
         _text_features,
@@ -60,22 +68,8 @@ TEXT_KINDS: dict[str, TextKind] = {
         unused=_VISION,
         may_miss=("vision_", "visual_", "logit_"),
     ),
-    "siglip": TextKind(
-        _text_features,
-        ("text_config", "projection_size"),
-        ("text_config", "max_position_embeddings"),
-        always_full=True,
-        unused=_VISION,
-        may_miss=("vision_", "logit_"),
-    ),
-    "siglip2": TextKind(
-        _text_features,
-        ("text_config", "projection_size"),
-        ("text_config", "max_position_embeddings"),
-        always_full=True,
-        unused=_VISION,
-        may_miss=("vision_", "logit_"),
-    ),
+    "siglip": _SIGLIP,
+    "siglip2": _SIGLIP,
     "clap": TextKind(
         _text_features,
         ("projection_dim",),
