@@ -31,7 +31,6 @@ from reelscore.training.frozen import Frozen
 from reelscore.training.reading import embed_pairs, encode
 from reelscore.training.schedule import warmup_cosine
 from reelscore.training.start import (
-    SHARE,
     choose_share,
     fit_cca,
     place_cca,
@@ -123,7 +122,22 @@ def test_where_the_members_know_nothing_the_cca_counts_all(pairs: PairSet) -> No
     shuffled = dataclasses.replace(
         val, music=tuple(val.music[i] for i in np.random.default_rng(0).permutation(len(val)))
     )
-    assert choose_share(model, shuffled) == SHARE
+    assert choose_share(model, shuffled) == CONFIG.model.cca_share
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_all_or_nothing_of_the_cca_is_not_chosen_again(pairs: PairSet, share: float) -> None:
+    model = DualEncoder(*pairs.dims, config=dataclasses.replace(CONFIG.model, cca_share=share))
+    assert choose_share(model, pairs.where("val")) == share
+
+
+def test_the_configured_share_of_the_cca_is_what_it_counts(pairs: PairSet) -> None:
+    learn = pairs.where("train")
+    model = DualEncoder(*pairs.dims, config=dataclasses.replace(CONFIG.model, cca_share=0.75))
+    standardise(model, learn)
+    place_cca(model, fit_cca(model, learn, {"dim": 3, "reg_x": 0.5, "reg_y": 2.0, "power": 1.0}))
+    side = embed_pairs(model, learn)[0].embedding[:, : model.config.dim]
+    np.testing.assert_allclose((side**2).sum(axis=1), 0.75, rtol=1e-5)
 
 
 def test_the_search_judges_and_the_refit_learns_from_both(pairs: PairSet, tmp_path: Path) -> None:
@@ -380,7 +394,7 @@ def test_few_pairs_get_as_many_epochs_as_make_the_steps(pairs: PairSet, tmp_path
 def test_with_few_validation_pairs_the_last_epoch_is_kept_and_looked_at(
     pairs: PairSet, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(CONFIG, keep="auto", epochs=13, refit=False)
+    config = dataclasses.replace(CONFIG, model=PLAIN, keep="auto", epochs=13, refit=False)
     result = train(pairs, config=config, folder=tmp_path)
     assert result.card.training["keep"] == "last"
     assert result.best_epoch == 13

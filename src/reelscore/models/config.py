@@ -28,6 +28,9 @@ class ModelConfig:
     cca : bool
         Whether the linear CCA of the training pairs is a further part of the embedding, so that search begins
         at the rival and the members add what a linear method cannot see.
+    cca_share : float
+        What that CCA counts in the score, in [0, 1], unless a large validation split speaks clearly for another share;
+        the members count the rest.
     pooling : {"texture", "mean+deviation"}
         What of a sequence is told over time: fifteen statistics of every column, or two, as also where the columns are
         very many (`pooling`).
@@ -59,6 +62,7 @@ class ModelConfig:
     tower: TowerKind = "mean"
     members: int = 1
     cca: bool = True
+    cca_share: float = 0.25
     pooling: Pooling = "texture"
     scaling: Scaling = "normal"
     dim: int = 128
@@ -79,6 +83,8 @@ class ModelConfig:
                 raise ConfigError(f"model.{name} must be at least 1, got {value}")
         if self.tower not in ("mean", "attention", "transformer"):
             raise ConfigError(f"model.tower must be 'mean', 'attention' or 'transformer', got {self.tower!r}")
+        if not 0 <= self.cca_share <= 1:
+            raise ConfigError(f"model.cca_share must lie in [0, 1], got {self.cca_share}")
         if self.pooling not in get_args(Pooling):
             raise ConfigError(f"model.pooling must be 'texture' or 'mean+deviation', got {self.pooling!r}")
         if self.scaling not in get_args(Scaling):

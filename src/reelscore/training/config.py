@@ -61,7 +61,7 @@ class TrainConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup: float = 0.05
-    epochs: int = 40
+    epochs: int = 80
     steps: int = 160
     patience: int = 30
     batch_size: int = 256

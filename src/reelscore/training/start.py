@@ -37,8 +37,7 @@ CCASettings: TypeAlias = Mapping[str, float]
 _TUNED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str, str, bool], CCASettings]] = WeakKeyDictionary()
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-SHARE = 0.5
-"""What the CCA counts in the score: as much as all members together, until validation says otherwise."""
+"""What the CCA may count where validation says so."""
 
 CLEARLY = 4.0
 """Standard errors by which another share must be better."""
@@ -113,13 +112,13 @@ def fit_cca(model: DualEncoder, learn: PairSet, settings: CCASettings, *, told: 
 
 
 def place_cca(model: DualEncoder, cca: LinearCCA, *, told: bool = False) -> None:
-    """Make a fitted CCA a part of the embedding, with text or without, with the share `SHARE`."""
+    """Make a fitted CCA a part of the embedding, with text or without, with the configured share."""
     for tower, projection in ((model.video, cca.x), (model.music, cca.y)):
         if told:
             _place(tower.told_weight, tower.told_bias, projection)
         else:
             _place(tower.cca_weight, tower.cca_bias, projection)
-    set_share(model, SHARE)
+    set_share(model, model.config.cca_share)
 
 
 def set_share(model: DualEncoder, share: float) -> None:
@@ -129,12 +128,15 @@ def set_share(model: DualEncoder, share: float) -> None:
 
 
 def choose_share(model: DualEncoder, val: PairSet) -> float:
-    """Return what the CCA shall count: `SHARE`, unless validation speaks clearly for another of `SHARES`.
+    """Return what the CCA shall count: as configured, unless validation speaks clearly for one of `SHARES`.
 
     Clearly: the mean log rank over the queries of both directions is lower by more than `CLEARLY` standard errors
     of the paired difference. On a few dozen pairs the best of five shares is mostly luck, and these pairs flatter
-    the CCA, whose settings they have chosen.
+    the CCA, whose settings they have chosen. Who configures all or nothing means it.
     """
+    usual = model.config.cca_share
+    if usual in (0.0, 1.0):
+        return usual
     sides = embed_pairs(model, val)
     # The CCA stands first in the embedding, with text in each of its halves.
     halves = 1 + model.config.takes_text
@@ -142,7 +144,7 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
     hits = val.group[:, None] == val.group[None, :]
     linear, members = (
         sides[0].embedding[:, part] @ sides[1].embedding[:, part].T / weight
-        for part, weight in ((of_cca, SHARE), (~of_cca, 1 - SHARE))
+        for part, weight in ((of_cca, usual), (~of_cca, 1 - usual))
     )
 
     def log_ranks(share: float) -> npt.NDArray[np.float64]:
@@ -151,12 +153,12 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
         logs: npt.NDArray[np.float64] = np.log(np.concatenate([there, back]))
         return logs
 
-    usual = log_ranks(SHARE)
-    chosen, lowest = SHARE, float(usual.mean())
+    before = log_ranks(usual)
+    chosen, lowest = usual, float(before.mean())
     for share in SHARES:
         ranks = log_ranks(share)
-        error = float((ranks - usual).std()) / math.sqrt(len(usual))
-        if ranks.mean() < min(lowest, usual.mean() - CLEARLY * error):
+        error = float((ranks - before).std()) / math.sqrt(len(before))
+        if ranks.mean() < min(lowest, before.mean() - CLEARLY * error):
             chosen, lowest = share, float(ranks.mean())
     return chosen
 
