@@ -98,6 +98,21 @@ def test_blocks_of_anchors_change_neither_value_nor_gradient(name: str, chunk_si
         torch.testing.assert_close(blocks, whole, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_blocks_of_anchors_change_little_inside_autocast(name: str) -> None:
+    given = {key: value.float() if value.is_floating_point() else value for key, value in batch().items()}
+    found = []
+    for size in (None, 4):
+        loss = build_loss(replace(CONFIGS[name], chunk_size=size))
+        v, m = (given[f"{side}_embeddings"].clone().requires_grad_() for side in ("video", "music"))
+        with torch.autocast("cpu", torch.bfloat16):
+            total = loss(**{**given, "video_embeddings": v, "music_embeddings": m}).total
+        total.backward()
+        found.append((total.detach().float(), v.grad, m.grad))
+    for whole, blocks in zip(*found, strict=True):
+        torch.testing.assert_close(blocks, whole, rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("temperature", [1e-3, 1e3])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_extreme_temperatures_stay_finite(name: str, temperature: float) -> None:

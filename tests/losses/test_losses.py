@@ -19,7 +19,14 @@ from reelscore.losses.inter_intra import Intra
 from reelscore.losses.rince import RINCE
 from reelscore.losses.rows import Groups
 from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features
-from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
+from reelscore.losses.structure import (
+    Form,
+    kl_form,
+    mse_form,
+    multiscale_form,
+    order_form,
+    structure_loss,
+)
 
 FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
 GROUPS: list[Groups] = ["negatives-masked", "positives"]
@@ -175,6 +182,31 @@ def test_the_hand_made_gradient_is_that_of_automatic_differentiation(form: Form)
     )
     plain.backward()
     torch.testing.assert_close(by_hand, x.grad)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 300])
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("form", [kl_form(0.1, 0.1), mse_form(), order_form(), multiscale_form(0.1, 0.1)])
+def test_half_precision_costs_the_structure_nothing_but_its_rounding(
+    form: Form, half: torch.dtype, chunk_size: int | None
+) -> None:
+    x = torch.nn.functional.normalize(rows(1024, 16, seed=1)).to(half)
+    frozen = frozen_directions(rows(1024, 8, seed=2), what="features").to(half)
+
+    def of(dtype: torch.dtype, *, autocast: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        moved = x.to(dtype, copy=True).requires_grad_()
+        with torch.autocast("cpu", half, enabled=autocast):
+            value = structure_loss(moved, frozen.to(dtype), form, chunk_size=chunk_size)
+        value.backward()
+        assert moved.grad is not None
+        assert moved.grad.dtype == dtype
+        return value.detach().double(), moved.grad.double()
+
+    value, gradient = of(torch.float64, autocast=False)
+    for dtype, autocast in ((half, False), (torch.float32, True), (half, True)):
+        found, slope = of(dtype, autocast=autocast)
+        torch.testing.assert_close(found, value, rtol=1e-4, atol=0.0)
+        assert float((slope - gradient).norm() / gradient.norm()) < 5e-3
 
 
 @given(seed=st.integers(0, 2**31), size=st.integers(2, 9), form=st.sampled_from(FORMS))

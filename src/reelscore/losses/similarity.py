@@ -119,6 +119,11 @@ def frozen_directions(features: Tensor, mask: Tensor | None = None, *, what: str
     return torch.where(norms > floor, centred / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)
 
 
+def at_least_single(values: Tensor) -> Tensor:
+    """Return values of half precision in single precision, others as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def same_group(group: Tensor) -> Tensor:
     """Return the (B, B) mask of pairs of items in one group (B,); every item is in its own."""
     return group[:, None] == group[None, :]
