@@ -294,6 +294,22 @@ def test_a_modality_without_weight_needs_no_features() -> None:
     assert sorted(parts) == ["inter", "intra_video"]
 
 
+@pytest.mark.parametrize("some", [0.3, {"video": 0.3, "music": 0.2}, {"music": 0.2}])
+def test_a_schedule_may_assign_the_intra_weight(some: float | dict[str, float]) -> None:
+    given = batch()
+    bare = {key: value for key, value in given.items() if not key.endswith("features")}
+    loss, plain = InterIntraLoss(intra_weight=0.0).double(), InterIntraLoss(intra_weight=0.0).double()
+    loss.intra_weight = some
+    assert torch.equal(loss(**given).total, InterIntraLoss(intra_weight=some).double()(**given).total)
+    with pytest.raises(InputError, match="needs music_features"):
+        loss(**{**given, "music_features": None})
+    loss.intra_weight = {"video": 0.0} if isinstance(some, dict) else 0.0
+    assert torch.equal(loss(**bare).total, plain(**bare).total)
+    with pytest.raises(InputError, match="intra_weight"):
+        loss.intra_weight = -0.1
+    assert loss.needs == frozenset()
+
+
 def test_two_views_of_one_modality_are_a_pair() -> None:
     x = rows(4, seed=1)
     loss = InterIntraLoss().double()

@@ -54,15 +54,12 @@ class PairBatch(NamedTuple):
 
 
 class PairLoss(nn.Module):
-    """How badly the embeddings of pairs lie: the interface of every loss here.
+    """How badly the embeddings of pairs lie: the interface of every loss here."""
 
-    Attributes
-    ----------
-    needs : frozenset of {"video", "music"}
-        The modalities whose frozen features the loss looks at.
-    """
-
-    needs: frozenset[str] = frozenset()
+    @property
+    def needs(self) -> frozenset[str]:
+        """Which of "video" and "music" have frozen features that the loss looks at, as it stands now."""
+        return frozenset()
 
     @property
     def temperature(self) -> float | None:
