@@ -332,6 +332,40 @@ def test_unknown_modalities_are_refused(embeddings: tuple[str, ...], more: dict,
         loss.among({name: torch.eye(2) for name in embeddings}, **more)
 
 
+X = torch.eye(3)
+LACKING: dict[str, tuple[object, dict[str, object], str]] = {
+    "no features": (
+        {"video": 0.3, "text": 0.2},
+        {"features": {"video": X}},
+        r"""needs features\["text"\]: .* intra_weight={'video': 0.3}$""",
+    ),
+    "no features of the one": ({"text": 0.2}, {}, r"""needs features\["text"\]: .* intra_weight=0.0$"""),
+    "a mask of another length": (
+        {"text": 0.2},
+        {"features": {"text": torch.ones(3, 2, 1)}, "masks": {"text": torch.ones(3, 1, dtype=torch.bool)}},
+        r"""masks\["text"\] must be .*, as features\["text"\] have""",
+    ),
+    "a mask beside pooled features": (
+        {"text": 0.2},
+        {"features": {"text": X}, "masks": {"text": torch.ones(3, 1, dtype=torch.bool)}},
+        r"""masks\["text"\] says .* but features\["text"\] are pooled""",
+    ),
+    "fewer features": (
+        {"text": 0.2},
+        {"features": {"text": torch.eye(2)}},
+        r"""features\["text"\] must describe""",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LACKING)
+def test_features_of_modalities_that_do_not_suit_are_called_by_their_name(case: str) -> None:
+    weight, more, words = LACKING[case]
+    loss = InterIntraLoss(intra_weight=weight)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=words):
+        loss.among({"video": X, "music": X, "text": X}, **more)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["vmnet", "crossclr", "cwcl", "cusa", "false-negative-cancellation"])
 def test_a_loss_that_needs_features_says_so(name: str) -> None:
     with pytest.raises(InputError, match="needs video_features"):

@@ -396,7 +396,49 @@ BAD = {
         torch.eye(2),
         torch.eye(2),
         {"video_features": torch.ones(2, 2, 3), "video_mask": torch.tensor([[True, True], [False, False]])},
-        "no real segment",
+        "row 1 of video_mask has no real segment",
+    ),
+    "a mask beside pooled features": (
+        torch.eye(2),
+        torch.eye(2),
+        {"music_mask": torch.ones(2, 4, dtype=torch.bool)},
+        "music_mask says which rows .* but music_features are pooled already",
+    ),
+    "a mask of another length": (
+        torch.eye(2),
+        torch.eye(2),
+        {"music_features": torch.ones(2, 3, 4), "music_mask": torch.ones(2, 4, dtype=torch.bool)},
+        r"music_mask must be a tensor of bool of shape \(2, 3\), as music_features .*, got torch.bool \(2, 4\)",
+    ),
+    "a mask in a list": (
+        torch.eye(2),
+        torch.eye(2),
+        {"video_features": torch.ones(2, 1, 4), "video_mask": [[True], [True]]},
+        "video_mask must be a tensor of bool .*, got list",
+    ),
+    "features without columns": (
+        torch.eye(3),
+        torch.eye(3),
+        {"video_features": torch.ones(3, 0)},
+        r"video_features must have shape .*, got \(3, 0\)",
+    ),
+    "features of another shape": (
+        torch.eye(3),
+        torch.eye(3),
+        {"music_features": torch.ones(3, 2, 2, 2)},
+        r"music_features must have shape",
+    ),
+    "features of integers": (
+        torch.eye(3),
+        torch.eye(3),
+        {"music_features": torch.ones(3, 2, dtype=torch.long)},
+        r"music_features must be a tensor of floating-point numbers, got torch.int64 \(3, 2\)",
+    ),
+    "features as an array": (
+        torch.eye(3),
+        torch.eye(3),
+        {"music_features": torch.ones(3, 2).numpy()},
+        "music_features must be a tensor of floating-point numbers, got ndarray",
     ),
 }
 

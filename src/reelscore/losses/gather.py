@@ -70,8 +70,8 @@ class Gathered(nn.Module):
         if "music" not in self.loss.needs:
             music_features = None
         frozen = {
-            "video_features": None if video_features is None else pooled_features(video_features, video_mask),
-            "music_features": None if music_features is None else pooled_features(music_features, music_mask),
+            "video_features": _pooled("video", video_features, video_mask),
+            "music_features": _pooled("music", music_features, music_mask),
             "group": group,
         }
         given = {"video_embeddings": video_embeddings, "music_embeddings": music_embeddings, **frozen}
@@ -82,6 +82,12 @@ class Gathered(nn.Module):
             **{name: None if value is None else _whole(value) for name, value in frozen.items()},
         )
         return gathered
+
+
+def _pooled(name: str, features: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    if features is None:
+        return None
+    return pooled_features(features, mask, what=f"{name}_features", mask_what=f"{name}_mask")
 
 
 def _check_alike(given: dict[str, Tensor | None]) -> None:

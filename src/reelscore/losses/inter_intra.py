@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import InputError
 from .debiased import Debiased
 from .infonce import InfoNCE
-from .pair_loss import LossParts, PairBatch, PairLoss, check_knob, check_pairs
+from .pair_loss import LossParts, PairBatch, PairLoss, check_knob, check_pairs, checked_directions
 from .rince import RINCE
 from .rows import Groups, RowLoss, check_chunk
 from .similarity import unit_rows
@@ -174,10 +174,23 @@ class InterIntraLoss(PairLoss):
         for one, two in itertools.pairwise(names):
             check_pairs(embeddings[one], embeddings[two], group, names=(one, two))
         rows = {name: unit_rows(values, what=f"{name}_embeddings") for name, values in embeddings.items()}
+        looked_at = [name for name in names if self.weight_of(name) > 0]
+        if missing := [name for name in looked_at if features.get(name) is None]:
+            left = {name: self.weight_of(name) for name in looked_at if name not in missing}
+            raise InputError(
+                f"InterIntraLoss needs {_item('features', missing[0])}: pass them, or leave them out of the weights "
+                f"with intra_weight={left or 0.0!r}"
+            )
         before = {
-            name: self.before(name, features.get(name), masks.get(name), size=len(values), dtype=values.dtype)
-            for name, values in rows.items()
-            if self.weight_of(name) > 0
+            name: checked_directions(
+                features[name],
+                masks.get(name),
+                size=len(rows[name]),
+                dtype=rows[name].dtype,
+                what=_item("features", name),
+                mask_what=_item("masks", name),
+            )
+            for name in looked_at
         }
         return self._together(rows, before, group)
 
@@ -205,6 +218,10 @@ class InterIntraLoss(PairLoss):
             unknown := sorted(set(self.intra_weight) - set(names))
         ):
             raise InputError(f"intra_weight names {unknown[0]!r}, which is not among the modalities {names}")
+
+
+def _item(what: str, name: str) -> str:
+    return f'{what}["{name}"]'
 
 
 def _inter(

@@ -108,28 +108,24 @@ class PairLoss(nn.Module):
                 unit_rows(video_embeddings, what="video_embeddings"),
                 unit_rows(music_embeddings, what="music_embeddings"),
                 group,
-                self.before("video", video_features, video_mask, size=size, dtype=dtype)
-                if "video" in self.needs
-                else None,
-                self.before("music", music_features, music_mask, size=size, dtype=dtype)
-                if "music" in self.needs
-                else None,
+                self._before("video", video_features, video_mask, size=size, dtype=dtype),
+                self._before("music", music_features, music_mask, size=size, dtype=dtype),
             )
         )
 
-    def before(
+    def _before(
         self, name: str, features: Tensor | None, mask: Tensor | None, *, size: int, dtype: torch.dtype
-    ) -> Tensor:
-        """Return the frozen directions (B, P) of a modality that the loss looks at."""
-        what = f"{name}_features"
+    ) -> Tensor | None:
+        if name not in self.needs:
+            return None
         if features is None:
             raise InputError(
-                f"{type(self).__name__} needs {what}: pass them, or choose a loss without them"
+                f"{type(self).__name__} needs {name}_features: pass them, or choose a loss without them"
                 " (InterIntraLoss with intra_weight 0)"
             )
-        if len(features) != size:
-            raise InputError(f"{what} must describe the {size} items of the batch, got {len(features)}")
-        return frozen_directions(features, mask, what=what).to(dtype)
+        return checked_directions(
+            features, mask, size=size, dtype=dtype, what=f"{name}_features", mask_what=f"{name}_mask"
+        )
 
     def of(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch."""
@@ -141,6 +137,16 @@ def check_knob(name: str, value: float, *, low: float = 0.0, high: float = math.
     if not (math.isfinite(value) and low <= value <= high):
         raise InputError(f"{name} must be finite and in [{low}, {high}], got {value!r}")
     return value
+
+
+def checked_directions(
+    features: Tensor, mask: Tensor | None, *, size: int, dtype: torch.dtype, what: str, mask_what: str
+) -> Tensor:
+    """Return the frozen directions (B, P) of features that describe a batch of `size` items."""
+    directions = frozen_directions(features, mask, what=what, mask_what=mask_what)
+    if len(directions) != size:
+        raise InputError(f"{what} must describe the {size} items of the batch, got {len(directions)}")
+    return directions.to(dtype)
 
 
 def check_pairs(
