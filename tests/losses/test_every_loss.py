@@ -366,6 +366,11 @@ def test_features_of_modalities_that_do_not_suit_are_called_by_their_name(case: 
         loss.among({"video": X, "music": X, "text": X}, **more)  # type: ignore[arg-type]
 
 
+def test_embeddings_that_do_not_pair_up_are_called_by_their_name() -> None:
+    with pytest.raises(InputError, match=r"""embeddings\["music"\] and embeddings\["text"\] must both"""):
+        InterIntraLoss(intra_weight=0.0).among({"video": X, "music": X, "text": torch.ones(3, 2)})
+
+
 @pytest.mark.parametrize("name", ["vmnet", "crossclr", "cwcl", "cusa", "false-negative-cancellation"])
 def test_a_loss_that_needs_features_says_so(name: str) -> None:
     with pytest.raises(InputError, match="needs video_features"):

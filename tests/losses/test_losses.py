@@ -381,6 +381,31 @@ BAD = {
     "one pair": (torch.ones(1, 3), torch.ones(1, 3), {}, "at least two pairs"),
     "one group": (torch.eye(3), torch.eye(3), {"group": torch.zeros(3, dtype=torch.long)}, "one group"),
     "short group": (torch.eye(3), torch.eye(3), {"group": torch.arange(2)}, "one integer for each"),
+    "groups in a list": (
+        torch.eye(3),
+        torch.eye(3),
+        {"group": [0, 1, 2]},
+        r"a tensor of shape \(3,\), got list; torch.as_tensor\(group\)",
+    ),
+    "groups in an array": (
+        torch.eye(3),
+        torch.eye(3),
+        {"group": torch.arange(3).numpy()},
+        "got ndarray; torch",
+    ),
+    "another dtype": (
+        torch.eye(3),
+        torch.eye(3).double(),
+        {},
+        r"one dtype, got torch.float32 \(3, 3\) and torch.float64 \(3, 3\)",
+    ),
+    "integers": (
+        torch.eye(3).long(),
+        torch.eye(3),
+        {},
+        r"video_embeddings and music_embeddings must be .*, got torch.int64 \(3, 3\) and torch.float32 \(3, 3\)",
+    ),
+    "an array": (torch.eye(3), torch.eye(3).numpy(), {}, "got torch.float32 .* and ndarray"),
     "nan": (torch.tensor([[1.0, 0], [math.nan, 1]]), torch.eye(2), {}, "row 1"),
     "infinite": (torch.eye(2), torch.tensor([[math.inf, 0], [0, 1]]), {}, "music_embeddings"),
     "zero": (torch.tensor([[1.0, 0], [0, 0]]), torch.eye(2), {}, "no row of zeros"),
@@ -469,6 +494,15 @@ def test_bad_batches_are_refused_in_words(case: str) -> None:
 def test_settings_out_of_range_are_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(InputError):
         InterIntraLoss(**arguments)  # type: ignore[arg-type]
+
+
+def test_inside_autocast_one_side_may_be_of_its_dtype() -> None:
+    v, m = rows(6, 4, seed=1).bfloat16(), rows(6, 4, seed=2).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = InterIntraLoss()(v, m, video_features=m, music_features=v)
+        assert bool(torch.isfinite(out.total))
+        with pytest.raises(InputError, match="one dtype"):
+            InterIntraLoss()(v, m.half(), video_features=m, music_features=v)
 
 
 def test_cosine_similarities_are_cosines() -> None:

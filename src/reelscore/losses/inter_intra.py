@@ -172,8 +172,11 @@ class InterIntraLoss(PairLoss):
                 raise InputError(f"{what} are of {unknown[0]!r}, which is not among the embeddings {names}")
         self._check_names(names)
         for one, two in itertools.pairwise(names):
-            check_pairs(embeddings[one], embeddings[two], group, names=(one, two))
-        rows = {name: unit_rows(values, what=f"{name}_embeddings") for name, values in embeddings.items()}
+            called = _item("embeddings", one), _item("embeddings", two)
+            check_pairs(embeddings[one], embeddings[two], group, names=called)
+        rows = {
+            name: unit_rows(values, what=_item("embeddings", name)) for name, values in embeddings.items()
+        }
         looked_at = [name for name in names if self.weight_of(name) > 0]
         if missing := [name for name in looked_at if features.get(name) is None]:
             left = {name: self.weight_of(name) for name in looked_at if name not in missing}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .similarity import frozen_directions, unit_rows
+from .similarity import frozen_directions, told, unit_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,30 +150,53 @@ def checked_directions(
 
 
 def check_pairs(
-    video_embeddings: Tensor,
-    music_embeddings: Tensor,
+    one: Tensor,
+    two: Tensor,
     group: Tensor | None,
     *,
-    names: tuple[str, str] = ("video", "music"),
+    names: tuple[str, str] = ("video_embeddings", "music_embeddings"),
 ) -> None:
     """Raise `InputError` unless the rows pair up and some pair of rows can be negatives of each other."""
-    shapes = tuple(video_embeddings.shape), tuple(music_embeddings.shape)
-    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
-        raise InputError(
-            f"{names[0]}_embeddings and {names[1]}_embeddings must both have shape (B, D), "
-            f"got {shapes[0]} and {shapes[1]}"
-        )
-    if shapes[0][0] < 2:
-        raise InputError(f"a batch needs at least two pairs to have a negative, got {shapes[0][0]}")
-    if group is None:
-        return
-    if tuple(group.shape) != shapes[0][:1] or group.is_floating_point():
-        raise InputError(
-            f"group must hold one integer for each of the {shapes[0][0]} pairs, "
-            f"got {group.dtype} {tuple(group.shape)}"
-        )
-    if bool((group == group[0]).all()):
+    check_tensors(one, two, group, names=names)
+    if len(one) < 2:
+        raise InputError(f"a batch needs at least two pairs to have a negative, got {len(one)}")
+    if group is not None and bool((group == group[0]).all()):
         raise InputError(
             f"all {len(group)} pairs are of one group, so there is no negative; "
             "draw batches over several groups"
         )
+
+
+def check_tensors(
+    one: Tensor,
+    two: Tensor,
+    group: Tensor | None,
+    *,
+    names: tuple[str, str] = ("video_embeddings", "music_embeddings"),
+) -> None:
+    """Raise `InputError` unless the rows pair up, as tensors of numbers that can be multiplied, and the labels do."""
+    both, came = " and ".join(names), f"got {told(one)} and {told(two)}"
+    if not all(isinstance(values, Tensor) and values.is_floating_point() for values in (one, two)):
+        raise InputError(
+            f"{both} must be tensors of floating-point numbers, {came}; "
+            "torch.as_tensor and .float() make them such"
+        )
+    if one.ndim != 2 or one.shape != two.shape:
+        raise InputError(f"{both} must both have shape (B, D), got {tuple(one.shape)} and {tuple(two.shape)}")
+    if one.dtype != two.dtype and not _cast_alike(one, two):
+        raise InputError(f"{both} must be of one dtype, {came}; convert one of them with .to(dtype)")
+    if group is None:
+        return
+    if not isinstance(group, Tensor) or group.shape != one.shape[:1] or group.is_floating_point():
+        raise InputError(
+            f"group must hold one integer for each of the {len(one)} pairs, a tensor of shape ({len(one)},), "
+            f"got {told(group)}; torch.as_tensor(group) makes a tensor of a list or an array"
+        )
+
+
+def _cast_alike(one: Tensor, two: Tensor) -> bool:
+    """Return whether autocast brings both to one dtype wherever they meet."""
+    device = one.device.type
+    return torch.is_autocast_enabled(device) and (
+        {one.dtype, two.dtype} == {torch.float32, torch.get_autocast_dtype(device)}
+    )
