@@ -254,6 +254,17 @@ def test_pooling_a_masked_sequence_is_pooling_its_real_rows() -> None:
     torch.testing.assert_close(one[0, 3:], f[0, :2].std(0, unbiased=False))
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_features_of_half_precision_are_pooled_in_single(masked: bool) -> None:
+    f = (400 * rows(5, 600, seed=0)).view(5, 30, 20).half()
+    mask = torch.arange(30).expand(5, -1) < 25 if masked else None
+    found = frozen_directions(f, mask, what="features")
+    torch.testing.assert_close(found, frozen_directions(f.float(), mask, what="features"))
+    pooled = (40 * f[:, 0]).float().clamp(-6e4, 6e4).half()
+    found = frozen_directions(pooled, what="features")
+    torch.testing.assert_close(found, frozen_directions(pooled.float(), what="features"))
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("temperature", [1e-6, 1e-2, 1e6])
 def test_extreme_temperatures_stay_finite(form: Intra, temperature: float) -> None:

@@ -55,7 +55,7 @@ def pooled_features(
     Parameters
     ----------
     features : Tensor, shape (B, T, D) or (B, P)
-        Two axes mean that the features are pooled already; they come back as they are.
+        Two axes mean that the features are pooled already; they come back so.
     mask : Tensor of bool, shape (B, T), optional
         True for real rows; what stands in the other rows does not matter. Without it all rows are real.
     what, mask_what : str
@@ -64,6 +64,7 @@ def pooled_features(
     Returns
     -------
     Tensor, shape (B, 2 D), or (B, D) where T is 1 and nothing can deviate
+        In single precision where the features are of half precision.
 
     Raises
     ------
@@ -86,7 +87,8 @@ def pooled_features(
                 f"{mask_what} says which rows of a sequence (B, T, D) are real, but {what} are pooled already, "
                 f"got {tuple(features.shape)}; pass the sequences or leave the mask out"
             )
-        return features
+        return at_least_single(features)
+    features = at_least_single(features)  # squares and sums over time overflow in half precision
     if mask is None:
         mean = features.mean(dim=1)
         if features.shape[1] == 1:
