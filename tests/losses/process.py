@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -14,7 +15,13 @@ RANK, MEETING, OUT = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 
 
 def main() -> None:
-    dist.init_process_group("gloo", init_method=f"file://{MEETING}", rank=RANK, world_size=2)
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{MEETING}",
+        rank=RANK,
+        world_size=2,
+        timeout=timedelta(seconds=60),
+    )
     torch.manual_seed(0)
     x, y = torch.randn(8, 5, dtype=torch.float64), torch.randn(8, 6, dtype=torch.float64)
     group = torch.tensor([0, 0, 1, 2, 3, 1, 4, 5])
@@ -38,13 +45,31 @@ def main() -> None:
         assert parameter.grad is not None
         dist.all_reduce(parameter.grad)  # the mean that DistributedDataParallel takes
         found[name] = parameter.grad / 2
-    unequal = ""
-    try:
-        size = 3 + RANK
-        loss(torch.eye(size), torch.eye(size), video_features=torch.eye(size), music_features=torch.eye(size))
-    except InputError as error:
-        unequal = str(error)
-    torch.save((found, unequal), OUT)
+    size, four = 3 + RANK, torch.eye(4)
+    sequences, real = torch.ones(4, 2, 5), torch.ones(4, 2, dtype=torch.bool)
+    real[2] = RANK == 0
+    bad = {
+        "unequal": {
+            "video_embeddings": torch.eye(size),
+            "music_embeddings": torch.eye(size),
+            "video_features": torch.eye(size),
+            "music_features": torch.eye(size),
+        },
+        "dtypes": {"video_features": four.double() if RANK else four, "music_features": four},
+        "nothing real": {"video_features": sequences, "video_mask": real, "music_features": four},
+        "group": {
+            "video_features": four,
+            "music_features": four,
+            "group": [0, 1, 2, 3] if RANK else torch.arange(4),
+        },
+    }
+    said = {}
+    for name, given in bad.items():
+        try:
+            loss(**{"video_embeddings": four, "music_embeddings": four, **given})
+        except InputError as error:
+            said[name] = str(error)
+    torch.save((found, said), OUT)
     dist.destroy_process_group()
 
 

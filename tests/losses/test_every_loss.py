@@ -98,6 +98,21 @@ def test_blocks_of_anchors_change_neither_value_nor_gradient(name: str, chunk_si
         torch.testing.assert_close(blocks, whole, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_blocks_of_anchors_change_little_inside_autocast(name: str) -> None:
+    given = {key: value.float() if value.is_floating_point() else value for key, value in batch().items()}
+    found = []
+    for size in (None, 4):
+        loss = build_loss(replace(CONFIGS[name], chunk_size=size))
+        v, m = (given[f"{side}_embeddings"].clone().requires_grad_() for side in ("video", "music"))
+        with torch.autocast("cpu", torch.bfloat16):
+            total = loss(**{**given, "video_embeddings": v, "music_embeddings": m}).total
+        total.backward()
+        found.append((total.detach().float(), v.grad, m.grad))
+    for whole, blocks in zip(*found, strict=True):
+        torch.testing.assert_close(blocks, whole, rtol=0.05, atol=0.05)
+
+
 @pytest.mark.parametrize("temperature", [1e-3, 1e3])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_extreme_temperatures_stay_finite(name: str, temperature: float) -> None:
@@ -279,6 +294,22 @@ def test_a_modality_without_weight_needs_no_features() -> None:
     assert sorted(parts) == ["inter", "intra_video"]
 
 
+@pytest.mark.parametrize("some", [0.3, {"video": 0.3, "music": 0.2}, {"music": 0.2}])
+def test_a_schedule_may_assign_the_intra_weight(some: float | dict[str, float]) -> None:
+    given = batch()
+    bare = {key: value for key, value in given.items() if not key.endswith("features")}
+    loss, plain = InterIntraLoss(intra_weight=0.0).double(), InterIntraLoss(intra_weight=0.0).double()
+    loss.intra_weight = some
+    assert torch.equal(loss(**given).total, InterIntraLoss(intra_weight=some).double()(**given).total)
+    with pytest.raises(InputError, match="needs music_features"):
+        loss(**{**given, "music_features": None})
+    loss.intra_weight = {"video": 0.0} if isinstance(some, dict) else 0.0
+    assert torch.equal(loss(**bare).total, plain(**bare).total)
+    with pytest.raises(InputError, match="intra_weight"):
+        loss.intra_weight = -0.1
+    assert loss.needs == frozenset()
+
+
 def test_two_views_of_one_modality_are_a_pair() -> None:
     x = rows(4, seed=1)
     loss = InterIntraLoss().double()
@@ -299,6 +330,45 @@ def test_unknown_modalities_are_refused(embeddings: tuple[str, ...], more: dict,
     loss = InterIntraLoss(intra_weight={"music": 1.0})
     with pytest.raises(InputError, match=words):
         loss.among({name: torch.eye(2) for name in embeddings}, **more)
+
+
+X = torch.eye(3)
+LACKING: dict[str, tuple[object, dict[str, object], str]] = {
+    "no features": (
+        {"video": 0.3, "text": 0.2},
+        {"features": {"video": X}},
+        r"""needs features\["text"\]: .* intra_weight={'video': 0.3}$""",
+    ),
+    "no features of the one": ({"text": 0.2}, {}, r"""needs features\["text"\]: .* intra_weight=0.0$"""),
+    "a mask of another length": (
+        {"text": 0.2},
+        {"features": {"text": torch.ones(3, 2, 1)}, "masks": {"text": torch.ones(3, 1, dtype=torch.bool)}},
+        r"""masks\["text"\] must be .*, as features\["text"\] have""",
+    ),
+    "a mask beside pooled features": (
+        {"text": 0.2},
+        {"features": {"text": X}, "masks": {"text": torch.ones(3, 1, dtype=torch.bool)}},
+        r"""masks\["text"\] says .* but features\["text"\] are pooled""",
+    ),
+    "fewer features": (
+        {"text": 0.2},
+        {"features": {"text": torch.eye(2)}},
+        r"""features\["text"\] must describe""",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LACKING)
+def test_features_of_modalities_that_do_not_suit_are_called_by_their_name(case: str) -> None:
+    weight, more, words = LACKING[case]
+    loss = InterIntraLoss(intra_weight=weight)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=words):
+        loss.among({"video": X, "music": X, "text": X}, **more)  # type: ignore[arg-type]
+
+
+def test_embeddings_that_do_not_pair_up_are_called_by_their_name() -> None:
+    with pytest.raises(InputError, match=r"""embeddings\["music"\] and embeddings\["text"\] must both"""):
+        InterIntraLoss(intra_weight=0.0).among({"video": X, "music": X, "text": torch.ones(3, 2)})
 
 
 @pytest.mark.parametrize("name", ["vmnet", "crossclr", "cwcl", "cusa", "false-negative-cancellation"])

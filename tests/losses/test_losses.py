@@ -19,7 +19,14 @@ from reelscore.losses.inter_intra import Intra
 from reelscore.losses.rince import RINCE
 from reelscore.losses.rows import Groups
 from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features
-from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
+from reelscore.losses.structure import (
+    Form,
+    kl_form,
+    mse_form,
+    multiscale_form,
+    order_form,
+    structure_loss,
+)
 
 FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
 GROUPS: list[Groups] = ["negatives-masked", "positives"]
@@ -177,6 +184,31 @@ def test_the_hand_made_gradient_is_that_of_automatic_differentiation(form: Form)
     torch.testing.assert_close(by_hand, x.grad)
 
 
+@pytest.mark.parametrize("chunk_size", [None, 300])
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("form", [kl_form(0.1, 0.1), mse_form(), order_form(), multiscale_form(0.1, 0.1)])
+def test_half_precision_costs_the_structure_nothing_but_its_rounding(
+    form: Form, half: torch.dtype, chunk_size: int | None
+) -> None:
+    x = torch.nn.functional.normalize(rows(1024, 16, seed=1)).to(half)
+    frozen = frozen_directions(rows(1024, 8, seed=2), what="features").to(half)
+
+    def of(dtype: torch.dtype, *, autocast: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        moved = x.to(dtype, copy=True).requires_grad_()
+        with torch.autocast("cpu", half, enabled=autocast):
+            value = structure_loss(moved, frozen.to(dtype), form, chunk_size=chunk_size)
+        value.backward()
+        assert moved.grad is not None
+        assert moved.grad.dtype == dtype
+        return value.detach().double(), moved.grad.double()
+
+    value, gradient = of(torch.float64, autocast=False)
+    for dtype, autocast in ((half, False), (torch.float32, True), (half, True)):
+        found, slope = of(dtype, autocast=autocast)
+        torch.testing.assert_close(found, value, rtol=1e-4, atol=0.0)
+        assert float((slope - gradient).norm() / gradient.norm()) < 5e-3
+
+
 @given(seed=st.integers(0, 2**31), size=st.integers(2, 9), form=st.sampled_from(FORMS))
 @settings(max_examples=25, deadline=None)
 def test_order_rotation_length_and_sides_do_not_matter(seed: int, size: int, form: Intra) -> None:
@@ -220,6 +252,17 @@ def test_pooling_a_masked_sequence_is_pooling_its_real_rows() -> None:
     one = pooled_features(f[:1, :2])
     torch.testing.assert_close(pooled_features(f, mask)[:1], one)
     torch.testing.assert_close(one[0, 3:], f[0, :2].std(0, unbiased=False))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_features_of_half_precision_are_pooled_in_single(masked: bool) -> None:
+    f = (400 * rows(5, 600, seed=0)).view(5, 30, 20).half()
+    mask = torch.arange(30).expand(5, -1) < 25 if masked else None
+    found = frozen_directions(f, mask, what="features")
+    torch.testing.assert_close(found, frozen_directions(f.float(), mask, what="features"))
+    pooled = (40 * f[:, 0]).float().clamp(-6e4, 6e4).half()
+    found = frozen_directions(pooled, what="features")
+    torch.testing.assert_close(found, frozen_directions(pooled.float(), what="features"))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -349,6 +392,31 @@ BAD = {
     "one pair": (torch.ones(1, 3), torch.ones(1, 3), {}, "at least two pairs"),
     "one group": (torch.eye(3), torch.eye(3), {"group": torch.zeros(3, dtype=torch.long)}, "one group"),
     "short group": (torch.eye(3), torch.eye(3), {"group": torch.arange(2)}, "one integer for each"),
+    "groups in a list": (
+        torch.eye(3),
+        torch.eye(3),
+        {"group": [0, 1, 2]},
+        r"a tensor of shape \(3,\), got list; torch.as_tensor\(group\)",
+    ),
+    "groups in an array": (
+        torch.eye(3),
+        torch.eye(3),
+        {"group": torch.arange(3).numpy()},
+        "got ndarray; torch",
+    ),
+    "another dtype": (
+        torch.eye(3),
+        torch.eye(3).double(),
+        {},
+        r"one dtype, got torch.float32 \(3, 3\) and torch.float64 \(3, 3\)",
+    ),
+    "integers": (
+        torch.eye(3).long(),
+        torch.eye(3),
+        {},
+        r"video_embeddings and music_embeddings must be .*, got torch.int64 \(3, 3\) and torch.float32 \(3, 3\)",
+    ),
+    "an array": (torch.eye(3), torch.eye(3).numpy(), {}, "got torch.float32 .* and ndarray"),
     "nan": (torch.tensor([[1.0, 0], [math.nan, 1]]), torch.eye(2), {}, "row 1"),
     "infinite": (torch.eye(2), torch.tensor([[math.inf, 0], [0, 1]]), {}, "music_embeddings"),
     "zero": (torch.tensor([[1.0, 0], [0, 0]]), torch.eye(2), {}, "no row of zeros"),
@@ -364,7 +432,49 @@ BAD = {
         torch.eye(2),
         torch.eye(2),
         {"video_features": torch.ones(2, 2, 3), "video_mask": torch.tensor([[True, True], [False, False]])},
-        "no real segment",
+        "row 1 of video_mask has no real segment",
+    ),
+    "a mask beside pooled features": (
+        torch.eye(2),
+        torch.eye(2),
+        {"music_mask": torch.ones(2, 4, dtype=torch.bool)},
+        "music_mask says which rows .* but music_features are pooled already",
+    ),
+    "a mask of another length": (
+        torch.eye(2),
+        torch.eye(2),
+        {"music_features": torch.ones(2, 3, 4), "music_mask": torch.ones(2, 4, dtype=torch.bool)},
+        r"music_mask must be a tensor of bool of shape \(2, 3\), as music_features .*, got torch.bool \(2, 4\)",
+    ),
+    "a mask in a list": (
+        torch.eye(2),
+        torch.eye(2),
+        {"video_features": torch.ones(2, 1, 4), "video_mask": [[True], [True]]},
+        "video_mask must be a tensor of bool .*, got list",
+    ),
+    "features without columns": (
+        torch.eye(3),
+        torch.eye(3),
+        {"video_features": torch.ones(3, 0)},
+        r"video_features must have shape .*, got \(3, 0\)",
+    ),
+    "features of another shape": (
+        torch.eye(3),
+        torch.eye(3),
+        {"music_features": torch.ones(3, 2, 2, 2)},
+        r"music_features must have shape",
+    ),
+    "features of integers": (
+        torch.eye(3),
+        torch.eye(3),
+        {"music_features": torch.ones(3, 2, dtype=torch.long)},
+        r"music_features must be a tensor of floating-point numbers, got torch.int64 \(3, 2\)",
+    ),
+    "features as an array": (
+        torch.eye(3),
+        torch.eye(3),
+        {"music_features": torch.ones(3, 2).numpy()},
+        "music_features must be a tensor of floating-point numbers, got ndarray",
     ),
 }
 
@@ -395,6 +505,15 @@ def test_bad_batches_are_refused_in_words(case: str) -> None:
 def test_settings_out_of_range_are_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(InputError):
         InterIntraLoss(**arguments)  # type: ignore[arg-type]
+
+
+def test_inside_autocast_one_side_may_be_of_its_dtype() -> None:
+    v, m = rows(6, 4, seed=1).bfloat16(), rows(6, 4, seed=2).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = InterIntraLoss()(v, m, video_features=m, music_features=v)
+        assert bool(torch.isfinite(out.total))
+        with pytest.raises(InputError, match="one dtype"):
+            InterIntraLoss()(v, m.half(), video_features=m, music_features=v)
 
 
 def test_cosine_similarities_are_cosines() -> None:

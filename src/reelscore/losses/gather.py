@@ -8,14 +8,16 @@ gradient of what other processes gathered it would be wrong.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.distributed as dist
 import torch.distributed.nn.functional as dist_nn
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .pair_loss import LossParts, PairLoss
-from .similarity import pooled_features
+from .pair_loss import LossParts, PairLoss, check_tensors
+from .similarity import pooled_features, told
 
 
 class Gathered(nn.Module):
@@ -52,7 +54,8 @@ class Gathered(nn.Module):
         Raises
         ------
         InputError
-            As the loss itself; also when the processes hold unequal numbers of items or unequal arguments.
+            As the loss itself; also when the processes hold unequal numbers of items or unequal arguments. What one
+            process cannot bring is an error on all of them.
         """
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
             whole: LossParts = self.loss(
@@ -69,13 +72,19 @@ class Gathered(nn.Module):
             video_features = None
         if "music" not in self.loss.needs:
             music_features = None
-        frozen = {
-            "video_features": None if video_features is None else pooled_features(video_features, video_mask),
-            "music_features": None if music_features is None else pooled_features(music_features, music_mask),
-            "group": group,
-        }
+        frozen: dict[str, Tensor | None] = {}
+        failure = None
+        try:
+            check_tensors(video_embeddings, music_embeddings, group)
+            frozen = {
+                "video_features": _pooled("video", video_features, video_mask),
+                "music_features": _pooled("music", music_features, music_mask),
+                "group": group,
+            }
+        except Exception as error:  # the others wait for what this process has to say
+            failure = error
         given = {"video_embeddings": video_embeddings, "music_embeddings": music_embeddings, **frozen}
-        _check_alike(given)
+        _check_alike(given, failure)
         gathered: LossParts = self.loss(
             _with_gradient(video_embeddings),
             _with_gradient(music_embeddings),
@@ -84,15 +93,27 @@ class Gathered(nn.Module):
         return gathered
 
 
-def _check_alike(given: dict[str, Tensor | None]) -> None:
-    mine = {name: None if value is None else tuple(value.shape) for name, value in given.items()}
-    all_shapes: list[dict[str, tuple[int, ...] | None] | None] = [None] * dist.get_world_size()
-    dist.all_gather_object(all_shapes, mine)
-    for process, shapes in enumerate(all_shapes):
-        if shapes != mine:
+def _pooled(name: str, features: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    if features is None:
+        return None
+    return pooled_features(features, mask, what=f"{name}_features", mask_what=f"{name}_mask")
+
+
+def _check_alike(given: Mapping[str, Tensor | None], failure: Exception | None) -> None:
+    mine = {name: None if value is None else told(value) for name, value in given.items()}
+    failed = None if failure is None else f"{type(failure).__name__}: {failure}"
+    everyone: list[tuple[str | None, dict[str, str | None]]] = [(None, {})] * dist.get_world_size()
+    dist.all_gather_object(everyone, (failed, mine))
+    if failure is not None:
+        raise failure
+    for process, (failed, _) in enumerate(everyone):
+        if failed is not None:
+            raise InputError(f"process {process} cannot bring its part of the batch: {failed}")
+    for process, (_, theirs) in enumerate(everyone):
+        if theirs != mine:
             raise InputError(
-                f"every process must pass tensors of the same shapes, got {mine} on process {dist.get_rank()} and "
-                f"{shapes} on process {process}; drop the incomplete last batch (drop_last=True)"
+                f"every process must pass tensors of the same dtypes and shapes, got {mine} on process "
+                f"{dist.get_rank()} and {theirs} on process {process}; drop the incomplete last batch (drop_last=True)"
             )
 
 

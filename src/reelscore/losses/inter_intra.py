@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import InputError
 from .debiased import Debiased
 from .infonce import InfoNCE
-from .pair_loss import LossParts, PairBatch, PairLoss, check_knob, check_pairs
+from .pair_loss import LossParts, PairBatch, PairLoss, check_knob, check_pairs, checked_directions
 from .rince import RINCE
 from .rows import Groups, RowLoss, check_chunk
 from .similarity import unit_rows
@@ -39,6 +39,7 @@ class InterIntraLoss(PairLoss):
     intra_weight : float or mapping of float by modality
         λ >= 0, one for all or one for each, such as ``{"video": 0.3, "music": 0.0}``; a modality that the mapping
         leaves out has 0. Where λ is 0 the frozen features are not looked at, and with 0 throughout this is `InfoNCE`.
+        It may be assigned anew at any time, as a schedule does.
     prior : float
         π of `Debiased`, in [0, 1), which then stands for L_inter: the share of the negatives that are expected to suit
         in truth is taken off. 0 is InfoNCE.
@@ -82,12 +83,6 @@ class InterIntraLoss(PairLoss):
         super().__init__()
         if intra not in get_args(Intra):
             raise InputError(f"intra must be one of {', '.join(map(repr, get_args(Intra)))}, got {intra!r}")
-        if isinstance(intra_weight, Mapping):
-            intra_weight = {
-                name: check_knob(f"intra_weight of {name}", value) for name, value in intra_weight.items()
-            }
-        else:
-            check_knob("intra_weight", intra_weight)
         for name, value in (
             ("before_temperature", before_temperature),
             ("after_temperature", after_temperature),
@@ -99,7 +94,24 @@ class InterIntraLoss(PairLoss):
         self.intra_weight = intra_weight
         self.chunk_size = chunk_size
         self._form = _form(intra, before_temperature, after_temperature)
-        self.needs = frozenset(name for name in ("video", "music") if self.weight_of(name) > 0)
+
+    @property
+    def intra_weight(self) -> float | Mapping[str, float]:
+        """λ as it stands now, one for all or one for each modality."""
+        return self._intra_weight
+
+    @intra_weight.setter
+    def intra_weight(self, weight: float | Mapping[str, float]) -> None:
+        self._intra_weight = (
+            {name: check_knob(f"intra_weight of {name}", value) for name, value in weight.items()}
+            if isinstance(weight, Mapping)
+            else check_knob("intra_weight", weight)
+        )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Which of "video" and "music" have a λ that is not 0, as it stands now."""
+        return frozenset(name for name in ("video", "music") if self.weight_of(name) > 0)
 
     @property
     def temperature(self) -> float:
@@ -160,12 +172,28 @@ class InterIntraLoss(PairLoss):
                 raise InputError(f"{what} are of {unknown[0]!r}, which is not among the embeddings {names}")
         self._check_names(names)
         for one, two in itertools.pairwise(names):
-            check_pairs(embeddings[one], embeddings[two], group, names=(one, two))
-        rows = {name: unit_rows(values, what=f"{name}_embeddings") for name, values in embeddings.items()}
+            called = _item("embeddings", one), _item("embeddings", two)
+            check_pairs(embeddings[one], embeddings[two], group, names=called)
+        rows = {
+            name: unit_rows(values, what=_item("embeddings", name)) for name, values in embeddings.items()
+        }
+        looked_at = [name for name in names if self.weight_of(name) > 0]
+        if missing := [name for name in looked_at if features.get(name) is None]:
+            left = {name: self.weight_of(name) for name in looked_at if name not in missing}
+            raise InputError(
+                f"InterIntraLoss needs {_item('features', missing[0])}: pass them, or leave them out of the weights "
+                f"with intra_weight={left or 0.0!r}"
+            )
         before = {
-            name: self.before(name, features.get(name), masks.get(name), size=len(values), dtype=values.dtype)
-            for name, values in rows.items()
-            if self.weight_of(name) > 0
+            name: checked_directions(
+                features[name],
+                masks.get(name),
+                size=len(rows[name]),
+                dtype=rows[name].dtype,
+                what=_item("features", name),
+                mask_what=_item("masks", name),
+            )
+            for name in looked_at
         }
         return self._together(rows, before, group)
 
@@ -193,6 +221,10 @@ class InterIntraLoss(PairLoss):
             unknown := sorted(set(self.intra_weight) - set(names))
         ):
             raise InputError(f"intra_weight names {unknown[0]!r}, which is not among the modalities {names}")
+
+
+def _item(what: str, name: str) -> str:
+    return f'{what}["{name}"]'
 
 
 def _inter(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .similarity import frozen_directions, unit_rows
+from .similarity import frozen_directions, told, unit_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,15 +54,12 @@ class PairBatch(NamedTuple):
 
 
 class PairLoss(nn.Module):
-    """How badly the embeddings of pairs lie: the interface of every loss here.
+    """How badly the embeddings of pairs lie: the interface of every loss here."""
 
-    Attributes
-    ----------
-    needs : frozenset of {"video", "music"}
-        The modalities whose frozen features the loss looks at.
-    """
-
-    needs: frozenset[str] = frozenset()
+    @property
+    def needs(self) -> frozenset[str]:
+        """Which of "video" and "music" have frozen features that the loss looks at, as it stands now."""
+        return frozenset()
 
     @property
     def temperature(self) -> float | None:
@@ -111,28 +108,24 @@ class PairLoss(nn.Module):
                 unit_rows(video_embeddings, what="video_embeddings"),
                 unit_rows(music_embeddings, what="music_embeddings"),
                 group,
-                self.before("video", video_features, video_mask, size=size, dtype=dtype)
-                if "video" in self.needs
-                else None,
-                self.before("music", music_features, music_mask, size=size, dtype=dtype)
-                if "music" in self.needs
-                else None,
+                self._before("video", video_features, video_mask, size=size, dtype=dtype),
+                self._before("music", music_features, music_mask, size=size, dtype=dtype),
             )
         )
 
-    def before(
+    def _before(
         self, name: str, features: Tensor | None, mask: Tensor | None, *, size: int, dtype: torch.dtype
-    ) -> Tensor:
-        """Return the frozen directions (B, P) of a modality that the loss looks at."""
-        what = f"{name}_features"
+    ) -> Tensor | None:
+        if name not in self.needs:
+            return None
         if features is None:
             raise InputError(
-                f"{type(self).__name__} needs {what}: pass them, or choose a loss without them"
+                f"{type(self).__name__} needs {name}_features: pass them, or choose a loss without them"
                 " (InterIntraLoss with intra_weight 0)"
             )
-        if len(features) != size:
-            raise InputError(f"{what} must describe the {size} items of the batch, got {len(features)}")
-        return frozen_directions(features, mask, what=what).to(dtype)
+        return checked_directions(
+            features, mask, size=size, dtype=dtype, what=f"{name}_features", mask_what=f"{name}_mask"
+        )
 
     def of(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch."""
@@ -146,31 +139,64 @@ def check_knob(name: str, value: float, *, low: float = 0.0, high: float = math.
     return value
 
 
+def checked_directions(
+    features: Tensor, mask: Tensor | None, *, size: int, dtype: torch.dtype, what: str, mask_what: str
+) -> Tensor:
+    """Return the frozen directions (B, P) of features that describe a batch of `size` items."""
+    directions = frozen_directions(features, mask, what=what, mask_what=mask_what)
+    if len(directions) != size:
+        raise InputError(f"{what} must describe the {size} items of the batch, got {len(directions)}")
+    return directions.to(dtype)
+
+
 def check_pairs(
-    video_embeddings: Tensor,
-    music_embeddings: Tensor,
+    one: Tensor,
+    two: Tensor,
     group: Tensor | None,
     *,
-    names: tuple[str, str] = ("video", "music"),
+    names: tuple[str, str] = ("video_embeddings", "music_embeddings"),
 ) -> None:
     """Raise `InputError` unless the rows pair up and some pair of rows can be negatives of each other."""
-    shapes = tuple(video_embeddings.shape), tuple(music_embeddings.shape)
-    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
-        raise InputError(
-            f"{names[0]}_embeddings and {names[1]}_embeddings must both have shape (B, D), "
-            f"got {shapes[0]} and {shapes[1]}"
-        )
-    if shapes[0][0] < 2:
-        raise InputError(f"a batch needs at least two pairs to have a negative, got {shapes[0][0]}")
-    if group is None:
-        return
-    if tuple(group.shape) != shapes[0][:1] or group.is_floating_point():
-        raise InputError(
-            f"group must hold one integer for each of the {shapes[0][0]} pairs, "
-            f"got {group.dtype} {tuple(group.shape)}"
-        )
-    if bool((group == group[0]).all()):
+    check_tensors(one, two, group, names=names)
+    if len(one) < 2:
+        raise InputError(f"a batch needs at least two pairs to have a negative, got {len(one)}")
+    if group is not None and bool((group == group[0]).all()):
         raise InputError(
             f"all {len(group)} pairs are of one group, so there is no negative; "
             "draw batches over several groups"
         )
+
+
+def check_tensors(
+    one: Tensor,
+    two: Tensor,
+    group: Tensor | None,
+    *,
+    names: tuple[str, str] = ("video_embeddings", "music_embeddings"),
+) -> None:
+    """Raise `InputError` unless the rows pair up, as tensors of numbers that can be multiplied, and the labels do."""
+    both, came = " and ".join(names), f"got {told(one)} and {told(two)}"
+    if not all(isinstance(values, Tensor) and values.is_floating_point() for values in (one, two)):
+        raise InputError(
+            f"{both} must be tensors of floating-point numbers, {came}; "
+            "torch.as_tensor and .float() make them such"
+        )
+    if one.ndim != 2 or one.shape != two.shape:
+        raise InputError(f"{both} must both have shape (B, D), got {tuple(one.shape)} and {tuple(two.shape)}")
+    if one.dtype != two.dtype and not _cast_alike(one, two):
+        raise InputError(f"{both} must be of one dtype, {came}; convert one of them with .to(dtype)")
+    if group is None:
+        return
+    if not isinstance(group, Tensor) or group.shape != one.shape[:1] or group.is_floating_point():
+        raise InputError(
+            f"group must hold one integer for each of the {len(one)} pairs, a tensor of shape ({len(one)},), "
+            f"got {told(group)}; torch.as_tensor(group) makes a tensor of a list or an array"
+        )
+
+
+def _cast_alike(one: Tensor, two: Tensor) -> bool:
+    """Return whether autocast brings both to one dtype wherever they meet."""
+    device = one.device.type
+    return torch.is_autocast_enabled(device) and (
+        {one.dtype, two.dtype} == {torch.float32, torch.get_autocast_dtype(device)}
+    )

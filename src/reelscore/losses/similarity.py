@@ -47,38 +47,64 @@ def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
     return embeddings / norms
 
 
-def pooled_features(features: Tensor, mask: Tensor | None = None) -> Tensor:
+def pooled_features(
+    features: Tensor, mask: Tensor | None = None, *, what: str = "features", mask_what: str = "mask"
+) -> Tensor:
     """Describe each frozen feature sequence by its mean and its deviation over time.
 
     Parameters
     ----------
     features : Tensor, shape (B, T, D) or (B, P)
-        Two axes mean that the features are pooled already; they come back as they are.
+        Two axes mean that the features are pooled already; they come back so.
     mask : Tensor of bool, shape (B, T), optional
         True for real rows; what stands in the other rows does not matter. Without it all rows are real.
+    what, mask_what : str
+        Names for the error message, such as ``"video_features"``.
 
     Returns
     -------
     Tensor, shape (B, 2 D), or (B, D) where T is 1 and nothing can deviate
+        In single precision where the features are of half precision.
+
+    Raises
+    ------
+    InputError
+        When the features have another shape or are whole numbers, the mask does not go with them, or an item has no
+        real row.
     """
+    if not (isinstance(features, Tensor) and features.is_floating_point()):
+        raise InputError(
+            f"{what} must be a tensor of floating-point numbers, got {told(features)}; "
+            "torch.as_tensor and .float() make it one"
+        )
+    if features.ndim not in (2, 3) or 0 in features.shape:
+        raise InputError(
+            f"{what} must have shape (B, T, D) or (B, P) with no axis of length 0, got {tuple(features.shape)}"
+        )
     if features.ndim == 2:
-        return features
-    if features.ndim != 3 or 0 in features.shape:
-        raise InputError(f"features must have shape (B, T, D) or (B, P), got {tuple(features.shape)}")
+        if mask is not None:
+            raise InputError(
+                f"{mask_what} says which rows of a sequence (B, T, D) are real, but {what} are pooled already, "
+                f"got {tuple(features.shape)}; pass the sequences or leave the mask out"
+            )
+        return at_least_single(features)
+    features = at_least_single(features)  # squares and sums over time overflow in half precision
     if mask is None:
         mean = features.mean(dim=1)
         if features.shape[1] == 1:
             return mean
         deviation = (features - mean[:, None]).square_().mean(dim=1).sqrt_()
         return torch.cat([mean, deviation], dim=1)
-    if mask.shape != features.shape[:2] or mask.dtype != torch.bool:
+    if not isinstance(mask, Tensor) or mask.shape != features.shape[:2] or mask.dtype != torch.bool:
         raise InputError(
-            f"the mask of features {tuple(features.shape)} must be bool {tuple(features.shape[:2])}, "
-            f"got {mask.dtype} {tuple(mask.shape)}"
+            f"{mask_what} must be a tensor of bool of shape {tuple(features.shape[:2])}, as {what} have shape "
+            f"{tuple(features.shape)}, got {told(mask)}"
         )
     count = mask.sum(dim=1, keepdim=True).to(features.dtype)
     if not bool((count > 0).all()):
-        raise InputError(f"row {int(count[:, 0].argmin())} of the mask has no real segment; drop that item")
+        raise InputError(
+            f"row {int(count[:, 0].argmin())} of {mask_what} has no real segment; drop that item"
+        )
     hidden = ~mask[:, :, None]
     mean = features.masked_fill(hidden, 0.0).sum(dim=1) / count
     if features.shape[1] == 1:
@@ -88,15 +114,17 @@ def pooled_features(features: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 @torch.no_grad()
-def frozen_directions(features: Tensor, mask: Tensor | None = None, *, what: str) -> Tensor:
+def frozen_directions(
+    features: Tensor, mask: Tensor | None = None, *, what: str, mask_what: str = "mask"
+) -> Tensor:
     """Pool the frozen features, centre them over the batch and scale to length 1: S0 = Y Yᵀ.
 
     Parameters
     ----------
     features : Tensor, shape (B, T, D) or (B, P)
     mask : Tensor of bool, shape (B, T), optional
-    what : str
-        Name for the error message.
+    what, mask_what : str
+        Names for the error message.
 
     Returns
     -------
@@ -107,9 +135,9 @@ def frozen_directions(features: Tensor, mask: Tensor | None = None, *, what: str
     Raises
     ------
     InputError
-        When a real value is not finite.
+        When a real value is not finite, and as `pooled_features`.
     """
-    pooled = pooled_features(features.detach(), mask)
+    pooled = pooled_features(features, mask, what=what, mask_what=mask_what)
     centred = pooled - pooled.mean(dim=0)
     norms = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
     if not bool(torch.isfinite(norms).all()):
@@ -117,6 +145,16 @@ def frozen_directions(features: Tensor, mask: Tensor | None = None, *, what: str
         raise InputError(f"{what} must be finite; row {row} is not: clean the features of that item")
     floor = _FLAT * torch.linalg.vector_norm(pooled, dim=1).max()
     return torch.where(norms > floor, centred / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)
+
+
+def told(value: object) -> str:
+    """Return what came, for an error message: dtype and shape of a tensor, the type of anything else."""
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """Return values of half precision in single precision, others as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def same_group(group: Tensor) -> Tensor:

@@ -29,6 +29,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from .similarity import at_least_single
+
 SCALES = (1.0, 2.0, 4.0)
 """What ``multiscale`` multiplies both temperatures by."""
 
@@ -154,8 +156,14 @@ def structure_loss(
     Returns
     -------
     Tensor, scalar
+        In single precision where the embeddings are of half precision or less, inside autocast too; the gradient
+        has their dtype.
     """
-    value: Tensor = _StructureLoss.apply(embeddings, frozen, form, chunk_size)  # type: ignore[no-untyped-call]
+    # A form sums B² small terms, which overflow or vanish in half precision; and in place nothing is autocast.
+    with torch.autocast(embeddings.device.type, enabled=False):
+        value: Tensor = _StructureLoss.apply(  # type: ignore[no-untyped-call]
+            at_least_single(embeddings), at_least_single(frozen), form, chunk_size
+        )
     return value
 
 
