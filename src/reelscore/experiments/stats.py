@@ -11,7 +11,7 @@ are given, since they answer two questions.
 
 Where the test part rotates over folds, the outcomes of all folds stand side by side: a row of V then holds one seed
 of each fold, and its columns the queries of all folds. The second interval is then Student's t over the means of the
-folds, each of other queries and another training.
+folds, each of other queries and another training, and each over all its seeds: seeds of one fold share their queries.
 
 A difference of two systems is the same on the table of differences: seed by seed and query by query, both drawn
 together. The seed of a system without one stands for all S.
@@ -109,22 +109,22 @@ class Queries(NamedTuple):
 def gathered(outcomes: Sequence[Outcome], metric: str, *, directions: Sequence[str] = DIRECTIONS) -> Queries:
     """Put the outcomes of one system side by side, fold by fold; without folds this is `per_query`.
 
+    Where a seed of a fold has failed, the mean of the fold's other seeds stands in its row.
+
     Raises
     ------
     InputError
-        Without outcomes, or with unequal numbers of seeds in the folds.
+        Without outcomes.
     """
     by_fold: dict[int, list[Outcome]] = {}
     for one in outcomes:
         by_fold.setdefault(fold_of(one), []).append(one)
-    if len({len(each) for each in by_fold.values()}) > 1:
-        raise InputError(
-            "a mean over folds needs as many seeds in each of them; some of the runs have failed"
-        )
     order = sorted(by_fold)
     tables = [per_query(by_fold[fold], metric, directions=directions) for fold in order]
     if not tables:
         return Queries(per_query((), metric), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    num_seeds = max(len(table) for table in tables)
+    tables = [_filled(table, num_seeds) for table in tables]
     sizes = [table.shape[1] for table in tables]
     cluster = np.concatenate([by_fold[fold][0].cluster for fold in order])
     return Queries(np.concatenate(tables, axis=1), cluster, np.repeat(order, sizes))
@@ -168,7 +168,9 @@ def estimate(
             f"an estimate needs values (S, Q) and clusters (Q,), got shapes {values.shape} and {cluster.shape}"
         )
     parts = [slice(None)] if fold is None else [fold == one for one in np.unique(fold)]
-    means = np.concatenate([values[:, part].mean(axis=1) for part in parts])
+    means = np.array([values[:, part].mean(axis=1) for part in parts])
+    # Seeds of one fold are no further folds: they are of the same queries.
+    means = means.mean(axis=1) if len(parts) > 1 else means[0]
     mean = float(values.mean())
     spread = 0.0
     if len(means) > 1:
@@ -218,6 +220,12 @@ def paired(first: Sequence[Outcome], second: Sequence[Outcome]) -> tuple[list[Ou
     shared = {place(one) for one in first} & {place(one) for one in second}
     left, right = ([one for one in side if place(one) in shared] for side in (first, second))
     return sorted(left, key=place), sorted(right, key=place)
+
+
+def _filled(table: FloatArray, num_seeds: int) -> FloatArray:
+    """Give a table `num_seeds` rows; those that it lacks are its mean, which does not move it."""
+    missing = num_seeds - len(table)
+    return np.concatenate([table, np.repeat(table.mean(axis=0, keepdims=True), missing, axis=0)])
 
 
 def _draw(values: FloatArray, cluster: IntArray, num_bootstrap: int, rng: np.random.Generator) -> FloatArray:
