@@ -157,11 +157,36 @@ def test_the_columns_that_help_are_found_and_the_others_left_unread():
         (np.eye(4), np.eye(5), {}, "as many rows"),
         (np.eye(4), np.eye(4), {"reg_x": 0.0}, "reg_x"),
         (np.eye(4), np.eye(4), {"dim": 0}, "dim"),
+        (np.eye(4), np.eye(4), {"power": np.nan}, "power"),
+        (np.eye(4), np.eye(4), {"power": np.inf}, "power"),
+        (np.eye(4), np.eye(4), {"power": -1.0}, "power"),
+        (np.eye(4), np.eye(4), {"scaling": "norml"}, "scaling must be normal or standard, got 'norml'"),
+        (np.eye(4), np.eye(4), {"columns": (0, 4)}, "1 to 4 columns"),
+        (np.eye(4), np.eye(4), {"columns": (4, 5)}, "1 to 4 columns"),
+        (np.ones(4), np.ones(4), {}, "as many rows"),
     ],
 )
 def test_bad_features_and_settings_are_refused(X, Y, settings, told):
     with pytest.raises(InputError, match=told):
         LinearCCA.fit(X, Y, **{"dim": 2, "reg_x": 0.1, "reg_y": 0.1, **settings})
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "more", "told"),
+    [
+        ((12, 11), (6, 6), {}, "training part of CCA needs as many rows"),
+        ((12, 12), (6, 5), {}, "validation part of CCA needs as many rows"),
+        ((12, 12), (0, 0), {}, "at least one validation pair"),
+        ((12, 12), (6, 6), {"val_group": np.arange(5)}, "a group for each"),
+        ((12, 12), (6, 6), {"columns": [(30, 20), (0, 20)]}, r"1 to 30 columns of X .* got \(0, 20\)"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(train, val, more, told):
+    X, Y = planted(20)
+    with pytest.raises(InputError, match=told):
+        LinearCCA.fit_tuned((X[: train[0]], Y[: train[1]]), (X[: val[0]], Y[: val[1]]), **more)
+    with pytest.raises(InputError, match="same columns in both parts"):
+        LinearCCA.fit_tuned((X, Y), (X[:, :29], Y))
 
 
 def test_other_features_are_refused():

@@ -91,6 +91,17 @@ def test_blocks_give_what_one_block_gives(monkeypatch):
     assert (whole[1] == blocks[1]).all()
 
 
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("side", ["query", "candidate"])
+def test_an_embedding_that_is_not_finite_is_named(side, bad):
+    # Products of an infinite coordinate with numbers of one sign are no NaN, so that the scores would not tell.
+    good, ids = np.ones((3, 2)), np.arange(3)
+    spoiled = np.where(np.arange(6).reshape(3, 2) == 2, bad, 1.0)
+    queries, candidates = (spoiled, good) if side == "query" else (good, spoiled)
+    with pytest.raises(InputError, match=f"{side} 1 is not"):
+        rank_embeddings(queries, candidates, ids, ids)
+
+
 @pytest.mark.parametrize("size", [7, 64, 333])
 def test_collapsed_embeddings_tie_whatever_the_order_of_addition(size):
     one = np.random.default_rng(1).normal(size=(1, 100)).astype(np.float32)

@@ -121,11 +121,31 @@ def test_stored_arrays_place_the_same():
         (np.eye(4), np.eye(5), {}, "as many rows"),
         (np.eye(4), np.eye(4), {"reg_x": 0.0}, "reg_x"),
         (np.eye(4), np.eye(4), {"mix": 1.5}, "mix"),
+        (np.eye(4), np.eye(4), {"columns": (0, 4)}, "1 to 4 columns"),
+        (np.ones(4), np.ones(4), {}, "as many rows"),
     ],
 )
 def test_bad_features_and_settings_are_refused(X, Y, settings, told):
     with pytest.raises(InputError, match=told):
         Ridge.fit(X, Y, **{"reg_x": 0.1, "reg_y": 0.1, **settings})
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "more", "told"),
+    [
+        ((12, 11), (6, 6), {}, "training part of ridge needs as many rows"),
+        ((12, 12), (6, 5), {}, "validation part of ridge needs as many rows"),
+        ((12, 12), (0, 0), {}, "at least one validation pair"),
+        ((12, 12), (6, 6), {"val_group": np.arange(5)}, "a group for each"),
+        ((12, 12), (6, 6), {"columns": [(31, 20)]}, r"1 to 30 columns of X .* got \(31, 20\)"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(train, val, more, told):
+    X, Y = planted(20)
+    with pytest.raises(InputError, match=told):
+        Ridge.fit_tuned((X[: train[0]], Y[: train[1]]), (X[: val[0]], Y[: val[1]]), **more)
+    with pytest.raises(InputError, match="same columns in both parts"):
+        Ridge.fit_tuned((X, Y), (X[:, :29], Y))
 
 
 def test_other_features_are_refused():

@@ -115,3 +115,7 @@ def test_the_table_states_what_was_tried_and_how_often(searched):
     choice = chosen["lastfm", "infonce"]
     assert table.rows[0][2] == f"{choice.knob:g}, {choice.learning_rate:g}"
     assert "Tries for each loss on each set: 4" in table.note
+    assert "later folds" not in table.note
+    rotating = settings_table(replace(MAIN, folds=2), chosen).note
+    assert "on the validation pairs of the first fold" in rotating
+    assert "learn from pairs that the later folds score; they are judged on none" in rotating

@@ -176,5 +176,29 @@ def test_a_failed_fold_takes_its_partner_with_it():
     rival = [outcome([1, 2], method="cca", fold=1)]
     left, right = paired(ours, rival)
     assert [one.run.data["fold"] for one in (*left, *right)] == [1, 1]
-    with pytest.raises(InputError, match="as many seeds in each"):
-        gathered([*ours, outcome([1, 2], seed=2, fold=1)], "map")
+
+
+def test_a_failed_seed_of_a_fold_leaves_the_fold_to_its_other_seeds():
+    first = [outcome([1, 1], seed=0, fold=0), outcome([1, 20], seed=2, fold=0)]
+    second = [outcome([20, 20, 1], seed=1, fold=1)]
+    found = gathered([*second, *first], "recall@10")
+    assert found.values.tolist() == [[1, 1, 0, 0, 1], [1, 0, 0, 0, 1]]
+    assert estimate_of([*first, *second], "recall@10").mean == pytest.approx((1 + 0.5 + 0 + 0 + 1) / 5)
+    rival = [outcome([1, 1], method="cca", fold=0), outcome([1, 1, 1], method="cca", fold=1)]
+    apart = difference(*paired([*first, *second], rival), "recall@10")
+    assert apart.mean == pytest.approx((1 + 0.5 + 0 + 0 + 1) / 5 - 1)
+
+
+def test_seeds_of_one_fold_are_no_further_folds():
+    rng = np.random.default_rng(4)
+    fold = np.repeat(np.arange(5), 12)
+    once = rng.normal(size=(1, 60)) + rng.normal(size=5)[fold]
+    one = estimate(once, np.arange(60), fold=fold)
+    means = np.array([once[0, fold == k].mean() for k in range(5)])
+    reach = student.ppf(0.975, 4) * means.std(ddof=1) / np.sqrt(5)
+    assert one.seed_high - one.mean == pytest.approx(reach)
+    twice = estimate(np.repeat(once, 2, axis=0), np.arange(60), fold=fold)
+    assert (twice.seed_low, twice.seed_high) == pytest.approx((one.seed_low, one.seed_high))
+    # Within one fold the seeds are all that varies.
+    apart = estimate(np.repeat([[0.0], [1.0]], 9, axis=1), np.arange(9), fold=np.zeros(9, np.int64))
+    assert apart.seed_high - apart.mean == pytest.approx(student.ppf(0.975, 1) * 0.5)

@@ -167,3 +167,11 @@ def test_all_pairs_are_the_plain_set_so_that_main_has_done_it():
         "share": 0.5,
         "draw": 1,
     }
+
+
+def test_a_rotating_test_part_is_told_with_what_its_intervals_leave_out(scored):
+    plan = replace(PLAN, folds=2)
+    note = main.conclude(plan, scored, CHOSEN).notes[0]
+    assert "rotates over 2 folds" in note
+    assert "with the trainings as they are" in note
+    assert "share most of their pairs" in note

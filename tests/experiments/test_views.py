@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,30 @@ def test_classmates_are_of_one_class_one_split_and_two_sources(side: views.Side)
             }
             if shared:
                 assert found.group[i] == found.group[j]
+
+
+@pytest.mark.parametrize("side", ["video", "music"])
+def test_classmates_that_share_a_source_are_drawn_as_one(side: views.Side) -> None:
+    pairs = made()
+    found = told.told(views.classmates(pairs, side=side), all_of_it=True).pairs
+    assert pairs.source is not None
+    assert found.source is not None
+    members = [
+        {int(pairs.source[n]) for n in both}
+        for both in zip(items(found.video), items(found.music), strict=True)
+    ]
+    joined = [
+        (i, j) for i, one in enumerate(members) for j, other in enumerate(members) if i < j and one & other
+    ]
+    assert joined
+    assert all(found.source[i] == found.source[j] for i, j in joined)
+    assert 1 < len(set(found.source.tolist())) < len(found)
+    # What is drawn together in a bootstrap is not what makes a hit, and moves nobody to another split.
+    assert len(set(found.where("test").group.tolist())) > len(set(found.where("test").source.tolist()))  # type: ignore[union-attr]
+
+
+def test_classmates_of_a_set_without_sources_have_none() -> None:
+    assert views.classmates(replace(made(), source=None), side="video").source is None
 
 
 def test_classmates_differ_by_draw_and_not_by_chance() -> None:

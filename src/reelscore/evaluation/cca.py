@@ -29,7 +29,18 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..scaling import Scaling
-from .linear import Columns, Projection, View, descriptions, mean_log_rank, pooled, unit
+from .linear import (
+    Columns,
+    Projection,
+    Sides,
+    View,
+    check_parts,
+    check_sides,
+    descriptions,
+    mean_log_rank,
+    pooled,
+    unit,
+)
 from .ranks import BoolArray, FloatArray, IntArray
 
 __all__ = ["Fold", "LinearCCA", "Projection", "choose_settings", "descriptions", "pooled"]
@@ -46,8 +57,8 @@ SCALINGS: tuple[Scaling, ...] = ("standard", "normal")
 class Fold(NamedTuple):
     """One way to part pairs: fitted on (X, Y) of `train`, judged on those of `val`, whose `group` (n,) makes hits."""
 
-    train: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
-    val: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
+    train: Sides
+    val: Sides
     group: IntArray
 
 
@@ -95,7 +106,7 @@ class LinearCCA:
         reg_x, reg_y : float
             Ridge as a share of a standardised column's variance; positive.
         power : float
-            p above.
+            p above; finite, not negative.
         scaling : {"standard", "normal"}, optional
             What the columns go through before (`scaling`); they are standardised in any case.
         columns : tuple of int, optional
@@ -106,9 +117,8 @@ class LinearCCA:
         InputError
             For fewer than two pairs, values that are not finite, or settings out of range.
         """
-        _check_settings(dim, reg_x, reg_y)
-        if len(X) != len(Y):
-            raise InputError(f"CCA needs as many rows on both sides, got {len(X)} and {len(Y)}")
+        _check_settings(dim, reg_x, reg_y, power)
+        check_sides((X, Y), "CCA", [] if columns is None else [columns])
         x, y = (
             View.of(values[:, :number], name, scaling)
             for values, name, number in zip((X, Y), "XY", columns or (None, None), strict=True)
@@ -125,8 +135,8 @@ class LinearCCA:
     @classmethod
     def fit_tuned(
         cls,
-        train: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
-        val: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
+        train: Sides,
+        val: Sides,
         *,
         val_group: IntArray | None = None,
         columns: Sequence[Columns] | None = None,
@@ -217,6 +227,8 @@ def choose_settings(
     InputError
         As `LinearCCA.fit`.
     """
+    for fold in folds:
+        check_parts(*fold, "CCA", columns or ())
     whole = folds[0].train[0].shape[1], folds[0].train[1].shape[1]
     prepared = {
         view: [_prepared(fold, *view) for fold in folds]
@@ -287,6 +299,9 @@ def _shaped(solved: _Solved, dim: int, power: float) -> _Solved:
     return _Solved(solved.x[:, :dim] * weight, correlations, solved.y[:, :dim] * weight)
 
 
-def _check_settings(dim: int, reg_x: float, reg_y: float) -> None:
-    if dim < 1 or not (0 < reg_x < np.inf and 0 < reg_y < np.inf):
-        raise InputError(f"CCA needs dim >= 1 and finite reg_x, reg_y > 0, got {dim}, {reg_x} and {reg_y}")
+def _check_settings(dim: int, reg_x: float, reg_y: float, power: float) -> None:
+    if dim < 1 or not (0 < reg_x < np.inf and 0 < reg_y < np.inf and 0 <= power < np.inf):
+        raise InputError(
+            "CCA needs dim >= 1, finite reg_x, reg_y > 0 and a finite power >= 0, "
+            f"got {dim}, {reg_x}, {reg_y} and {power}"
+        )

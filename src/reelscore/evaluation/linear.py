@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,12 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..pooling import num_statistics, pool
 from ..scaling import ColumnMap, Scaling
-from .ranks import BoolArray, FloatArray, first_hit_ranks
+from .ranks import BoolArray, FloatArray, IntArray, first_hit_ranks
 
 Columns: TypeAlias = tuple[int, int]
 """How many columns, of the video and of the music side."""
+Sides: TypeAlias = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
+"""Features of the video and of the music side, row i of both being pair i."""
 
 
 def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
@@ -126,6 +128,10 @@ class View:
     @classmethod
     def of(cls, values: npt.NDArray[np.floating], name: str, scaling: Scaling | None = None) -> View:
         """Make the view of features (n, P), scaled where that is asked for; raises `InputError` for bad ones."""
+        if scaling is not None and scaling not in get_args(Scaling):
+            raise InputError(
+                f"scaling must be {' or '.join(get_args(Scaling))}, got {scaling!r}; name one of them"
+            )
         rows = np.asarray(values, dtype=np.float64)
         if rows.ndim != 2 or len(rows) < 2 or not np.isfinite(rows).all():
             raise InputError(
@@ -147,6 +153,50 @@ class View:
         rows = values.astype(np.float64) if self.map is None else self.map(values)
         placed: FloatArray = (rows - self.mean) / self.scale @ self.right
         return placed
+
+
+def check_sides(sides: Sides, what: str, columns: Sequence[Columns] = ()) -> None:
+    """Take features of both sides and the columns to look at; raise `InputError` where they do not go together.
+
+    Parameters
+    ----------
+    sides : pair of ndarray
+    what : str
+        Whose they are, for the message.
+    columns : sequence of tuple of int
+    """
+    X, Y = sides
+    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+        raise InputError(
+            f"{what} needs as many rows on both sides, got shapes {X.shape} and {Y.shape}; "
+            "row i of both must be pair i"
+        )
+    widths = X.shape[1], Y.shape[1]
+    for one in columns:
+        if len(one) != 2 or not all(1 <= number <= width for number, width in zip(one, widths, strict=True)):
+            raise InputError(
+                f"{what} can look at 1 to {widths[0]} columns of X and 1 to {widths[1]} of Y, got {one}; "
+                "choose columns that are there"
+            )
+
+
+def check_parts(
+    train: Sides, val: Sides, val_group: IntArray, what: str, columns: Sequence[Columns] = ()
+) -> None:
+    """Take what is fitted on and what it is judged on; raise `InputError` where they do not go together."""
+    check_sides(train, f"the training part of {what}", columns)
+    check_sides(val, f"the validation part of {what}")
+    widths = [tuple(values.shape[1] for values in sides) for sides in (train, val)]
+    if widths[0] != widths[1]:
+        raise InputError(
+            f"{what} needs the same columns in both parts, got {widths[0]} in training and {widths[1]} in "
+            "validation; take both from one encoder"
+        )
+    if len(val[0]) == 0 or val_group.shape != (len(val[0]),):
+        raise InputError(
+            f"{what} needs at least one validation pair and a group for each, got {len(val[0])} pairs and "
+            f"groups of shape {val_group.shape}"
+        )
 
 
 def mean_log_rank(x: FloatArray, y: FloatArray, hits: BoolArray) -> float:

@@ -112,12 +112,19 @@ def rank_embeddings(
     InputError
         When an embedding is not finite or a query has no hit.
     """
+    # An infinite coordinate need not show: its products may all be infinite, and rank like any score.
+    for name, rows in (("query", queries), ("candidate", candidates)):
+        if not np.isfinite(rows).all():
+            place = int(np.argwhere(~np.isfinite(rows))[0][0])
+            raise InputError(
+                f"embeddings must be finite; that of {name} {place} is not: look at its features or the model"
+            )
     ranks = np.empty(len(queries), dtype=np.int64)
     precisions = np.empty(len(queries))
     gallery = candidates.T.astype(np.float64)
-    rows = max(1, BLOCK_SCORES // max(1, len(candidates)))
-    for start in range(0, len(queries), rows):
-        block = slice(start, start + rows)
+    size = max(1, BLOCK_SCORES // max(1, len(candidates)))
+    for start in range(0, len(queries), size):
+        block = slice(start, start + size)
         scores = (queries[block].astype(np.float64) @ gallery).astype(np.float32)
         hits = query_group[block, None] == candidate_group[None, :]
         ranks[block] = first_hit_ranks(scores, hits)

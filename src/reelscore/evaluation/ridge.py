@@ -19,16 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .linear import Columns, Projection, View, mean_log_rank, unit
+from .linear import Columns, Projection, Sides, View, check_parts, check_sides, mean_log_rank, unit
 from .ranks import BoolArray, FloatArray, IntArray
-
-Sides: TypeAlias = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
 
 REGULARISATIONS = (0.03, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 MIXES = (0.5, 0.25, 0.75, 0.0, 1.0)
@@ -84,8 +82,7 @@ class Ridge:
             raise InputError(
                 f"ridge needs finite reg_x, reg_y > 0 and mix in [0, 1], got {reg_x}, {reg_y} and {mix}"
             )
-        if len(X) != len(Y):
-            raise InputError(f"ridge needs as many rows on both sides, got {len(X)} and {len(Y)}")
+        check_sides((X, Y), "ridge", [] if columns is None else [columns])
         given = X.shape[1], Y.shape[1]
         x, y = _views(X, Y, columns or given)
         music_of_video, video_of_music = _prediction(x, y, reg_x), _prediction(y, x, reg_y)
@@ -99,8 +96,8 @@ class Ridge:
     @classmethod
     def fit_tuned(
         cls,
-        train: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
-        val: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]],
+        train: Sides,
+        val: Sides,
         *,
         val_group: IntArray | None = None,
         columns: Sequence[Columns] | None = None,
@@ -125,6 +122,7 @@ class Ridge:
             As `fit`.
         """
         group = np.arange(len(val[0])) if val_group is None else val_group
+        check_parts(train, val, group, "ridge", columns or ())
         hits = group[:, None] == group[None, :]
         whole = train[0].shape[1], train[1].shape[1]
         tried = {one: _tuned(train, val, hits, one) for one in columns or [whole]}

@@ -16,12 +16,18 @@ INTERVALS = (
     "give the same verdict on these very queries. The first one is what the sentences go by."
 )
 
+OVERLAP = (
+    "With more than two folds any two of the trainings share most of their pairs, so this interval is rather too "
+    "narrow (Nadeau and Bengio 2003)."
+)
+
 FOLDS = (
     "The test part rotates over {} folds of whole sources, and in each the losses are trained from a seed of its own "
     "and scored once: every pair of a set is a query once, but for the validation pairs, which never are. The interval "
     "in round brackets is a bootstrap over all these queries, the same draw for both systems of a difference: it says "
-    "what other videos would give. The one in square brackets is Student's t over the means of the folds, each of "
-    "other videos and another training. The first one is what the sentences go by."
+    "what other videos would give, with the trainings as they are. The one in square brackets is Student's t over the "
+    f"means of the folds, each of other videos and another training. {OVERLAP} "
+    "The first one is what the sentences go by."
 )
 
 
@@ -37,7 +43,7 @@ def percent(value: float) -> str:
 
 
 def with_interval(told: Estimate | None) -> str:
-    """Return a mean in percent with the interval over seeds and queries."""
+    """Return a mean in percent with the interval from `low` to `high`."""
     return MISSING if told is None else f"{percent(told.mean)} ({percent(told.low)}–{percent(told.high)})"
 
 
@@ -48,7 +54,7 @@ def signed(value: float) -> str:
 
 
 def with_both_intervals(told: Estimate | None) -> str:
-    """Return a difference in points: over seeds and queries in round brackets, over seeds alone in square ones."""
+    """Return a difference in points: `low` to `high` in round brackets, `seed_low` to `seed_high` in square ones."""
     if told is None:
         return MISSING
     return (

@@ -95,7 +95,8 @@ class TunedPlan:
         What all share.
     folds : int
         With 1 the sets' own test parts are scored. With more the test part rotates: the i-th seed is trained and scored
-        on fold i modulo `folds`. The search is done in the first fold, on validation pairs that no fold scores.
+        on fold i modulo `folds`. The search is done in the first fold: its tries are judged on validation pairs,
+        which no fold scores, but learn from pairs that the later folds score.
     """
 
     sets: tuple[str, ...]

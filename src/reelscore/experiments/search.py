@@ -3,7 +3,9 @@
 Every loss gets the same number of tries: the values of its own knob times the learning rates. A try is judged by
 the mean logarithm of the rank on the validation pairs, over both directions and the search's seeds; it moves with
 every query, where a recall of a hundred pairs moves in steps. The earliest of equals wins. The test pairs are taken
-out of the data before a try sees it (`run.perform_one`).
+out of the data before a try sees it (`run.perform_one`). Where the test part rotates over folds, the search runs in the
+first, and these are the test pairs of that fold: its tries learn from pairs that later folds score, and are judged on
+none of them.
 """
 
 from __future__ import annotations
@@ -121,14 +123,17 @@ def settings_table(plan: TunedPlan, chosen: Mapping[tuple[str, str], Choice]) ->
     rates = ", ".join(_number(rate) for rate in plan.search.learning_rates)
     seeds = ", ".join(str(seed) for seed in plan.search.seeds)
     number = len(tries(plan, plan.losses[0]))
-    where = ", on the validation pairs of the first fold" if plan.folds > 1 else ""
+    where, learned = "", ""
+    if plan.folds > 1:
+        where = ", on the validation pairs of the first fold"
+        learned = " The tries learn from pairs that the later folds score; they are judged on none of them."
     return Table(
         "Settings chosen on validation",
         ("loss", "its knob and the values tried", *names),
         tuple(rows),
         f"Tries for each loss on each set: {number} (values of its knob: {len(plan.losses[0].values)}; learning rates: "
         f"{rates}), each over the seeds {seeds}, which score nothing{where}. A cell holds the knob and the "
-        "learning rate with the lowest mean log rank on validation.",
+        f"learning rate with the lowest mean log rank on validation.{learned}",
     )
 
 

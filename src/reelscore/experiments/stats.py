@@ -1,17 +1,19 @@
-"""What became of each query under each training seed enters, means with honest 95% intervals leave.
+"""What became of each query under each training seed enters, means with two 95% intervals leave.
 
 Values form a table V (S, Q): seed s, query q; a query is an item, with the mean of both directions. Two intervals
 are given, since they answer two questions.
 
 - Over seeds and queries: a two-level bootstrap. Each draw takes S seeds and as many clusters of queries as there
   are, both with replacement, and the mean over what it took; the ends are the 2.5% and 97.5% quantiles. It says
-  how far the figure would move with other seeds and other queries against the same gallery.
+  how far the figure would move with other seeds and other queries against the same gallery. Of a single seed only
+  queries are drawn: it then holds no variation of training.
 - Over seeds alone: Student's t on the S means, the queries held fixed. It says how far it would move on this very
   test set if the training were repeated.
 
 Where the test part rotates over folds, the outcomes of all folds stand side by side: a row of V then holds one seed
-of each fold, and its columns the queries of all folds. The second interval is then Student's t over the means of the
-folds, each of other queries and another training.
+of each fold, and its columns the queries of all folds; of one seed a fold the first interval is of the queries alone,
+each under the one training that its fold has. The second interval is then Student's t over the means of the
+folds, each of other queries and another training, and each over all its seeds: seeds of one fold share their queries.
 
 A difference of two systems is the same on the table of differences: seed by seed and query by query, both drawn
 together. The seed of a system without one stands for all S.
@@ -22,7 +24,8 @@ Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 1
 crossed design after Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007. What differs: a bootstrap of
 five seeds understates what seeds do, their variance by (S - 1) / S and its ends by the normal quantile z where
 Student's t of S - 1 degrees is due; so deviations between seeds are widened by sqrt(S / (S - 1)) t / z before
-they are drawn.
+they are drawn. Student's t over folds takes them for independent, although their trainings share pairs, and is rather
+too narrow for it: Nadeau and Bengio, "Inference for the generalization error", Machine Learning 2003.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ class Estimate:
     ----------
     mean : float
     low, high : float
-        Over seeds and queries.
+        Over seeds and queries; over queries alone where there is one seed, or one in each fold.
     seed_low, seed_high : float
         Over seeds alone, or over folds.
     """
@@ -65,12 +68,12 @@ class Estimate:
 
     @property
     def above_zero(self) -> bool:
-        """Whether the interval over seeds and queries lies above 0."""
+        """Whether the interval from `low` to `high` lies above 0."""
         return self.low > 0
 
     @property
     def seed_above_zero(self) -> bool:
-        """Whether the interval over seeds alone lies above 0."""
+        """Whether the interval from `seed_low` to `seed_high` lies above 0."""
         return self.seed_low > 0
 
 
@@ -109,22 +112,22 @@ class Queries(NamedTuple):
 def gathered(outcomes: Sequence[Outcome], metric: str, *, directions: Sequence[str] = DIRECTIONS) -> Queries:
     """Put the outcomes of one system side by side, fold by fold; without folds this is `per_query`.
 
+    Where a seed of a fold has failed, the mean of the fold's other seeds stands in its row.
+
     Raises
     ------
     InputError
-        Without outcomes, or with unequal numbers of seeds in the folds.
+        Without outcomes.
     """
     by_fold: dict[int, list[Outcome]] = {}
     for one in outcomes:
         by_fold.setdefault(fold_of(one), []).append(one)
-    if len({len(each) for each in by_fold.values()}) > 1:
-        raise InputError(
-            "a mean over folds needs as many seeds in each of them; some of the runs have failed"
-        )
     order = sorted(by_fold)
     tables = [per_query(by_fold[fold], metric, directions=directions) for fold in order]
     if not tables:
         return Queries(per_query((), metric), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    num_seeds = max(len(table) for table in tables)
+    tables = [_filled(table, num_seeds) for table in tables]
     sizes = [table.shape[1] for table in tables]
     cluster = np.concatenate([by_fold[fold][0].cluster for fold in order])
     return Queries(np.concatenate(tables, axis=1), cluster, np.repeat(order, sizes))
@@ -168,7 +171,9 @@ def estimate(
             f"an estimate needs values (S, Q) and clusters (Q,), got shapes {values.shape} and {cluster.shape}"
         )
     parts = [slice(None)] if fold is None else [fold == one for one in np.unique(fold)]
-    means = np.concatenate([values[:, part].mean(axis=1) for part in parts])
+    means = np.array([values[:, part].mean(axis=1) for part in parts])
+    # Seeds of one fold are no further folds: they are of the same queries.
+    means = means.mean(axis=1) if len(parts) > 1 else means[0]
     mean = float(values.mean())
     spread = 0.0
     if len(means) > 1:
@@ -218,6 +223,12 @@ def paired(first: Sequence[Outcome], second: Sequence[Outcome]) -> tuple[list[Ou
     shared = {place(one) for one in first} & {place(one) for one in second}
     left, right = ([one for one in side if place(one) in shared] for side in (first, second))
     return sorted(left, key=place), sorted(right, key=place)
+
+
+def _filled(table: FloatArray, num_seeds: int) -> FloatArray:
+    """Give a table `num_seeds` rows; those that it lacks are its mean, which does not move it."""
+    missing = num_seeds - len(table)
+    return np.concatenate([table, np.repeat(table.mean(axis=0, keepdims=True), missing, axis=0)])
 
 
 def _draw(values: FloatArray, cluster: IntArray, num_bootstrap: int, rng: np.random.Generator) -> FloatArray:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from ..errors import ConfigError
 from ..models.config import Fusion
 from ..training.config import TrainConfig
-from .cells import INTERVALS, MISSING, percent, with_both_intervals, with_interval
+from .cells import INTERVALS, MISSING, OVERLAP, percent, with_both_intervals, with_interval
 from .config import changed, check_folds
 from .main import chance_of
 from .material import Recipe
@@ -28,7 +28,7 @@ METRICS = {"recall@10": "R@10", "suiting": "mAP over all that suits"}
 ROTATED = (
     "The test part rotates over {} folds of whole sources, and in each every row is trained from a seed of its own. "
     "The interval in round brackets is a bootstrap over the queries of all folds, the same draw for both systems of a "
-    "difference; the one in square brackets is Student's t over the means of the folds."
+    f"difference; the one in square brackets is Student's t over the means of the folds. {OVERLAP}"
 )
 Scored: TypeAlias = Mapping[tuple[str, str], Sequence[Outcome]]
 """(source, row of the table) -> its outcomes, one a seed."""

@@ -72,7 +72,8 @@ def classmates(pairs: PairSet, *, side: Side, draw: int = 0) -> PairSet:
     Returns
     -------
     PairSet
-        The label is the class of both. A pair is a group of its own, joined only to pairs that share a group with it.
+        The label is the class of both. A pair is a group of its own, joined only to pairs that share a group with it,
+        directly or by a chain, and likewise for sources where the set has them.
     """
     if pairs.label is None:
         raise ConfigError(f"{pairs.name} has no classes to make pairs of; use a set with labels")
@@ -88,20 +89,19 @@ def classmates(pairs: PairSet, *, side: Side, draw: int = 0) -> PairSet:
             first += [pair[0] for pair in matched]
             second += [pair[1] for pair in matched]
     one, other = pairs.take(first), pairs.take(second)
-    # A group may have members on both sides, so every pair is one node between its two groups.
-    links = connected([*one.group.tolist(), *other.group.tolist()], [*range(len(first)), *range(len(first))])
     encoder = _encoder(pairs, side)
     return PairSet(
         name=f"{pairs.name}-{side}-classmates",
         keys=tuple(f"{a} {b}" for a, b in zip(one.keys, other.keys, strict=True)),
         video=_side(one, side),
         music=_side(other, side),
-        group=links[: len(first)],
+        group=_linked(one.group, other.group),
         split=one.split,
         video_encoder=encoder,
         music_encoder=encoder,
         num_segments=pairs.num_segments,
         label=one.label,
+        source=None if one.source is None or other.source is None else _linked(one.source, other.source),
     )
 
 
@@ -156,6 +156,13 @@ def _matched(members: IntArray, together: IntArray) -> list[tuple[int, int]]:
         if place is not None:
             found.append((one, left.pop(place)))
     return found
+
+
+def _linked(one: IntArray, other: IntArray) -> IntArray:
+    """Number pairs by what their members belong to: pairs that share it, directly or by a chain, get one number."""
+    # The same name may stand on both sides, so every pair is one node between its two names.
+    pairs = [*range(len(one)), *range(len(other))]
+    return connected([*one.tolist(), *other.tolist()], pairs)[: len(one)]
 
 
 def _side(pairs: PairSet, side: Side) -> tuple[Draws, ...]:
