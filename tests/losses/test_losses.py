@@ -387,6 +387,17 @@ def test_a_learned_temperature_moves_and_stops_at_its_bound() -> None:
     assert float(free.log_scale.grad) < 0  # pairs that agree ask for a colder one
 
 
+def test_a_learned_temperature_comes_back_from_its_limit() -> None:
+    loss = InfoNCE(temperature=0.011)
+    with torch.no_grad():
+        loss.log_scale += 3
+    torch.manual_seed(0)
+    step = torch.optim.SGD(loss.parameters(), lr=0.01)
+    loss(torch.randn(8, 4), torch.randn(8, 4)).total.backward()
+    step.step()
+    assert loss.temperature > 0.012
+
+
 BAD = {
     "another size": (torch.eye(3), torch.eye(4), {}, "both have shape"),
     "one pair": (torch.ones(1, 3), torch.ones(1, 3), {}, "at least two pairs"),

@@ -71,7 +71,9 @@ class TemperedLoss(PairLoss):
     def scale(self) -> Tensor:
         """Return 1/τ."""
         if self.learnable:
-            return self.log_scale.clamp(max=-math.log(LOWEST_LEARNED_TEMPERATURE)).exp()
+            # The parameter itself is held, as in CLIP: clamped in the graph it would have no gradient to come back by.
+            with torch.no_grad():
+                self.log_scale.clamp_(max=-math.log(LOWEST_LEARNED_TEMPERATURE))
         return self.log_scale.exp()
 
 
