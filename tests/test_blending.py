@@ -191,7 +191,7 @@ def test_a_blend_that_was_weighed_again_or_is_damaged_is_noticed(
     kept.add(place.folder / "test-1.wav")
     file = copy / "blend.json"
     told = json.loads(file.read_text())
-    file.write_text(json.dumps(told | {"weight": 0.45}))
+    file.write_text(json.dumps(told | {"weight": told["weight"] / 2}))
     with pytest.raises(ArtifactError, match="reelscore rebuild"):
         Matcher(kept.path).match(place.folder / "test-1.mp4")
     with pytest.raises(ArtifactError, match=f"reelscore rebuild .* --pack {place.pack}"):

@@ -75,8 +75,8 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
         title="Every loss on public sets",
         question=(
             "With the same encoder, the same budget and the same search on validation for each loss: does the "
-            "inter-intra loss beat its InfoNCE twin (no intra term, not debiased, tuned as long), the debiased loss (no "
-            "intra term), linear CCA and the other losses?"
+            "inter-intra loss beat its InfoNCE twin (no intra term, not debiased, tuned as long), the debiased loss "
+            "(no intra term), linear CCA and the other losses?"
         ),
         answer=_answer(plan.sets, ours, others, order, means, differences, narrow),
         tables=tuple(tables),
