@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .console import note, print_json, print_table
 from .options import EncoderOption, JsonOption, PackOption, WorkersOption
 from .pairs import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs
+
+if TYPE_CHECKING:
+    from ..models.checkpoint import TrainedEmbedder
 
 
 def evaluate(
@@ -23,6 +26,13 @@ def evaluate(
         Literal["val", "test", "all"],
         typer.Option("--split", help="Which pairs; all takes every one, for files the model has not seen."),
     ] = "test",
+    in_step: Annotated[
+        bool,
+        typer.Option(
+            "--in-step/--whole-tracks",
+            help="Whether each track is as long as its video, so that a model's arcs count; match goes without.",
+        ),
+    ] = True,
     encoder: EncoderOption = None,
     pack: PackOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the splits and the intervals.")] = 0,
@@ -65,9 +75,10 @@ def evaluate(
 
         reports = evaluate_blend(pipeline, chosen, cache_folder=default_folder(os.environ), seed=seed)
     else:
-        reports = {"model": evaluate_model(model, chosen, seed=seed)}
+        reports = {"model": evaluate_model(model, chosen, in_step=in_step, seed=seed)}
     report = reports.pop("model")
-    file = save_report(model, f"{found.name}-{split}", report)
+    told = "" if in_step or embedder.arc is None else "-whole-tracks"
+    file = save_report(model, f"{found.name}-{split}{told}", report)
     for name, each in reports.items():
         save_report(model, f"{found.name}-{split}-{name}", each)
     if json:
@@ -78,4 +89,19 @@ def evaluate(
     for name, each in reports.items():
         rows[-1:-1] = [[name, *row[1:]] for row in each.table()[1:-1]]
     print_table(header, rows, right=header[2:])
+    if pipeline is None or pipeline.blend is None:
+        note_arc(embedder, in_step=in_step)
     note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")
+
+
+def note_arc(embedder: TrainedEmbedder, *, in_step: bool) -> None:
+    """Say what arcs had to do with the figures, where the model knows any."""
+    if embedder.arc is None:
+        return
+    if in_step:
+        note(
+            f"arcs count {embedder.arc.share:.0%}, as each track here is as long as its video; match, whose tracks are "
+            "whole, goes without them: see --whole-tracks"
+        )
+    else:
+        note("without arcs, as match goes")

@@ -23,6 +23,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     WITH_CCA: {"model.cca": True},
     "two networks and the CCA": {"model.cca": True, "model.members": 2},
     "one network and the CCA, refit": {"model.cca": True, "refit": True},
+    "one network, the CCA and the arcs, refit": {"model.cca": True, "model.arc": True, "refit": True},
 }
 """What an embedding is made of -> how it is trained."""
 ALONE, BOTH = "InfoNCE", "debiased and the intra term"
@@ -33,5 +34,9 @@ TERMS: Mapping[str, Mapping[str, Any]] = {
     BOTH: {},
 }
 """What the loss of one network, with no CCA beside it, is made of -> how it is trained."""
-LINEAR: Mapping[str, str] = {"the CCA": "cca-train", "the CCA, refit": "cca"}
-"""The linear part by itself -> its name in `methods.METHODS`."""
+LINEAR: Mapping[str, str] = {
+    "the CCA": "cca-train",
+    "the CCA, refit": "cca",
+    "the CCA and the arcs, refit": "cca-in-step",
+}
+"""The linear parts by themselves -> its name in `methods.METHODS`."""

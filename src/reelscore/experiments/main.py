@@ -20,11 +20,16 @@ from .scoring import DIRECTIONS
 from .search import Choice, recipe_of, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 
-OURS, TWIN, RIVAL = "inter-intra", "infonce", "cca"
+OURS, TWIN, RIVALS = "inter-intra", "infonce", ("cca", "cca-in-step")
 DEBIASED = "debiased"
 """A harder twin: inter-intra without its intra term, the prior tuned."""
 METRIC = "recall@10"
-TITLES = {"cca": "linear CCA", "ridge": "ridge", "cca-train": "linear CCA"}
+TITLES = {
+    "cca": "linear CCA",
+    "cca-in-step": "linear CCA and arc",
+    "ridge": "ridge",
+    "cca-train": "linear CCA",
+}
 Scored: TypeAlias = Mapping[tuple[str, str], Sequence[Outcome]]
 """(set, row of the table) -> its outcomes, one a seed."""
 
@@ -57,8 +62,8 @@ def conduct(plan: MainPlan, runner: Runner) -> Result:
 def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Choice]) -> Result:
     """Make the tables and the answer from the outcomes."""
     names = {space.name: space.title for space in plan.losses}
-    ours, twin, rival = names.get(OURS), names.get(TWIN), title_of(RIVAL)
-    others = (twin, names.get(DEBIASED), rival)
+    ours, twin = names.get(OURS), names.get(TWIN)
+    others = (twin, names.get(DEBIASED), *(title_of(rival) for rival in RIVALS))
     order = [*(space.title for space in plan.losses), *(title_of(method) for method in plan.linear)]
     means = {place: _estimate(done) for place, done in scored.items()}
     wide, narrow = ("queries", "folds") if plan.folds > 1 else ("seeds and queries", "seeds alone")
@@ -76,7 +81,7 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
         question=(
             "With the same encoder, the same budget and the same search on validation for each loss: does the "
             "inter-intra loss beat its InfoNCE twin (no intra term, not debiased, tuned as long), the debiased loss "
-            "(no intra term), linear CCA and the other losses?"
+            "(no intra term), linear CCA, without arcs and with those that the encoder has, and the other losses?"
         ),
         answer=_answer(plan.sets, ours, others, order, means, differences, narrow),
         tables=tuple(tables),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,16 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ..data.pairs import Draws, PairSet
-from ..domain import FeatureSequence, FloatArray
+from ..domain import FeatureSequence, FloatArray, Modality
 from ..errors import ArtifactError
 from ..evaluation.cca import LinearCCA, descriptions, pooled
 from ..evaluation.report import Report, evaluate_embeddings
 from ..files import write_bytes
-from ..models.checkpoint import load_embedder
+from ..models.arc import Arc
+from ..models.checkpoint import TrainedEmbedder, load_embedder
 from ..models.embedder import Embedder
-from ..sampling import global_sparse, global_sparse_rows
+from ..sampling import global_sparse
+from .reading import seen_rows
 
 Columns: TypeAlias = tuple[str, ...] | None
 Sides: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -41,17 +43,22 @@ def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
     return cca
 
 
-def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_bootstrap: int = 1000) -> Report:
+def evaluate_model(
+    folder: Path | str, pairs: PairSet, *, in_step: bool = True, seed: int = 0, num_bootstrap: int = 1000
+) -> Report:
     """Score a trained model, and the CCA stored beside it, on pairs; all of them are the gallery.
 
     The model runs as it does in search: one item at a time, without torch, and with the pairs' text where it takes
-    text. The CCA is that of the videos alone.
+    text; and where it knows arcs, with these. The CCA is that of the videos alone.
 
     Parameters
     ----------
     folder : path
         Of the model.
     pairs : PairSet
+    in_step : bool
+        Whether each track is as long as its video, so that their arcs can be compared (`models.arc`); without it the
+        model goes without them, as search does.
     seed, num_bootstrap : int
         Of the 95% intervals.
 
@@ -79,7 +86,9 @@ def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_boo
             f"the model {folder} was trained with text of {embedder.text_encoder}, but these pairs have that of "
             f"{pairs.text_encoder}; encode their text with that encoder, or leave it out"
         )
-    video, music = embed_set(embedder, pairs)
+    video, music = (
+        embed_in_step(embedder, pairs) if in_step and embedder.arc is not None else embed_set(embedder, pairs)
+    )
     cca = _load_baseline(Path(folder))
     placed = None
     if cca is not None:
@@ -129,6 +138,32 @@ def embed_set(
     return np.stack(video), np.stack(music)
 
 
+def embed_in_step(embedder: TrainedEmbedder, pairs: PairSet) -> tuple[FloatArray, FloatArray]:
+    """Embed pairs whose tracks are as long as their videos: as `embed_set`, and beside it the arcs if there are any.
+
+    Returns
+    -------
+    video, music : ndarray of float32, shape (N, D + K d)
+    """
+    sides = embed_set(embedder, pairs)
+    if embedder.arc is None:
+        return sides
+    return arc_beside(embedder.arc, sides, pairs, num_segments=embedder.num_segments)
+
+
+def arc_beside(
+    arc: Arc, sides: tuple[FloatArray, FloatArray], pairs: PairSet, *, num_segments: int
+) -> tuple[FloatArray, FloatArray]:
+    """Put the arcs of pairs beside their embeddings, (N, D) of either side: (N, D + K d)."""
+    video, music = (
+        np.stack(
+            [arc.beside(e, seen_rows(d, num_segments), side) for e, d in zip(placed, draws, strict=True)]
+        )
+        for side, placed, draws in zip(get_args(Modality), sides, (pairs.video, pairs.music), strict=True)
+    )
+    return video, music
+
+
 def save_report(folder: Path | str, name: str, report: Report) -> Path:
     """Store a report beside the model as ``reports/NAME.json`` and return its path."""
     file = Path(folder) / REPORTS / f"{name}.json"
@@ -150,10 +185,7 @@ def pooled_sides(pairs: PairSet) -> Sides:
 
 
 def _sequence(draws: Draws, num_segments: int, encoder: str, columns: Columns) -> FeatureSequence:
-    """Return the inference draw of an item as the model reads it: at most N rows, by Global Sparse sampling."""
-    rows: FloatArray = draws[0]
-    if len(rows) > num_segments:
-        rows = rows[global_sparse_rows(len(rows), num_segments=num_segments)]
+    rows = seen_rows(draws, num_segments)
     return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder, columns)
 
 

@@ -22,9 +22,11 @@ from ..data.pairs import PairSet
 from ..domain import FloatArray
 from ..errors import InputError
 from ..files import write_bytes
+from ..models.arc import Arc
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
 from ..models.held_out import HeldOut, mark_of
+from .arc import find_arc
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
 from .reading import Reader, embed_pairs, take
@@ -140,7 +142,8 @@ def train(
         if share is not None:
             set_share(model, share)
     lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
-    card = _save(target, model, pairs, config, best, bank=_bank(model, learn), held_out=held_out)
+    arc = find_arc(pairs, config.model, splits=("train", "val") if config.refit else ("train",))
+    card = _save(target, model, pairs, config, best, arc=arc, bank=_bank(model, learn), held_out=held_out)
     write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
     for state in states:
         state.unlink(missing_ok=True)
@@ -188,12 +191,13 @@ def _save(
     config: TrainConfig,
     best: dict[str, float],
     *,
+    arc: Arc | None,
     bank: FloatArray,
     held_out: HeldOut | None,
 ) -> ModelCard:
     return save_model(
         target,
-        weights=model.weights(),
+        weights=model.weights() | ({} if arc is None else arc.to_arrays()),
         bank=bank,
         held_out=None if held_out is None else held_out.to_bytes(),
         card=ModelCard(

@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 from ..data.batching import Batch, iterate, iterate_indices, text_of
-from ..data.pairs import PairSet
+from ..data.pairs import Draws, PairSet
+from ..domain import FloatArray
 from ..models.config import ModelConfig
 from ..models.dual_encoder import DualEncoder
 from ..models.fusion import Text
 from ..models.towers import Encoded
 from ..pooling import pool
+from ..sampling import global_sparse_rows
 
 _BATCH_SIZE = 256
 _ROWS = 65_536  # of sequences that are held at once while they are pooled
@@ -171,6 +173,14 @@ def text_rows(model: DualEncoder, pairs: PairSet) -> Tensor:
         center = model.video.text.center
         parts.append(center.new_zeros(len(index), len(center)) if text is None else text.pooled)
     return torch.cat(parts)
+
+
+def seen_rows(draws: Draws, num_segments: int | None) -> FloatArray:
+    """Return the inference draw of an item as a model reads it: at most N rows, by Global Sparse sampling."""
+    rows = draws[0]
+    if num_segments is None or len(rows) <= num_segments:
+        return rows
+    return rows[global_sparse_rows(len(rows), num_segments=num_segments)]
 
 
 def take(pairs: PairSet, index: npt.ArrayLike, config: ModelConfig) -> PairSet:

@@ -33,6 +33,7 @@ from .config import ENOUGH
 from .reading import embed_pairs, new_model, pooled_rows, scaled_rows, take, text_rows
 
 CCASettings: TypeAlias = Mapping[str, float]
+Sides: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 _TUNED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str, str, bool], CCASettings]] = WeakKeyDictionary()
 
@@ -74,19 +75,23 @@ def tune_cca(pairs: PairSet, config: ModelConfig, *, told: bool = False) -> CCAS
     kept = _TUNED.setdefault(pairs, {})
     key = config.num_segments, config.pooling, config.scaling, told
     if key not in kept:
-        known = take(pairs, pairs.places("train", "val"), config)
-        model = new_model(known, config)
-        standardise(model, known)
-        video, music = _known(model, known, told)
-        held_out = np.array(known.split) == "val"
+        known, (video, music), folds = cross_validation(pairs, config, told=told)
         kept[key] = choose_settings(
-            [
-                Fold((video[~out], music[~out]), (video[out], music[out]), known.group[out])
-                for out in ([held_out] if held_out.sum() >= ENOUGH else _folds(known))
-            ],
+            [Fold((video[~out], music[~out]), (video[out], music[out]), known.group[out]) for out in folds],
             scalings=(None,),
         )
     return kept[key]
+
+
+def cross_validation(
+    pairs: PairSet, config: ModelConfig, *, told: bool = False
+) -> tuple[PairSet, Sides, list[npt.NDArray[np.bool_]]]:
+    """Return the training and validation pairs, their scaled pooled features, and which pairs each fold holds out."""
+    known = take(pairs, pairs.places("train", "val"), config)
+    model = new_model(known, config)
+    standardise(model, known)
+    held_out = np.array(known.split) == "val"
+    return known, _known(model, known, told), [held_out] if held_out.sum() >= ENOUGH else _folds(known)
 
 
 def _folds(known: PairSet) -> list[npt.NDArray[np.bool_]]:
@@ -102,9 +107,14 @@ def fit_cca(model: DualEncoder, learn: PairSet, settings: CCASettings, *, told: 
 
     With `told` the video side has the columns of its text as well.
     """
+    return cca_of(_known(model, learn, told), model.config, settings)
+
+
+def cca_of(sides: Sides, config: ModelConfig, settings: CCASettings) -> LinearCCA:
+    """Fit the linear CCA of scaled pooled features of both sides."""
     return LinearCCA.fit(
-        *_known(model, learn, told),
-        dim=min(int(settings["dim"]), model.config.dim),
+        *sides,
+        dim=min(int(settings["dim"]), config.dim),
         reg_x=settings["reg_x"],
         reg_y=settings["reg_y"],
         power=settings["power"],
@@ -163,9 +173,7 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
     return chosen
 
 
-def _known(
-    model: DualEncoder, pairs: PairSet, told: bool
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _known(model: DualEncoder, pairs: PairSet, told: bool) -> Sides:
     video, music = scaled_rows(model, pairs)
     if told:
         video = torch.cat([video, text_rows(model, pairs)], dim=1)
