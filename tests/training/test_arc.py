@@ -11,6 +11,8 @@ from safetensors.numpy import load as load_tensors
 
 from reelscore.data.pairs import PairSet, Split
 from reelscore.errors import ArtifactError
+from reelscore.evaluation.ranks import rank_embeddings
+from reelscore.experiments.methods import METHODS
 from reelscore.models.arc import FEWEST, parts
 from reelscore.models.checkpoint import TrainedEmbedder, load_embedder
 from reelscore.models.config import ModelConfig
@@ -184,3 +186,24 @@ def test_the_same_bytes_again(pairs: PairSet, folder: Path, tmp_path: Path):
     (first,), (second,) = (list(place.glob("weights-*")) for place in (folder, tmp_path / "again"))
     assert first.read_bytes() == second.read_bytes()
     assert load_tensors(first.read_bytes())["arc.share"].shape == (1,)
+
+
+def test_the_linear_rival_may_have_arcs_too(pairs: PairSet):
+    seen = dataclasses.replace(pairs, keys=tuple(f"other {key}" for key in pairs.keys))  # nothing kept of it
+    with_arcs, without = (METHODS[name](seen, None) for name in ("cca-in-step", "cca"))
+    assert with_arcs.facts["arc_share"] >= 0.5
+    test = pairs.where("test")
+    ranks = [
+        rank_embeddings(*fitted.place(test), test.group, test.group)[0].mean()
+        for fitted in (with_arcs, without)
+    ]
+    assert ranks[0] < ranks[1] - 2
+
+
+def test_without_time_the_rival_with_arcs_is_the_rival_without():
+    still = moving(length=2)
+    for ours, theirs in zip(
+        *(METHODS[name](still, None).place(still.where("test")) for name in ("cca-in-step", "cca")),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
