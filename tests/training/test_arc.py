@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load as load_tensors
 
+from cli.typed import reelscore
 from reelscore.data.pairs import PairSet, Split
 from reelscore.errors import ArtifactError
 from reelscore.evaluation.ranks import rank_embeddings
@@ -207,3 +209,41 @@ def test_without_time_the_rival_with_arcs_is_the_rival_without():
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_evaluate_says_that_arcs_count_and_goes_without_where_asked(tmp_path: Path):
+    world = moving(48, length=20)
+    rng = np.random.default_rng(1)
+    sizes = [len(draws[0]) for draws in world.video]
+    seen, heard = (np.concatenate([draws[0] for draws in side]) for side in (world.video, world.music))
+    codes = np.clip(128 + 20 * seen @ rng.normal(size=(6, 256)), 0, 255).astype(np.uint8)
+    np.savez(
+        tmp_path / "muvisync.npz",
+        ids=np.array([f"{i:03}" for i in range(48)]),
+        lengths=np.array(sizes),
+        split=np.array(["train"] * 36 + ["val"] * 12),
+        video_u8=codes,
+        video_extra=np.zeros((sum(sizes), 8), np.float16),
+        music=(heard @ rng.normal(size=(6, 30))).astype(np.float16),
+        dequant=np.array([8 / 255, -4.0]),
+    )
+    common = ("--set", "muvisync", "--data", tmp_path)
+    (tmp_path / "small.toml").write_text(
+        'epochs = 2\nsteps = 0\n[model]\npooling = "mean+deviation"\ndim = 8\nwidth = 8\n'
+    )
+    reelscore("train", *common, "--config", tmp_path / "small.toml", "--model", tmp_path / "m")
+    told = reelscore("evaluate", tmp_path / "m", *common)
+    assert "each track here is as long as its video" in told.stderr
+    silent = reelscore("evaluate", tmp_path / "m", *common, "--whole-tracks")
+    assert "without arcs, as match goes" in silent.stderr
+    counted, left_out = (
+        json.loads(reelscore("evaluate", tmp_path / "m", *common, *more, "--json").stdout)
+        for more in ((), ("--whole-tracks",))
+    )
+    assert counted["arc_share"] > 0
+    assert left_out["arc_share"] == 0
+    assert counted["directions"][0]["map"] > left_out["directions"][0]["map"]
+    assert {file.name for file in (tmp_path / "m" / "reports").iterdir()} == {
+        "muvisync-test.json",
+        "muvisync-test-whole-tracks.json",
+    }

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from .console import note, print_json, print_table
 from .options import EncoderOption, JsonOption, PackOption, WorkersOption
 from .pairs import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs
-
-if TYPE_CHECKING:
-    from ..models.checkpoint import TrainedEmbedder
 
 
 def evaluate(
@@ -70,38 +67,32 @@ def evaluate(
         workers=workers,
     )
     chosen = found if split == "all" else found.where(split)
-    if pipeline is not None and pipeline.blend is not None:
+    blended = pipeline is not None and pipeline.blend is not None
+    if blended and pipeline is not None:
         from ..blending import evaluate_blend
 
         reports = evaluate_blend(pipeline, chosen, cache_folder=default_folder(os.environ), seed=seed)
     else:
         reports = {"model": evaluate_model(model, chosen, in_step=in_step, seed=seed)}
     report = reports.pop("model")
-    told = "" if in_step or embedder.arc is None else "-whole-tracks"
+    arc_share = embedder.arc.share if embedder.arc is not None and in_step and not blended else 0.0
+    told = "" if in_step else "-whole-tracks"
     file = save_report(model, f"{found.name}-{split}{told}", report)
     for name, each in reports.items():
         save_report(model, f"{found.name}-{split}-{name}", each)
     if json:
         further = {name: [one.to_json() for one in each.directions] for name, each in reports.items()}
-        print_json(report.to_json() | further)
+        print_json(report.to_json() | {"arc_share": arc_share} | further)
         return
     header, *rows = report.table()
     for name, each in reports.items():
         rows[-1:-1] = [[name, *row[1:]] for row in each.table()[1:-1]]
     print_table(header, rows, right=header[2:])
-    if pipeline is None or pipeline.blend is None:
-        note_arc(embedder, in_step=in_step)
-    note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")
-
-
-def note_arc(embedder: TrainedEmbedder, *, in_step: bool) -> None:
-    """Say what arcs had to do with the figures, where the model knows any."""
-    if embedder.arc is None:
-        return
-    if in_step:
+    if arc_share:
         note(
-            f"arcs count {embedder.arc.share:.0%}, as each track here is as long as its video; match, whose tracks are "
-            "whole, goes without them: see --whole-tracks"
+            f"arcs count {arc_share:.0%}, as each track here is as long as its video; match, whose tracks are whole, "
+            "goes without them: see --whole-tracks"
         )
-    else:
+    elif embedder.arc is not None:
         note("without arcs, as match goes")
+    note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")
