@@ -128,9 +128,18 @@ class TunedPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MainPlan(TunedPlan):
-    """Plan of `main`: all losses and the linear rivals on all sets."""
+    """Plan of `main`: all losses and the linear rivals on all sets.
+
+    Attributes
+    ----------
+    linear : tuple of str
+        Names in `methods.METHODS`.
+    whole_tracks : tuple of str
+        Sets on which the inter-intra loss and its twins are also measured as search goes, without arcs (`models.arc`).
+    """
 
     linear: tuple[str, ...] = ("cca",)
+    whole_tracks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ test pairs, once. Linear rivals and chance stand beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -20,13 +21,18 @@ from .scoring import DIRECTIONS
 from .search import Choice, recipe_of, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 
-OURS, TWIN, RIVALS = "inter-intra", "infonce", ("cca", "cca-in-step")
+OURS, TWIN, IN_STEP = "inter-intra", "infonce", "cca-in-step"
+RIVALS = ("cca", IN_STEP)
 DEBIASED = "debiased"
 """A harder twin: inter-intra without its intra term, the prior tuned."""
 METRIC = "recall@10"
+WHOLE_TRACKS = (
+    "Where pairs are in step, each track as long as its video, every loss has the same arcs beside it, which none of "
+    "them touches, and so has one row of the CCA. 'Whole tracks': the same pairs as search would find them, without arcs."
+)
 TITLES = {
     "cca": "linear CCA",
-    "cca-in-step": "linear CCA and arc",
+    IN_STEP: "linear CCA and arc",
     "ridge": "ridge",
     "cca-train": "linear CCA",
 }
@@ -36,6 +42,27 @@ Scored: TypeAlias = Mapping[tuple[str, str], Sequence[Outcome]]
 
 def conduct(plan: MainPlan, runner: Runner) -> Result:
     """Tune, train from every seed, score once, and state what came of it."""
+    scored, chosen = _performed(plan, runner)
+    apart = {name: f"{name}, whole tracks" for name in plan.whole_tracks}
+    twins = tuple(space for space in plan.losses if space.name in (OURS, TWIN, DEBIASED))
+    if apart and twins:
+        whole = replace(
+            plan,
+            sets=plan.whole_tracks,
+            losses=twins,
+            linear=tuple(method for method in plan.linear if method != IN_STEP),
+            train=changed(plan.train, {"model.arc": False}),
+        )
+        more, settings = _performed(whole, runner)
+        scored |= {(apart[name], row): done for (name, row), done in more.items()}
+        chosen |= {(apart[name], row): one for (name, row), one in settings.items()}
+    return conclude(replace(plan, sets=(*plan.sets, *apart.values())), scored, chosen)
+
+
+def _performed(
+    plan: MainPlan, runner: Runner
+) -> tuple[dict[tuple[str, str], Sequence[Outcome]], dict[tuple[str, str], Choice]]:
+    """Return the outcomes of each row on each set, and what was chosen for each loss."""
     chosen = tune(runner, plan, {name: recipe_of(plan, name, plan.seeds[0]) for name in plan.sets})
     runs: dict[tuple[str, str], list[Run]] = {
         (name, title): [
@@ -55,8 +82,7 @@ def conduct(plan: MainPlan, runner: Runner) -> Result:
         key=lambda run: (plan.sets.index(run.data["name"]), run.data.get("fold", 0)),
     )
     outcomes = runner.perform(order, title="test")
-    scored = {place: done for place, each in runs.items() if (done := outcomes.of(each))}
-    return conclude(plan, scored, chosen)
+    return {place: done for place, each in runs.items() if (done := outcomes.of(each))}, chosen
 
 
 def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Choice]) -> Result:
@@ -94,6 +120,7 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
                 "validation pairs together once its settings are chosen. Recall counts an item's own group as hits; "
                 "ties count against us. For lastfm the video side is text."
             ),
+            *((WHOLE_TRACKS,) if plan.whole_tracks else ()),
         ),
         figures={
             "recall@10": [
@@ -154,12 +181,18 @@ def _answer(
                 f"In mean R@10 {ours} is above {against} on {count_of(above, len(at))}, with its 95% interval above "
                 f"zero on {count_of(beyond, len(at))} (over the {narrow}: on {count_of(seeds, len(at))})."
             )
-    best = []
-    for name in sets:
-        there = {row: means[name, row].mean for row in order if (name, row) in means}
-        if ours in there and there[ours] >= max(there.values()):
-            best.append(name)
-    return " ".join([*told, f"It is the best row on {count_of(best, len(sets))}."])
+    whole = [name for name in sets if _complete(name, order, means)]
+    best = [name for name in whole if _is_best(means[name, ours], name, means)]
+    return " ".join([*told, f"It is the best row on {count_of(best, len(whole))}."])
+
+
+def _complete(name: str, order: Sequence[str], means: Mapping[tuple[str, str], Estimate]) -> bool:
+    """Tell whether all rows were measured on a set, so that one may be called the best."""
+    return all((name, row) in means for row in order)
+
+
+def _is_best(one: Estimate, name: str, means: Mapping[tuple[str, str], Estimate]) -> bool:
+    return one.mean >= max(other.mean for (where, _), other in means.items() if where == name)
 
 
 def _overview(
@@ -169,14 +202,14 @@ def _overview(
     scored: Scored,
     wide: str,
 ) -> Table:
-    best = {name: max((one.mean for (s, _), one in means.items() if s == name), default=0.0) for name in sets}
     rows = []
     for row in order:
         cells = []
         for name in sets:
             one = means.get((name, row))
             cell = with_interval(one)
-            cells.append(f"**{cell}**" if one is not None and one.mean == best[name] else cell)
+            best = one is not None and _complete(name, order, means) and _is_best(one, name, means)
+            cells.append(f"**{cell}**" if best else cell)
         rows.append((row, *cells))
     random = []
     for name in sets:
@@ -187,7 +220,7 @@ def _overview(
         "R@10, mean of both directions, in percent",
         ("loss", *sets),
         tuple(rows),
-        f"The best row of a set is bold; the intervals cover {wide}.",
+        f"The best row of a set is bold where all were measured; the intervals cover {wide}.",
     )
 
 
