@@ -18,15 +18,8 @@ from reelscore.losses.debiased import Debiased
 from reelscore.losses.inter_intra import Intra
 from reelscore.losses.rince import RINCE
 from reelscore.losses.rows import Groups
-from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features
-from reelscore.losses.structure import (
-    Form,
-    kl_form,
-    mse_form,
-    multiscale_form,
-    order_form,
-    structure_loss,
-)
+from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features, unit_rows
+from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
 
 FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
 GROUPS: list[Groups] = ["negatives-masked", "positives"]
@@ -186,21 +179,21 @@ def test_the_hand_made_gradient_is_that_of_automatic_differentiation(form: Form)
 
 @pytest.mark.parametrize("chunk_size", [None, 300])
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("form", [kl_form(0.1, 0.1), mse_form(), order_form(), multiscale_form(0.1, 0.1)])
+@pytest.mark.parametrize("form", FORMS)
 def test_half_precision_costs_the_structure_nothing_but_its_rounding(
-    form: Form, half: torch.dtype, chunk_size: int | None
+    form: Intra, half: torch.dtype, chunk_size: int | None
 ) -> None:
-    x = torch.nn.functional.normalize(rows(1024, 16, seed=1)).to(half)
-    frozen = frozen_directions(rows(1024, 8, seed=2), what="features").to(half)
+    x, frozen = rows(1024, 16, seed=1).to(half), rows(1024, 8, seed=2).to(half)
+    loss = InterIntraLoss(intra=form, intra_weight=1.0, learnable=False, chunk_size=chunk_size)
 
     def of(dtype: torch.dtype, *, autocast: bool) -> tuple[torch.Tensor, torch.Tensor]:
         moved = x.to(dtype, copy=True).requires_grad_()
         with torch.autocast("cpu", half, enabled=autocast):
-            value = structure_loss(moved, frozen.to(dtype), form, chunk_size=chunk_size)
-        value.backward()
+            out = loss(moved, x.to(dtype), video_features=frozen.to(dtype), music_features=frozen.to(dtype))
+        out.total.backward()
         assert moved.grad is not None
         assert moved.grad.dtype == dtype
-        return value.detach().double(), moved.grad.double()
+        return out.parts["intra_video"].double(), moved.grad.double()
 
     value, gradient = of(torch.float64, autocast=False)
     for dtype, autocast in ((half, False), (torch.float32, True), (half, True)):
@@ -518,13 +511,24 @@ def test_settings_out_of_range_are_refused(arguments: dict[str, object]) -> None
         InterIntraLoss(**arguments)  # type: ignore[arg-type]
 
 
-def test_inside_autocast_one_side_may_be_of_its_dtype() -> None:
-    v, m = rows(6, 4, seed=1).bfloat16(), rows(6, 4, seed=2).float()
-    with torch.autocast("cpu", torch.bfloat16):
-        out = InterIntraLoss()(v, m, video_features=m, music_features=v)
-        assert bool(torch.isfinite(out.total))
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_one_side_may_be_of_half_precision(half: torch.dtype, autocast: bool) -> None:
+    v, m = rows(6, 4, seed=1).to(half), rows(6, 4, seed=2).float()
+    plain = InterIntraLoss()(v.float(), m, video_features=m, music_features=v.float()).total
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        assert torch.equal(InterIntraLoss()(v, m, video_features=m, music_features=v).total, plain)
+        among = {"embeddings": {"video": v, "music": m}, "features": {"video": m, "music": v}}
+        assert torch.equal(InterIntraLoss().among(**among).total, plain)
         with pytest.raises(InputError, match="one dtype"):
-            InterIntraLoss()(v, m.half(), video_features=m, music_features=v)
+            InterIntraLoss()(v, m.double(), video_features=m, music_features=v)
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_rows_of_half_precision_get_length_one(half: torch.dtype) -> None:
+    x = (3e4 * rows(64, 48, seed=1)).clamp(-6e4, 6e4).to(half)  # too long for a length in float16
+    norms = unit_rows(x, what="rows").double().norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0.0)
 
 
 def test_cosine_similarities_are_cosines() -> None:

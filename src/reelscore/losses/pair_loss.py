@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .similarity import frozen_directions, told, unit_rows
+from .similarity import frozen_directions, told, unit_rows, working_dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,8 @@ class PairLoss(nn.Module):
         Parameters
         ----------
         video_embeddings, music_embeddings : Tensor, shape (B, D)
-            Row i of one belongs to row i of the other. Any length but zero: only directions count.
+            Row i of one belongs to row i of the other. Any length but zero: only directions count. Half precision
+            may stand beside single.
         video_features, music_features : Tensor, shape (B, T, D') or (B, P)
             The frozen features, standardised by column, as sequences or pooled already. Looked at only by
             losses that say so in `needs`.
@@ -94,24 +95,29 @@ class PairLoss(nn.Module):
         Returns
         -------
         LossParts
+            In single precision where the embeddings are of half precision, inside autocast too; the gradient has their
+            dtype.
 
         Raises
         ------
         InputError
-            When shapes do not agree, a value is not finite, an embedding is zero, features are missing that
+            When shapes or dtypes do not agree, a value is not finite, an embedding is zero, features are missing that
             the loss needs, or there is no negative.
         """
         check_pairs(video_embeddings, music_embeddings, group)
-        size, dtype = len(video_embeddings), video_embeddings.dtype
-        return self.of(
-            PairBatch(
-                unit_rows(video_embeddings, what="video_embeddings"),
-                unit_rows(music_embeddings, what="music_embeddings"),
-                group,
-                self._before("video", video_features, video_mask, size=size, dtype=dtype),
-                self._before("music", music_features, music_mask, size=size, dtype=dtype),
+        with without_autocast(video_embeddings):
+            video = unit_rows(video_embeddings, what="video_embeddings")
+            music = unit_rows(music_embeddings, what="music_embeddings")
+            size, dtype = len(video), video.dtype
+            return self.of(
+                PairBatch(
+                    video,
+                    music,
+                    group,
+                    self._before("video", video_features, video_mask, size=size, dtype=dtype),
+                    self._before("music", music_features, music_mask, size=size, dtype=dtype),
+                )
             )
-        )
 
     def _before(
         self, name: str, features: Tensor | None, mask: Tensor | None, *, size: int, dtype: torch.dtype
@@ -183,7 +189,7 @@ def check_tensors(
         )
     if one.ndim != 2 or one.shape != two.shape:
         raise InputError(f"{both} must both have shape (B, D), got {tuple(one.shape)} and {tuple(two.shape)}")
-    if one.dtype != two.dtype and not _cast_alike(one, two):
+    if working_dtype(one.dtype) != working_dtype(two.dtype):
         raise InputError(f"{both} must be of one dtype, {came}; convert one of them with .to(dtype)")
     if group is None:
         return
@@ -194,9 +200,10 @@ def check_tensors(
         )
 
 
-def _cast_alike(one: Tensor, two: Tensor) -> bool:
-    """Return whether autocast brings both to one dtype wherever they meet."""
-    device = one.device.type
-    return torch.is_autocast_enabled(device) and (
-        {one.dtype, two.dtype} == {torch.float32, torch.get_autocast_dtype(device)}
-    )
+def without_autocast(values: Tensor) -> torch.autocast:
+    """Return what suspends autocast on the device of the values.
+
+    A loss takes exponentials of cosines over a temperature and adds them up over the batch: in half precision they
+    overflow, and what is left of a loss has three digits.
+    """
+    return torch.autocast(values.device.type, enabled=False)

@@ -16,7 +16,7 @@ _FLAT = 1e-5  # below this share of the largest row, what is left after centring
 
 
 def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
-    """Scale every row to length 1.
+    """Scale every row to length 1, in single precision where the rows are of half precision.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
     """
     if embeddings.ndim != 2 or 0 in embeddings.shape:
         raise InputError(f"{what} must have shape (B, D), got {tuple(embeddings.shape)}")
-    norms: Tensor = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)
+    rows = at_least_single(embeddings)  # lengths overflow in half precision
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     smallest, largest = torch.stack(torch.aminmax(norms.detach())).tolist()
     if not (smallest > 0 and largest < float("inf")):  # NaN fails both
         row, value = _offender(norms.detach())
@@ -44,7 +45,7 @@ def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
             f"{what} must be finite and have no row of zeros; row {row} has length {value}: "
             "look for NaN features, a learning rate that is too high, or a tower whose output died"
         )
-    return embeddings / norms
+    return rows / norms
 
 
 def pooled_features(
@@ -154,7 +155,12 @@ def told(value: object) -> str:
 
 def at_least_single(values: Tensor) -> Tensor:
     """Return values of half precision in single precision, others as they are."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+    return values.to(working_dtype(values.dtype))
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return what a loss works in where it is given a dtype: double precision stays, all below becomes single."""
+    return dtype if dtype == torch.float64 else torch.float32
 
 
 def same_group(group: Tensor) -> Tensor:
