@@ -210,6 +210,26 @@ def test_heavy_tails_are_found_through_normal_scores_and_the_choice_is_stored():
     assert again.settings == tuned.settings
 
 
+@pytest.mark.parametrize("scaling", [None, "standard", "normal"])
+def test_a_fit_from_the_settings_of_a_fit_is_the_same_fit(scaling):
+    X, Y = planted(200)
+    X = np.sinh(3 * (X - X.mean(0)) / X.std(0))  # far beyond where "standard" ends
+    first = LinearCCA.fit(X, Y, dim=4, reg_x=0.1, reg_y=0.3, power=0.5, scaling=scaling, columns=(25, 20))
+    again = LinearCCA.fit_settings(X, Y, settings=first.settings)
+    assert again.settings == first.settings
+    assert (again.transform_x(X) == first.transform_x(X)).all()
+    assert (again.transform_y(Y) == first.transform_y(Y)).all()
+
+
+def test_settings_that_are_none_are_refused():
+    X, Y = planted(20)
+    settings = LinearCCA.fit(X, Y, dim=4, reg_x=0.1, reg_y=0.3).settings
+    with pytest.raises(InputError, match="needs the setting 'power'"):
+        LinearCCA.fit_settings(X, Y, settings={k: v for k, v in settings.items() if k != "power"})
+    with pytest.raises(InputError, match=r"'normal' must be 1, 0 or -1, got 0\.5"):
+        LinearCCA.fit_settings(X, Y, settings={**settings, "normal": 0.5})
+
+
 def test_settings_are_chosen_over_all_folds():
     X, Y = planted(240, (60, 50), noise=3.0)
     part = np.arange(240) % 3
@@ -217,7 +237,7 @@ def test_settings_are_chosen_over_all_folds():
         Fold((X[part != k], Y[part != k]), (X[part == k], Y[part == k]), np.arange(80)) for k in range(3)
     ]
     chosen = choose_settings(folds, scalings=(None,))
-    assert chosen["normal"] == 0
+    assert chosen["normal"] == -1
 
     def loss(settings):
         told = []
