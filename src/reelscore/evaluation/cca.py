@@ -238,11 +238,18 @@ def choose_settings(
     Raises
     ------
     InputError
-        As `LinearCCA.fit`.
+        As `LinearCCA.fit`; also without folds or scalings, or where the folds have different columns.
     """
+    if not folds or not scalings:
+        raise InputError(
+            f"CCA needs at least one fold and one scaling to choose on, got {len(folds)} and {len(scalings)}"
+        )
     for fold in folds:
         check_parts(*fold, "CCA", columns or ())
-    whole = folds[0].train[0].shape[1], folds[0].train[1].shape[1]
+    widths = sorted({(fold.train[0].shape[1], fold.train[1].shape[1]) for fold in folds})
+    if len(widths) > 1:
+        raise InputError(f"CCA needs the same columns in all folds, got {widths}; take all from one encoder")
+    whole = widths[0]
     prepared = {
         view: [_prepared(fold, *view) for fold in folds]
         for view in itertools.product(columns or [whole], scalings)
