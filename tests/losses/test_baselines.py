@@ -99,6 +99,11 @@ def test_triplet_of_the_hardest_is_its_loop_twin_and_above_that_of_all() -> None
     assert hardest > value(Triplet(margin=0.3))
 
 
+def test_a_ranking_loss_tells_no_temperature() -> None:
+    assert Triplet().temperature is None
+    assert VMNet().temperature is None
+
+
 def test_triplet_is_content_beyond_its_margin() -> None:
     x = torch.eye(4, dtype=torch.float64)
     assert float(Triplet(margin=0.9).double()(x, x).total) == 0.0
