@@ -18,7 +18,7 @@ from reelscore.losses.debiased import Debiased
 from reelscore.losses.inter_intra import Intra
 from reelscore.losses.rince import RINCE
 from reelscore.losses.rows import Groups
-from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features, unit_rows
+from reelscore.losses.similarity import frozen_directions, pooled_features, unit_rows
 from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
 
 FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
@@ -529,12 +529,6 @@ def test_rows_of_half_precision_get_length_one(half: torch.dtype) -> None:
     x = (3e4 * rows(64, 48, seed=1)).clamp(-6e4, 6e4).to(half)  # too long for a length in float16
     norms = unit_rows(x, what="rows").double().norm(dim=1)
     torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0.0)
-
-
-def test_cosine_similarities_are_cosines() -> None:
-    a, b = rows(3, 4, seed=1), rows(5, 4, seed=2)
-    expected = torch.nn.functional.cosine_similarity(a[:, None], b[None], dim=-1)
-    torch.testing.assert_close(cosine_similarities(a, b), expected)
 
 
 def test_the_losses_load_torch_and_nothing_of_media_or_the_library() -> None:

@@ -134,8 +134,7 @@ class InterIntraLoss(PairLoss):
 
     def of(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch of videos and tracks."""
-        if isinstance(self.intra_weight, Mapping):
-            self._check_names(("video", "music"))
+        self._check_names(("video", "music"))
         return self._together(
             {"video": batch.video, "music": batch.music},
             {"video": batch.video_before, "music": batch.music_before},

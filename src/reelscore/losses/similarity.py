@@ -1,13 +1,12 @@
-"""Vectors and group labels enter; cosine similarities and masks over a batch leave.
+"""Vectors and group labels enter; rows whose products are cosines, and masks over a batch, leave.
 
-Everything that the losses know about closeness is here: the similarities of embeddings ("after"), those of
-the pooled and centred frozen features ("before"), and who shares a group with whom.
+What every loss makes of its inputs is here: the directions of embeddings ("after"), those of the pooled and centred
+frozen features ("before"), and who shares a group with whom.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from ..errors import InputError
@@ -166,11 +165,6 @@ def working_dtype(dtype: torch.dtype) -> torch.dtype:
 def same_group(group: Tensor) -> Tensor:
     """Return the (B, B) mask of pairs of items in one group (B,); every item is in its own."""
     return group[:, None] == group[None, :]
-
-
-def cosine_similarities(a: Tensor, b: Tensor) -> Tensor:
-    """Return the (A, B) cosine similarities of the rows of `a` (A, D) and `b` (B, D)."""
-    return F.linear(unit_rows(a, what="the first vectors"), unit_rows(b, what="the second vectors"))
 
 
 def _offender(norms: Tensor) -> tuple[int, float]:
