@@ -287,6 +287,14 @@ def test_a_negative_stays_whatever_share_is_cancelled() -> None:
     assert float(cancelled.detach()) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize(("share", "size", "plain"), [(0.02, 25, True), (0.02, 26, False), (0.01, 50, True)])
+def test_a_share_that_rounds_to_no_negative_leaves_infonce(share: float, size: int, plain: bool) -> None:
+    v, m, features = rows(4, seed=1, size=size), rows(4, seed=2, size=size), rows(6, seed=3, size=size)
+    loss = FalseNegativeCancellation(share=share).double()
+    found = loss(v, m, video_features=features, music_features=features).total
+    assert torch.allclose(found, InfoNCE().double()(v, m).total) == plain
+
+
 LEARNED: dict[str, RowLoss] = {
     "supcon": SupCon(temperature=0.3),
     "siglip": SigLIP(temperature=0.3, bias=-2.0),
