@@ -196,8 +196,7 @@ class InterIntraLoss(PairLoss):
                 name: checked_directions(
                     features[name],
                     masks.get(name),
-                    size=len(rows[name]),
-                    dtype=rows[name].dtype,
+                    rows[name],
                     what=_item("features", name),
                     mask_what=_item("masks", name),
                 )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .similarity import frozen_directions, told, unit_rows, working_dtype
+from .similarity import check_device, frozen_directions, told, unit_rows, working_dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,27 +101,24 @@ class PairLoss(nn.Module):
         Raises
         ------
         InputError
-            When shapes or dtypes do not agree, a value is not finite, an embedding is zero, features are missing that
-            the loss needs, or there is no negative.
+            When shapes, dtypes or devices do not agree, a value is not finite, an embedding is zero, features are
+            missing that the loss needs, or there is no negative.
         """
         check_pairs(video_embeddings, music_embeddings, group)
         with without_autocast(video_embeddings):
             video = unit_rows(video_embeddings, what="video_embeddings")
             music = unit_rows(music_embeddings, what="music_embeddings")
-            size, dtype = len(video), video.dtype
             return self.of(
                 PairBatch(
                     video,
                     music,
                     group,
-                    self._before("video", video_features, video_mask, size=size, dtype=dtype),
-                    self._before("music", music_features, music_mask, size=size, dtype=dtype),
+                    self._before("video", video_features, video_mask, video),
+                    self._before("music", music_features, music_mask, music),
                 )
             )
 
-    def _before(
-        self, name: str, features: Tensor | None, mask: Tensor | None, *, size: int, dtype: torch.dtype
-    ) -> Tensor | None:
+    def _before(self, name: str, features: Tensor | None, mask: Tensor | None, rows: Tensor) -> Tensor | None:
         if name not in self.needs:
             return None
         if features is None:
@@ -129,9 +126,7 @@ class PairLoss(nn.Module):
                 f"{type(self).__name__} needs {name}_features: pass them, or choose a loss without them"
                 " (InterIntraLoss with intra_weight 0)"
             )
-        return checked_directions(
-            features, mask, size=size, dtype=dtype, what=f"{name}_features", mask_what=f"{name}_mask"
-        )
+        return checked_directions(features, mask, rows, what=f"{name}_features", mask_what=f"{name}_mask")
 
     def of(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch."""
@@ -146,13 +141,14 @@ def check_knob(name: str, value: float, *, low: float = 0.0, high: float = math.
 
 
 def checked_directions(
-    features: Tensor, mask: Tensor | None, *, size: int, dtype: torch.dtype, what: str, mask_what: str
+    features: Tensor, mask: Tensor | None, rows: Tensor, *, what: str, mask_what: str
 ) -> Tensor:
-    """Return the frozen directions (B, P) of features that describe a batch of `size` items."""
+    """Return the frozen directions (B, P) of features that describe the items of `rows` (B, D), of their dtype."""
+    check_device(features, rows, what=what)
     directions = frozen_directions(features, mask, what=what, mask_what=mask_what)
-    if len(directions) != size:
-        raise InputError(f"{what} must describe the {size} items of the batch, got {len(directions)}")
-    return directions.to(dtype)
+    if len(directions) != len(rows):
+        raise InputError(f"{what} must describe the {len(rows)} items of the batch, got {len(directions)}")
+    return directions.to(rows.dtype)
 
 
 def check_pairs(
@@ -191,6 +187,7 @@ def check_tensors(
         raise InputError(f"{both} must both have shape (B, D), got {tuple(one.shape)} and {tuple(two.shape)}")
     if working_dtype(one.dtype) != working_dtype(two.dtype):
         raise InputError(f"{both} must be of one dtype, {came}; convert one of them with .to(dtype)")
+    check_device(two, one, what=names[1])
     if group is None:
         return
     if not isinstance(group, Tensor) or group.shape != one.shape[:1] or group.is_floating_point():
@@ -198,6 +195,7 @@ def check_tensors(
             f"group must hold one integer for each of the {len(one)} pairs, a tensor of shape ({len(one)},), "
             f"got {told(group)}; torch.as_tensor(group) makes a tensor of a list or an array"
         )
+    check_device(group, one, what="group")
 
 
 def without_autocast(values: Tensor) -> torch.autocast:

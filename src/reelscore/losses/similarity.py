@@ -69,8 +69,8 @@ def pooled_features(
     Raises
     ------
     InputError
-        When the features have another shape or are whole numbers, the mask does not go with them, or an item has no
-        real row.
+        When the features have another shape or are whole numbers, the mask does not go with them or is on another
+        device, or an item has no real row.
     """
     if not (isinstance(features, Tensor) and features.is_floating_point()):
         raise InputError(
@@ -100,6 +100,7 @@ def pooled_features(
             f"{mask_what} must be a tensor of bool of shape {tuple(features.shape[:2])}, as {what} have shape "
             f"{tuple(features.shape)}, got {told(mask)}"
         )
+    check_device(mask, features, what=mask_what)
     count = mask.sum(dim=1, keepdim=True).to(features.dtype)
     if not bool((count > 0).all()):
         raise InputError(
@@ -150,6 +151,14 @@ def frozen_directions(
 def told(value: object) -> str:
     """Return what came, for an error message: dtype and shape of a tensor, the type of anything else."""
     return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def check_device(values: object, beside: Tensor, *, what: str) -> None:
+    """Raise `InputError` where a tensor is on another device than what it shall meet."""
+    if isinstance(values, Tensor) and values.device != beside.device:
+        raise InputError(
+            f"{what} must be on {beside.device} as the rest, got {values.device}; move them with .to(device)"
+        )
 
 
 def at_least_single(values: Tensor) -> Tensor:
