@@ -391,6 +391,18 @@ def test_a_learned_temperature_comes_back_from_its_limit() -> None:
     assert loss.temperature > 0.012
 
 
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_a_term_of_ones_own_may_look_at_the_temperature_before_the_loss_does(chunk_size: int | None) -> None:
+    loss = InfoNCE(chunk_size=chunk_size).double()
+    v, m = rows(8, 4, seed=1), rows(8, 4, seed=2)
+    loss(v, m).total.backward()
+    alone = float(loss.log_scale.grad)
+    loss.log_scale.grad = None
+    penalty = loss.log_scale.square()
+    (loss(v, m).total + penalty).backward()
+    assert float(loss.log_scale.grad) == pytest.approx(alone + 2 * float(loss.log_scale.detach()))
+
+
 BAD = {
     "another size": (torch.eye(3), torch.eye(4), {}, "both have shape"),
     "one pair": (torch.ones(1, 3), torch.ones(1, 3), {}, "at least two pairs"),
