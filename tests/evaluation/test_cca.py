@@ -164,6 +164,7 @@ def test_the_columns_that_help_are_found_and_the_others_left_unread():
         (np.eye(4), np.eye(4), {"columns": (0, 4)}, "1 to 4 columns"),
         (np.eye(4), np.eye(4), {"columns": (4, 5)}, "1 to 4 columns"),
         (np.ones(4), np.ones(4), {}, "as many rows"),
+        (np.ones((4, 0)), np.eye(4), {}, r"1 column or more, got X of shape \(4, 0\)"),
     ],
 )
 def test_bad_features_and_settings_are_refused(X, Y, settings, told):
@@ -187,6 +188,20 @@ def test_parts_that_do_not_go_together_are_refused(train, val, more, told):
         LinearCCA.fit_tuned((X[: train[0]], Y[: train[1]]), (X[: val[0]], Y[: val[1]]), **more)
     with pytest.raises(InputError, match="same columns in both parts"):
         LinearCCA.fit_tuned((X, Y), (X[:, :29], Y))
+    spoiled = np.where(np.arange(20)[:, None] == 2, np.inf, X)
+    with pytest.raises(InputError, match="validation part of CCA must be finite; row 2 of X is not"):
+        choose_settings([Fold((X, Y), (spoiled, Y), np.arange(20))])
+
+
+def test_a_choice_without_folds_or_of_unlike_folds_is_refused():
+    X, Y = planted(20)
+    fold, narrow = (Fold((x, Y), (x, Y), np.arange(20)) for x in (X, X[:, :29]))
+    with pytest.raises(InputError, match="at least one fold and one scaling to choose on, got 0 and 2"):
+        choose_settings([])
+    with pytest.raises(InputError, match="got 1 and 0"):
+        choose_settings([fold], scalings=())
+    with pytest.raises(InputError, match=r"same columns in all folds, got \[\(29, 20\), \(30, 20\)\]"):
+        choose_settings([fold, narrow])
 
 
 def test_other_features_are_refused():
@@ -210,6 +225,26 @@ def test_heavy_tails_are_found_through_normal_scores_and_the_choice_is_stored():
     assert again.settings == tuned.settings
 
 
+@pytest.mark.parametrize("scaling", [None, "standard", "normal"])
+def test_a_fit_from_the_settings_of_a_fit_is_the_same_fit(scaling):
+    X, Y = planted(200)
+    X = np.sinh(3 * (X - X.mean(0)) / X.std(0))  # far beyond where "standard" ends
+    first = LinearCCA.fit(X, Y, dim=4, reg_x=0.1, reg_y=0.3, power=0.5, scaling=scaling, columns=(25, 20))
+    again = LinearCCA.fit_settings(X, Y, settings=first.settings)
+    assert again.settings == first.settings
+    assert (again.transform_x(X) == first.transform_x(X)).all()
+    assert (again.transform_y(Y) == first.transform_y(Y)).all()
+
+
+def test_settings_that_are_none_are_refused():
+    X, Y = planted(20)
+    settings = LinearCCA.fit(X, Y, dim=4, reg_x=0.1, reg_y=0.3).settings
+    with pytest.raises(InputError, match="needs the setting 'power'"):
+        LinearCCA.fit_settings(X, Y, settings={k: v for k, v in settings.items() if k != "power"})
+    with pytest.raises(InputError, match=r"'normal' must be 1, 0 or -1, got 0\.5"):
+        LinearCCA.fit_settings(X, Y, settings={**settings, "normal": 0.5})
+
+
 def test_settings_are_chosen_over_all_folds():
     X, Y = planted(240, (60, 50), noise=3.0)
     part = np.arange(240) % 3
@@ -217,7 +252,7 @@ def test_settings_are_chosen_over_all_folds():
         Fold((X[part != k], Y[part != k]), (X[part == k], Y[part == k]), np.arange(80)) for k in range(3)
     ]
     chosen = choose_settings(folds, scalings=(None,))
-    assert chosen["normal"] == 0
+    assert chosen["normal"] == -1
 
     def loss(settings):
         told = []

@@ -91,6 +91,13 @@ def test_blocks_give_what_one_block_gives(monkeypatch):
     assert (whole[1] == blocks[1]).all()
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (3,)])
+def test_embeddings_of_another_model_are_refused(shape):
+    ids = np.arange(3)
+    with pytest.raises(InputError, match=r"shapes \(Q, D\) and \(N, D\), got \(3, 2\)"):
+        rank_embeddings(np.ones((3, 2)), np.ones(shape), ids, ids)
+
+
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("side", ["query", "candidate"])
 def test_an_embedding_that_is_not_finite_is_named(side, bad):

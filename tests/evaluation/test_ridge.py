@@ -123,6 +123,7 @@ def test_stored_arrays_place_the_same():
         (np.eye(4), np.eye(4), {"mix": 1.5}, "mix"),
         (np.eye(4), np.eye(4), {"columns": (0, 4)}, "1 to 4 columns"),
         (np.ones(4), np.ones(4), {}, "as many rows"),
+        (np.eye(4), np.ones((4, 0)), {}, r"1 column or more, got Y of shape \(4, 0\)"),
     ],
 )
 def test_bad_features_and_settings_are_refused(X, Y, settings, told):

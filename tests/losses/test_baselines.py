@@ -99,6 +99,11 @@ def test_triplet_of_the_hardest_is_its_loop_twin_and_above_that_of_all() -> None
     assert hardest > value(Triplet(margin=0.3))
 
 
+def test_a_ranking_loss_tells_no_temperature() -> None:
+    assert Triplet().temperature is None
+    assert VMNet().temperature is None
+
+
 def test_triplet_is_content_beyond_its_margin() -> None:
     x = torch.eye(4, dtype=torch.float64)
     assert float(Triplet(margin=0.9).double()(x, x).total) == 0.0
@@ -280,6 +285,14 @@ def test_a_negative_stays_whatever_share_is_cancelled() -> None:
             # Items 7 and 8 have eight negatives, and a share of the batch is at most seven of them.
             expected += math.log1p(math.exp(gap)) / (2 * SIZE)
     assert float(cancelled.detach()) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("share", "size", "plain"), [(0.02, 25, True), (0.02, 26, False), (0.01, 50, True)])
+def test_a_share_that_rounds_to_no_negative_leaves_infonce(share: float, size: int, plain: bool) -> None:
+    v, m, features = rows(4, seed=1, size=size), rows(4, seed=2, size=size), rows(6, seed=3, size=size)
+    loss = FalseNegativeCancellation(share=share).double()
+    found = loss(v, m, video_features=features, music_features=features).total
+    assert torch.allclose(found, InfoNCE().double()(v, m).total) == plain
 
 
 LEARNED: dict[str, RowLoss] = {

@@ -98,19 +98,44 @@ def test_blocks_of_anchors_change_neither_value_nor_gradient(name: str, chunk_si
         torch.testing.assert_close(blocks, whole, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_blocks_of_anchors_change_little_inside_autocast(name: str) -> None:
+def test_half_precision_and_autocast_cost_nothing_but_the_rounding_of_the_embeddings(
+    name: str, half: torch.dtype, chunk_size: int | None
+) -> None:
     given = {key: value.float() if value.is_floating_point() else value for key, value in batch().items()}
-    found = []
-    for size in (None, 4):
-        loss = build_loss(replace(CONFIGS[name], chunk_size=size))
-        v, m = (given[f"{side}_embeddings"].clone().requires_grad_() for side in ("video", "music"))
-        with torch.autocast("cpu", torch.bfloat16):
-            total = loss(**{**given, "video_embeddings": v, "music_embeddings": m}).total
+    rounded = {side: given[f"{side}_embeddings"].to(half) for side in ("video", "music")}
+    loss = build_loss(replace(CONFIGS[name], temperature=0.01, chunk_size=chunk_size))
+
+    def of(dtype: torch.dtype, cast: torch.dtype | None = None) -> list[torch.Tensor]:
+        sides = {side: value.to(dtype, copy=True).requires_grad_() for side, value in rounded.items()}
+        embeddings = {f"{side}_embeddings": value for side, value in sides.items()}
+        with torch.autocast("cpu", cast or torch.bfloat16, enabled=cast is not None):
+            total = loss(**{**given, **embeddings}).total
         total.backward()
-        found.append((total.detach().float(), v.grad, m.grad))
-    for whole, blocks in zip(*found, strict=True):
-        torch.testing.assert_close(blocks, whole, rtol=0.05, atol=0.05)
+        gradients = [value.grad for value in sides.values() if value.grad is not None]
+        assert total.dtype == torch.float32
+        assert [gradient.dtype for gradient in gradients] == [dtype, dtype]
+        return [total.detach(), *(gradient.to(half) for gradient in gradients)]
+
+    plain = of(torch.float32)
+    for other in (of(half), of(torch.float32, half), of(half, torch.float16), of(half, torch.bfloat16)):
+        for found, expected in zip(other, plain, strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_large_batch_in_half_precision_does_not_overflow(name: str) -> None:
+    given = {
+        f"{side}_embeddings": rows(8, seed=k, size=800).half() for k, side in enumerate(("video", "music"))
+    }
+    given |= {
+        f"{side}_features": rows(6, seed=k, size=800).float() for k, side in enumerate(("video", "music"), 2)
+    }
+    loss = build_loss(replace(CONFIGS[name], temperature=0.01))
+    with torch.autocast("cpu", torch.float16):
+        assert bool(torch.isfinite(loss(**given).total))
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 1e3])

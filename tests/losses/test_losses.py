@@ -18,15 +18,8 @@ from reelscore.losses.debiased import Debiased
 from reelscore.losses.inter_intra import Intra
 from reelscore.losses.rince import RINCE
 from reelscore.losses.rows import Groups
-from reelscore.losses.similarity import cosine_similarities, frozen_directions, pooled_features
-from reelscore.losses.structure import (
-    Form,
-    kl_form,
-    mse_form,
-    multiscale_form,
-    order_form,
-    structure_loss,
-)
+from reelscore.losses.similarity import frozen_directions, pooled_features, unit_rows
+from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
 
 FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
 GROUPS: list[Groups] = ["negatives-masked", "positives"]
@@ -186,21 +179,21 @@ def test_the_hand_made_gradient_is_that_of_automatic_differentiation(form: Form)
 
 @pytest.mark.parametrize("chunk_size", [None, 300])
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("form", [kl_form(0.1, 0.1), mse_form(), order_form(), multiscale_form(0.1, 0.1)])
+@pytest.mark.parametrize("form", FORMS)
 def test_half_precision_costs_the_structure_nothing_but_its_rounding(
-    form: Form, half: torch.dtype, chunk_size: int | None
+    form: Intra, half: torch.dtype, chunk_size: int | None
 ) -> None:
-    x = torch.nn.functional.normalize(rows(1024, 16, seed=1)).to(half)
-    frozen = frozen_directions(rows(1024, 8, seed=2), what="features").to(half)
+    x, frozen = rows(1024, 16, seed=1).to(half), rows(1024, 8, seed=2).to(half)
+    loss = InterIntraLoss(intra=form, intra_weight=1.0, learnable=False, chunk_size=chunk_size)
 
     def of(dtype: torch.dtype, *, autocast: bool) -> tuple[torch.Tensor, torch.Tensor]:
         moved = x.to(dtype, copy=True).requires_grad_()
         with torch.autocast("cpu", half, enabled=autocast):
-            value = structure_loss(moved, frozen.to(dtype), form, chunk_size=chunk_size)
-        value.backward()
+            out = loss(moved, x.to(dtype), video_features=frozen.to(dtype), music_features=frozen.to(dtype))
+        out.total.backward()
         assert moved.grad is not None
         assert moved.grad.dtype == dtype
-        return value.detach().double(), moved.grad.double()
+        return out.parts["intra_video"].double(), moved.grad.double()
 
     value, gradient = of(torch.float64, autocast=False)
     for dtype, autocast in ((half, False), (torch.float32, True), (half, True)):
@@ -398,6 +391,18 @@ def test_a_learned_temperature_comes_back_from_its_limit() -> None:
     assert loss.temperature > 0.012
 
 
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_a_term_of_ones_own_may_look_at_the_temperature_before_the_loss_does(chunk_size: int | None) -> None:
+    loss = InfoNCE(chunk_size=chunk_size).double()
+    v, m = rows(8, 4, seed=1), rows(8, 4, seed=2)
+    loss(v, m).total.backward()
+    alone = float(loss.log_scale.grad)
+    loss.log_scale.grad = None
+    penalty = loss.log_scale.square()
+    (loss(v, m).total + penalty).backward()
+    assert float(loss.log_scale.grad) == pytest.approx(alone + 2 * float(loss.log_scale.detach()))
+
+
 BAD = {
     "another size": (torch.eye(3), torch.eye(4), {}, "both have shape"),
     "one pair": (torch.ones(1, 3), torch.ones(1, 3), {}, "at least two pairs"),
@@ -428,6 +433,30 @@ BAD = {
         r"video_embeddings and music_embeddings must be .*, got torch.int64 \(3, 3\) and torch.float32 \(3, 3\)",
     ),
     "an array": (torch.eye(3), torch.eye(3).numpy(), {}, "got torch.float32 .* and ndarray"),
+    "another device": (
+        torch.eye(3),
+        torch.eye(3).to("meta"),
+        {},
+        "music_embeddings must be on cpu .* got meta",
+    ),
+    "groups on another device": (
+        torch.eye(3),
+        torch.eye(3),
+        {"group": torch.arange(3).to("meta")},
+        "group must be on cpu as the rest, got meta",
+    ),
+    "features on another device": (
+        torch.eye(3),
+        torch.eye(3),
+        {"music_features": torch.eye(3).to("meta")},
+        "music_features must be on cpu",
+    ),
+    "a mask on another device": (
+        torch.eye(2),
+        torch.eye(2),
+        {"video_features": torch.ones(2, 1, 4), "video_mask": torch.ones(2, 1, dtype=torch.bool).to("meta")},
+        "video_mask must be on cpu",
+    ),
     "nan": (torch.tensor([[1.0, 0], [math.nan, 1]]), torch.eye(2), {}, "row 1"),
     "infinite": (torch.eye(2), torch.tensor([[math.inf, 0], [0, 1]]), {}, "music_embeddings"),
     "zero": (torch.tensor([[1.0, 0], [0, 0]]), torch.eye(2), {}, "no row of zeros"),
@@ -518,19 +547,24 @@ def test_settings_out_of_range_are_refused(arguments: dict[str, object]) -> None
         InterIntraLoss(**arguments)  # type: ignore[arg-type]
 
 
-def test_inside_autocast_one_side_may_be_of_its_dtype() -> None:
-    v, m = rows(6, 4, seed=1).bfloat16(), rows(6, 4, seed=2).float()
-    with torch.autocast("cpu", torch.bfloat16):
-        out = InterIntraLoss()(v, m, video_features=m, music_features=v)
-        assert bool(torch.isfinite(out.total))
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_one_side_may_be_of_half_precision(half: torch.dtype, autocast: bool) -> None:
+    v, m = rows(6, 4, seed=1).to(half), rows(6, 4, seed=2).float()
+    plain = InterIntraLoss()(v.float(), m, video_features=m, music_features=v.float()).total
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        assert torch.equal(InterIntraLoss()(v, m, video_features=m, music_features=v).total, plain)
+        among = {"embeddings": {"video": v, "music": m}, "features": {"video": m, "music": v}}
+        assert torch.equal(InterIntraLoss().among(**among).total, plain)
         with pytest.raises(InputError, match="one dtype"):
-            InterIntraLoss()(v, m.half(), video_features=m, music_features=v)
+            InterIntraLoss()(v, m.double(), video_features=m, music_features=v)
 
 
-def test_cosine_similarities_are_cosines() -> None:
-    a, b = rows(3, 4, seed=1), rows(5, 4, seed=2)
-    expected = torch.nn.functional.cosine_similarity(a[:, None], b[None], dim=-1)
-    torch.testing.assert_close(cosine_similarities(a, b), expected)
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_rows_of_half_precision_get_length_one(half: torch.dtype) -> None:
+    x = (3e4 * rows(64, 48, seed=1)).clamp(-6e4, 6e4).to(half)  # too long for a length in float16
+    norms = unit_rows(x, what="rows").double().norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0.0)
 
 
 def test_the_losses_load_torch_and_nothing_of_media_or_the_library() -> None:

@@ -52,6 +52,7 @@ START_DIM = 32
 _View: TypeAlias = tuple[Columns, Scaling | None]
 SETTINGS = ("dim", "reg_x", "reg_y", "power", "normal", "columns_x", "columns_y")
 SCALINGS: tuple[Scaling, ...] = ("standard", "normal")
+_CODES: dict[Scaling | None, float] = {"normal": 1.0, "standard": 0.0, None: -1.0}
 
 
 class Fold(NamedTuple):
@@ -74,7 +75,8 @@ class LinearCCA:
         Regularised canonical correlations, falling.
     settings : mapping
         ``dim``, ``reg_x``, ``reg_y`` and ``power``, as fitted or chosen; ``normal`` is 1 where the columns are normal
-        scores; ``columns_x`` and ``columns_y`` are how many are looked at.
+        scores, 0 where they are scaled as ``"standard"``, and -1 where they come as they are; ``columns_x`` and
+        ``columns_y`` are how many are looked at.
     """
 
     x: Projection
@@ -128,7 +130,7 @@ class LinearCCA:
             Projection(view.mean, view.scale, view.right @ weights, view.map, values.shape[1])
             for view, weights, values in ((x, A, X), (y, B, Y))
         )
-        kept = float(len(correlations)), reg_x, reg_y, power, float(scaling == "normal")
+        kept = float(len(correlations)), reg_x, reg_y, power, _CODES[scaling]
         looked_at = (float(len(view.mean)) for view in (x, y))
         return cls(first, second, correlations, dict(zip(SETTINGS, (*kept, *looked_at), strict=True)))
 
@@ -168,7 +170,18 @@ class LinearCCA:
     def fit_settings(
         cls, X: npt.NDArray[np.floating], Y: npt.NDArray[np.floating], *, settings: Mapping[str, float]
     ) -> LinearCCA:
-        """Fit with settings that were chosen before, such as those of another LinearCCA."""
+        """Fit with settings that were chosen before, such as those of another LinearCCA.
+
+        Raises
+        ------
+        InputError
+            As `fit`; also when a setting is missing.
+        """
+        scalings = {code: scaling for scaling, code in _CODES.items()}
+        if missing := [name for name in SETTINGS if name not in settings]:
+            raise InputError(f"CCA needs the setting {missing[0]!r}; take the settings of a fit")
+        if settings["normal"] not in scalings:
+            raise InputError(f"the setting 'normal' must be 1, 0 or -1, got {settings['normal']}")
         return cls.fit(
             X,
             Y,
@@ -176,7 +189,7 @@ class LinearCCA:
             reg_x=settings["reg_x"],
             reg_y=settings["reg_y"],
             power=settings["power"],
-            scaling="normal" if settings["normal"] else "standard",
+            scaling=scalings[settings["normal"]],
             columns=(int(settings["columns_x"]), int(settings["columns_y"])),
         )
 
@@ -225,11 +238,18 @@ def choose_settings(
     Raises
     ------
     InputError
-        As `LinearCCA.fit`.
+        As `LinearCCA.fit`; also without folds or scalings, or where the folds have different columns.
     """
+    if not folds or not scalings:
+        raise InputError(
+            f"CCA needs at least one fold and one scaling to choose on, got {len(folds)} and {len(scalings)}"
+        )
     for fold in folds:
         check_parts(*fold, "CCA", columns or ())
-    whole = folds[0].train[0].shape[1], folds[0].train[1].shape[1]
+    widths = sorted({(fold.train[0].shape[1], fold.train[1].shape[1]) for fold in folds})
+    if len(widths) > 1:
+        raise InputError(f"CCA needs the same columns in all folds, got {widths}; take all from one encoder")
+    whole = widths[0]
     prepared = {
         view: [_prepared(fold, *view) for fold in folds]
         for view in itertools.product(columns or [whole], scalings)
@@ -255,7 +275,7 @@ def choose_settings(
     by_dim = losses(view, reg_x, reg_y, [(dim, power) for dim in DIMS])
     dim = DIMS[by_dim.index(min(by_dim))]
     (columns_x, columns_y), scaling = view
-    found = dim, reg_x, reg_y, power, scaling == "normal", columns_x, columns_y
+    found = dim, reg_x, reg_y, power, _CODES[scaling], columns_x, columns_y
     return dict(zip(SETTINGS, map(float, found), strict=True))
 
 

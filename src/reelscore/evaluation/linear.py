@@ -133,9 +133,10 @@ class View:
                 f"scaling must be {' or '.join(get_args(Scaling))}, got {scaling!r}; name one of them"
             )
         rows = np.asarray(values, dtype=np.float64)
-        if rows.ndim != 2 or len(rows) < 2 or not np.isfinite(rows).all():
+        if rows.ndim != 2 or len(rows) < 2 or rows.shape[1] == 0 or not np.isfinite(rows).all():
             raise InputError(
-                f"a linear fit needs at least 2 pairs of finite features, got {name} of shape {rows.shape}"
+                f"a linear fit needs at least 2 pairs of finite features in 1 column or more, got {name} of shape "
+                f"{rows.shape}"
             )
         mapped = None if scaling is None else ColumnMap.learn(rows, scaling)
         rows = rows if mapped is None else mapped(rows)
@@ -197,6 +198,12 @@ def check_parts(
             f"{what} needs at least one validation pair and a group for each, got {len(val[0])} pairs and "
             f"groups of shape {val_group.shape}"
         )
+    # A scaling would keep an infinite value within its bounds, and so hide it from the ranks.
+    for name, values in zip("XY", val, strict=True):
+        if not (finite := np.isfinite(values)).all():
+            raise InputError(
+                f"the validation part of {what} must be finite; row {int(np.argwhere(~finite)[0][0])} of {name} is not"
+            )
 
 
 def mean_log_rank(x: FloatArray, y: FloatArray, hits: BoolArray) -> float:

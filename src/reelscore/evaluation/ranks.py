@@ -110,8 +110,13 @@ def rank_embeddings(
     Raises
     ------
     InputError
-        When an embedding is not finite or a query has no hit.
+        When the shapes do not go together, an embedding is not finite or a query has no hit.
     """
+    if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
+        raise InputError(
+            f"embeddings must have shapes (Q, D) and (N, D), got {queries.shape} and {candidates.shape}; "
+            "take both from one model"
+        )
     # An infinite coordinate need not show: its products may all be infinite, and rank like any score.
     for name, rows in (("query", queries), ("candidate", candidates)):
         if not np.isfinite(rows).all():

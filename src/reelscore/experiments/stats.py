@@ -112,7 +112,8 @@ class Queries(NamedTuple):
 def gathered(outcomes: Sequence[Outcome], metric: str, *, directions: Sequence[str] = DIRECTIONS) -> Queries:
     """Put the outcomes of one system side by side, fold by fold; without folds this is `per_query`.
 
-    Where a seed of a fold has failed, the mean of the fold's other seeds stands in its row.
+    Where a seed of a fold has failed, the mean of the fold's other seeds stands in its row: it does not move the mean
+    over all, but what seeds do in that fold counts for less in the interval over seeds and queries than it should.
 
     Raises
     ------

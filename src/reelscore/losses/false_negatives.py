@@ -6,8 +6,9 @@
 After Huynh et al., "Boosting Contrastive Self-Supervised Learning with False Negative Cancellation" (arXiv 2011.11765).
 There support views of an image vote for the false negatives F_i, the k closest; here F_i holds the negatives whose
 frozen features lie closest to the item's own, by the mean of both modalities' S0, and k is a share of the batch.
-There is no queue, and at least one negative stays whatever the share. The authors' code attracts the 10 closest of a
-queue that are also above a cosine of 0.7; to eliminate is the gentler default here, where no view votes.
+There is no queue, at least one negative stays whatever the share, and a batch so small that its share rounds to no
+negative has none cancelled, where their k is a number of its own and never 0. The authors' code attracts the 10 closest
+of a queue that are also above a cosine of 0.7; to eliminate is the gentler default here, where no view votes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class FalseNegativeCancellation(RowLoss):
     Parameters
     ----------
     share : float
-        How much of the batch is held for false negatives of each anchor, in [0, 0.9].
+        How much of the batch is held for false negatives of each anchor, in [0, 0.9], rounded to whole negatives, a
+        half down to none: 0.02 of 25 pairs or fewer, and 0.01 of 50 or fewer, is none, and this is then InfoNCE.
     strategy : {"elimination", "attraction"}
     temperature, learnable, chunk_size
         As for `RowLoss`; items of one group are left out.

@@ -20,7 +20,15 @@ from torch import Tensor
 from ..errors import InputError
 from .debiased import Debiased
 from .infonce import InfoNCE
-from .pair_loss import LossParts, PairBatch, PairLoss, check_knob, check_pairs, checked_directions
+from .pair_loss import (
+    LossParts,
+    PairBatch,
+    PairLoss,
+    check_knob,
+    check_pairs,
+    checked_directions,
+    without_autocast,
+)
 from .rince import RINCE
 from .rows import Groups, RowLoss, check_chunk
 from .similarity import unit_rows
@@ -126,8 +134,7 @@ class InterIntraLoss(PairLoss):
 
     def of(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch of videos and tracks."""
-        if isinstance(self.intra_weight, Mapping):
-            self._check_names(("video", "music"))
+        self._check_names(("video", "music"))
         return self._together(
             {"video": batch.video, "music": batch.music},
             {"video": batch.video_before, "music": batch.music_before},
@@ -174,9 +181,6 @@ class InterIntraLoss(PairLoss):
         for one, two in itertools.pairwise(names):
             called = _item("embeddings", one), _item("embeddings", two)
             check_pairs(embeddings[one], embeddings[two], group, names=called)
-        rows = {
-            name: unit_rows(values, what=_item("embeddings", name)) for name, values in embeddings.items()
-        }
         looked_at = [name for name in names if self.weight_of(name) > 0]
         if missing := [name for name in looked_at if features.get(name) is None]:
             left = {name: self.weight_of(name) for name in looked_at if name not in missing}
@@ -184,18 +188,21 @@ class InterIntraLoss(PairLoss):
                 f"InterIntraLoss needs {_item('features', missing[0])}: pass them, or leave them out of the weights "
                 f"with intra_weight={left or 0.0!r}"
             )
-        before = {
-            name: checked_directions(
-                features[name],
-                masks.get(name),
-                size=len(rows[name]),
-                dtype=rows[name].dtype,
-                what=_item("features", name),
-                mask_what=_item("masks", name),
-            )
-            for name in looked_at
-        }
-        return self._together(rows, before, group)
+        with without_autocast(embeddings[names[0]]):
+            rows = {
+                name: unit_rows(values, what=_item("embeddings", name)) for name, values in embeddings.items()
+            }
+            before = {
+                name: checked_directions(
+                    features[name],
+                    masks.get(name),
+                    rows[name],
+                    what=_item("features", name),
+                    mask_what=_item("masks", name),
+                )
+                for name in looked_at
+            }
+            return self._together(rows, before, group)
 
     def _together(
         self, rows: Mapping[str, Tensor], before: Mapping[str, Tensor | None], group: Tensor | None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .similarity import frozen_directions, told, unit_rows
+from .similarity import check_device, frozen_directions, told, unit_rows, working_dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,8 @@ class PairLoss(nn.Module):
         Parameters
         ----------
         video_embeddings, music_embeddings : Tensor, shape (B, D)
-            Row i of one belongs to row i of the other. Any length but zero: only directions count.
+            Row i of one belongs to row i of the other. Any length but zero: only directions count. Half precision
+            may stand beside single.
         video_features, music_features : Tensor, shape (B, T, D') or (B, P)
             The frozen features, standardised by column, as sequences or pooled already. Looked at only by
             losses that say so in `needs`.
@@ -94,28 +95,30 @@ class PairLoss(nn.Module):
         Returns
         -------
         LossParts
+            In single precision where the embeddings are of half precision, inside autocast too; the gradient has their
+            dtype.
 
         Raises
         ------
         InputError
-            When shapes do not agree, a value is not finite, an embedding is zero, features are missing that
-            the loss needs, or there is no negative.
+            When shapes, dtypes or devices do not agree, a value is not finite, an embedding is zero, features are
+            missing that the loss needs, or there is no negative.
         """
         check_pairs(video_embeddings, music_embeddings, group)
-        size, dtype = len(video_embeddings), video_embeddings.dtype
-        return self.of(
-            PairBatch(
-                unit_rows(video_embeddings, what="video_embeddings"),
-                unit_rows(music_embeddings, what="music_embeddings"),
-                group,
-                self._before("video", video_features, video_mask, size=size, dtype=dtype),
-                self._before("music", music_features, music_mask, size=size, dtype=dtype),
+        with without_autocast(video_embeddings):
+            video = unit_rows(video_embeddings, what="video_embeddings")
+            music = unit_rows(music_embeddings, what="music_embeddings")
+            return self.of(
+                PairBatch(
+                    video,
+                    music,
+                    group,
+                    self._before("video", video_features, video_mask, video),
+                    self._before("music", music_features, music_mask, music),
+                )
             )
-        )
 
-    def _before(
-        self, name: str, features: Tensor | None, mask: Tensor | None, *, size: int, dtype: torch.dtype
-    ) -> Tensor | None:
+    def _before(self, name: str, features: Tensor | None, mask: Tensor | None, rows: Tensor) -> Tensor | None:
         if name not in self.needs:
             return None
         if features is None:
@@ -123,9 +126,7 @@ class PairLoss(nn.Module):
                 f"{type(self).__name__} needs {name}_features: pass them, or choose a loss without them"
                 " (InterIntraLoss with intra_weight 0)"
             )
-        return checked_directions(
-            features, mask, size=size, dtype=dtype, what=f"{name}_features", mask_what=f"{name}_mask"
-        )
+        return checked_directions(features, mask, rows, what=f"{name}_features", mask_what=f"{name}_mask")
 
     def of(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch."""
@@ -140,13 +141,14 @@ def check_knob(name: str, value: float, *, low: float = 0.0, high: float = math.
 
 
 def checked_directions(
-    features: Tensor, mask: Tensor | None, *, size: int, dtype: torch.dtype, what: str, mask_what: str
+    features: Tensor, mask: Tensor | None, rows: Tensor, *, what: str, mask_what: str
 ) -> Tensor:
-    """Return the frozen directions (B, P) of features that describe a batch of `size` items."""
+    """Return the frozen directions (B, P) of features that describe the items of `rows` (B, D), of their dtype."""
+    check_device(features, rows, what=what)
     directions = frozen_directions(features, mask, what=what, mask_what=mask_what)
-    if len(directions) != size:
-        raise InputError(f"{what} must describe the {size} items of the batch, got {len(directions)}")
-    return directions.to(dtype)
+    if len(directions) != len(rows):
+        raise InputError(f"{what} must describe the {len(rows)} items of the batch, got {len(directions)}")
+    return directions.to(rows.dtype)
 
 
 def check_pairs(
@@ -183,8 +185,9 @@ def check_tensors(
         )
     if one.ndim != 2 or one.shape != two.shape:
         raise InputError(f"{both} must both have shape (B, D), got {tuple(one.shape)} and {tuple(two.shape)}")
-    if one.dtype != two.dtype and not _cast_alike(one, two):
+    if working_dtype(one.dtype) != working_dtype(two.dtype):
         raise InputError(f"{both} must be of one dtype, {came}; convert one of them with .to(dtype)")
+    check_device(two, one, what=names[1])
     if group is None:
         return
     if not isinstance(group, Tensor) or group.shape != one.shape[:1] or group.is_floating_point():
@@ -192,11 +195,13 @@ def check_tensors(
             f"group must hold one integer for each of the {len(one)} pairs, a tensor of shape ({len(one)},), "
             f"got {told(group)}; torch.as_tensor(group) makes a tensor of a list or an array"
         )
+    check_device(group, one, what="group")
 
 
-def _cast_alike(one: Tensor, two: Tensor) -> bool:
-    """Return whether autocast brings both to one dtype wherever they meet."""
-    device = one.device.type
-    return torch.is_autocast_enabled(device) and (
-        {one.dtype, two.dtype} == {torch.float32, torch.get_autocast_dtype(device)}
-    )
+def without_autocast(values: Tensor) -> torch.autocast:
+    """Return what suspends autocast on the device of the values.
+
+    A loss takes exponentials of cosines over a temperature and adds them up over the batch: in half precision they
+    overflow, and what is left of a loss has three digits.
+    """
+    return torch.autocast(values.device.type, enabled=False)

@@ -72,8 +72,9 @@ class TemperedLoss(PairLoss):
         """Return 1/τ."""
         if self.learnable:
             # The parameter itself is held, as in CLIP: clamped in the graph it would have no gradient to come back by.
+            # By `data`, as there too: a term that saw the parameter before may still want its gradient.
             with torch.no_grad():
-                self.log_scale.clamp_(max=-math.log(LOWEST_LEARNED_TEMPERATURE))
+                self.log_scale.data.clamp_(max=-math.log(LOWEST_LEARNED_TEMPERATURE))
         return self.log_scale.exp()
 
 

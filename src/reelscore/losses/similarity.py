@@ -1,13 +1,12 @@
-"""Vectors and group labels enter; cosine similarities and masks over a batch leave.
+"""Vectors and group labels enter; rows whose products are cosines, and masks over a batch, leave.
 
-Everything that the losses know about closeness is here: the similarities of embeddings ("after"), those of
-the pooled and centred frozen features ("before"), and who shares a group with whom.
+What every loss makes of its inputs is here: the directions of embeddings ("after"), those of the pooled and centred
+frozen features ("before"), and who shares a group with whom.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from ..errors import InputError
@@ -16,7 +15,7 @@ _FLAT = 1e-5  # below this share of the largest row, what is left after centring
 
 
 def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
-    """Scale every row to length 1.
+    """Scale every row to length 1, in single precision where the rows are of half precision.
 
     Parameters
     ----------
@@ -36,7 +35,8 @@ def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
     """
     if embeddings.ndim != 2 or 0 in embeddings.shape:
         raise InputError(f"{what} must have shape (B, D), got {tuple(embeddings.shape)}")
-    norms: Tensor = torch.linalg.vector_norm(embeddings, dim=1, keepdim=True)
+    rows = at_least_single(embeddings)  # lengths overflow in half precision
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     smallest, largest = torch.stack(torch.aminmax(norms.detach())).tolist()
     if not (smallest > 0 and largest < float("inf")):  # NaN fails both
         row, value = _offender(norms.detach())
@@ -44,7 +44,7 @@ def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
             f"{what} must be finite and have no row of zeros; row {row} has length {value}: "
             "look for NaN features, a learning rate that is too high, or a tower whose output died"
         )
-    return embeddings / norms
+    return rows / norms
 
 
 def pooled_features(
@@ -69,8 +69,8 @@ def pooled_features(
     Raises
     ------
     InputError
-        When the features have another shape or are whole numbers, the mask does not go with them, or an item has no
-        real row.
+        When the features have another shape or are whole numbers, the mask does not go with them or is on another
+        device, or an item has no real row.
     """
     if not (isinstance(features, Tensor) and features.is_floating_point()):
         raise InputError(
@@ -100,6 +100,7 @@ def pooled_features(
             f"{mask_what} must be a tensor of bool of shape {tuple(features.shape[:2])}, as {what} have shape "
             f"{tuple(features.shape)}, got {told(mask)}"
         )
+    check_device(mask, features, what=mask_what)
     count = mask.sum(dim=1, keepdim=True).to(features.dtype)
     if not bool((count > 0).all()):
         raise InputError(
@@ -152,19 +153,27 @@ def told(value: object) -> str:
     return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
+def check_device(values: object, beside: Tensor, *, what: str) -> None:
+    """Raise `InputError` where a tensor is on another device than what it shall meet."""
+    if isinstance(values, Tensor) and values.device != beside.device:
+        raise InputError(
+            f"{what} must be on {beside.device} as the rest, got {values.device}; move them with .to(device)"
+        )
+
+
 def at_least_single(values: Tensor) -> Tensor:
     """Return values of half precision in single precision, others as they are."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+    return values.to(working_dtype(values.dtype))
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return what a loss works in where it is given a dtype: double precision stays, all below becomes single."""
+    return dtype if dtype == torch.float64 else torch.float32
 
 
 def same_group(group: Tensor) -> Tensor:
     """Return the (B, B) mask of pairs of items in one group (B,); every item is in its own."""
     return group[:, None] == group[None, :]
-
-
-def cosine_similarities(a: Tensor, b: Tensor) -> Tensor:
-    """Return the (A, B) cosine similarities of the rows of `a` (A, D) and `b` (B, D)."""
-    return F.linear(unit_rows(a, what="the first vectors"), unit_rows(b, what="the second vectors"))
 
 
 def _offender(norms: Tensor) -> tuple[int, float]:

@@ -29,8 +29,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .similarity import at_least_single
-
 SCALES = (1.0, 2.0, 4.0)
 """What ``multiscale`` multiplies both temperatures by."""
 
@@ -146,7 +144,8 @@ def structure_loss(
     Parameters
     ----------
     embeddings : Tensor, shape (B, D)
-        X, rows of length 1.
+        X, rows of length 1, of single precision or double: a form sums B² small terms, and works in place, where
+        nothing is autocast.
     frozen : Tensor, shape (B, P)
         Y, rows of length 1 or 0 (`similarity.frozen_directions`); gets no gradient.
     form : Form
@@ -156,14 +155,8 @@ def structure_loss(
     Returns
     -------
     Tensor, scalar
-        In single precision where the embeddings are of half precision or less, inside autocast too; the gradient
-        has their dtype.
     """
-    # A form sums B² small terms, which overflow or vanish in half precision; and in place nothing is autocast.
-    with torch.autocast(embeddings.device.type, enabled=False):
-        value: Tensor = _StructureLoss.apply(  # type: ignore[no-untyped-call]
-            at_least_single(embeddings), at_least_single(frozen), form, chunk_size
-        )
+    value: Tensor = _StructureLoss.apply(embeddings, frozen, form, chunk_size)  # type: ignore[no-untyped-call]
     return value
 
 

@@ -45,6 +45,11 @@ class Triplet(RowLoss):
             raise InputError(f"negatives must be 'all' or 'hardest', got {negatives!r}")
         self.negatives = negatives
 
+    @property
+    def temperature(self) -> None:  # type: ignore[override]
+        """None: a hinge has none."""
+        return None
+
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
         own = rows.at_home(rows.cross)
