@@ -189,6 +189,19 @@ def test_a_failed_seed_of_a_fold_leaves_the_fold_to_its_other_seeds():
     assert apart.mean == pytest.approx((1 + 0.5 + 0 + 0 + 1) / 5 - 1)
 
 
+def test_clusters_of_two_folds_are_two_though_they_have_one_number():
+    values = np.random.default_rng(5).normal(size=(1, 40))
+    fold = np.repeat(np.arange(4), 10)
+    alike, apart = (
+        estimate(values, cluster, fold=fold) for cluster in (np.tile(np.arange(10), 4), np.arange(40))
+    )
+    assert alike.high - alike.low == pytest.approx(apart.high - apart.low, rel=0.05)
+    # Where no two folds share a number, nothing is drawn otherwise than without folds.
+    assert (apart.low, apart.high) == tuple(
+        getattr(estimate(values, np.arange(40)), end) for end in ("low", "high")
+    )
+
+
 def test_seeds_of_one_fold_are_no_further_folds():
     rng = np.random.default_rng(4)
     fold = np.repeat(np.arange(5), 12)

@@ -28,7 +28,7 @@ DEBIASED = "debiased"
 METRIC = "recall@10"
 WHOLE_TRACKS = (
     "Where pairs are in step, each track as long as its video, every loss has the same arcs beside it, which none of "
-    "them touches, and so has one row of the CCA. 'Whole tracks': the same pairs as search would find them, without arcs."
+    "them touches, and so has one row of the CCA. 'Whole tracks': the same pairs as search finds them, without arcs."
 )
 TITLES = {
     "cca": "linear CCA",

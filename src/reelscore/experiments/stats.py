@@ -160,7 +160,10 @@ def estimate(
     num_bootstrap: int = NUM_BOOTSTRAP,
     seed: int = 0,
 ) -> Estimate:
-    """Return the mean of a table V (S, Q) with its intervals; queries of one cluster (Q,) are drawn as one.
+    """Return the mean of a table V (S, Q) with its intervals; queries of one cluster (Q,) and fold are drawn as one.
+
+    A source lies in one fold, so that clusters of two folds are two, although a view that is made anew in every fold
+    numbers them alike.
 
     Raises
     ------
@@ -180,7 +183,9 @@ def estimate(
     if len(means) > 1:
         error = means.std(ddof=1) / np.sqrt(len(means))
         spread = float(student.ppf((1 + LEVEL) / 2, len(means) - 1) * error)
-    drawn = _draw(values, cluster, num_bootstrap, np.random.default_rng(seed))
+    if fold is not None:
+        _, cluster = np.unique(np.stack([cluster, fold]), axis=1, return_inverse=True)
+    drawn = _draw(values, cluster.ravel(), num_bootstrap, np.random.default_rng(seed))
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return Estimate(mean, low, high, mean - spread, mean + spread)
 
