@@ -180,15 +180,15 @@ def test_a_rotating_test_part_is_told_with_what_its_intervals_leave_out(scored):
 
 
 def test_a_set_that_few_rows_were_measured_on_has_no_best_row(scored):
-    plan = replace(PLAN, sets=(*PLAN.sets, "emomv, whole tracks"))
-    whole = {("emomv, whole tracks", row): seeds(0.5, "emomv") for row in ("infonce", "inter-intra")}
+    plan = replace(PLAN, sets=(*PLAN.sets, "emomv (whole tracks)"))
+    whole = {("emomv (whole tracks)", row): seeds(0.5, "emomv") for row in ("infonce", "inter-intra")}
     result = main.conclude(plan, {**scored, **whole}, CHOSEN)
     assert "the best row on 1 of 2 sets (emomv)" in result.answer
     assert "inter-intra is above infonce on 1 of 3 sets" in result.answer
     cells = row(table(result, "R@10, mean"), "inter-intra")
     assert cells["emomv"].startswith("**40.0")
-    assert cells["emomv, whole tracks"].startswith("50.0")
-    assert row(table(result, "R@10, mean"), "linear CCA")["emomv, whole tracks"] == "–"
+    assert cells["emomv (whole tracks)"].startswith("50.0")
+    assert row(table(result, "R@10, mean"), "linear CCA")["emomv (whole tracks)"] == "–"
 
 
 def test_whole_tracks_are_measured_without_arcs_on_the_loss_and_its_twins(tmp_path, monkeypatch):
@@ -203,7 +203,7 @@ def test_whole_tracks_are_measured_without_arcs_on_the_loss_and_its_twins(tmp_pa
     assert cells["triplet"] == cells["linear CCA and arc"] == "–"
     # There is no time in this set, so nothing but the configuration tells the columns apart.
     overview = row(table(result, "R@10, mean"), "infonce")
-    assert overview["lastfm"].strip("*") == overview["lastfm, whole tracks"]
+    assert overview["lastfm"].strip("*") == overview["lastfm (whole tracks)"]
     runs = [json.loads(file.read_text())["run"] for file in (tmp_path / "cache").rglob("*.json")]
     arcs = {run["config"]["model"]["arc"] for run in runs if run.get("config")}
     assert arcs == {True, False}

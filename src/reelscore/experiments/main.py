@@ -28,7 +28,7 @@ DEBIASED = "debiased"
 METRIC = "recall@10"
 WHOLE_TRACKS = (
     "Where pairs are in step, each track as long as its video, every loss has the same arcs beside it, which none of "
-    "them touches, and so has one row of the CCA. 'Whole tracks': the same pairs as search finds them, without arcs."
+    "them touches, and so has one row of the CCA. '(whole tracks)': the same pairs as search finds them, without arcs."
 )
 TITLES = {
     "cca": "linear CCA",
@@ -43,7 +43,7 @@ Scored: TypeAlias = Mapping[tuple[str, str], Sequence[Outcome]]
 def conduct(plan: MainPlan, runner: Runner) -> Result:
     """Tune, train from every seed, score once, and state what came of it."""
     scored, chosen = _performed(plan, runner)
-    apart = {name: f"{name}, whole tracks" for name in plan.whole_tracks}
+    apart = {name: f"{name} (whole tracks)" for name in plan.whole_tracks}
     twins = tuple(space for space in plan.losses if space.name in (OURS, TWIN, DEBIASED))
     if apart and twins:
         whole = replace(
