@@ -1,4 +1,4 @@
-"""How the features of a video and of a track move over their length enters; how far they move together leaves.
+"""The rows of a source enter; its arc, how they move over its length, leaves, and stands beside its embedding.
 
 What a sequence is like on the whole (`pooling`) does not say when it is so. Where a track is as long as its video, as
 in a finished video with its own music, the two often move together: the picture grows bright and busy where the music
