@@ -1,0 +1,165 @@
+"""What a GPU changes: nothing but rounding, and how long it takes. Skipped where there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from features.tiny_hub import PICTURES, SOUNDS, write_model
+from losses.test_every_loss import CONFIGS, batch
+from reelscore.errors import InputError
+from reelscore.experiments.outcome import Run
+from reelscore.experiments.run import Runner
+from reelscore.features.hub_loading import find_model
+from reelscore.features.hub_music import HubMusic
+from reelscore.features.hub_video import HubVideo
+from reelscore.losses import InterIntraLoss, LossConfig, PairLoss, build_loss
+from reelscore.training import Report, TrainConfig, train
+from reelscore.training import fit as fit_module
+from training.test_training import CONFIG, content, made_set
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
+
+MEMORY = 2_000_000_000
+
+
+def moved(given: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    return {
+        key: value.to("cuda", dtype) if value.is_floating_point() else value.to("cuda")
+        for key, value in given.items()
+    }
+
+
+def learned(
+    loss: PairLoss, given: dict[str, torch.Tensor], cast: torch.dtype | None = None
+) -> list[torch.Tensor]:
+    """Return the value, the gradient of both sides, and those of what the loss itself learns."""
+    sides = {side: given[side].clone().requires_grad_() for side in ("video_embeddings", "music_embeddings")}
+    with torch.autocast("cuda", cast or torch.bfloat16, enabled=cast is not None):
+        total = loss(**{**given, **sides}).total
+    total.backward()
+    gradients = [*(side.grad for side in sides.values()), *(p.grad for p in loss.parameters())]
+    return [total.detach(), *(gradient for gradient in gradients if gradient is not None)]
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_loss_has_the_value_and_gradient_that_it_has_on_the_processor(
+    name: str, chunk_size: int | None
+) -> None:
+    loss = build_loss(dataclasses.replace(CONFIGS[name], chunk_size=chunk_size)).double()
+    here = learned(loss, batch())
+    loss.zero_grad()
+    there = learned(loss.cuda(), moved(batch(), torch.float64))
+    assert len(here) == len(there)
+    for found, expected in zip(there, here, strict=True):
+        torch.testing.assert_close(found.cpu(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_autocast_and_half_precision_cost_nothing_but_rounding(name: str, half: torch.dtype) -> None:
+    loss = build_loss(dataclasses.replace(CONFIGS[name], temperature=0.01)).cuda()
+    given = moved(batch(), torch.float32)
+    rounded = {key: value.to(half) if "embeddings" in key else value for key, value in given.items()}
+    single = {key: value.float() if "embeddings" in key else value for key, value in rounded.items()}
+    plain = learned(loss, single)
+    for what in (rounded, single):
+        for cast in (torch.float16, torch.bfloat16):
+            loss.zero_grad()
+            for found, expected in zip(learned(loss, what, cast), plain, strict=True):
+                torch.testing.assert_close(found.to(half), expected.to(half))
+
+
+@pytest.mark.parametrize("intra", ["kl", "mse"])
+def test_blocks_hold_a_large_batch_in_little_memory(intra: str) -> None:
+    rng = torch.Generator("cuda").manual_seed(0)
+    rows = [torch.randn(32_768, 256, device="cuda", generator=rng) for _ in range(4)]
+    loss = InterIntraLoss(intra=intra, chunk_size=1024).cuda()  # type: ignore[arg-type]
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    for side in rows[:2]:
+        side.requires_grad_()
+    loss(rows[0], rows[1], video_features=rows[2], music_features=rows[3]).total.backward()
+    assert torch.cuda.max_memory_allocated() - before < MEMORY
+
+
+def test_a_batch_over_two_devices_is_refused_in_words() -> None:
+    given = moved(batch(), torch.float32)
+    with pytest.raises(InputError, match="cpu"):
+        build_loss(LossConfig())(**{**given, "group": given["group"].cpu()})
+
+
+@pytest.mark.parametrize("tower", ["mean", "transformer"])
+def test_training_repeats_itself_to_the_byte_also_where_it_was_cut_off(
+    tmp_path: Path, tower: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
+    model = dataclasses.replace(CONFIG.model, tower=tower)
+    config, pairs = dataclasses.replace(CONFIG, keep="last", model=model), made_set()
+    for name in ("whole", "again"):
+        train(pairs, config=config, folder=tmp_path / name)
+
+    def cut(report: Report) -> None:
+        if report.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(pairs, config=config, folder=tmp_path / "cut", progress=cut)
+    train(pairs, config=config, folder=tmp_path / "cut", resume=True)
+    whole = content(tmp_path / "whole")
+    assert content(tmp_path / "again") == whole
+    assert content(tmp_path / "cut") == whole
+
+
+def test_a_model_learns_what_it_learns_on_the_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = dataclasses.replace(CONFIG.model, dropout=0.0, input_dropout=0.0)  # each device draws its own
+    config, pairs = dataclasses.replace(CONFIG, model=model), made_set()
+    there = train(pairs, config=config, folder=tmp_path / "there")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    here = train(pairs, config=config, folder=tmp_path / "here")
+    assert here.history[0]["recall@10"] > 0.5
+    for found, expected in zip(there.history, here.history, strict=True):
+        assert found == pytest.approx(expected, rel=0.02, abs=0.02)
+
+
+def test_an_experiment_says_on_what_it_ran(tmp_path: Path) -> None:
+    recipe = {"kind": "latent", "world": {"num_topics": 8, "per_topic": [6, 3, 3]}, "knows": "pairs"}
+    run = Run(recipe, config=TrainConfig(epochs=2, patience=2))
+    outcome = Runner(cache=tmp_path).perform([run])[run]
+    assert torch.cuda.get_device_name() in outcome.machine
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("models")
+    return {kind: write_model(folder / kind, kind) for kind in (*PICTURES, *SOUNDS)}
+
+
+@pytest.mark.parametrize("kind", [*PICTURES, *SOUNDS])
+def test_a_hub_encoder_in_half_precision_says_what_it_says_in_single(
+    models: dict[str, Path], kind: str
+) -> None:
+    rows = []
+    for precise in (True, False, False):
+        files = find_model(str(models[kind]))
+        encoder = HubVideo(files, mode="exact") if kind in PICTURES else HubMusic(files)
+        encoder.model.precise = precise
+        rng = np.random.default_rng(0)
+        if isinstance(encoder, HubVideo):
+            rows.append(encoder.pictures([rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in "abc"]))
+        else:
+            size = encoder.sound.num_samples
+            rows.append(encoder.windows([0.1 * rng.standard_normal(size).astype(np.float32) for _ in "abc"]))
+    single, half, again = (np.asarray(each, np.float64) for each in rows)
+    np.testing.assert_array_equal(again, half)
+    cosine = (single * half).sum(axis=1) / np.linalg.norm(single, axis=1) / np.linalg.norm(half, axis=1)
+    assert cosine.min() > 0.999
+    assert not np.array_equal(half, single)
