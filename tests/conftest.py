@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import worlds
 
@@ -17,6 +19,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set REELSCORE_SHARED to its folder to run this test")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_the_processor(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything runs in single precision, which is compared with others to the last digits; `test_gpu` does not."""
+    if request.path.name == "test_gpu.py":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        yield
 
 
 @pytest.fixture(autouse=True)

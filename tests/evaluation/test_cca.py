@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from reelscore.errors import InputError
+from reelscore.evaluation import linear
 from reelscore.evaluation.cca import (
     DIMS,
     POWERS,
@@ -270,3 +271,17 @@ def test_settings_are_chosen_over_all_folds():
         for reg, power in itertools.product(REGULARISATIONS, POWERS)
     ]
     assert loss(at_first) <= min(loss(other) for other in others) + 1e-9  # ridges and power go together
+
+
+def test_many_rows_are_decomposed_another_way_to_the_same_end(monkeypatch):
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(2000, 2))
+    X, Y = (common @ rng.normal(size=(2, size)) + rng.normal(size=(2000, size)) for size in (9, 7))
+    X[:, 3], X[:, 4], Y[:, 2] = 5.0, X[:, 0], 1e6 + 1e-3 * Y[:, 2]  # constant, twice the same, far from zero
+    placed = []
+    for tall in (10**6, linear.TALL):
+        monkeypatch.setattr(linear, "TALL", tall)
+        cca = LinearCCA.fit(X, Y, dim=4, reg_x=0.1, reg_y=0.3)
+        placed.append((cca.transform_x(X) @ cca.transform_y(Y).T, cca.correlations))
+    for one, other in zip(*placed, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)

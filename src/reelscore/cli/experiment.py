@@ -45,7 +45,7 @@ def experiment(
     jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs", "-j", min=1, help="Runs at a time; all cores, or 1 with a GPU.", show_default=False
+            "--jobs", "-j", min=1, help="Runs at a time; all cores, with a GPU at most 8.", show_default=False
         ),
     ] = None,
     seeds: Annotated[

@@ -39,6 +39,10 @@ VERSION = 3
 """Raise it whenever a change of code changes what a run gives: kept outcomes are then done anew."""
 
 
+GPU_JOBS = 8
+"""Workers that share a GPU, which one small model after the other leaves waiting."""
+
+
 class Runner:
     """Performs runs over worker processes and keeps their outcomes in a folder.
 
@@ -48,7 +52,7 @@ class Runner:
     data : Path, optional
         Folder of the public sets.
     jobs : int, optional
-        Worker processes; one for each core by default, or one in all where there is a GPU.
+        Worker processes; one for each core by default, but no more than `GPU_JOBS` where they share a GPU.
     show : callable, optional
         ``show(title)`` gives a context manager of ``report(done, total)``, such as a progress bar.
 
@@ -195,4 +199,5 @@ def _machine() -> str:
 def _default_jobs() -> int:
     import torch
 
-    return 1 if torch.cuda.is_available() else available_cores()
+    cores = available_cores()
+    return min(cores, GPU_JOBS) if torch.cuda.is_available() else cores
