@@ -182,7 +182,7 @@ def test_what_is_worked_out_once_trains_like_what_is_read_each_time(
 
 
 def test_the_second_cca_is_that_of_the_features_beside_the_text(pairs: PairSet) -> None:
-    model = new_model(pairs, with_model(fusion="gated").model)
+    model = new_model(pairs, with_model(fusion="gated").model).eval()
     standardise(model, pairs)
     place_cca(model, fit_cca(model, pairs, SETTINGS, told=True), told=True)
     set_share(model, 1.0)

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from ..scaling import CLIP
 from .bodies import AttentionBody, Join, MeanBody, TransformerBody, nothing
 from .config import ModelConfig
+from .dropout import Dropout
 from .description import mapped, pooled, standardised
 from .fusion import FUSIONS, Text, TextFusion, TextScales
 
@@ -43,7 +44,7 @@ class Encoded(NamedTuple):
     Attributes
     ----------
     embedding : Tensor, shape (B, E)
-        Rows of length 1.
+        Rows of length 1; in training without the CCA, which does not learn.
     members : tuple of K Tensors, shape (B, dim)
         What each member says, rows of length 1: these learn, each for itself. With text 2 K, the last K with it.
     pooled : Tensor, shape (B, P)
@@ -149,14 +150,15 @@ class Tower(nn.Module):
         """
         members = tuple(member(x, mask, z, text) for member in self.members)
         number = self.num_members
-        placed = F.linear(z, self.cca_weight, self.cca_bias) if self.has_cca else None
+        with_cca = self.has_cca and not self.training
+        placed = F.linear(z, self.cca_weight, self.cca_bias) if with_cca else None
         embedding = self._joined(placed, members[:number])
         z_t: Tensor | None = None
         if self.text is not None:
             z_t = z.new_zeros(len(z), len(self.text.center)) if text is None else text.pooled
         if self.takes_text:
             known = z if z_t is None else torch.cat([z, z_t], dim=1)
-            placed = F.linear(known, self.told_weight, self.told_bias) if self.has_cca else None
+            placed = F.linear(known, self.told_weight, self.told_bias) if with_cca else None
             told = self._joined(placed, members[number:])
             if self.text is None:
                 both = torch.cat([embedding, told], dim=1) * math.sqrt(0.5)
@@ -188,7 +190,7 @@ class _Member(nn.Module):
             self.body = AttentionBody(num_columns, config)
         else:
             self.body = TransformerBody(num_columns, config)
-        self.dropout = nn.Dropout(config.input_dropout)
+        self.dropout = Dropout(config.input_dropout)
         self.fusion: TextFusion | None = (
             FUSIONS[config.fusion](text_columns, config) if text_columns else None
         )

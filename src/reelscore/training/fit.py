@@ -260,4 +260,5 @@ def _optimizer(modules: Modules, config: TrainConfig) -> torch.optim.Optimizer:
             {"params": others, "weight_decay": 0.0},
         ],
         lr=config.learning_rate,
+        fused=True,
     )
