@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from ..scaling import CLIP
 from .config import ModelConfig
-from .dropout import Dropout
 from .description import mapped, standardised
+from .dropout import Dropout
 
 
 class Text(NamedTuple):

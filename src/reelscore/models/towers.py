@@ -33,8 +33,8 @@ from torch import Tensor, nn
 from ..scaling import CLIP
 from .bodies import AttentionBody, Join, MeanBody, TransformerBody, nothing
 from .config import ModelConfig
-from .dropout import Dropout
 from .description import mapped, pooled, standardised
+from .dropout import Dropout
 from .fusion import FUSIONS, Text, TextFusion, TextScales
 
 
