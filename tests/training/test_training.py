@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from reelscore.evaluation.cca import LinearCCA
 from reelscore.losses import LossConfig
 from reelscore.losses.build import BASELINES
 from reelscore.losses.config import LossName
+from reelscore.losses.pair_loss import LossParts
 from reelscore.models.checkpoint import load_embedder
 from reelscore.models.config import ModelConfig
 from reelscore.models.dual_encoder import DualEncoder
@@ -284,6 +286,26 @@ def test_groups_duplicates_and_small_sets_train(tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, batch_size=2, epochs=3)
     result = train(grouped, config=config, folder=tmp_path)
     assert all(np.isfinite(list(line.values())).all() for line in result.history)
+
+
+def test_batches_of_one_group_teach_nothing_and_count_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = dataclasses.replace(made_set(num_train=8, num_val=2), group=np.array([0] * 7 + [1] + [2, 2]))
+    config = dataclasses.replace(CONFIG, batch_size=2, epochs=1, watch=True)
+    told: list[float] = []
+    plain = fit_module.member_losses
+
+    def heard(*given: Any, **named: Any) -> LossParts:
+        loss = plain(*given, **named)
+        told.append(float(loss.total.detach()))
+        return loss
+
+    monkeypatch.setattr(fit_module, "member_losses", heard)
+    first = train(some, config=config, folder=tmp_path).history[1]
+    assert first["loss"] == pytest.approx(told[0])  # that of the one batch among four with both groups
+    assert "watched_loss_train" in first
+    assert "watched_loss_val" not in first
 
 
 def test_sets_that_cannot_train_are_refused_in_words(pairs: PairSet, tmp_path: Path) -> None:

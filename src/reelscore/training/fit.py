@@ -218,7 +218,8 @@ class Fit:
         rng = np.random.default_rng([config.seed, number])
         torch.manual_seed(int(rng.integers(2**62)))
         self.modules.train()
-        means: dict[str, float] = {}
+        sums: dict[str, float] = {}
+        steps = 0
         batches = self.learn.batches(batch_size=config.batch_size, rng=rng, label_rate=config.label_rate)
         for position, batch in enumerate(batches):
             if bool((batch.group == batch.group[0]).all()):
@@ -235,8 +236,9 @@ class Fit:
             torch.autograd.backward(loss.total)
             self.optimizer.step()
             for name, value in {"loss": loss.total, **loss.parts}.items():
-                means[name] = means.get(name, 0.0) + float(value.detach()) / per_epoch
-        return means
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            steps += 1
+        return {name: value / steps for name, value in sums.items()}
 
     def _report(self, done: Progress, epochs: int, took_s: float) -> Report:
         return Report(

@@ -44,14 +44,16 @@ def watched(loss: PairLoss, learn: Reader, val: Reader, *, frozen: Frozen) -> di
     -------
     dict
         ``watched_loss_train``, ``watched_loss_val``, ``watched_recall@10_train``, ``watched_recall@10_val``: the
-        loss of all those pairs as one batch, and the mean recall of both directions.
+        loss of all those pairs as one batch, left out where all are of one group, and the mean recall of both
+        directions.
     """
     size = min(len(learn), len(val))
     told = {}
     for name, part in (("train", learn), ("val", val)):
         shown = take(part.pairs, np.linspace(0, len(part) - 1, size).round(), part.model.config)
         reader = Reader(part.model, shown)
-        told[f"watched_loss_{name}"] = _loss_of(loss, reader, frozen)
+        if len(set(shown.group.tolist())) > 1:
+            told[f"watched_loss_{name}"] = _loss_of(loss, reader, frozen)
         told[f"watched_recall@10_{name}"] = validate(reader)["recall@10"]
     return told
 
