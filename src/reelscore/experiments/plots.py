@@ -54,10 +54,12 @@ def chart_svg(chart: Chart) -> bytes:
         figure = Figure(figsize=(_PANEL_INCHES * columns + 0.6, height * rows + 0.8), layout="constrained")
         FigureCanvasSVG(figure)
         colours = _colours(chart)
-        axes = figure.subplots(rows, columns, squeeze=False, sharey=bool(chart.rows)).ravel()
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for place, axis in enumerate(axes):
             if place < len(chart.panels):
                 _draw(axis, chart, chart.panels[place], colours)
+                if place % columns and len(axis.get_yticks()) == len(chart.rows):
+                    axis.tick_params(labelleft=False)  # the same as of the panel on the left
             else:
                 axis.set_axis_off()
         handles = {
@@ -95,15 +97,16 @@ def _draw(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> No
 
 
 def _draw_dots(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> None:
+    shown = sorted({int(row) for line in panel.lines for row in line.y})
     for place, line in enumerate(panel.lines):
         # Side by side inside the row, so that no interval hides another.
-        y = [row + 0.3 * (place - (len(panel.lines) - 1) / 2) for row in line.y]
+        y = [shown.index(int(row)) + 0.3 * (place - (len(panel.lines) - 1) / 2) for row in line.y]
         colour = _COLOURS[colours[line.label] % len(_COLOURS)]
         axis.hlines(y, line.low, line.high, color=colour, linewidth=2, label=line.label)
         axis.plot(line.x, y, "o", color=colour, markersize=3.5)
     axis.axvline(0, color="#999999", linestyle=":")
-    axis.set_yticks(range(len(chart.rows)), chart.rows, fontsize=8)
-    axis.set_ylim(len(chart.rows) - 0.5, -0.5)
+    axis.set_yticks(range(len(shown)), [chart.rows[row] for row in shown], fontsize=8)
+    axis.set_ylim(len(shown) - 0.5, -0.5)
 
 
 def _draw_lines(axis: Axes, chart: Chart, panel: Panel, colours: dict[str, int]) -> None:
