@@ -73,3 +73,19 @@ def test_a_script_needs_no_main_guard(tmp_path):
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert done.stdout == "[2, 4, 6]\n"
+
+
+def test_workers_of_a_killed_parent_end_without_a_word(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from reelscore.extraction.pool import run_all\nfrom work import sleeper\n"
+        "for one in run_all([0.0, 0.0, 1.0, 1.0], sleeper, workers=2):\n    print(one.value, flush=True)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stderr is not None
+        parent.stdout.readline()
+        parent.kill()
+        assert parent.stderr.read() == ""  # up to the end of the last worker, which holds it open

@@ -193,7 +193,10 @@ def serve() -> None:
             answer = ("reason", str(error))
         except Exception as error:  # one item's surprise is that item's outcome, with its type for a report
             answer = ("reason", f"unexpected {type(error).__name__}: {error}")
-        _send(answers, answer)
+        try:
+            _send(answers, answer)
+        except BrokenPipeError:
+            os._exit(1)  # whoever asked was killed; what is unsent would be tried again, with a traceback
 
 
 def _send(pipe: IO[bytes] | None, message: Any) -> None:
