@@ -105,7 +105,7 @@ class Projection:
 
 
 TALL = 64
-"""Rows to a column from which on singular values come from the products of the columns, in a tenth of the time."""
+"""Rows to a column from which on singular values come from the products of the columns, which is quicker."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

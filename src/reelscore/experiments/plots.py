@@ -58,7 +58,7 @@ def chart_svg(chart: Chart) -> bytes:
         for place, axis in enumerate(axes):
             if place < len(chart.panels):
                 _draw(axis, chart, chart.panels[place], colours)
-                if place % columns and len(axis.get_yticks()) == len(chart.rows):
+                if chart.rows and place % columns and len(axis.get_yticks()) == len(chart.rows):
                     axis.tick_params(labelleft=False)  # the same as of the panel on the left
             else:
                 axis.set_axis_off()

@@ -44,7 +44,7 @@ class Encoded(NamedTuple):
     Attributes
     ----------
     embedding : Tensor, shape (B, E)
-        Rows of length 1; in training without the CCA, which does not learn.
+        Rows of length 1; in training the part of the members alone, since the CCA does not learn.
     members : tuple of K Tensors, shape (B, dim)
         What each member says, rows of length 1: these learn, each for itself. With text 2 K, the last K with it.
     pooled : Tensor, shape (B, P)
