@@ -106,7 +106,7 @@ def training_bar() -> Iterator[Callable[[int, int, str, float], None]]:
         TextColumn("{task.description}"),
         console=Console(stderr=True),
     ) as progress:
-        task = progress.add_task("settings of the linear CCA", total=None, rate="-- pairs/s")
+        task = progress.add_task("preparing", total=None, rate="-- pairs/s")
 
         def report(epoch: int, num_epochs: int, what: str, pairs_per_s: float) -> None:
             rate = f"{pairs_per_s:.0f} pairs/s"

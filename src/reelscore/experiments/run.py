@@ -38,7 +38,6 @@ __all__ = ["VERSION", "Failure", "Outcome", "Outcomes", "Run", "Runner", "code_h
 VERSION = 4
 """Raise it whenever a change of code changes what a run gives: kept outcomes are then done anew."""
 
-
 GPU_JOBS = 8
 """Workers that share a GPU, which one small model after the other leaves waiting."""
 

@@ -185,7 +185,7 @@ def serve() -> None:
         except EOFError:
             return
         if failure is not None:
-            _send(answers, ("unprepared", failure))
+            _answer(answers, ("unprepared", failure))
             continue
         try:
             answer: tuple[str, Any] = ("value", work(item))
@@ -193,10 +193,14 @@ def serve() -> None:
             answer = ("reason", str(error))
         except Exception as error:  # one item's surprise is that item's outcome, with its type for a report
             answer = ("reason", f"unexpected {type(error).__name__}: {error}")
-        try:
-            _send(answers, answer)
-        except BrokenPipeError:
-            os._exit(1)  # whoever asked was killed; what is unsent would be tried again, with a traceback
+        _answer(answers, answer)
+
+
+def _answer(pipe: IO[bytes], message: Any) -> None:
+    try:
+        _send(pipe, message)
+    except BrokenPipeError:
+        os._exit(1)  # whoever asked was killed; what is unsent would be tried again, with a traceback
 
 
 def _send(pipe: IO[bytes] | None, message: Any) -> None:
