@@ -166,3 +166,10 @@ def test_the_plan_that_comes_along_is_sound(quick: bool) -> None:
         measured_rate(replace(plan.world, seed=0), batch_size=plan.train.batch_size, rate=rate, epochs=1)
     if not quick:
         assert len(plan.seeds) >= 5
+
+
+def test_a_world_that_lost_nothing_has_no_share_of_its_own() -> None:
+    told = won_back(np.array([0.7, 0.9]), np.array([0.6, 0.9]), np.array([0.9, 0.9]))
+    assert told is not None
+    assert told.mean == pytest.approx(1 / 3)
+    assert told.to_json()["worlds"] == [pytest.approx(1 / 3), None]  # JSON knows no NaN

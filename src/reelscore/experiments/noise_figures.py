@@ -5,6 +5,7 @@ Each seed has a world of its own, so that the worlds are what varies and interva
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,8 +33,9 @@ class Spread:
     values: tuple[float, ...]
 
     def to_json(self) -> dict[str, object]:
-        """Return plain values."""
-        return {"mean": self.mean, "interval": [self.low, self.high], "worlds": list(self.values)}
+        """Return plain values; a world without a figure has None."""
+        worlds = [value if math.isfinite(value) else None for value in self.values]
+        return {"mean": self.mean, "interval": [self.low, self.high], "worlds": worlds}
 
 
 def over_worlds(outcomes: Sequence[Outcome], metric: str) -> Spread:
@@ -65,6 +67,7 @@ def won_back(ours: FloatArray, twin: FloatArray, clean: FloatArray) -> Spread | 
     Returns
     -------
     Spread, or None where the mean loss is below `LEAST_LOSS`
+        A world that lost nothing has no share of its own: NaN.
 
     References
     ----------
