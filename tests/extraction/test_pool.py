@@ -65,6 +65,28 @@ def test_both_workers_work_and_an_abandoned_run_leaves_no_process():
             os.kill(pid, 0)
 
 
+def test_a_worker_stays_with_what_is_alike_and_helps_where_most_is_left():
+    from work import teller
+
+    items = [("short", 0.02)] * 10 + [("long", 0.05)] * 26
+    told = [o.value for o in run_all(items, teller, workers=2, alike=lambda item: item[0])]
+    assert len(told) == 36
+    of = {kind: [pid for one, pid in told if one == kind] for kind in ("short", "long")}
+    assert len(set(of["short"])) == 1, (
+        "one worker does all that is alike while the other has a kind of its own"
+    )
+    assert set(of["long"]) == {pid for _, pid in told}, "and helps with the rest when its own is done"
+    assert len(set(of["long"])) == 2
+
+
+def test_the_order_of_one_kind_is_kept():
+    from work import teller
+
+    items = [(kind, number / 1000) for number in range(5) for kind in "ab"]
+    done = [o.item for o in run_all(items, teller, workers=1, alike=lambda item: item[0])]
+    assert done == sorted(items)
+
+
 def test_a_script_needs_no_main_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

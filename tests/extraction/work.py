@@ -48,3 +48,11 @@ def sleeper() -> Callable[[float], int]:
         return os.getpid()
 
     return work
+
+
+def teller() -> Callable[[tuple[str, float]], tuple[str, int]]:
+    def work(item: tuple[str, float]) -> tuple[str, int]:
+        time.sleep(item[1])
+        return item[0], os.getpid()
+
+    return work

@@ -89,16 +89,13 @@ class Runner:
         files = {key: self.cache / f"{self.identity(run)}.json" for key, run in wanted.items()}
         found = {key: kept for key, file in files.items() if (kept := _kept(file)) is not None}
         missing = [(run, str(files[key])) for key, run in wanted.items() if key not in found]
-        # One recipe after the other: a worker makes each once, and works out once what depends on the pairs alone.
-        first: dict[str, int] = {}
-        missing.sort(key=lambda item: first.setdefault(hash_of(dict(item[0].data)), len(first)))
         failures: list[Failure] = []
         if missing:
             told = f"{title} ({len(found)} kept)" if found else title
             jobs = self.jobs or _default_jobs()
             with self._show(told) as report:
                 report(0, len(missing))
-                done = run_all(missing, worker, self.data, code_hash(), workers=jobs)
+                done = run_all(missing, worker, self.data, code_hash(), workers=jobs, alike=_recipe)
                 for count, outcome in enumerate(done, start=1):
                     run, file = outcome.item
                     if outcome.reason is not None:
@@ -126,12 +123,16 @@ class Runner:
 
 
 def worker(data: Path | None, code: str) -> Callable[[tuple[Run, str]], None]:
-    """Return what a worker process does with each run: perform it and write its outcome to the named file."""
+    """Return what a worker process does with each run: perform it and write its outcome to the named file.
+
+    It keeps the material of the last recipe, with what was worked out from its pairs alone (the settings of the CCA,
+    the arcs), which may take longer than a run.
+    """
     last: dict[str, Material] = {}
 
     def work(item: tuple[Run, str]) -> None:
         run, file = item
-        recipe = hash_of(dict(run.data))
+        recipe = _recipe(item)
         if recipe not in last:
             last.clear()
             last[recipe] = maker_of(run.data).make(run.data, data)
@@ -139,6 +140,10 @@ def worker(data: Path | None, code: str) -> Callable[[tuple[Run, str]], None]:
         write_bytes(Path(file), (json.dumps(outcome.to_json()) + "\n").encode())
 
     return work
+
+
+def _recipe(item: tuple[Run, str]) -> str:
+    return hash_of(dict(item[0].data))
 
 
 def perform_one(run: Run, material: Material, *, code: str = "") -> Outcome:

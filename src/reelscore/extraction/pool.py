@@ -15,9 +15,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Any, Generic, TypeVar
 
 from ..errors import ReelscoreError
@@ -53,6 +55,7 @@ def run_all(
     prepare: Callable[..., Callable[[Item], Value]],
     *arguments: Any,
     workers: int | None = None,
+    alike: Callable[[Item], Hashable] | None = None,
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``prepare(*arguments)`` once in each worker and the function that it returns on every item.
 
@@ -66,6 +69,11 @@ def run_all(
         Picklable arguments of `prepare`.
     workers : int, optional
         Number of processes; all available cores by default.
+    alike : callable, optional
+        What an item has in common with others, so that a worker which keeps what it worked out for one need not
+        work it out for the next: a worker stays with its kind while there are items of it, then takes up the first
+        kind that no other is at, and where there is none helps with the one of which most is left. All items are
+        then read at once.
 
     Yields
     ------
@@ -81,15 +89,15 @@ def run_all(
     count = max(1, workers or available_cores())
     pool = _Workers(pickle.dumps((prepare, arguments)))
     source = iter(items)
+    ready: _Ready[Item] = _Ready(alike)
     with ThreadPoolExecutor(count, thread_name_prefix="reelscore") as threads:
         waiting: set[Future[Outcome[Item, Value]]] = set()
         try:
             while True:
                 # A window of two items a worker keeps every core busy and memory bounded.
-                for item in source:
-                    waiting.add(threads.submit(pool.run, item))
-                    if len(waiting) >= 2 * count:
-                        break
+                new = list(islice(source, None if alike else 2 * count - len(waiting)))
+                ready.add(new)
+                waiting |= {threads.submit(lambda: pool.run(ready.take())) for _ in new}
                 if not waiting:
                     return
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -99,6 +107,35 @@ def run_all(
             for future in waiting:
                 future.cancel()
             pool.close()
+
+
+class _Ready(Generic[Item]):
+    """Items that nobody has begun, in their order, by kind; each thread takes the next that suits its worker."""
+
+    def __init__(self, alike: Callable[[Item], Hashable] | None) -> None:
+        self._alike = alike or (lambda _: None)
+        self._kinds: dict[Hashable, deque[Item]] = {}
+        self._at: dict[int, Hashable] = {}
+        self._lock = threading.Lock()
+
+    def add(self, items: Iterable[Item]) -> None:
+        with self._lock:
+            for item in items:
+                self._kinds.setdefault(self._alike(item), deque()).append(item)
+
+    def take(self) -> Item:
+        with self._lock:
+            thread = threading.get_ident()
+            kind = self._at.get(thread)
+            if kind not in self._kinds:
+                free = (other for other in self._kinds if other not in self._at.values())
+                most = max(self._kinds, key=lambda other: len(self._kinds[other]))
+                kind = self._at[thread] = next(free, most)
+            items = self._kinds[kind]
+            item = items.popleft()
+            if not items:
+                del self._kinds[kind]
+            return item
 
 
 class _Workers:
