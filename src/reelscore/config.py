@@ -88,6 +88,7 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         raise ConfigError(f"{where} must be a table, got {value!r}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
+    kind = origin or hint
+    if hint is Any or (isinstance(value, kind) and not (hint is int and isinstance(value, bool))):
         return value
-    raise ConfigError(f"{where} must be {hint.__name__}, got {value!r}")
+    raise ConfigError(f"{where} must be {'a table' if kind is Mapping else kind.__name__}, got {value!r}")

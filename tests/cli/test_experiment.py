@@ -20,17 +20,12 @@ PLAN = """
 sets = ["lastfm"]
 seeds = [0, 1]
 {own}
-[search]
-learning_rates = [1e-3]
-seeds = [100]
 [[losses]]
 name = "infonce"
-knob = "loss.temperature"
-values = [0.2]
+knobs = {{ "loss.temperature" = [0.2] }}
 [[losses]]
 name = "inter-intra"
-knob = "loss.intra_weight"
-values = [1.0]
+knobs = {{ "loss.intra_weight" = [1.0] }}
 [train]
 epochs = 1
 steps = 0

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from reelscore.errors import ReelscoreError
-from reelscore.experiments.config import FewPlan, LossSpace, MainPlan, Search
+from reelscore.experiments.config import FewPlan, LossSpace, MainPlan
 from reelscore.extraction.pool import Outcome
 from reelscore.models.config import ModelConfig
 from reelscore.training import TrainConfig
 
 SMALL = TrainConfig(model=ModelConfig(members=1, cca=False, dim=8, width=8), epochs=3, steps=0, batch_size=16)
 LOSSES = (
-    LossSpace("infonce", "loss.temperature", (0.1, 0.3)),
-    LossSpace("inter-intra", "loss.intra_weight", (0.3, 2.0)),
+    LossSpace("infonce", {"loss.temperature": (0.1, 0.3), "learning_rate": (1e-3, 3e-2)}),
+    LossSpace("inter-intra", {"loss.intra_weight": (0.3, 2.0), "learning_rate": (1e-3, 3e-2)}),
 )
 COMMON = {
     "sets": ("lastfm",),
     "seeds": (0, 1),
     "losses": LOSSES,
-    "search": Search(learning_rates=(1e-3, 3e-2), seeds=(100,)),
     "train": SMALL,
 }
 MAIN = MainPlan(**COMMON, linear=("cca", "ridge"))

@@ -13,7 +13,7 @@ import pytest
 
 from reelscore.errors import ConfigError
 from reelscore.experiments import noise
-from reelscore.experiments.config import LossSpace, Search, read_plan
+from reelscore.experiments.config import LossSpace, read_plan
 from reelscore.experiments.latent import World
 from reelscore.experiments.noise_figures import gap, measured_rate, spread, won_back
 from reelscore.experiments.noise_plan import MASKED, OURS, POSITIVES, REGIMES, TWIN, NoisePlan
@@ -26,13 +26,14 @@ MODEL = ModelConfig(members=1, cca=False, dim=8, width=8, dropout=0.0, input_dro
 PLAN = NoisePlan(
     sets=("lastfm",),
     seeds=(0, 1),
-    losses=(LossSpace(TWIN, "loss.temperature", (0.2,)), LossSpace(OURS, "loss.intra_weight", (1.0,))),
-    search=Search(learning_rates=(1e-2,), seeds=(100,)),
-    train=TrainConfig(model=MODEL, keep="last", refit=False, epochs=2, steps=0, batch_size=8),
+    losses=(LossSpace(TWIN, {"loss.temperature": (0.2,)}), LossSpace(OURS, {"loss.intra_weight": (1.0,)})),
+    train=TrainConfig(
+        model=MODEL, learning_rate=1e-2, keep="last", refit=False, epochs=2, steps=0, batch_size=8
+    ),
     world=World(num_topics=8, per_topic=(6, 2, 3), columns=8, topic_dim=3, style_dim=2, nuisance_dim=2),
     rates=(0.0, 0.4),
     loudness=(2.0,),
-    real_train=TrainConfig(model=MODEL, epochs=1, steps=0, batch_size=16),
+    real_train=TrainConfig(model=MODEL, learning_rate=1e-2, epochs=1, steps=0, batch_size=16),
 )
 
 
@@ -104,18 +105,28 @@ def test_tables_and_charts_stand_ready_for_the_page(result: Result) -> None:
 
 
 def test_rates_share_their_worlds_and_the_search_has_one_of_its_own() -> None:
-    recipes = {json.dumps(noise.world_recipe(PLAN, seed)) for seed in (*PLAN.seeds, *PLAN.search.seeds)}
+    recipes = {json.dumps(noise.world_recipe(PLAN, seed)) for seed in (*PLAN.seeds, *PLAN.search_seeds)}
     assert len(recipes) == 3
     chosen = {
         (name, title): SimpleNamespace(config=replace(PLAN.train, label_rate=rate))
         for name, rate in (("0%", 0.0), ("40%", 0.4))
-        for title in (TWIN, OURS)
+        for title in (TWIN, OURS, MASKED)
     }
+    chosen["40%", MASKED].config = replace(PLAN.train, label_rate=0.4, learning_rate=0.5)
     runs = noise.world_runs(PLAN, chosen)  # type: ignore[arg-type]
     for row in (TWIN, OURS):
         assert [run.data for run in runs[0.0, row]] == [run.data for run in runs[0.4, row]]
         assert [run.config and run.config.label_rate for run in runs[0.4, row]] == [0.4, 0.4]
     assert {run.data["knows"] for run in runs[0.4, MASKED]} == {"topics"}
+    # Who is told the truth goes by settings of its own, not by those of one that is not.
+    assert {run.config and run.config.learning_rate for run in runs[0.4, MASKED]} == {0.5}
+    assert (0.4, POSITIVES) not in runs
+
+
+def test_rows_that_are_told_the_truth_are_tried_as_often_as_the_twin(result: Result) -> None:
+    for table in result.settings:
+        tried = {row[0]: row[1] for row in table.rows}
+        assert tried[MASKED] == tried[POSITIVES] == tried[TWIN]
 
 
 def test_what_is_won_back_is_a_ratio_of_means_and_needs_a_loss() -> None:
@@ -127,6 +138,7 @@ def test_what_is_won_back_is_a_ratio_of_means_and_needs_a_loss() -> None:
     # By linearisation the residuals are ±0.05 / 0.4; t of one degree of freedom at 97.5% is 12.706.
     assert told.high - told.mean == pytest.approx(12.706 * 0.125, rel=1e-3)
     assert won_back(ours, clean - 0.01, clean) is None
+    assert won_back(ours, clean - np.array([0.0, 0.4]), clean) is None, "a loss that may be none has no share"
 
 
 def test_the_interval_over_worlds_is_students() -> None:
@@ -169,7 +181,8 @@ def test_the_plan_that_comes_along_is_sound(quick: bool) -> None:
 
 
 def test_a_world_that_lost_nothing_has_no_share_of_its_own() -> None:
-    told = won_back(np.array([0.7, 0.9]), np.array([0.6, 0.9]), np.array([0.9, 0.9]))
+    ours, twin = np.array([0.7] * 5 + [0.9]), np.array([0.6] * 5 + [0.9])
+    told = won_back(ours, twin, np.full(6, 0.9))
     assert told is not None
     assert told.mean == pytest.approx(1 / 3)
-    assert told.to_json()["worlds"] == [pytest.approx(1 / 3), None]  # JSON knows no NaN
+    assert told.to_json()["worlds"] == [*[pytest.approx(1 / 3)] * 5, None]  # JSON knows no NaN

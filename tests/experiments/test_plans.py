@@ -9,9 +9,8 @@ import pytest
 from made_sets import LOSSES, MAIN, SMALL
 
 from reelscore.errors import ConfigError
-from reelscore.experiments.config import FewPlan, LossSpace, MainPlan, Search, changed, read_plan, with_seeds
+from reelscore.experiments.config import FewPlan, LossSpace, MainPlan, changed, read_plan, with_seeds
 from reelscore.experiments.named import EXPERIMENTS
-from reelscore.experiments.search import tries
 from reelscore.losses import build_loss
 from reelscore.losses.config import LossName
 
@@ -31,9 +30,8 @@ def test_every_experiment_comes_with_a_plan_and_a_short_one(name, quick):
 def test_every_try_of_a_plan_can_be_built(kind, name, quick):
     plan = read_plan(kind, name, quick=quick)
     for space in plan.losses:
-        for knob, rate in tries(plan, space):
-            values = {"loss.name": space.name, space.knob: knob, "learning_rate": rate}
-            build_loss(changed(plan.train, values).loss)
+        for values in space.tries:
+            build_loss(changed(plan.train, {"loss.name": space.name, **values}).loss)
 
 
 def test_main_is_about_every_loss_on_four_sets():
@@ -46,8 +44,13 @@ def test_main_is_about_every_loss_on_four_sets():
 @pytest.mark.parametrize("quick", [False, True])
 def test_few_shares_its_search_with_main(quick):
     few, main = (read_plan(kind, name, quick=quick) for kind, name in PLANS[::-1])
-    assert (few.search, few.train, few.seeds, few.sets) == (main.search, main.train, main.seeds, main.sets)
-    assert set(few.losses) <= set(main.losses)
+    assert (few.search_seeds, few.train, few.seeds, few.sets) == (
+        main.search_seeds,
+        main.train,
+        main.seeds,
+        main.sets,
+    )
+    assert all(space in main.losses for space in few.losses)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +60,12 @@ def test_few_shares_its_search_with_main(quick):
         ({"seeds": (1, 1)}, "none twice"),
         ({"seeds": (0, 100)}, "seed 100 both searches and is scored"),
         ({"losses": (LOSSES[0], LOSSES[0])}, "none twice"),
-        ({"losses": (LOSSES[0], replace(LOSSES[1], values=(0.3,)))}, "same number of tries"),
-        ({"losses": (replace(LOSSES[0], values=()),)}, "same number of tries"),
-        ({"losses": (replace(LOSSES[0], knob="loss.lambda"),)}, "unknown key 'lambda'"),
+        ({"losses": (LOSSES[0], replace(LOSSES[1], knobs={"seed": (3,)}))}, "same number of tries"),
+        ({"losses": (replace(LOSSES[0], knobs={"loss.temperature": ()}),)}, "same number of tries"),
+        ({"losses": (replace(LOSSES[0], knobs={"loss.lambda": (1.0,)}),)}, "unknown key 'lambda'"),
+        ({"losses": (replace(LOSSES[0], knobs={"loss.temperature": 0.2}),)}, "must list the values"),
+        ({"losses": (replace(LOSSES[0], knobs={"loss.temperature": (0.2, "warm")}),)}, "must be float"),
+        ({"search_seeds": ()}, "search_seeds must name at least one"),
         ({"losses": (replace(LOSSES[0], name="magic"),)}, "'magic'"),
     ],
 )
@@ -81,11 +87,6 @@ def test_an_unknown_key_of_a_plan_is_fatal(tmp_path):
         read_plan(MainPlan, "main", file=file)
 
 
-def test_a_search_needs_something_to_try():
-    with pytest.raises(ConfigError, match="search"):
-        Search(learning_rates=())
-
-
 def test_changing_a_configuration_leaves_the_rest_alone():
     new = changed(SMALL, {"loss.name": "rince", "loss.strength": 0.3, "model.dim": 4})
     assert (new.loss.name, new.loss.strength, new.model.dim) == ("rince", 0.3, 4)
@@ -99,7 +100,7 @@ def test_two_forms_of_one_loss_are_told_apart_by_their_label():
         "inter-intra",
         "inter-intra, mse",
     ]
-    assert LossSpace("infonce", "loss.temperature", (0.1,)).title == "infonce"
+    assert LossSpace("infonce", {"loss.temperature": (0.1,)}).title == "infonce"
 
 
 @pytest.mark.parametrize(("number", "folds"), [(1, 1), (3, 3), (6, 3), (7, 1), (10, 5)])

@@ -10,9 +10,9 @@ from made_sets import LOSSES, MAIN, run_here, write_lastfm
 from reelscore.data.sets import load_set
 from reelscore.errors import InputError
 from reelscore.experiments import run as run_module
-from reelscore.experiments.config import Search, changed
+from reelscore.experiments.config import changed
 from reelscore.experiments.run import Run, Runner
-from reelscore.experiments.search import settings_table, tries, tune
+from reelscore.experiments.search import settings_table, tune
 from reelscore.extraction.pool import Outcome
 
 HARD = {"num_rows": 150, "noise": 5.0}  # so that the tries differ
@@ -44,24 +44,24 @@ def test_the_least_mean_log_rank_on_validation_wins(searched):
                     MAIN.train,
                     {
                         "loss.name": space.name,
-                        space.knob: knob,
-                        "learning_rate": rate,
+                        **values,
                         "seed": 100,
                         "refit": False,
+                        "choose_share": False,
                     },
                 ),
                 score="val",
             )
-            for knob, rate in tries(MAIN, space)
+            for values in space.tries
         ]
         done = runner.perform(runs)
         scores = [done[run].metrics["log_rank"] for run in runs]
         assert list(choice.scores) == scores
         assert len(set(scores)) > 1, "the tries must differ for a choice to mean anything"
-        best = tries(MAIN, space)[scores.index(min(scores))]
-        assert (choice.knob, choice.learning_rate) == best
+        best = space.tries[scores.index(min(scores))]
+        assert choice.values == best
         assert choice.config.loss.name == space.name
-        assert choice.config.learning_rate == best[1]
+        assert choice.config.learning_rate == best["learning_rate"]
 
 
 def test_the_search_scores_nothing_but_validation(searched):
@@ -83,13 +83,14 @@ def test_the_earliest_of_equals_wins_and_a_try_that_fails_is_passed_over(searche
     runner, _ = searched
     plan = replace(
         MAIN,
-        losses=(replace(LOSSES[0], values=(0.1, 0.1)),),
-        search=Search(learning_rates=(1e30, 1e-3, 3e-2), seeds=(100,)),
+        losses=(
+            replace(LOSSES[0], knobs={"loss.temperature": (0.1, 0.1), "learning_rate": (1e30, 1e-3, 3e-2)}),
+        ),
     )
     choice = tune(runner, plan, RECIPES)["lastfm", "infonce"]
     assert choice.scores[0] is choice.scores[3] is None
     assert choice.scores[1:3] == choice.scores[4:6]
-    assert choice.learning_rate in (1e-3, 3e-2)
+    assert choice.values["learning_rate"] in (1e-3, 3e-2)
     assert choice.scores.index(min(s for s in choice.scores if s is not None)) < 3
 
 
@@ -107,13 +108,13 @@ def test_a_search_of_which_nothing_came_says_why(searched, tmp_path, monkeypatch
 def test_the_table_states_what_was_tried_and_how_often(searched):
     _, chosen = searched
     table = settings_table(MAIN, chosen)
-    assert table.columns == ("loss", "its knob and the values tried", "lastfm")
+    assert table.columns == ("loss", "what was tried, each with each", "lastfm")
     assert [row[:2] for row in table.rows] == [
-        ("infonce", "temperature: 0.1, 0.3"),
-        ("inter-intra", "intra_weight: 0.3, 2"),
+        ("infonce", "temperature: 0.1, 0.3; learning_rate: 0.001, 0.03"),
+        ("inter-intra", "intra_weight: 0.3, 2; learning_rate: 0.001, 0.03"),
     ]
     choice = chosen["lastfm", "infonce"]
-    assert table.rows[0][2] == f"{choice.knob:g}, {choice.learning_rate:g}"
+    assert table.rows[0][2] == ", ".join(f"{value:g}" for value in choice.values.values())
     assert "Tries for each loss on each set: 4" in table.note
     assert "later folds" not in table.note
     rotating = settings_table(replace(MAIN, folds=2), chosen).note

@@ -71,7 +71,7 @@ def test_a_task_is_told_by_its_own_metric_and_the_gain_is_paired() -> None:
 def test_the_plans_of_tasks_cover_every_family_and_share_their_runs_with_main() -> None:
     plan, main = read_plan(TasksPlan, "tasks"), read_plan(MainPlan, "main")
     assert {task.family for task in plan.tasks} == set(FAMILIES)
-    for name in ("train", "search", "seeds", "folds"):
+    for name in ("train", "search_seeds", "seeds", "folds"):
         assert getattr(plan, name) == getattr(main, name)
     asked: list[str] = []
 
@@ -87,7 +87,7 @@ def test_the_plans_of_tasks_cover_every_family_and_share_their_runs_with_main() 
         with pytest.raises(AskedError):
             conduct(one, Listing())  # type: ignore[arg-type, operator]
     shared = len(asked) - len(set(asked))
-    tries = len(plan.losses[0].values) * len(plan.search.learning_rates)
+    tries = len(plan.losses[0].tries)
     assert shared == sum(task.family == "cross-self" for task in plan.tasks) * len(plan.losses) * tries
     theirs = {space.title: space for space in main.losses}
     assert all(theirs[space.title] == space for space in plan.losses)

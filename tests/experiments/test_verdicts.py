@@ -17,7 +17,7 @@ from reelscore.experiments.scoring import DIRECTIONS, Ranking
 from reelscore.experiments.search import Choice, recipe_of
 
 CHANCE = {"recall@1": 0.01, "recall@10": 0.1, "median_rank": 50.5, "map": 0.05}
-CHOICE = Choice(MAIN.train, 0.1, 1e-3, (1.0, 2.0, 3.0, 4.0))
+CHOICE = Choice(MAIN.train, {"loss.temperature": 0.1, "learning_rate": 1e-3}, (1.0, 2.0, 3.0, 4.0))
 NUM_QUERIES = 200
 
 
@@ -194,7 +194,7 @@ def test_a_set_that_few_rows_were_measured_on_has_no_best_row(scored):
 def test_whole_tracks_are_measured_without_arcs_on_the_loss_and_its_twins(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "run_all", run_here)
     runner = Runner(cache=tmp_path / "cache", data=write_lastfm(tmp_path / "sets"), jobs=1)
-    more = replace(MAIN.losses[0], name="triplet", knob="loss.strength")
+    more = replace(MAIN.losses[0], name="triplet", knobs={"loss.strength": (0.1, 0.3, 0.4, 0.5)})
     plan = replace(MAIN, losses=(*MAIN.losses, more), linear=("cca", "cca-in-step"), whole_tracks=("lastfm",))
     result = main.conduct(plan, runner)
     cells = {found[0]: found[2] for found in table(result, "R@10, mean").rows}

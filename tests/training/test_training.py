@@ -127,6 +127,16 @@ def test_where_the_members_know_nothing_the_cca_counts_all(pairs: PairSet) -> No
     assert choose_share(model, shuffled) == CONFIG.model.cca_share
 
 
+def test_a_share_that_is_not_to_be_chosen_stays(pairs: PairSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-6)
+    free = train(pairs, config=config, folder=tmp_path / "free").best["cca_share"]
+    fixed = train(
+        pairs, config=dataclasses.replace(config, choose_share=False), folder=tmp_path / "fixed"
+    ).best
+    assert free == 1.0, "members that have learned nothing"
+    assert fixed["cca_share"] == CONFIG.model.cca_share
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_all_or_nothing_of_the_cca_is_not_chosen_again(pairs: PairSet, share: float) -> None:
     model = DualEncoder(*pairs.dims, config=dataclasses.replace(CONFIG.model, cca_share=share))

@@ -7,7 +7,8 @@ its short form, which proves that it runs and says little about the method.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -29,17 +30,14 @@ class LossSpace:
     ----------
     name : str
         A name of `losses.build`.
-    knob : str
-        The setting that is its own, as a path in `TrainConfig`: ``"loss.intra_weight"``.
-    values : tuple
-        Of the knob.
+    knobs : mapping of str to sequence
+        Paths in `TrainConfig`, such as ``"loss.intra_weight"``, with the values to try; every one with every other.
     label : str
         For people; the name without it.
     """
 
     name: str
-    knob: str
-    values: tuple[float | str, ...]
+    knobs: Mapping[str, Any]
     label: str = ""
 
     @property
@@ -47,17 +45,12 @@ class LossSpace:
         """How tables call it."""
         return self.label or self.name
 
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """The search that every loss gets: its knob times these learning rates, each judged over these seeds."""
-
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
-    seeds: tuple[int, ...] = (100,)
-
-    def __post_init__(self) -> None:
-        if not self.learning_rates or not self.seeds:
-            raise ConfigError("search needs at least one learning rate and one seed")
+    @property
+    def tries(self) -> list[dict[str, Any]]:
+        """The values by path of each try, the last knob changing first."""
+        return [
+            dict(zip(self.knobs, values, strict=True)) for values in itertools.product(*self.knobs.values())
+        ]
 
 
 def check_folds(seeds: Sequence[int], folds: int) -> None:
@@ -90,7 +83,8 @@ class TunedPlan:
     seeds : tuple of int
         Of the runs that are scored; none of them is used by the search.
     losses : tuple of LossSpace
-    search : Search
+    search_seeds : tuple of int
+        Over which each try of the search is judged.
     train : TrainConfig
         What all share.
     folds : int
@@ -102,28 +96,33 @@ class TunedPlan:
     sets: tuple[str, ...]
     seeds: tuple[int, ...]
     losses: tuple[LossSpace, ...]
-    search: Search = field(default_factory=Search)
+    search_seeds: tuple[int, ...] = (100,)
     train: TrainConfig = field(default_factory=TrainConfig)
     folds: int = 1
 
     def __post_init__(self) -> None:
         check_folds(self.seeds, self.folds)
-        for name in ("sets", "seeds", "losses"):
+        for name in ("sets", "seeds", "losses", "search_seeds"):
             values = getattr(self, name)
             told = [str(getattr(v, "title", v)) for v in values]
             if not values or len(set(told)) != len(told):
                 raise ConfigError(
                     f"{name} must name at least one, and none twice; got {', '.join(told) or 'none'}"
                 )
-        sizes = {space.title: len(space.values) for space in self.losses}
+        for space in self.losses:
+            for path, values in space.knobs.items():
+                if not isinstance(values, (list, tuple)):
+                    raise ConfigError(
+                        f"{space.title}: knobs must list the values of {path!r}, got {values!r}"
+                    )
+        sizes = {space.title: len(space.tries) for space in self.losses}
         if len(set(sizes.values())) != 1 or 0 in sizes.values():
-            raise ConfigError(
-                f"every loss needs the same number of tries, got {sizes} values of the knobs; level the lists"
-            )
-        if both := sorted(set(self.seeds) & set(self.search.seeds)):
+            raise ConfigError(f"every loss needs the same number of tries, got {sizes}; level the lists")
+        if both := sorted(set(self.seeds) & set(self.search_seeds)):
             raise ConfigError(f"seed {both[0]} both searches and is scored; give the search other seeds")
         for space in self.losses:
-            changed(self.train, {"loss.name": space.name, space.knob: space.values[0]})
+            for values in space.tries:
+                changed(self.train, {"loss.name": space.name, **values})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """A plan of rates and losses enters, what false negatives cost and who wins it back leaves.
 
 The made worlds (`latent`) are the same at every rate, pair by pair: only the company in which pairs are shown in
-training changes, so that InfoNCE's figures at a rate and at 0 differ by false negatives alone; that an InfoNCE which is
-told of them stays near its 0% figures is measured beside it. Settings are chosen on the validation pairs of a world
-that is not scored, by where the one observed track is ranked; the truth is never looked at before the end.
+training changes, so that InfoNCE's figures at a rate and at 0 differ by false negatives alone; how near to its 0% an
+InfoNCE stays that is told of them is measured beside it. Settings are chosen on the validation pairs of a world
+that is not scored, by where the one observed track is ranked, of those too that are told the truth in training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from ..config import to_mapping
 from ..training.config import TrainConfig
 from .config import changed
 from .material import Recipe
-from .noise_plan import MASKED, OURS, POSITIVES, REGIMES, TWIN, NoisePlan, Place, Scored, fixed_rows, name_of
+from .noise_plan import (
+    MASKED,
+    OURS,
+    REGIMES,
+    TWIN,
+    NoisePlan,
+    Place,
+    Scored,
+    fixed_rows,
+    name_of,
+    told_spaces,
+)
 from .noise_report import conclude
 from .result import Result
 from .run import Outcomes, Run, Runner
@@ -28,7 +39,9 @@ def conduct(plan: NoisePlan, runner: Runner) -> Result:
     chosen: dict[tuple[str, str], Choice] = {}
     for rate in plan.rates:
         at_rate = replace(plan, train=changed(plan.train, {"label_rate": rate}))
-        chosen |= tune(runner, at_rate, {name_of(rate): world_recipe(plan, plan.search.seeds[0])})
+        chosen |= tune(runner, at_rate, {name_of(rate): world_recipe(plan, plan.search_seeds[0])})
+        told = world_recipe(plan, plan.search_seeds[0], knows="topics")
+        chosen |= tune(runner, at_rate, {name_of(rate): told}, losses=told_spaces(plan))
     runs = world_runs(plan, chosen) | regime_runs(plan, chosen) | loudness_runs(plan, chosen)
     outcomes = runner.perform((run for each in runs.values() for run in each), title="worlds")
     real_chosen, real = _real(plan, runner)
@@ -49,10 +62,9 @@ def world_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> dic
         for space in plan.losses:
             if choice := chosen.get((name_of(rate), space.title)):
                 runs[rate, space.title] = _runs(plan, choice.config, watch=space.title in (TWIN, OURS))
-        if choice := chosen.get((name_of(rate), TWIN)):
-            runs[rate, MASKED] = _runs(plan, choice.config, knows="topics")
-            config = changed(choice.config, {"loss.name": "supcon"})
-            runs[rate, POSITIVES] = _runs(plan, config, knows="topics")
+        for space in told_spaces(plan):
+            if choice := chosen.get((name_of(rate), space.title)):
+                runs[rate, space.title] = _runs(plan, choice.config, knows="topics")
     return runs
 
 
@@ -63,8 +75,7 @@ def regime_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> di
         values = {"model.cca": cca, "keep": keep, "learning_rate": plan.fixed_learning_rate}
         watch = keep == "last"
         for rate, row, knows in fixed_rows(plan):
-            title = TWIN if row == MASKED else row
-            if choice := chosen.get((name_of(rate), title)):
+            if choice := chosen.get((name_of(rate), row)):
                 config = changed(choice.config, values)
                 runs["regime", cca, keep, rate, row] = _runs(plan, config, knows=knows, watch=watch)
     return runs
@@ -76,8 +87,7 @@ def loudness_runs(plan: NoisePlan, chosen: Mapping[tuple[str, str], Choice]) -> 
     values = {"model.cca": False, "keep": "last", "learning_rate": plan.fixed_learning_rate}
     for topic in plan.loudness:
         for rate, row, knows in fixed_rows(plan):
-            title = TWIN if row == MASKED else row
-            if row != MASKED and (choice := chosen.get((name_of(rate), title))):
+            if row != MASKED and (choice := chosen.get((name_of(rate), row))):
                 config = changed(choice.config, values)
                 watch = topic == plan.world.topic  # the very runs of a regime, then
                 runs["loudness", topic, rate, row] = _runs(
@@ -107,20 +117,17 @@ def _runs(
 def _real(plan: NoisePlan, runner: Runner) -> tuple[dict[tuple[str, str], Choice], Scored]:
     """Tune and train on the public sets, told the pairs alone; InfoNCE and SupCon also told what is known."""
     losses = tuple(space for space in plan.losses if space.title in plan.real_losses)
-    recipes: dict[str, Recipe] = {
-        name: {"kind": "told", "name": name, "knows": "pairs"} for name in plan.sets
-    }
-    chosen = tune(runner, replace(plan, losses=losses, train=plan.real_train), recipes)
+    chosen: dict[tuple[str, str], Choice] = {}
     runs: dict[Place, list[Run]] = {}
-    for (name, title), choice in chosen.items():
-        runs[name, title] = [
-            Run(recipes[name], config=changed(choice.config, {"seed": s})) for s in plan.seeds
-        ]
-        if title == TWIN:
-            known = {**recipes[name], "knows": "truth"}
-            for row, loss in ((MASKED, TWIN), (POSITIVES, "supcon")):
-                config = changed(choice.config, {"loss.name": loss})
-                runs[name, row] = [Run(known, config=changed(config, {"seed": s})) for s in plan.seeds]
+    for knows, spaces in (("pairs", losses), ("truth", told_spaces(plan))):
+        recipes: dict[str, Recipe] = {
+            name: {"kind": "told", "name": name, "knows": knows} for name in plan.sets
+        }
+        found = tune(runner, replace(plan, train=plan.real_train), recipes, losses=spaces)
+        for (name, title), choice in found.items():
+            configs = [changed(choice.config, {"seed": seed}) for seed in plan.seeds]
+            runs[name, title] = [Run(recipes[name], config=config) for config in configs]
+        chosen |= found
     outcomes = runner.perform((run for each in runs.values() for run in each), title="public sets")
     return chosen, _scored(runs, outcomes)
 

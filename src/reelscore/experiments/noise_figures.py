@@ -66,8 +66,8 @@ def won_back(ours: FloatArray, twin: FloatArray, clean: FloatArray) -> Spread | 
 
     Returns
     -------
-    Spread, or None where the mean loss is below `LEAST_LOSS`
-        A world that lost nothing has no share of its own: NaN.
+    Spread, or None where the mean loss is below `LEAST_LOSS` or its interval holds zero
+        The linearisation needs a loss that is clearly there. A world that lost nothing has no share of its own: NaN.
 
     References
     ----------
@@ -79,7 +79,7 @@ def won_back(ours: FloatArray, twin: FloatArray, clean: FloatArray) -> Spread | 
     0.333
     """
     gain, loss = ours - twin, clean - twin
-    if loss.mean() < LEAST_LOSS:
+    if loss.mean() < LEAST_LOSS or spread(loss).low <= 0:
         return None
     share = gain.mean() / loss.mean()
     told = spread(share + (gain - share * loss) / loss.mean())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigError
 from ..training.config import TrainConfig
-from .config import TunedPlan
+from .config import LossSpace, TunedPlan
 from .latent import World
 from .run import Outcome
 
@@ -83,6 +83,12 @@ def name_of(rate: float) -> str:
     '40%'
     """
     return f"{100 * rate:g}%"
+
+
+def told_spaces(plan: NoisePlan) -> tuple[LossSpace, ...]:
+    """Return what is tried for the two rows that are told the truth in training: as much as for InfoNCE."""
+    twin = next(space for space in plan.losses if space.title == TWIN)
+    return replace(twin, label=MASKED), replace(twin, name="supcon", label=POSITIVES)
 
 
 def fixed_rows(plan: NoisePlan) -> tuple[tuple[float, str, Literal["pairs", "topics"]], ...]:

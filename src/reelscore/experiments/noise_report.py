@@ -11,7 +11,7 @@ import numpy as np
 from .cells import INTERVALS, MISSING, percent, with_interval
 from .latent import World
 from .noise_figures import Spread, frozen_reliability, gap, mean_curve, measured_rate, over_worlds, won_back
-from .noise_plan import MASKED, OURS, POSITIVES, REGIMES, TWIN, NoisePlan, Place, Scored, name_of
+from .noise_plan import MASKED, OURS, POSITIVES, REGIMES, TWIN, NoisePlan, Place, Scored, name_of, told_spaces
 from .result import Chart, Line, Panel, Result, Table
 from .search import Choice, settings_table
 from .stats import estimate_of, per_query
@@ -253,10 +253,11 @@ def _curve_charts(plan: NoisePlan, scored: Scored) -> list[Chart]:
 
 
 def _settings(plan: NoisePlan, chosen: Choices, real: Choices) -> tuple[Table, ...]:
-    tables = [settings_table(plan, chosen)] if chosen else []
+    told = told_spaces(plan)
+    tables = [settings_table(replace(plan, losses=(*plan.losses, *told)), chosen)] if chosen else []
     if real:
         losses = tuple(space for space in plan.losses if space.title in plan.real_losses)
-        tables.append(settings_table(replace(plan, losses=losses), real))
+        tables.append(settings_table(replace(plan, losses=(*losses, *told)), real))
     return tuple(tables)
 
 
@@ -267,13 +268,13 @@ def _notes(plan: NoisePlan, measured: Mapping[str, float]) -> tuple[str, ...]:
             "The made worlds (`experiments/latent.py`) are the same at every rate, pair by pair: features, truth, "
             "validation, test, batch size and number of steps. Only the composition of the training batches changes, "
             "which sets the share of an anchor's negatives that in truth suit it; the rates measured on drawn batches "
-            f"are {rates}. What remains of the difference when InfoNCE is told which negatives are false (the row "
-            f"'{MASKED}') is due to the narrower batches and not to false negatives."
+            f"are {rates}. What remains of the difference when InfoNCE is told which negatives are false, and tuned "
+            f"as long (the row '{MASKED}'), is due to the narrower batches and not to false negatives."
         ),
         (
             f"{len(plan.seeds)} worlds, each with its own training seed; the intervals of made worlds are Student's t "
             "over worlds. Every setting was chosen by the mean log rank of the one observed track on the validation "
-            "pairs of a world that is not scored; the truth was never looked at. One network a tower, without "
+            "pairs of a world that is not scored; validation never knew the truth. One network a tower, without "
             "the CCA, trains to the last epoch, unless a table says otherwise: a CCA knows no negatives, and a "
             "validated epoch stops before false negatives have done all their harm."
         ),

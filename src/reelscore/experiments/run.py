@@ -35,7 +35,7 @@ from .scoring import chance, rank_both_ways
 
 __all__ = ["VERSION", "Failure", "Outcome", "Outcomes", "Run", "Runner", "code_hash", "perform_one", "worker"]
 
-VERSION = 4
+VERSION = 5
 """Raise it whenever a change of code changes what a run gives: kept outcomes are then done anew."""
 
 GPU_JOBS = 8

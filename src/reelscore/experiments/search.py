@@ -1,6 +1,6 @@
 """A plan's losses and a data set enter, the configuration that validation chose for each loss leaves.
 
-Every loss gets the same number of tries: the values of its own knob times the learning rates. A try is judged by
+Every loss gets the same number of tries: each value of each of its knobs with each of the others. A try is judged by
 the mean logarithm of the rank on the validation pairs, over both directions and the search's seeds; it moves with
 every query, where a recall of a hundred pairs moves in steps. The earliest of equals wins. The test pairs are taken
 out of the data before a try sees it (`run.perform_one`). Where the test part rotates over folds, the search runs in the
@@ -24,6 +24,9 @@ from .material import Recipe
 from .result import Table
 from .run import Run, Runner
 
+# A refit would learn from the very pairs that judge the try, and a share chosen on them would flatter it.
+_AS_A_TRY = {"refit": False, "validate": True, "choose_share": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -32,25 +35,25 @@ class Choice:
     Attributes
     ----------
     config : TrainConfig
-    knob, learning_rate
-        The winning values.
+    values : mapping
+        What won, by the path of its knob.
     scores : tuple of float or None
         The mean log rank of each try, in the search's order; None where all its runs failed.
     """
 
     config: TrainConfig
-    knob: float | str
-    learning_rate: float
+    values: Mapping[str, float | str]
     scores: tuple[float | None, ...]
 
 
-def tries(plan: TunedPlan, space: LossSpace) -> list[tuple[float | str, float]]:
-    """Return the values of knob and learning rate that a loss is tried with, in order."""
-    return list(itertools.product(space.values, plan.search.learning_rates))
-
-
-def tune(runner: Runner, plan: TunedPlan, recipes: Mapping[str, Recipe]) -> dict[tuple[str, str], Choice]:
-    """Search for every loss of the plan on every set.
+def tune(
+    runner: Runner,
+    plan: TunedPlan,
+    recipes: Mapping[str, Recipe],
+    *,
+    losses: Sequence[LossSpace] | None = None,
+) -> dict[tuple[str, str], Choice]:
+    """Search for every loss of the plan, or for those named, on every set.
 
     Parameters
     ----------
@@ -64,34 +67,29 @@ def tune(runner: Runner, plan: TunedPlan, recipes: Mapping[str, Recipe]) -> dict
     dict
         (name of the set, title of the loss) -> Choice; without those whose runs have all failed.
     """
+    spaces = plan.losses if losses is None else losses
     runs = {
         (name, space.title, attempt): [
-            # A refit would learn from the very pairs that judge the try.
-            Run(
-                recipe,
-                config=changed(_config(plan, space, attempt, seed), {"refit": False, "validate": True}),
-                score="val",
-            )
-            for seed in plan.search.seeds
+            Run(recipe, config=changed(_config(plan, space, attempt, seed), _AS_A_TRY), score="val")
+            for seed in plan.search_seeds
         ]
         for name, recipe in recipes.items()
-        for space in plan.losses
-        for attempt in tries(plan, space)
+        for space in spaces
+        for attempt in range(len(space.tries))
     }
     outcomes = runner.perform((run for each in runs.values() for run in each), title="search")
     chosen = {}
-    for name, space in itertools.product(recipes, plan.losses):
-        attempts = tries(plan, space)
+    for name, space in itertools.product(recipes, spaces):
         scores: list[float | None] = []
-        for attempt in attempts:
+        for attempt in range(len(space.tries)):
             done = outcomes.of(runs[name, space.title, attempt])
             # A try of which some seeds failed is judged by the others.
             scores.append(float(np.mean([one.metrics["log_rank"] for one in done])) if done else None)
         left = [(score, place) for place, score in enumerate(scores) if score is not None]
         if left:
-            knob, rate = attempts[min(left)[1]]
-            config = _config(plan, space, (knob, rate), plan.seeds[0])
-            chosen[name, space.title] = Choice(config, knob, rate, tuple(scores))
+            best = min(left)[1]
+            config = _config(plan, space, best, plan.seeds[0])
+            chosen[name, space.title] = Choice(config, space.tries[best], tuple(scores))
     if not chosen:
         reasons = sorted({failure.reason for failure in outcomes.failures})
         raise InputError(f"every run of the search failed: {'; '.join(reasons[:3])}")
@@ -113,35 +111,31 @@ def settings_table(plan: TunedPlan, chosen: Mapping[tuple[str, str], Choice]) ->
     names = list(dict.fromkeys(name for name, _ in chosen))
     rows = []
     for space in plan.losses:
-        knob = space.knob.rpartition(".")[2]
-        tried = ", ".join(_number(value) for value in space.values)
+        tried = (
+            f"{path.rpartition('.')[2]}: {', '.join(map(_number, values))}"
+            for path, values in space.knobs.items()
+        )
         cells = []
         for name in names:
             one = chosen.get((name, space.title))
-            cells.append("–" if one is None else f"{_number(one.knob)}, {_number(one.learning_rate)}")
-        rows.append((space.title, f"{knob}: {tried}", *cells))
-    rates = ", ".join(_number(rate) for rate in plan.search.learning_rates)
-    seeds = ", ".join(str(seed) for seed in plan.search.seeds)
-    number = len(tries(plan, plan.losses[0]))
+            cells.append("–" if one is None else ", ".join(map(_number, one.values.values())))
+        rows.append((space.title, "; ".join(tried), *cells))
+    seeds = ", ".join(str(seed) for seed in plan.search_seeds)
     where, learned = "", ""
     if plan.folds > 1:
         where = ", on the validation pairs of the first fold"
         learned = " The tries learn from pairs that the later folds score; they are judged on none of them."
     return Table(
         "Settings chosen on validation",
-        ("loss", "its knob and the values tried", *names),
+        ("loss", "what was tried, each with each", *names),
         tuple(rows),
-        f"Tries for each loss on each set: {number} (values of its knob: {len(plan.losses[0].values)}; learning rates: "
-        f"{rates}), each over the seeds {seeds}, which score nothing{where}. A cell holds the knob and the "
-        f"learning rate with the lowest mean log rank on validation.{learned}",
+        f"Tries for each loss on each set: {len(plan.losses[0].tries)}, each over the seeds {seeds}, which score "
+        f"nothing{where}. A cell holds the values with the lowest mean log rank on validation.{learned}",
     )
 
 
-def _config(plan: TunedPlan, space: LossSpace, attempt: tuple[float | str, float], seed: int) -> TrainConfig:
-    knob, rate = attempt
-    return changed(
-        plan.train, {"loss.name": space.name, space.knob: knob, "learning_rate": rate, "seed": seed}
-    )
+def _config(plan: TunedPlan, space: LossSpace, attempt: int, seed: int) -> TrainConfig:
+    return changed(plan.train, {"loss.name": space.name, **space.tries[attempt], "seed": seed})
 
 
 def _number(value: float | str) -> str:

@@ -125,8 +125,9 @@ def conclude(plan: TasksPlan, scored: Scored, chosen: Mapping[tuple[str, str], C
             (
                 f"{len(plan.seeds)} training seeds a row. Without classes every pair is a group of its own, unless the "
                 "set says otherwise, and SupCon is then InfoNCE. Windows are the two halves of one source; both lie in "
-                "its split. A pair of one class is two items of one split and of two sources. Settings and epochs are "
-                "chosen by where the pair's own other half is ranked, never by the class."
+                "its split. A pair of one class is two items of one split and of two sources. The settings of a "
+                "loss are chosen by where the pair's own other half is ranked, never by the class; those of the CCA "
+                "are cross-validated with what training is told."
             ),
         ),
         figures={

@@ -6,7 +6,8 @@
 The truth is partial: items of one class suit each other where the set has classes (emomv: emotion; wikipedia: topic),
 items with one soundtrack where it has none (tiktok). It is scored by `Material.suits`. Training is told nothing of it,
 each pair being alone, or all of it, by the groups of the training pairs. Validation knows the pairs alone either
-way, so that nothing is chosen by the truth. The splits are the set's own, or rotate as in `public`.
+way, so that no loss is tuned by the truth; the settings of a CCA are cross-validated with what training is told. The
+splits are the set's own, or rotate as in `public`.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ with p_i = softmax_j(S0_ij / t0) of the anchor's modality, p' the same without i
 groups, so that no item of i's group is pushed off as a poor label. After Huang et al., "Cross-modal and Uni-modal
 Soft-label Alignment for Image-Text Retrieval" (CUSA, arXiv 2403.05261), where further models are the teachers; here the
 frozen features are. It differs also in that both terms share one weight and InfoNCE's τ (the authors' configuration has
-weights 0.1 and 0.5, each term its own learned temperature from 0.45 on, and labels at t0 = 1, for cosines that are not
-centred), in that the uni-modal term leaves out the diagonal, which training cannot move, and in that it looks at
-the same embeddings as the rest, where there it has projections of its own.
+weights 0.1 and 0.5 beside an InfoNCE divided by the batch size once more, each term its own learned temperature from
+0.45 on, and labels at t0 = 1, for cosines that are not centred), in that the uni-modal term leaves out the diagonal,
+which training cannot move, and in that it looks at the same embeddings as the rest, where there it has projections of
+its own.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ class InterIntraLoss(PairLoss):
         in truth is taken off. 0 is InfoNCE.
     robustness : float
         q of `RINCE`, in [0, 1], which then stands for L_inter: the larger, the less an anchor that is far from its
-        positive pulls, as false negatives and wrong pairs make it; and the slower it learns. 0 is InfoNCE.
+        positive pulls, as false negatives and wrong pairs make it; and the slower it learns: with q / τ far above 2 an
+        untrained anchor hardly pulls at all beside λ, so give it a warm τ, such as 0.5. 0 is InfoNCE.
     temperature, learnable, groups, chunk_size
         As for `InfoNCE`; the structure terms too are then worked off in blocks.
     before_temperature, after_temperature : float
@@ -95,8 +96,7 @@ class InterIntraLoss(PairLoss):
             ("before_temperature", before_temperature),
             ("after_temperature", after_temperature),
         ):
-            if not (check_knob(name, value) > 0):
-                raise InputError(f"{name} must be finite and positive, got {value!r}")
+            check_knob(name, value, low=1e-6)
         check_chunk(chunk_size)
         self.inter = _inter(prior, robustness, groups, temperature, learnable, chunk_size)
         self.intra_weight = intra_weight

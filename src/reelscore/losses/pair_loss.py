@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,8 @@ class LossParts:
     total : Tensor, scalar
         What to differentiate.
     parts : Mapping[str, Tensor]
-        The unweighted terms by name, for logging. Scalars without gradient.
+        The terms by name, for logging: those of the inter-intra loss without their weights; a baseline that is one sum
+        has the whole of it as "inter". Scalars without gradient.
     """
 
     total: Tensor
@@ -82,8 +83,8 @@ class PairLoss(nn.Module):
         Parameters
         ----------
         video_embeddings, music_embeddings : Tensor, shape (B, D)
-            Row i of one belongs to row i of the other. Any length but zero: only directions count. Half precision
-            may stand beside single.
+            Row i of one belongs to row i of the other. Only directions count; lengths lie between 1e-15 and 1e15.
+            Half precision may stand beside single.
         video_features, music_features : Tensor, shape (B, T, D') or (B, P)
             The frozen features, standardised by column, as sequences or pooled already. Looked at only by
             losses that say so in `needs`.
@@ -135,9 +136,9 @@ class PairLoss(nn.Module):
 
 def check_knob(name: str, value: float, *, low: float = 0.0, high: float = math.inf) -> float:
     """Return a loss's number when it is finite and in [low, high], else raise `InputError`."""
-    if not (math.isfinite(value) and low <= value <= high):
-        raise InputError(f"{name} must be finite and in [{low}, {high}], got {value!r}")
-    return value
+    if not (isinstance(value, SupportsFloat) and math.isfinite(value) and low <= value <= high):
+        raise InputError(f"{name} must be a finite number in [{low}, {high}], got {value!r}")
+    return float(value)
 
 
 def checked_directions(

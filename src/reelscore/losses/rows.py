@@ -224,5 +224,7 @@ def _connectivity(before: Tensor) -> Tensor:
 
 def check_chunk(chunk_size: int | None) -> None:
     """Raise `InputError` unless the size of a block is None or at least 1."""
-    if chunk_size is not None and chunk_size < 1:
-        raise InputError(f"chunk_size must be at least 1, or None for one block, got {chunk_size}")
+    if chunk_size is not None and not (isinstance(chunk_size, int) and chunk_size >= 1):
+        raise InputError(
+            f"chunk_size must be a whole number from 1, or None for one block, got {chunk_size!r}"
+        )

@@ -50,6 +50,8 @@ class TrainConfig:
     validate : bool
         Whether that run comes first. Without it the model learns from both at once, for all epochs, and has no
         figures on validation: for experiments, which score it elsewhere.
+    choose_share : bool
+        Whether validation may speak for another share of the CCA than `model.cca_share` (`start.choose_share`).
     watch : bool
         Whether the history also holds loss and recall@10 without dropout on validation pairs and on as many
         training pairs.
@@ -69,6 +71,7 @@ class TrainConfig:
     keep: Literal["auto", "best", "last"] = "auto"
     refit: bool = True
     validate: bool = True
+    choose_share: bool = True
     watch: bool = False
     seed: int = 0
 

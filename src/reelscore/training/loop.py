@@ -127,7 +127,7 @@ def train(
         model.load_state_dict(done.best)
         best = done.history[done.best_epoch]
         if config.model.cca:
-            share = choose_share(model, val)
+            share = choose_share(model, val) if config.choose_share else config.model.cca_share
             set_share(model, share)
             best = {**best, **validate(Reader(model, val)), "cca_share": share}
         held_out = _held_out(model, val, num_learned=len(learn))

@@ -140,12 +140,12 @@ def set_share(model: DualEncoder, share: float) -> None:
 def choose_share(model: DualEncoder, val: PairSet) -> float:
     """Return what the CCA shall count: as configured, unless validation speaks clearly for one of `SHARES`.
 
-    Clearly: the mean log rank over the queries of both directions is lower by more than `CLEARLY` standard errors
-    of the paired difference. On a few dozen pairs the best of five shares is mostly luck, and these pairs flatter
-    the CCA, whose settings they have chosen. Who configures all or nothing means it.
+    Clearly: the mean log rank over the pairs, each both ways, is lower by more than `CLEARLY` standard errors of the
+    paired difference. On a few dozen pairs the best of five shares is mostly luck, and these pairs flatter
+    the CCA, whose settings they have chosen. Who configures all or nothing means it; one pair says nothing.
     """
     usual = model.config.cca_share
-    if usual in (0.0, 1.0):
+    if usual in (0.0, 1.0) or len(val) < 2:
         return usual
     sides = embed_pairs(model, val)
     # The CCA stands first in the embedding, with text in each of its halves.
@@ -160,14 +160,14 @@ def choose_share(model: DualEncoder, val: PairSet) -> float:
     def log_ranks(share: float) -> npt.NDArray[np.float64]:
         scores = (share * linear + (1 - share) * members).astype(np.float32)
         there, back = first_hit_ranks(scores, hits), first_hit_ranks(scores.T, hits.T)
-        logs: npt.NDArray[np.float64] = np.log(np.concatenate([there, back]))
+        logs: npt.NDArray[np.float64] = (np.log(there) + np.log(back)) / 2
         return logs
 
     before = log_ranks(usual)
     chosen, lowest = usual, float(before.mean())
     for share in SHARES:
         ranks = log_ranks(share)
-        error = float((ranks - before).std()) / math.sqrt(len(before))
+        error = float((ranks - before).std(ddof=1)) / math.sqrt(len(before))
         if ranks.mean() < min(lowest, before.mean() - CLEARLY * error):
             chosen, lowest = share, float(ranks.mean())
     return chosen
