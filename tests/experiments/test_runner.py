@@ -56,7 +56,7 @@ def test_a_failing_run_is_recorded_and_stops_nobody(performed):
     (failure,) = found.failures
     assert failure.run == WILD
     assert failure.reason
-    assert failure.to_json()["run"]["config"]["learning_rate"] == 1e30
+    assert failure.run.config.learning_rate == 1e30
     assert len(list(cache.iterdir())) == 3, "a failure must not pass for an outcome"
 
 

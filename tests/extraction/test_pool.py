@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reelscore.errors import NotFoundError
+from reelscore.errors import NotFoundError, ReelscoreError
 from reelscore.extraction.pool import run_all
 
 HERE = str(Path(__file__).parent)
@@ -51,6 +51,11 @@ def test_a_failed_preparation_is_an_error_of_the_whole():
 
     with pytest.raises(NotFoundError, match="install one"):
         list(run_all([1, 2, 3], unready, workers=2))
+
+
+def test_a_surprise_in_preparation_is_told_and_not_taken_for_the_fault_of_an_item():
+    with pytest.raises(ReelscoreError, match="could not begin: ValueError: invalid literal"):
+        list(run_all([1, 2], int, "x", workers=1))
 
 
 def test_both_workers_work_and_an_abandoned_run_leaves_no_process():

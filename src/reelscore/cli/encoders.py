@@ -94,7 +94,7 @@ def export_encoders(
         str | None, typer.Option("--video", help="Hub model of pictures.", show_default=False)
     ] = None,
     music: Annotated[
-        str | None, typer.Option("--music", help="Hub model of sound (CLAP).", show_default=False)
+        str | None, typer.Option("--music", help="Hub model of sound (CLAP, AST, ...).", show_default=False)
     ] = None,
     text: Annotated[
         str | None, typer.Option("--text", help="Hub model of texts.", show_default=False)

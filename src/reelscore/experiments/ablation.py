@@ -1,8 +1,8 @@
 """A plan of variations enters, their runs are done, and what `ablation_report` makes of them leaves.
 
 One configuration, one choice varied at a time: the parts of the model on several sets, all else on one set with time
-in it. Nothing is tuned here: what is varied stands in the table, all else in the plan. The best epoch is that of the
-best validation; test pairs are scored once.
+in it. Nothing is tuned here: what is varied stands in the table, all else in the plan. Test pairs
+are scored once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .config import changed, check_folds
 from .material import Recipe
 from .result import Result
 from .run import Run, Runner
-from .search import fold_of
+from .search import fold_recipe
 
 ALL_ROWS = 1_000_000
 """More segments than any sequence has rows: all are kept."""
@@ -82,7 +82,7 @@ def conduct(plan: AblationPlan, runner: Runner) -> Result:
     for name in plan.part_sets:
         for part, method in LINEAR.items():
             runs["part", name, part] = [
-                Run({"kind": "set", "name": name, **fold_of(plan.seeds, seed, plan.folds)}, method=method)
+                Run({"kind": "set", "name": name, **fold_recipe(plan.seeds, seed, plan.folds)}, method=method)
                 for seed in plan.seeds[: plan.folds]
             ]
     outcomes = runner.perform((run for each in runs.values() for run in each), title="variations")
@@ -127,6 +127,6 @@ def _runs(plan: AblationPlan, recipe: Recipe, values: Mapping[str, Any]) -> list
     drawn = recipe.get("where") == "anywhere"
     found = []
     for s in plan.seeds:
-        own = {**recipe, **fold_of(plan.seeds, s, plan.folds)} | ({"draw": s} if drawn else {})
+        own = {**recipe, **fold_recipe(plan.seeds, s, plan.folds)} | ({"draw": s} if drawn else {})
         found.append(Run(own, config=changed(plan.train, {**values, "seed": s})))
     return found

@@ -20,6 +20,7 @@ from .ablation_parts import (
     Place,
 )
 from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
+from .main import chance_of
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome
 from .stats import Estimate, difference, estimate_of, paired
@@ -158,7 +159,8 @@ def _against(scored: Scored, first: Place, second: Place) -> str:
 
 
 def _chart(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) -> Chart:
-    chance = next((percent(done[0].chance[METRIC]) for done in scored.values()), "0")
+    of_set = next((done for place, done in scored.items() if place[0] == "segments"), None)
+    chance = 0.0 if of_set is None else 100 * chance_of(of_set)[METRIC]
     whole = max(2 * max(plan.segments), 1)  # where "all" is drawn
     lines = []
     for row in (TWIN, OURS):
@@ -167,7 +169,7 @@ def _chart(plan: AblationPlan, scored: Scored, means: Mapping[Place, Estimate]) 
         y, low, high = (tuple(100 * getattr(one, end) for one in told) for end in ("mean", "low", "high"))
         lines.append(Line(row, tuple(float(number or whole) for number in there), y, low, high))
     ticks = tuple(float(number or whole) for number in plan.segments)
-    level = Line("chance", (min(ticks), max(ticks)), (float(chance), float(chance)))
+    level = Line("chance", (min(ticks), max(ticks)), (chance, chance))
     return Chart(
         "segments",
         "R@10 by the number of segments; the rightmost point keeps every row",

@@ -178,7 +178,7 @@ def _chart(
         panels.append(Panel(name, tuple(lines), levels))
     return Chart(
         "shares",
-        "R@10 by share of the training pairs (bands: 95% over seeds and draws)",
+        "R@10 by share of the training pairs (bands: 95% intervals)",
         "training pairs, %",
         "R@10, %",
         tuple(panels),

@@ -15,7 +15,7 @@ from .cells import FOLDS, INTERVALS, count_of, with_both_intervals, with_interva
 from .config import changed, check_folds
 from .result import Result, Table
 from .run import Outcome, Run, Runner
-from .search import fold_of
+from .search import fold_recipe
 from .stats import Estimate, difference, estimate_of, paired
 
 METRIC = "recall@10"
@@ -64,7 +64,7 @@ def conduct(plan: HubsPlan, runner: Runner) -> Result:
     runs = {
         (name, loss, method): [
             Run(
-                {"kind": "set", "name": name, **fold_of(plan.seeds, s, plan.folds)},
+                {"kind": "set", "name": name, **fold_recipe(plan.seeds, s, plan.folds)},
                 config=changed(plan.train, {"loss.name": loss, "seed": s}),
                 method=method,
             )

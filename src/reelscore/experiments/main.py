@@ -26,6 +26,7 @@ RIVALS = ("cca", IN_STEP)
 DEBIASED = "debiased"
 """A harder twin: inter-intra without its intra term, the prior tuned."""
 METRIC = "recall@10"
+APART = " (whole tracks)"
 WHOLE_TRACKS = (
     "Where pairs are in step, each track as long as its video, every loss has the same arcs beside it, which none of "
     "them touches, and so has one row of the CCA. '(whole tracks)': the same pairs as search finds them, without arcs."
@@ -43,7 +44,7 @@ Scored: TypeAlias = Mapping[tuple[str, str], Sequence[Outcome]]
 def conduct(plan: MainPlan, runner: Runner) -> Result:
     """Tune, train from every seed, score once, and state what came of it."""
     scored, chosen = _performed(plan, runner)
-    apart = {name: f"{name} (whole tracks)" for name in plan.whole_tracks}
+    apart = {name: f"{name}{APART}" for name in plan.whole_tracks}
     twins = tuple(space for space in plan.losses if space.name in (OURS, TWIN, DEBIASED))
     if apart and twins:
         whole = replace(
@@ -76,12 +77,7 @@ def _performed(
             runs[name, title_of(method)] = [
                 Run(recipe_of(plan, name, seed), method=method) for seed in plan.seeds[: plan.folds]
             ]
-    # Fold by fold, so that a worker keeps what it has read and fitted of one.
-    order = sorted(
-        (run for each in runs.values() for run in each),
-        key=lambda run: (plan.sets.index(run.data["name"]), run.data.get("fold", 0)),
-    )
-    outcomes = runner.perform(order, title="test")
+    outcomes = runner.perform((run for each in runs.values() for run in each), title="test")
     return {place: done for place, each in runs.items() if (done := outcomes.of(each))}, chosen
 
 
@@ -172,7 +168,8 @@ def _answer(
     told = []
     for against in others:
         found = differences.get(against or "", {})
-        at = {name: found[name, ours] for name in sets if (name, ours) in found}
+        at = {name: found[name, ours] for name in sets if (name, ours) in found and not name.endswith(APART)}
+        whole = {name: found[name, ours] for name in sets if (name, ours) in found and name not in at}
         if at:
             above = [name for name, one in at.items() if one.mean > 0]
             beyond = [name for name, one in at.items() if one.above_zero]
@@ -181,9 +178,13 @@ def _answer(
                 f"In mean R@10 {ours} is above {against} on {count_of(above, len(at))}, with its 95% interval above "
                 f"zero on {count_of(beyond, len(at))} (over the {narrow}: on {count_of(seeds, len(at))})."
             )
-    whole = [name for name in sets if _complete(name, order, means)]
-    best = [name for name in whole if _is_best(means[name, ours], name, means)]
-    return " ".join([*told, f"It is the best row on {count_of(best, len(whole))}."])
+        for name, one in whole.items():
+            told.append(
+                f"As search goes, without arcs, on {name.removesuffix(APART)}: {with_both_intervals(one)}."
+            )
+    complete = [name for name in sets if _complete(name, order, means)]
+    best = [name for name in complete if _is_best(means[name, ours], name, means)]
+    return " ".join([*told, f"It is the best row on {count_of(best, len(complete))}."])
 
 
 def _complete(name: str, order: Sequence[str], means: Mapping[tuple[str, str], Estimate]) -> bool:

@@ -47,7 +47,7 @@ class Fitted:
 
 
 def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
-    """Train a dual encoder; the kept weights are those of the best validation."""
+    """Train a dual encoder; the configuration says which weights are kept."""
     if config is None:
         raise ConfigError("a run that trains needs a configuration; give Run.config")
     with tempfile.TemporaryDirectory() as folder:

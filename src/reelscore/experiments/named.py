@@ -50,7 +50,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "few": Experiment(FewPlan, few.conduct, lambda plan: plan.sets),
     "tasks": Experiment(TasksPlan, tasks.conduct, lambda plan: plan.sets),
     "text": Experiment(TextPlan, text.conduct, lambda plan: plan.sets),
-    "ablation": Experiment(AblationPlan, ablation.conduct, lambda plan: (plan.set,)),
+    "ablation": Experiment(AblationPlan, ablation.conduct, lambda plan: (plan.set, *plan.part_sets)),
     "hubs": Experiment(HubsPlan, hubs.conduct, lambda plan: plan.sets),
     "relevance": Experiment(RelevancePlan, relevance.conduct, lambda plan: (plan.folder,)),
 }

@@ -161,10 +161,6 @@ class Failure:
     run: Run
     reason: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the failure as plain values."""
-        return {"run": self.run.to_json(), "reason": self.reason}
-
 
 class Outcomes:
     """The outcomes of many runs, found by their run; runs that failed are in `failures`."""

@@ -102,6 +102,8 @@ class Runner:
                         failures.append(Failure(run, outcome.reason))
                     elif (kept := _kept(Path(file))) is not None:
                         found[run.key] = kept
+                    else:
+                        failures.append(Failure(run, f"its outcome in {file} cannot be read back; run again"))
                     report(count, len(missing))
         # In the order asked for, so that nothing downstream depends on which worker was faster.
         failures.sort(key=lambda failure: list(wanted).index(failure.run.key))
@@ -112,7 +114,7 @@ class Runner:
         return outcomes
 
     def identity(self, run: Run) -> str:
-        """Return the hash of all that determines the run's outcome."""
+        """Return the hash of all that determines the run's outcome, but for the machine and its libraries."""
         files = maker_of(run.data).files(run.data, self.data)
         return hash_of([VERSION, run.to_json(), [self._content(file) for file in files]])
 

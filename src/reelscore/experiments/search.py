@@ -98,10 +98,10 @@ def tune(
 
 def recipe_of(plan: TunedPlan, name: str, seed: int) -> dict[str, Any]:
     """Return the recipe of the set on which the runs of a seed are tuned, trained and scored."""
-    return {"kind": "set", "name": name, **fold_of(plan.seeds, seed, plan.folds)}
+    return {"kind": "set", "name": name, **fold_recipe(plan.seeds, seed, plan.folds)}
 
 
-def fold_of(seeds: Sequence[int], seed: int, folds: int) -> dict[str, int]:
+def fold_recipe(seeds: Sequence[int], seed: int, folds: int) -> dict[str, int]:
     """Return the part of a recipe that says which fold the runs of a seed are scored on."""
     return {} if folds == 1 else {"fold": seeds.index(seed) % folds, "folds": folds}
 

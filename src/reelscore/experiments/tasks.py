@@ -16,7 +16,7 @@ from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_inter
 from .config import TunedPlan, changed
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
-from .search import Choice, fold_of, settings_table, tune
+from .search import Choice, fold_recipe, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 
 OURS, TWIN = "inter-intra", "infonce"
@@ -77,7 +77,7 @@ class TasksPlan(TunedPlan):
 def conduct(plan: TasksPlan, runner: Runner) -> Result:
     """Tune every loss on every task, train from every seed, and state what came of it."""
     recipes = {
-        (task.name, s): {**task.recipe, **fold_of(plan.seeds, s, plan.folds)}
+        (task.name, s): {**task.recipe, **fold_recipe(plan.seeds, s, plan.folds)}
         for task in plan.tasks
         for s in plan.seeds
     }

@@ -20,7 +20,7 @@ from .main import chance_of
 from .material import Recipe
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
-from .search import fold_of
+from .search import fold_recipe
 from .stats import Estimate, difference, estimate_of, paired
 
 PLAIN = "no text"
@@ -138,7 +138,7 @@ def silent(fusion: str) -> str:
 
 def _recipe(plan: TextPlan, source: Source, seed: int) -> dict[str, Any]:
     recipe: Recipe = source.recipe
-    return {**recipe, **(fold_of(plan.seeds, seed, plan.folds) if source.rotates else {})}
+    return {**recipe, **(fold_recipe(plan.seeds, seed, plan.folds) if source.rotates else {})}
 
 
 def conclude(plan: TextPlan, scored: Scored) -> Result:

@@ -84,7 +84,7 @@ def run_all(
     Raises
     ------
     ReelscoreError
-        When `prepare` itself fails: then no item could succeed.
+        When `prepare` itself fails, whatever it raised: then no item could succeed.
     """
     count = max(1, workers or available_cores())
     pool = _Workers(pickle.dumps((prepare, arguments)))
@@ -216,6 +216,8 @@ def serve() -> None:
         work = prepare(*arguments)
     except ReelscoreError as error:
         failure = error
+    except Exception as error:
+        failure = ReelscoreError(f"a worker could not begin: {type(error).__name__}: {error}")
     while True:
         try:
             item = _receive(questions)

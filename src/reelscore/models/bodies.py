@@ -35,7 +35,7 @@ class MeanBody(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
-        """Return (B, dim) from segments (B, T, D) with their mask, or from pooled features (B, P)."""
+        """Return (B, dim) from the pooled features z (B, P)."""
         h, _ = join(self.hidden(z), None)
         out: Tensor = self.out(self.dropout(F.relu(h)))
         return out
@@ -53,7 +53,7 @@ class AttentionBody(nn.Module):
         self.positions = config.positions
 
     def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
-        """Return (B, dim) from segments (B, T, D) with their mask, or from pooled features (B, P)."""
+        """Return (B, dim) from the segments x (B, T, D) with their mask."""
         h, mask = _tokens(self.hidden(x), mask, join, positions=self.positions)
         h = F.relu(h)
         scores = self.attention(h).masked_fill(~mask[:, :, None], -math.inf)
@@ -78,7 +78,7 @@ class TransformerBody(nn.Module):
         self.positions = config.positions
 
     def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
-        """Return (B, dim) from segments (B, T, D) with their mask, or from pooled features (B, P)."""
+        """Return (B, dim) from the segments x (B, T, D) with their mask."""
         h, mask = _tokens(self.hidden(x), mask, join, positions=self.positions)
         h = self.dropout(h)
         for layer in self.layers:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
@@ -50,7 +47,3 @@ class DualEncoder(nn.Module):
     def weights(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return every parameter and buffer by name, as NumPy arrays of their own."""
         return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
-
-    def load_weights(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Take over what `weights` gave; the names must agree exactly."""
-        self.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})

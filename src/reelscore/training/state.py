@@ -44,7 +44,8 @@ def run_identity(pairs: PairSet, config: TrainConfig) -> str:
     digest = hashlib.blake2b(digest_size=16)
     described = [to_mapping(config), pairs.video_encoder, pairs.music_encoder, pairs.keys, pairs.split]
     digest.update(json.dumps(described, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(pairs.group).tobytes())
+    for numbers in (pairs.group, pairs.source, pairs.label):
+        digest.update(b"" if numbers is None else np.ascontiguousarray(numbers).tobytes() + b"|")
     for items in (pairs.video, pairs.music):
         for draws in items:
             for draw in draws:
