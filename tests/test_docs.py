@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelscore.config import read_toml
+from reelscore.losses import build_loss
 from reelscore.media.render import mux, write_audio, write_video
+from reelscore.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "reelscore"
@@ -78,6 +81,15 @@ def test_the_readme_runs_from_top_to_bottom(newcomer, tmp_path, monkeypatch):
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
             ran += 1
     assert ran >= 6
+
+
+def test_the_configuration_shown_is_one_that_trains(tmp_path):
+    shown = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs" / "losses.md").read_text("utf-8"), flags=re.M | re.S)
+    assert shown
+    for text in shown:
+        file = tmp_path / "mine.toml"
+        file.write_text(text)
+        build_loss(read_toml(TrainConfig, file).loss)
 
 
 def test_every_link_in_the_documents_leads_somewhere():

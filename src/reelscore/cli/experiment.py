@@ -77,7 +77,8 @@ def experiment(
         plan = read_plan(EXPERIMENTS[each].plan, each, quick=quick, file=config)
         plan = plan if seeds is None else with_seeds(plan, seeds)
         if data is None and (wanted := EXPERIMENTS[each].sets(plan)):
-            reason = f"{each} needs the public sets {', '.join(dict.fromkeys(wanted))}; name the folder of their files with --data"
+            missing = ", ".join(dict.fromkeys(wanted))
+            reason = f"{each} needs the public sets {missing}; name the folder of their files with --data"
             if name != "all":
                 raise ConfigError(reason)
             note(f"left out: {reason}")
