@@ -84,7 +84,9 @@ def test_the_readme_runs_from_top_to_bottom(newcomer, tmp_path, monkeypatch):
 
 
 def test_the_configuration_shown_is_one_that_trains(tmp_path):
-    shown = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs" / "losses.md").read_text("utf-8"), flags=re.M | re.S)
+    shown = re.findall(
+        r"^```toml\n(.*?)^```", (ROOT / "docs" / "losses.md").read_text("utf-8"), flags=re.M | re.S
+    )
     assert shown
     for text in shown:
         file = tmp_path / "mine.toml"
