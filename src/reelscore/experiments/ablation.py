@@ -111,9 +111,12 @@ def variations(plan: AblationPlan) -> dict[Place, tuple[Recipe, dict[str, Any]]]
         for cut in CUTS:
             recipe = whole if cut == "sparse" else _excerpt(plan.set, number, cut)
             found["piece", number, cut] = (recipe, {"model.num_segments": number})
+    # What is refit, its last epoch kept and its share of the CCA given, asks nothing of validation.
+    unasked = plan.train.keep == "last" and not plan.train.choose_share
     for name in plan.part_sets:
         for part, settings in PARTS.items():
-            found["part", name, part] = ({"kind": "set", "name": name}, dict(settings))
+            values = {**settings, "validate": not (unasked and settings.get("refit", plan.train.refit))}
+            found["part", name, part] = ({"kind": "set", "name": name}, values)
         for terms, settings in TERMS.items():
             found["terms", name, terms] = ({"kind": "set", "name": name}, dict(settings))
     return found
