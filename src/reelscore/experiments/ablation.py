@@ -14,8 +14,8 @@ from typing import Any
 from ..errors import ConfigError
 from ..training.config import TrainConfig
 from . import ablation_report
-from .ablation_parts import CUTS, LINEAR, OURS, PARTS, TERMS, TWIN, Place
-from .config import changed, check_folds
+from .ablation_parts import CUTS, LINEAR, PARTS, TERMS, Place
+from .config import OURS, TWIN, changed, check_folds
 from .material import Recipe
 from .result import Result
 from .run import Run, Runner

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from .config import TWIN
+
 Place: TypeAlias = tuple[Any, ...]
 """Where a variation stands in the tables, such as ``("terms", "emomv", "debiased")``."""
 
-OURS, TWIN = "inter-intra", "infonce"
-METRIC = "recall@10"
 CUTS: Mapping[str, str] = {
     "middle": "one piece from the middle",
     "anywhere": "one piece from anywhere",

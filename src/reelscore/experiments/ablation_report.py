@@ -10,19 +10,18 @@ from .ablation_parts import (
     BOTH,
     CUTS,
     LINEAR,
-    METRIC,
     NETWORK,
-    OURS,
     PARTS,
     TERMS,
-    TWIN,
     WITH_CCA,
     Place,
 )
 from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
+from .config import OURS, TWIN
 from .main import chance_of
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome
+from .scoring import METRIC
 from .stats import Estimate, difference, estimate_of, paired
 
 if TYPE_CHECKING:

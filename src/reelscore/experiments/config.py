@@ -20,6 +20,8 @@ from ..training.config import TrainConfig
 
 T = TypeVar("T")
 PLANS = Path(str(files(__package__) / "plans"))
+OURS, TWIN = "inter-intra", "infonce"
+"""The loss in question, and the one that it is set against; names of `losses.build`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
-from .config import FewPlan, changed
-from .main import METRIC, OURS, TWIN, chance_of, title_of
+from .config import OURS, TWIN, FewPlan, changed
+from .main import chance_of, title_of
 from .material import Recipe
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
+from .scoring import METRIC
 from .search import Choice, recipe_of, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from ..errors import ConfigError
 from ..training.config import TrainConfig
 from .cells import FOLDS, INTERVALS, count_of, with_both_intervals, with_interval
-from .config import changed, check_folds
+from .config import OURS, TWIN, changed, check_folds
 from .result import Result, Table
 from .run import Outcome, Run, Runner
+from .scoring import METRIC
 from .search import fold_recipe
 from .stats import Estimate, difference, estimate_of, paired
 
-METRIC = "recall@10"
 PLAIN, CORRECTED = "train", "train-hubs"
 """Names in `methods.METHODS`."""
 
@@ -42,7 +42,7 @@ class HubsPlan:
     """
 
     sets: tuple[str, ...]
-    losses: tuple[str, ...] = ("infonce", "inter-intra")
+    losses: tuple[str, ...] = (TWIN, OURS)
     seeds: tuple[int, ...]
     folds: int = 1
     train: TrainConfig = field(default_factory=TrainConfig)

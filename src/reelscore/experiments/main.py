@@ -14,18 +14,17 @@ from typing import TypeAlias
 import numpy as np
 
 from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
-from .config import MainPlan, changed
+from .config import OURS, TWIN, MainPlan, changed
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
-from .scoring import DIRECTIONS
+from .scoring import DIRECTIONS, METRIC
 from .search import Choice, recipe_of, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 
-OURS, TWIN, IN_STEP = "inter-intra", "infonce", "cca-in-step"
+IN_STEP = "cca-in-step"
 RIVALS = ("cca", IN_STEP)
 DEBIASED = "debiased"
 """A harder twin: inter-intra without its intra term, the prior tuned."""
-METRIC = "recall@10"
 APART = " (whole tracks)"
 WHOLE_TRACKS = (
     "Where pairs are in step, each track as long as its video, every loss has the same arcs beside it, which none of "

@@ -14,13 +14,11 @@ from typing import Any, Literal
 
 from ..config import to_mapping
 from ..training.config import TrainConfig
-from .config import changed
+from .config import OURS, TWIN, changed
 from .material import Recipe
 from .noise_plan import (
     MASKED,
-    OURS,
     REGIMES,
-    TWIN,
     NoisePlan,
     Place,
     Scored,

@@ -8,11 +8,10 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigError
 from ..training.config import TrainConfig
-from .config import LossSpace, TunedPlan
+from .config import OURS, TWIN, LossSpace, TunedPlan
 from .latent import World
 from .run import Outcome
 
-OURS, TWIN = "inter-intra", "infonce"
 MASKED, POSITIVES = "infonce, told the truth", "supcon, told the truth"
 REGIMES: tuple[tuple[bool, str], ...] = (
     (False, "last"),

@@ -9,9 +9,10 @@ from typing import TypeAlias
 import numpy as np
 
 from .cells import INTERVALS, MISSING, percent, with_interval
+from .config import OURS, TWIN
 from .latent import World
 from .noise_figures import Spread, frozen_reliability, gap, mean_curve, measured_rate, over_worlds, won_back
-from .noise_plan import MASKED, OURS, POSITIVES, REGIMES, TWIN, NoisePlan, Place, Scored, name_of, told_spaces
+from .noise_plan import MASKED, POSITIVES, REGIMES, NoisePlan, Place, Scored, name_of, told_spaces
 from .result import Chart, Line, Panel, Result, Table
 from .search import Choice, settings_table
 from .stats import estimate_of, per_query

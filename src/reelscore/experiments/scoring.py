@@ -17,6 +17,8 @@ from ..evaluation.ranks import FloatArray, Scores, average_precisions, rank_embe
 from .material import Material
 
 DIRECTIONS = ("video_to_music", "music_to_video")
+METRIC = "recall@10"
+"""What experiments on public sets go by."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

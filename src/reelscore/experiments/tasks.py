@@ -13,13 +13,12 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigError
 from .cells import FOLDS, INTERVALS, MISSING, count_of, percent, with_both_intervals, with_interval
-from .config import TunedPlan, changed
+from .config import OURS, TWIN, TunedPlan, changed
 from .result import Chart, Line, Panel, Result, Table
 from .run import Outcome, Run, Runner
 from .search import Choice, fold_recipe, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 
-OURS, TWIN = "inter-intra", "infonce"
 FAMILIES: Mapping[str, str] = {
     "cross-self": "two modalities, told the pairs",
     "cross-supervised": "two modalities, told the classes",
