@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from reelscore.errors import ConfigError
-from reelscore.experiments import noise
-from reelscore.experiments.config import LossSpace, read_plan
+from reelscore.experiments import noise, noise_report
+from reelscore.experiments.config import OURS, TWIN, LossSpace, read_plan
 from reelscore.experiments.latent import World
-from reelscore.experiments.noise_figures import gap, measured_rate, spread, won_back
-from reelscore.experiments.noise_plan import MASKED, OURS, POSITIVES, REGIMES, TWIN, NoisePlan
+from reelscore.experiments.noise_figures import Spread, gap, measured_rate, spread, won_back
+from reelscore.experiments.noise_plan import MASKED, POSITIVES, REGIMES, NoisePlan
 from reelscore.experiments.result import Result
 from reelscore.experiments.run import Runner
 from reelscore.models.config import ModelConfig
@@ -102,6 +102,18 @@ def test_tables_and_charts_stand_ready_for_the_page(result: Result) -> None:
             ]
     assert "At 40%" in result.answer
     assert not result.failures
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "told"),
+    [
+        (0.5, 0.4, "at least a third"),
+        (0.5, 0.2, "at least a third by the mean, though not by the interval"),
+        (0.3, 0.2, "less than a third"),
+    ],
+)
+def test_a_third_is_told_apart_from_a_third_by_the_mean(mean: float, low: float, told: str) -> None:
+    assert noise_report._met(Spread(mean, low, 2 * mean - low, ())) == told
 
 
 def test_rates_share_their_worlds_and_the_search_has_one_of_its_own() -> None:

@@ -68,6 +68,14 @@ def test_a_task_is_told_by_its_own_metric_and_the_gain_is_paired() -> None:
     json.loads(told.to_bytes())
 
 
+@pytest.mark.parametrize(("ours", "below"), [([50, 50], True), ([1, 50], False)])
+def test_a_task_that_is_certainly_below_is_told(ours: list[int], below: bool) -> None:
+    plan = read_plan(TasksPlan, "tasks")
+    task = plan.tasks[0].name
+    scored = {(task, "infonce"): [outcome([1, 1])], (task, "inter-intra"): [outcome(ours)]}
+    assert (f"and below on {task}" in tasks.conclude(plan, scored, {}).answer) is below
+
+
 def test_the_plans_of_tasks_cover_every_family_and_share_their_runs_with_main() -> None:
     plan, main = read_plan(TasksPlan, "tasks"), read_plan(MainPlan, "main")
     assert {task.family for task in plan.tasks} == set(FAMILIES)

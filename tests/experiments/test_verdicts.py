@@ -68,11 +68,11 @@ def test_the_answer_counts_the_sets(scored):
         "inter-intra is above infonce on 1 of 2 sets (emomv), with its 95% interval above zero on 1" in answer
     )
     assert "inter-intra is above linear CCA on 1 of 2 sets (emomv)" in answer
-    assert "the best row on 1 of 2 sets (emomv)" in answer
+    assert "the best row, or level with it, on 1 of 2 sets (emomv)" in answer
     worse = {**scored, ("emomv", "inter-intra"): seeds(0.10, "emomv")}
     answer = main.conclude(PLAN, worse, CHOSEN).answer
     assert "inter-intra is above infonce on none of 2 sets" in answer
-    assert "the best row on none of 2 sets" in answer
+    assert "the best row, or level with it, on none of 2 sets" in answer
 
 
 def test_a_gain_within_its_interval_is_not_called_beyond_it(scored):
@@ -183,7 +183,7 @@ def test_a_set_that_few_rows_were_measured_on_has_no_best_row(scored):
     plan = replace(PLAN, sets=(*PLAN.sets, "emomv (whole tracks)"))
     whole = {("emomv (whole tracks)", row): seeds(0.5, "emomv") for row in ("infonce", "inter-intra")}
     result = main.conclude(plan, {**scored, **whole}, CHOSEN)
-    assert "the best row on 1 of 2 sets (emomv)" in result.answer
+    assert "the best row, or level with it, on 1 of 2 sets (emomv)" in result.answer
     assert "inter-intra is above infonce on 1 of 2 sets" in result.answer
     cells = row(table(result, "R@10, mean"), "inter-intra")
     assert cells["emomv"].startswith("**40.0")

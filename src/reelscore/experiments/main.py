@@ -183,7 +183,7 @@ def _answer(
             )
     complete = [name for name in sets if _complete(name, order, means)]
     best = [name for name in complete if _is_best(means[name, ours], name, means)]
-    return " ".join([*told, f"It is the best row on {count_of(best, len(complete))}."])
+    return " ".join([*told, f"It is the best row, or level with it, on {count_of(best, len(complete))}."])
 
 
 def _complete(name: str, order: Sequence[str], means: Mapping[tuple[str, str], Estimate]) -> bool:

@@ -1,9 +1,10 @@
 """A plan of rates and losses enters, what false negatives cost and who wins it back leaves.
 
 The made worlds (`latent`) are the same at every rate, pair by pair: only the company in which pairs are shown in
-training changes, so that InfoNCE's figures at a rate and at 0 differ by false negatives alone; how near to its 0% an
-InfoNCE stays that is told of them is measured beside it. Settings are chosen on the validation pairs of a world
-that is not scored, by where the one observed track is ranked, of those too that are told the truth in training.
+training changes, so that InfoNCE's figures at a rate and at 0 differ by false negatives and by the narrower batches
+that they make; how near to its 0% an InfoNCE stays that is told of them, and so has the narrower batches alone, is
+measured beside it. Settings are chosen on the validation pairs of a world that is not scored, by where the one observed
+track is ranked, of those too that are told the truth in training.
 """
 
 from __future__ import annotations

@@ -294,8 +294,7 @@ def _answer(
     ]
     here = {row: one for (rate, row), one in back.items() if rate == plan.at and one is not None}
     if OURS in here:
-        met = "at least a third" if here[OURS].mean >= GOAL else "less than a third"
-        told.append(f"The intra term wins back {_share(here[OURS])} of the difference, {met}.")
+        told.append(f"The intra term wins back {_share(here[OURS])} of the difference, {_met(here[OURS])}.")
     rivals = [row for row in here if row not in (MASKED, POSITIVES) and not row.startswith(OURS)]
     if rivals:
         best = max(rivals, key=lambda row: here[row].mean)
@@ -306,6 +305,12 @@ def _answer(
     if regimes:
         told.append(f"At one learning rate for all the intra term wins back: {'; '.join(regimes)}.")
     return " ".join(told)
+
+
+def _met(share: Spread) -> str:
+    if share.mean < GOAL:
+        return "less than a third"
+    return "at least a third" + (" by the mean, though not by the interval" if share.low < GOAL else "")
 
 
 def _listed(figures: Mapping[tuple[float, str], Spread]) -> list[dict[str, object]]:

@@ -198,7 +198,9 @@ def _answer(plan: TasksPlan, gains: Mapping[tuple[str, str], Estimate]) -> str:
             beyond = [task for task in tasks if gains[task, OURS].above_zero]
             counted = count_of(above, len(tasks)).replace("sets", "tasks").replace("set", "task")
             certain = count_of(beyond, len(tasks)).replace("sets", "tasks").replace("set", "task")
-            told.append(f"{name}: above on {counted}, with its 95% interval on {certain}")
+            under = [task for task in tasks if gains[task, OURS].high < 0]
+            below = f", and below on {', '.join(under)}" if under else ""
+            told.append(f"{name}: above on {counted}, with its 95% interval on {certain}{below}")
     if not told:
         return f"The plan has no pair of {OURS} and {TWIN}; the tables stand for themselves."
     return f"{OURS.capitalize()} against {TWIN}, each tuned. {'; '.join(told)}."

@@ -1,7 +1,7 @@
 """A `DualEncoder` and the pairs enter; scaled, and with the linear CCA as a part of its embedding, it leaves.
 
 A network that starts from random weights has to find, from a few hundred pairs, what a linear method computes in a
-second, and on small sets it never does; and trained from there it forgets it again. So the regularised CCA whose
+second, and may miss it (on `tiktok` it does); and trained from there it forgets it again. So the regularised CCA whose
 settings cross-validation finds best stands beside the members as it is, and their scores are added.
 
 Where the video side takes text there are two CCAs: that of z_v, and one of [z_v; z_t] with the music, z_t being 0 where
