@@ -137,6 +137,20 @@ def test_every_variation_is_listed_once_and_differs_as_it_says() -> None:
             assert [run.data["draw"] for run in runs] == list(plan.seeds)
 
 
+@pytest.mark.parametrize(
+    ("changes", "asks"), [({}, False), ({"keep": "best"}, True), ({"choose_share": True}, True)]
+)
+def test_what_is_refit_searches_first_only_where_validation_is_asked(
+    changes: dict[str, Any], asks: bool
+) -> None:
+    plan = read_plan(AblationPlan, "ablation")
+    plan = replace(plan, train=replace(plan.train, **changes))
+    for place, (recipe, values) in ablation.variations(plan).items():
+        for run in ablation._runs(plan, recipe, values):
+            assert run.config is not None
+            assert run.config.validate is (asks or not run.config.refit), place
+
+
 def test_the_ablation_tells_the_best_and_what_gs_is_worth() -> None:
     plan = AblationPlan(
         seeds=(0, 1),
