@@ -40,6 +40,7 @@ from reelscore.training.start import (
     standardise,
     tune_cca,
 )
+from reelscore.training.state import run_identity
 from reelscore.training.validation import is_better
 
 CONFIG = TrainConfig(
@@ -229,6 +230,13 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(
     with pytest.raises(ArtifactError, match="cannot be read"):
         train(pairs, config=CONFIG, folder=tmp_path, resume=True)
     assert train(pairs, config=other, folder=tmp_path).card.training["seed"] == 5
+
+
+def test_labels_are_not_taken_for_sources(pairs: PairSet) -> None:
+    numbers = np.arange(len(pairs)) // 2
+    bare = dataclasses.replace(pairs, source=None, label=None)
+    sets = (bare, dataclasses.replace(bare, source=numbers), dataclasses.replace(bare, label=numbers))
+    assert len({run_identity(one, CONFIG) for one in sets}) == 3
 
 
 @pytest.mark.parametrize("tower", ["mean", "attention", "transformer"])

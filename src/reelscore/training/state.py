@@ -45,7 +45,7 @@ def run_identity(pairs: PairSet, config: TrainConfig) -> str:
     described = [to_mapping(config), pairs.video_encoder, pairs.music_encoder, pairs.keys, pairs.split]
     digest.update(json.dumps(described, sort_keys=True).encode())
     for numbers in (pairs.group, pairs.source, pairs.label):
-        digest.update(b"" if numbers is None else np.ascontiguousarray(numbers).tobytes() + b"|")
+        digest.update((b"" if numbers is None else np.ascontiguousarray(numbers).tobytes()) + b"|")
     for items in (pairs.video, pairs.music):
         for draws in items:
             for draw in draws:
