@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from reelscore.cli.main import app
+from reelscore.data.sets import LOADERS
 from reelscore.errors import ConfigError
 from reelscore.experiments.named import EXPERIMENTS
+from set_files import arrays_of, save
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 from made_sets import run_here, write_lastfm
@@ -143,3 +145,16 @@ def test_all_leaves_out_what_it_has_no_data_for(tmp_path, monkeypatch):
     assert shown.exit_code == 0
     assert json.loads(shown.stdout) == []
     assert shown.stderr.count("left out: ") == 2
+
+
+@pytest.mark.parametrize("name", ["main", "noise", "few", "tasks", "text", "ablation", "hubs"])
+def test_the_short_form_of_every_experiment_runs(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("reelscore.experiments.run.run_all", run_here)
+    for of_set in LOADERS:
+        save(tmp_path / "data", of_set, arrays_of(of_set, num_rows=90))
+    places = ["--data", tmp_path / "data", "--cache", tmp_path / "cache", "--out", tmp_path / "out"]
+    ran = experiment(name, "--quick", "--json", *places)
+    assert ran.exit_code == 0, ran.output
+    told = json.loads((tmp_path / "out" / "results" / f"{name}.json").read_text())
+    assert told["failures"] == []
+    assert told["tables"]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from reelscore.data.batching import iterate
+from reelscore.data.pairs import SPLITS
 from reelscore.data.sets import LOADERS, lastfm, load_set
 from reelscore.data.sets.archive import Archive
 from reelscore.errors import InputError, NotFoundError
+from set_files import arrays_of, save
 
 SIZES = {
     "muvisync": (264, 30),
@@ -18,62 +20,6 @@ SIZES = {
     "wikipedia": (128, 100),
 }
 REAL_ROWS = {"muvisync": 652, "emomv": 726, "tiktok": 5708, "lastfm": 1125, "wikipedia": 2173}
-
-
-def arrays_of(name, num_rows=40, seed=0):
-    """Arrays with the keys, shapes and types of the published file."""
-    rng = np.random.default_rng(seed)
-
-    def floats(*shape, dtype=np.float32):
-        return rng.normal(size=shape).astype(dtype)
-
-    ids = np.array([f"id{i}" for i in range(num_rows)])
-    if name == "muvisync":
-        lengths = rng.integers(3, 60, size=num_rows)
-        total = int(lengths.sum())
-        return {
-            "ids": ids,
-            "lengths": lengths,
-            "split": np.where(np.arange(num_rows) % 4 == 0, "val", "train"),
-            "video_u8": rng.integers(0, 256, size=(total, 256)).astype(np.uint8),
-            "video_extra": floats(total, 8, dtype=np.float16),
-            "music": floats(total, 30, dtype=np.float16),
-            "dequant": np.array([8 / 255, -4.0]),
-        }
-    if name == "emomv":
-        return {
-            "ids": ids,
-            "video_slowfast": np.abs(floats(num_rows, 2304, dtype=np.float16)),
-            "audio_vggish": floats(num_rows, 128),
-            "emotion": rng.choice(["sad", "tense"], size=num_rows),
-            "source_video": np.array([f"s{i // 3}" for i in range(num_rows)]),
-            "extra_audio_vggish": floats(5, 128),
-        }
-    if name == "tiktok":
-        return {
-            "item_id": np.arange(num_rows) * 3,
-            "video": floats(num_rows, 128, dtype=np.float16),
-            "audio": floats(num_rows, 128, dtype=np.float16),
-            "same_audio_group": np.arange(num_rows) // 2,
-        }
-    if name == "lastfm":
-        return {
-            "item_id": np.arange(num_rows),
-            "audio_vggish": floats(num_rows, 128),
-            "audio_whisper": floats(num_rows, 512),
-            "text_minilm": floats(num_rows, 384),
-        }
-    return {
-        "image": floats(num_rows, 128),
-        "text": floats(num_rows, 100),
-        "label": rng.integers(0, 10, size=num_rows),
-    }
-
-
-def save(folder, name, arrays):
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / LOADERS[name][0], **arrays)
-    return folder
 
 
 @pytest.mark.parametrize("name", LOADERS)
@@ -251,6 +197,25 @@ def test_other_files_and_names_are_refused(tmp_path):
     np.savez(path, **arrays_of("tiktok") | {"video": np.array([{}] * 40)})
     with pytest.raises(InputError, match="'video' cannot be read"):
         load_set("tiktok", tmp_path)
+
+
+@pytest.mark.parametrize("where", [8, 10])
+def test_a_flipped_flag_is_damage_and_no_password(tmp_path, where):
+    path = save(tmp_path, "tiktok", arrays_of("tiktok")) / LOADERS["tiktok"][0]
+    content = bytearray(path.read_bytes())
+    # The flags, or the compression, of the first file in the archive's directory.
+    content[content.index(b"PK\x01\x02") + where] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot be read|not a readable"):
+        load_set("tiktok", tmp_path)
+
+
+def test_pairs_of_one_group_say_why_a_split_is_empty(tmp_path):
+    arrays = arrays_of("tiktok") | {"same_audio_group": np.zeros(40, int)}
+    pairs = load_set("tiktok", save(tmp_path, "tiktok", arrays))
+    empty = next(split for split in SPLITS if split not in pairs.split)
+    with pytest.raises(InputError, match="all 40 being of one group, which is never split up"):
+        pairs.where(empty)
 
 
 @pytest.mark.parametrize("name", LOADERS)

@@ -153,6 +153,7 @@ def test_the_columns_that_help_are_found_and_the_others_left_unread():
     ("X", "Y", "settings", "told"),
     [
         (np.ones((1, 3)), np.ones((1, 3)), {}, "at least 2 pairs"),
+        (np.array([[1.0], [np.nan]]), np.eye(2), {}, "got nan in row 1, column 0 of X"),
         (np.full((4, 3), np.nan), np.ones((4, 3)), {}, "finite"),
         (np.ones((4, 3)), np.eye(4), {}, "every column constant"),
         (np.eye(4), np.eye(5), {}, "as many rows"),

@@ -12,7 +12,8 @@ from reelscore.errors import ConfigError
 from reelscore.experiments.config import FewPlan, LossSpace, MainPlan, changed, read_plan, with_seeds
 from reelscore.experiments.named import EXPERIMENTS
 from reelscore.losses import build_loss
-from reelscore.losses.config import LossName
+from reelscore.losses.config import LossName, Structure
+from reelscore.pooling import Pooling
 
 PLANS = [(MainPlan, "main"), (FewPlan, "few")]
 
@@ -39,6 +40,28 @@ def test_main_is_about_every_loss_on_four_sets():
     assert {space.name for space in plan.losses} == set(get_args(LossName))
     assert set(plan.sets) == {"muvisync", "emomv", "tiktok", "lastfm"}
     assert {"cca", "ridge"} <= set(plan.linear)
+
+
+def test_the_others_cover_what_their_pages_promise():
+    few, tasks, noise, ablation = (
+        read_plan(EXPERIMENTS[name].plan, name) for name in ("few", "tasks", "noise", "ablation")
+    )
+    assert few.shares == (0.05, 0.1, 0.25, 0.5, 1.0)
+    assert (min(noise.rates), max(noise.rates), noise.at) == (0.0, 0.6, 0.4)
+    assert set(noise.sets) == {"tiktok", "emomv"}
+    assert {(task.family, task.name) for task in tasks.tasks} == {
+        *(("cross-self", name) for name in ("muvisync", "emomv", "tiktok", "lastfm")),
+        *(("cross-supervised", f"wikipedia, {told}") for told in ("pairs", "classes")),
+        *(("uni-self", f"muvisync {side}") for side in ("music", "video")),
+        *(("uni-supervised", name) for name in ("wikipedia images", "emomv music")),
+    }
+    assert set(ablation.forms) == {"kl", "mse", "order", "multiscale"}
+    assert set(ablation.structures) == set(get_args(Structure))
+    assert set(ablation.poolings) == set(get_args(Pooling))
+    assert len(ablation.weights) >= 2
+    assert len(ablation.segments) >= 3
+    assert ablation.pieces
+    assert (ablation.set, set(ablation.part_sets)) == ("muvisync", {"muvisync", "emomv", "tiktok", "lastfm"})
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from reelscore.errors import ConfigError, InputError
 from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, PairLoss, build_loss
@@ -68,6 +70,50 @@ def test_order_rotation_length_and_sides_do_not_matter(name: str) -> None:
     }
     for what, other in same.items():
         assert float(loss(**other).total.detach()) == pytest.approx(float(base.detach()), rel=1e-8), what
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_stands_in_padding_does_not_matter(name: str) -> None:
+    loss, group = made(name), {"group": GROUP}
+    v, m = rows(4, seed=1), rows(4, seed=2)
+    real = torch.arange(3) < torch.randint(1, 4, (SIZE, 1), generator=torch.Generator().manual_seed(5))
+    sequences = torch.stack([rows(6, seed=seed) for seed in (3, 6, 7)], dim=1)
+
+    def total(junk: float, more: int) -> float:
+        longer = torch.cat([sequences, sequences.new_zeros(SIZE, more, 6)], dim=1)
+        mask = torch.cat([real, real.new_zeros(SIZE, more)], dim=1)
+        shown = {"video_features": longer.masked_fill(~mask[:, :, None], junk), "video_mask": mask}
+        return float(loss(v, m, **shown, music_features=rows(5, seed=4), **group).total.detach())
+
+    assert total(9e9, 2) == pytest.approx(total(0.0, 0), rel=1e-12)
+
+
+class Largest(TorchDispatchMode):
+    """Keeps the number of values of the largest tensor that any operation made."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        out = func(*args, **(kwargs or {}))
+        tensors = [one for one in tree_leaves(out) if isinstance(one, torch.Tensor)]
+        self.numel = max([self.numel, *(one.untyped_storage().nbytes() // one.itemsize for one in tensors)])
+        return out
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_blocks_hold_no_table_of_the_whole_batch(name: str) -> None:
+    size, chunk = 512, 32
+    v, m = (rows(8, seed=seed, size=size).float().requires_grad_() for seed in (1, 2))
+    features = {f"{side}_features": rows(4, seed=3, size=size).float() for side in ("video", "music")}
+    sizes = []
+    for chunk_size in (chunk, None):
+        with Largest() as largest:
+            made(name, chunk_size=chunk_size).float()(v, m, **features).total.backward()
+        sizes.append(largest.numel)
+    blocks, table = sizes
+    assert table >= size * size
+    # `order` has a row of B log B triples for each of its anchors.
+    assert blocks <= size * chunk * math.ceil(math.log2(size))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -468,6 +468,13 @@ BAD = {
         {"video_features": torch.tensor([[1.0], [math.nan]])},
         "video_features must be finite; row 1",
     ),
+    "nan features beside a row of zeros": (
+        torch.eye(3),
+        torch.eye(3),
+        {"video_features": torch.tensor([[0.0], [1.0], [math.nan]])},
+        "video_features must be finite; row 2 holds nan",
+    ),
+    "tiny": (torch.eye(2) * 1e-30, torch.eye(2), {}, "lengths from 1e-15 to 1e15; row 0"),
     "empty item": (
         torch.eye(2),
         torch.eye(2),
@@ -538,6 +545,7 @@ def test_bad_batches_are_refused_in_words(case: str) -> None:
         {"prior": 1.0},
         {"temperature": 0.0},
         {"temperature": 0.001},
+        {"temperature": "warm"},
         {"before_temperature": math.nan},
         {"groups": "some"},
     ],

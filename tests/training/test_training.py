@@ -232,6 +232,13 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(
     assert train(pairs, config=other, folder=tmp_path).card.training["seed"] == 5
 
 
+@pytest.mark.parametrize("side", ["video", "music"])
+def test_features_that_never_differ_are_refused(pairs: PairSet, tmp_path: Path, side: str) -> None:
+    still = tuple(tuple(np.zeros_like(draw) for draw in draws) for draws in getattr(pairs, side))
+    with pytest.raises(InputError, match=f"one and the same {side}"):
+        train(dataclasses.replace(pairs, **{side: still}), config=CONFIG, folder=tmp_path)
+
+
 def test_labels_are_not_taken_for_sources(pairs: PairSet) -> None:
     numbers = np.arange(len(pairs)) // 2
     bare = dataclasses.replace(pairs, source=None, label=None)

@@ -149,8 +149,10 @@ class PairSet:
         chosen = [i for i, part in enumerate(self.split) if part in splits]
         if not chosen:
             sizes = ", ".join(f"{part} {self.split.count(part)}" for part in SPLITS)
+            one = len(self) > 1 and (self.group == self.group[0]).all()
+            why = f", all {len(self)} being of one group, which is never split up" if one else ""
             raise InputError(
-                f"{self.name} has no pairs in the {' or '.join(splits)} split ({sizes}); "
+                f"{self.name} has no pairs in the {' or '.join(splits)} split ({sizes}){why}; "
                 "choose another split or add pairs to it"
             )
         return chosen

@@ -137,10 +137,16 @@ class View:
                 f"scaling must be {' or '.join(get_args(Scaling))}, got {scaling!r}; name one of them"
             )
         rows = np.asarray(values, dtype=np.float64)
-        if rows.ndim != 2 or len(rows) < 2 or rows.shape[1] == 0 or not np.isfinite(rows).all():
+        if rows.ndim != 2 or len(rows) < 2 or rows.shape[1] == 0:
             raise InputError(
                 f"a linear fit needs at least 2 pairs of finite features in 1 column or more, got {name} of shape "
                 f"{rows.shape}"
+            )
+        if not np.isfinite(rows).all():
+            row, column = np.argwhere(~np.isfinite(rows))[0]
+            raise InputError(
+                f"a linear fit needs finite features, got {rows[row, column]} in row {row}, column {column} of "
+                f"{name}; clean the features of that item"
             )
         mapped = None if scaling is None else ColumnMap.learn(rows, scaling)
         rows = rows if mapped is None else mapped(rows)

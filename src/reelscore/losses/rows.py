@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Literal
+from typing import Literal, SupportsFloat
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -48,9 +48,10 @@ class TemperedLoss(PairLoss):
     ) -> None:
         super().__init__()
         lowest = LOWEST_LEARNED_TEMPERATURE if learnable else 0.0
-        if not (math.isfinite(temperature) and temperature > 0 and temperature >= lowest):
+        number = isinstance(temperature, SupportsFloat) and math.isfinite(temperature)
+        if not (number and temperature > 0 and temperature >= lowest):
             raise InputError(
-                f"temperature must be finite, positive and at least {lowest} when it is learnable, "
+                f"temperature must be a finite number, positive and at least {lowest} when it is learnable, "
                 f"got {temperature!r}"
             )
         if groups not in ("negatives-masked", "positives"):

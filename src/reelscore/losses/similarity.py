@@ -39,10 +39,11 @@ def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
     norms: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     smallest, largest = torch.stack(torch.aminmax(norms.detach())).tolist()
     if not (smallest > 0 and largest < float("inf")):  # NaN fails both
-        row, value = _offender(norms.detach())
+        column = norms.detach()[:, 0]
+        row = _first(~torch.isfinite(column) | (column == 0))
         raise InputError(
-            f"{what} must be finite and have no row of zeros; row {row} has length {value}: "
-            "look for NaN features, a learning rate that is too high, or a tower whose output died"
+            f"{what} must be finite and have no row of zeros, lengths from 1e-15 to 1e15; row {row} has length "
+            f"{float(column[row])}: look for NaN features, too high a learning rate, or a tower whose output died"
         )
     return rows / norms
 
@@ -142,8 +143,9 @@ def frozen_directions(
     centred = pooled - pooled.mean(dim=0)
     norms = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
     if not bool(torch.isfinite(norms).all()):
-        row, _ = _offender(torch.linalg.vector_norm(pooled, dim=1, keepdim=True))
-        raise InputError(f"{what} must be finite; row {row} is not: clean the features of that item")
+        row = _first(~torch.isfinite(torch.linalg.vector_norm(pooled, dim=1)))
+        found = "nan" if bool(pooled[row].isnan().any()) else "inf, or numbers whose squares are"
+        raise InputError(f"{what} must be finite; row {row} holds {found}: clean the features of that item")
     floor = _FLAT * torch.linalg.vector_norm(pooled, dim=1).max()
     return torch.where(norms > floor, centred / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)
 
@@ -176,8 +178,5 @@ def same_group(group: Tensor) -> Tensor:
     return group[:, None] == group[None, :]
 
 
-def _offender(norms: Tensor) -> tuple[int, float]:
-    column = norms[:, 0]
-    bad = ~torch.isfinite(column) | (column == 0)
-    row = int(bad.to(torch.uint8).argmax())
-    return row, float(column[row])
+def _first(bad: Tensor) -> int:
+    return int(bad.to(torch.uint8).argmax())

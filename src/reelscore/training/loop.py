@@ -12,14 +12,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from ..config import to_mapping
 from ..data.batching import num_batches
 from ..data.pairs import PairSet
-from ..domain import FloatArray
+from ..domain import FloatArray, Modality
 from ..errors import InputError
 from ..files import write_bytes
 from ..models.arc import Arc
@@ -29,7 +29,7 @@ from ..models.held_out import HeldOut, mark_of
 from .arc import find_arc
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
-from .reading import Reader, embed_pairs, take
+from .reading import Reader, embed_pairs, pooled_rows, take
 from .start import choose_share, set_share, tune_cca
 from .state import FILE, REFIT_FILE, Progress, run_identity
 from .validation import validate
@@ -158,6 +158,12 @@ def _parts(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
             f"training needs pairs of at least two groups, got {len(learn)} of one in {pairs.name}; "
             "add pairs with other music"
         )
+    for side, rows in zip(get_args(Modality), pooled_rows(learn, config.model), strict=True):
+        if (rows == rows[0]).all():
+            raise InputError(
+                f"training needs features that differ, got {len(learn)} training pairs of {pairs.name} with one and "
+                f"the same {side} (such as rows of zeros); look at its file, or at the encoder"
+            )
     if config.model.takes_text and not learn.text_columns:
         raise InputError(
             f"model.fusion = {config.model.fusion!r} needs training pairs with text, got none among {len(learn)} of "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Hashable
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,9 @@ import numpy.typing as npt
 from ...domain import FloatArray
 from ...errors import InputError, NotFoundError
 from ..pairs import Draws
+
+UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
+"""What NumPy and zipfile raise for bytes that are no archive; a flipped flag passes for a password, a RuntimeError."""
 
 KINDS = {"number": "fiu", "integer": "iu", "text": "US"}
 """What an array may hold -> NumPy's kinds for it."""
@@ -47,7 +51,7 @@ class Archive:
         self.path = path
         try:
             self._file: Any = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"{path} is not a readable .npz file ({error}); fetch or copy it again"
             ) from error
@@ -88,7 +92,7 @@ class Archive:
             )
         try:
             array: npt.NDArray[Any] = self._file[key]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"{self.path}: array {key!r} cannot be read ({error}); a {due} is due"
             ) from error
