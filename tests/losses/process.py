@@ -9,7 +9,8 @@ import torch
 import torch.distributed as dist
 
 from reelscore.errors import InputError
-from reelscore.losses import Gathered, InterIntraLoss
+from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
+from reelscore.losses.build import BASELINES
 
 RANK, MEETING, OUT = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 
@@ -45,6 +46,13 @@ def main() -> None:
         assert parameter.grad is not None
         dist.all_reduce(parameter.grad)  # the mean that DistributedDataParallel takes
         found[name] = parameter.grad / 2
+    for name in BASELINES:
+        rival = Gathered(build_loss(LossConfig(name=name)).double())
+        shown = {"video_features": x[mine], "music_features": y[mine], "group": group[mine]}
+        sides = [embedding.detach().requires_grad_() for embedding in (video(x[mine]), music(y[mine]))]
+        total = rival(*sides, **shown).total
+        found[name] = torch.stack(torch.autograd.grad(total, sides)) / 2
+        found[f"{name}, total"] = total.detach()
     size, four = 3 + RANK, torch.eye(4)
     sequences, real = torch.ones(4, 2, 5), torch.ones(4, 2, dtype=torch.bool)
     real[2] = RANK == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -14,8 +15,10 @@ from torch.utils._pytree import tree_leaves
 from reelscore.errors import ConfigError, InputError
 from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, PairLoss, build_loss
 from reelscore.losses.build import BASELINES
+from reelscore.losses.false_negatives import FalseNegativeCancellation
 from reelscore.losses.inter_intra import Intra
 from reelscore.losses.similarity import frozen_directions
+from reelscore.losses.triplet import Triplet
 
 FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
 CONFIGS = {
@@ -27,6 +30,14 @@ CONFIGS = {
     "rince, positives": LossConfig(name="rince", groups="positives"),
     "false-negative-cancellation, more": LossConfig(name="false-negative-cancellation", strength=0.3),
 }
+VARIANTS: dict[str, Callable[..., PairLoss]] = {
+    "triplet, hardest": partial(Triplet, negatives="hardest"),
+    "false-negative-cancellation, attraction": partial(
+        FalseNegativeCancellation, share=0.25, strategy="attraction"
+    ),
+}
+"""What `LossConfig` does not offer."""
+NAMES = (*CONFIGS, *VARIANTS)
 GROUP = torch.tensor([0, 0, 1, 2, 2, 2, 3, 4, 5])
 SIZE = len(GROUP)
 
@@ -46,10 +57,12 @@ def batch() -> dict[str, torch.Tensor]:
 
 
 def made(name: str, **changes: object) -> PairLoss:
+    if name in VARIANTS:
+        return VARIANTS[name](**changes).double()
     return build_loss(replace(CONFIGS[name], **changes)).double()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_order_rotation_length_and_sides_do_not_matter(name: str) -> None:
     given, loss = batch(), made(name)
     base = loss(**given).total
@@ -72,7 +85,7 @@ def test_order_rotation_length_and_sides_do_not_matter(name: str) -> None:
         assert float(loss(**other).total.detach()) == pytest.approx(float(base.detach()), rel=1e-8), what
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_what_stands_in_padding_does_not_matter(name: str) -> None:
     loss, group = made(name), {"group": GROUP}
     v, m = rows(4, seed=1), rows(4, seed=2)
@@ -100,7 +113,7 @@ class Largest(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_blocks_hold_no_table_of_the_whole_batch(name: str) -> None:
     size, chunk = 512, 32
     v, m = (rows(8, seed=seed, size=size).float().requires_grad_() for seed in (1, 2))
@@ -116,7 +129,7 @@ def test_blocks_hold_no_table_of_the_whole_batch(name: str) -> None:
     assert blocks <= size * chunk * math.ceil(math.log2(size))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_those_of_finite_differences(name: str) -> None:
     given, loss = batch(), made(name)
 
@@ -129,7 +142,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 
 
 @pytest.mark.parametrize("chunk_size", [1, 4, 100])
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_blocks_of_anchors_change_neither_value_nor_gradient(name: str, chunk_size: int) -> None:
     found = []
     for size in (None, chunk_size):

@@ -10,7 +10,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from reelscore.losses import Gathered, InterIntraLoss
+from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
+from reelscore.losses.build import BASELINES
 
 PROCESS = Path(__file__).with_name("process.py")
 
@@ -53,10 +54,19 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
             ]
         },
     }
+    for name in BASELINES:
+        sides = [embedding.detach().requires_grad_() for embedding in (video(x), music(y))]
+        total = build_loss(LossConfig(name=name)).double()(
+            *sides, video_features=x, music_features=y, group=group
+        )
+        whole[name] = torch.stack(torch.autograd.grad(total.total, sides))
+        whole[f"{name}, total"] = total.total.detach()
     for rank in range(2):
         found, said = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert set(found) == set(whole)
         for name, value in whole.items():
+            # Of embeddings a process has the gradient of its own half.
+            value = value[:, 4 * rank : 4 * rank + 4] if name in BASELINES else value
             torch.testing.assert_close(found[name], value, msg=lambda text, n=name: f"{n}: {text}")
         assert "drop_last" in said["unequal"]
         assert "torch.float64" in said["dtypes"]
