@@ -31,11 +31,6 @@ ALLOWED: dict[str, set[str]] = {
     | {"reopening", "extraction", "indexing", "choosing", "pipeline", "features", "library"},
     "matching": GROUND | {"catalogue", "pipeline", "features", "media", "models", "library"},
 }
-ALLOWED["blending"] = (
-    ALLOWED["training"]
-    | ALLOWED["extraction"]
-    | {"training", "extraction", "bridging", "choosing", "pipeline"}
-)
 ALLOWED["experiments"] = ALLOWED["training"] | {"training", "extraction.pool"}
 EVERYTHING_BELOW_DEMO = set(ALLOWED)
 ALLOWED["demo"] = EVERYTHING_BELOW_DEMO

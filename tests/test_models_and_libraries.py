@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from reelscore import ArtifactError, Library, Matcher
+from reelscore import ArtifactError, ConfigError, Library, Matcher
 from reelscore.data.pairs import PairSet
 from reelscore.features.spec import EncoderSpec
 from reelscore.training import TrainConfig, train
@@ -63,3 +65,47 @@ def test_a_model_that_is_damaged_or_gone_is_said(tmp_path, model, music_folder):
     finally:
         weights.write_bytes(content)
     assert Matcher(library.path) is not None
+
+
+def test_a_model_without_text_rejects_words_and_names_the_ways_to_ask(tmp_path, model, music_folder):
+    library = Library.open(tmp_path / "lib", model=model, cache=tmp_path / "cache")
+    library.add(music_folder / "song 0.wav")
+    with pytest.raises(
+        ConfigError, match=r"reads no words here; train one with --words, or .*--encoder words"
+    ):
+        Matcher(library).match(text="calm")
+
+
+def test_the_blend_of_an_older_version_is_ignored_in_a_model_and_rejected_in_a_library(
+    tmp_path, model, music_folder, video_file
+):
+    """Such a model's folder has further files; its library has two further keys and a fingerprint of its own."""
+    library = Library.open(tmp_path / "lib", model=model, cache=tmp_path / "cache")
+    library.add(music_folder)
+    expected = Matcher(library).report(video_file, k=3)
+    (model / "blend.json").write_text('{"weight": 0.4}')
+    file = library.path / "library.json"
+    document = json.loads(file.read_text())
+    built = document["meta"]
+    file.write_text(json.dumps(document | {"meta": built | {"blend": None}}))
+    try:
+        assert Matcher(library.path, model).report(video_file, k=3) == expected
+        blended = {
+            "blend": str(tmp_path / "pack"),
+            "trained_fingerprint": built["model_fingerprint"],
+            "model_fingerprint": "blend-0123456789abcdef",
+        }
+        file.write_text(json.dumps(document | {"meta": built | blended}))
+        message = rf"built with a blend.*reelscore rebuild --library {library.path} --model {model}$"
+        for use in (
+            lambda: Matcher(library.path),
+            lambda: Matcher(library.path, model),
+            lambda: Library.open(library.path, cache=tmp_path / "cache").add(music_folder),
+        ):
+            with pytest.raises(ArtifactError, match=message):
+                use()
+        assert len(Library.open(library.path).tracks()) == 6
+        Library.open(library.path, cache=tmp_path / "cache").rebuild(model=model, workers=1)
+        assert Matcher(library.path).report(video_file, k=3) == expected
+    finally:
+        (model / "blend.json").unlink()

@@ -23,7 +23,6 @@ from .indexing import (
     AddSummary,
     Failure,
     Tally,
-    check_blend,
     check_built,
     library_meta,
     music_files,
@@ -34,7 +33,7 @@ from .library.entry import TrackEntry
 from .library.meta import LibraryMeta, foreign_entries
 from .library.search import Searcher, open_for_search
 from .pipeline import Pipeline
-from .reopening import check_encoder_of, reopened
+from .reopening import check_encoder_of, check_not_blended, reopened
 
 if TYPE_CHECKING:
     from .library.store import Store
@@ -149,14 +148,8 @@ class Library:
         """Raise `ArtifactError` with the mending command unless `model` is what the library was built with."""
         if LibraryMeta.exists(self.path):
             meta = LibraryMeta.read(self.path)
-            trained = model_fingerprint(model)
-            if trained != meta.trained_fingerprint:
-                meta.check(trained, self.path, options=f" --model {model}")
-
-    def check_blend(self) -> None:
-        """Raise `ArtifactError` where a blend built the library and none is in use, or the other way round."""
-        if LibraryMeta.exists(self.path):
-            check_blend(self.pipeline, LibraryMeta.read(self.path), self.path)
+            check_not_blended(meta, self.path)
+            meta.check(model_fingerprint(model), self.path, options=f" --model {model}")
 
     def __len__(self) -> int:
         return len(self._store()) if LibraryMeta.exists(self.path) else 0
@@ -288,7 +281,7 @@ class Library:
         whose file cannot be read fails; then the old library stays as it is unless `drop_missing`.
         """
         store = self._store()
-        meta, pack = LibraryMeta.read(self.path), pack or self._pack
+        meta = LibraryMeta.read(self.path)
         if model is None and encoder is None and meta.model_path is None:
             vocabulary = vocabulary or meta.vocabulary
             # A pack stands for itself, models of the hub must be named.
@@ -297,9 +290,8 @@ class Library:
         pipeline = choose_pipeline(
             model=model,
             encoder=encoder,
-            pack=pack or meta.encoder_folder,
+            pack=pack or self._pack or meta.encoder_folder,
             vocabulary=vocabulary,
-            blend=pack is not None,
         )
         tracks = store.tracks()
         items = [(t.path, t.key, t.duration_s) for t in tracks]

@@ -9,8 +9,6 @@ from .errors import ArtifactError, ConfigError
 from .features.pack import load_pack
 from .features.spec import EncoderSpec
 from .features.words_at_hand import words_at_hand
-from .features.words_spec import WordsSpec
-from .models.blend_card import BlendCard, read_blend
 from .models.checkpoint import load_embedder
 from .pipeline import Pipeline, misfit
 
@@ -21,15 +19,13 @@ def choose_pipeline(
     encoder: str | None = None,
     pack: Path | str | None = None,
     vocabulary: Path | str | None = None,
-    blend: bool = True,
 ) -> Pipeline:
     """Find the pipeline that a user's few words mean.
 
     Parameters
     ----------
     model : path, optional
-        Folder of a trained model; its encoder is recognised by fingerprint. Where it was blended with the bridge of the
-        pack at hand, the blend is meant.
+        Folder of a trained model; its encoder is recognised by fingerprint.
     encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
         Which encoder; by default the model's own. Without a model it is `words` where the pack can name what it sees
         and hears, else `light`; and two models of the hub are asked in words.
@@ -38,8 +34,6 @@ def choose_pipeline(
         encoder compares words where it has one.
     vocabulary : path, optional
         File of words for the bridge, in place of reelscore's own.
-    blend : bool
-        Whether a blend is meant where there is one.
 
     Raises
     ------
@@ -79,14 +73,10 @@ def choose_pipeline(
         encoders = spec.load()
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:
-            card = read_blend(folder, model=embedder.fingerprint) if blend else None
-            bridge = _bridge_of(card, pack)
             said, missing = None, tuple[str, ...]()
             if embedder.text_encoder is not None:
                 said, missing = words_at_hand(embedder.card.words, embedder.text_encoder, pack=pack)
-            if bridge is not None:  # both halves read what the bridge's encoder makes of a video's words
-                said = replace(said or WordsSpec(), encoder=bridge.folder)
-            return Pipeline(spec, folder, words=said, missing=missing, blend=bridge)
+            return Pipeline(spec, folder, words=said, missing=missing)
     raise ArtifactError(misfit(folder, theirs, ours))
 
 
@@ -121,29 +111,10 @@ def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
     return specs
 
 
-def blend_of(model: Path | str) -> BlendCard | None:
-    """Return what a trained model's blend is, whether its bridge is at hand or not; None where there is none."""
-    return read_blend(model, model=model_fingerprint(model))
-
-
 def identity_of(pipeline: Pipeline) -> str:
-    """Return what tells a pipeline from others, and from itself before its model was trained or weighed anew."""
-    pipeline = replace(pipeline, words=None)  # words shape no track
-    if pipeline.model is None:
-        return repr(pipeline)
-    card = blend_of(pipeline.model) if pipeline.blend is not None else None
-    blend = "" if card is None else f"{card.bridge} {card.weight}"
-    return f"{pipeline!r} {model_fingerprint(pipeline.model)} {blend}"
-
-
-def _bridge_of(card: BlendCard | None, pack: Path | str | None) -> EncoderSpec | None:
-    """Return the bridge's encoders, where the pack's are those that the blend was weighed with."""
-    if card is None or card.weight == 0 or pack is None or not _names_things(pack):
-        return None
-    spec = EncoderSpec("words", str(Path(pack).resolve()))
-    encoders = spec.load()
-    ours = (encoders.video.fingerprint, encoders.music.fingerprint)
-    return spec if ours == (card.video_encoder, card.music_encoder) else None
+    """Return a string that identifies the pipeline and the weights of its model."""
+    pipeline = replace(pipeline, words=None)  # the words of a video shape no track
+    return repr(pipeline) if pipeline.model is None else f"{pipeline!r} {model_fingerprint(pipeline.model)}"
 
 
 def _with_text(pack: Path | str | None) -> str | None:

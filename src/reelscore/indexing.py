@@ -16,13 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .domain import FloatArray, Track
-from .errors import ArtifactError
 from .features.cache import FeatureCache
 from .files import content_hash
 from .library.entry import TrackEntry
 from .library.meta import LibraryMeta
 from .media.probe import probe
-from .models.blend import Blend
 from .models.embedder import Embedder
 from .pipeline import Pipeline, TrackEmbedding, load_model
 
@@ -176,14 +174,12 @@ def _vectors(seen: TrackEmbedding) -> Vectors:
 
 def library_meta(pipeline: Pipeline, cache_folder: Path) -> LibraryMeta:
     """Return what a new library says it was built with."""
-    encoders = pipeline.encoders.load()
+    encoders = pipeline.encoder.load()
     embedder: Embedder = load_model(pipeline, encoders, cache=FeatureCache(cache_folder))
     return LibraryMeta(
         model=embedder.name,
         model_fingerprint=embedder.fingerprint,
         model_path=pipeline.model,
-        blend=None if pipeline.blend is None else pipeline.blend.folder,
-        trained_fingerprint=embedder.model.fingerprint if isinstance(embedder, Blend) else None,
         encoder_kind=pipeline.encoder.named,
         encoder_folder=pipeline.encoder.folder,
         vocabulary=pipeline.vocabulary,
@@ -196,8 +192,8 @@ def library_meta(pipeline: Pipeline, cache_folder: Path) -> LibraryMeta:
     )
 
 
-def check_blend(pipeline: Pipeline, built: LibraryMeta, library: Path) -> None:
-    """Raise `ArtifactError` with the mending command where only one of two is a blend of a model and the bridge.
+def check_built(pipeline: Pipeline, built: LibraryMeta, library: Path, *, cache_folder: Path) -> None:
+    """Raise `ArtifactError` with the mending command unless a library was built with what is in use.
 
     Parameters
     ----------
@@ -206,34 +202,9 @@ def check_blend(pipeline: Pipeline, built: LibraryMeta, library: Path) -> None:
     built : LibraryMeta
         What the library was built with.
     library : Path
-    """
-    blend, model = pipeline.blend, pipeline.model
-    if model is None or built.model_path is None or (built.blend is None) == (blend is None):
-        return
-    rebuild = f"embed it again: reelscore rebuild --library {library}{pipeline.options}"
-    if blend is not None:
-        other = ", or leave the pack out" if pipeline.encoder.folder is None else ""
-        raise ArtifactError(
-            f"the library {library} was built with the model {model} alone, which is blended with the bridge of "
-            f"{blend.folder} now; {rebuild}{other}"
-        )
-    raise ArtifactError(
-        f"the library {library} was built with the blend of {model} and the bridge of {built.blend}, which is not at "
-        f"hand; name the pack that it was weighed with (--pack FOLDER), or {rebuild}"
-    )
-
-
-def check_built(pipeline: Pipeline, built: LibraryMeta, library: Path, *, cache_folder: Path) -> None:
-    """Raise `ArtifactError` with the mending command unless a library was built with what is in use.
-
-    Parameters
-    ----------
-    pipeline, built, library
-        See `check_blend`.
     cache_folder : Path
         Keeps the bridge's words.
     """
-    check_blend(pipeline, built, library)
     now = library_meta(pipeline, cache_folder)
     built.check(
         now.model_fingerprint,

@@ -18,8 +18,6 @@ from .library.moments import Moments, best_moment
 from .library.rerank import rerank
 from .library.search import Searcher
 from .media.probe import probe
-from .models.blend import Blend
-from .models.blend_card import again, read_blend
 from .models.embedder import WordEmbedder
 from .models.hubs import hubness
 from .pipeline import OpenPipeline
@@ -45,8 +43,8 @@ class MatchReport:
     text : str or None
         The words, where there are some.
     model : mapping
-        Its name and fingerprint, whether it was trained, the encoder of text that it takes, whether that is at hand,
-        what of its words is not, and what the bridge counts in a blend (``blend``, None for a model alone).
+        Its ``name`` and ``fingerprint``, whether it was ``trained``, the fingerprint of its ``text_encoder``, whether
+        it ``reads_words`` here, and notes on ``missing_words``. ``blend`` is always None.
     matches : tuple of Match
     """
 
@@ -119,7 +117,6 @@ class Matcher:
         )
         if isinstance(library, Library) and model is not None:
             library.check_model(model)
-        self._library.check_blend()
         self._pipeline: OpenPipeline = self._library.pipeline.open(
             cache=cache or FeatureCache(default_folder(os.environ))
         )
@@ -201,7 +198,7 @@ class Matcher:
             )
         candidates = index.search(query, max(_CANDIDATES, 2 * k))
         if against_hubs > 0:
-            candidates = self._corrected(index, query, candidates, against_hubs)
+            candidates = self._corrected(index, candidates, against_hubs)
         moments = index.moments([track.key for track, _ in candidates])
         clip_s = _CLIP_S if info is None else info.duration_s
         starts: dict[str, float] = {}
@@ -223,7 +220,7 @@ class Matcher:
                 "text_encoder": embedder.text_encoder,
                 "reads_words": self._pipeline.reads_words,
                 "missing_words": list(self._pipeline.pipeline.missing),
-                "blend": embedder.weight if isinstance(embedder, Blend) else None,
+                "blend": None,  # blends are gone; the keys of the JSON are stable
             },
             tuple(
                 Match(
@@ -238,10 +235,10 @@ class Matcher:
         )
 
     def _corrected(
-        self, index: Searcher, query: FloatArray, candidates: Sequence[tuple[Track, float]], strength: float
+        self, index: Searcher, candidates: Sequence[tuple[Track, float]], strength: float
     ) -> list[tuple[Track, float]]:
         embedder = self._pipeline.embedder
-        bank = embedder.bank_for(query) if isinstance(embedder, Blend) else embedder.bank
+        bank = embedder.bank
         if bank is None or len(bank) == 0:
             raise ConfigError(
                 f"the model {embedder.name!r} was stored without the queries that a correction for hubs "
@@ -272,18 +269,7 @@ class Matcher:
         words = (
             "match without a model, through words: --encoder words --pack FOLDER with a library of its own"
         )
-        if model is None:
-            return words
-        card = read_blend(model, model=embedder.fingerprint)
-        if card is not None and card.weight > 0:
-            return (
-                "its blend does: give the pack that it was weighed with (--pack FOLDER), and embed a library of the "
-                "model alone again (reelscore rebuild)"
-            )
-        return (
-            f"blend it with the bridge of a pack ({again(model)}, then reelscore rebuild), train one with --words, or "
-            f"{words}"
-        )
+        return words if model is None else f"train one with --words, or {words}"
 
     def _query(self, video: Path | str | None, text: str | None, text_weight: float) -> FloatArray:
         if video is None and text is None:
@@ -295,8 +281,6 @@ class Matcher:
         shown, _ = self._pipeline.video(video)
         if asked is None:
             return shown
-        if isinstance(self._pipeline.embedder, Blend):
-            return self._pipeline.embedder.asked_with(shown, asked, text_weight=text_weight)
         both = (1 - text_weight) * shown + text_weight * asked
         length = float(np.linalg.norm(both))
         return (both / length).astype(np.float32) if length > 0 else shown

@@ -14,7 +14,6 @@ from .domain import FeatureSequence, FloatArray
 from .errors import ArtifactError, ConfigError
 from .features.cache import FeatureCache
 from .features.extract import dense_factor, extract, thin
-from .features.joined_spec import JoinedPair, JoinedSpec
 from .features.spec import EncoderPair, EncoderSpec
 from .features.words import Words, clean
 from .features.words_reader import WordsReader
@@ -22,8 +21,6 @@ from .features.words_spec import WordsSpec
 from .files import content_hash, existing_file
 from .media.probe import probe
 from .models.affect import AffectModel
-from .models.blend import Blend
-from .models.blend_card import again, read_blend, read_queries
 from .models.bridge import Bridge
 from .models.checkpoint import load_embedder
 from .models.embedder import Embedder, PieceEmbedder, WordEmbedder
@@ -45,8 +42,6 @@ class Pipeline:
         How the words of a video are read and encoded, for a model that takes them; the bridge has an encoder itself.
     missing : tuple of str
         What the model would read besides and is not at hand here, for people.
-    blend : EncoderSpec, optional
-        Of the bridge that a trained model is blended with, by the weight that lies in its folder.
     """
 
     encoder: EncoderSpec
@@ -54,23 +49,16 @@ class Pipeline:
     vocabulary: str | None = None
     words: WordsSpec | None = None
     missing: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    blend: EncoderSpec | None = None
-
-    @property
-    def encoders(self) -> EncoderSpec | JoinedSpec:
-        """What a file is read with."""
-        return self.encoder if self.blend is None else JoinedSpec(self.encoder, self.blend)
 
     @property
     def options(self) -> str:
-        """What a user gives to ``rebuild`` for it, with a blank before: the model, the pack of a blend, the words."""
-        pack = None if self.blend is None else self.blend.folder
-        given = (("--model", self.model), ("--pack", pack), ("--vocabulary", self.vocabulary))
+        """Options of ``rebuild`` for this model and vocabulary, each with a space before it."""
+        given = (("--model", self.model), ("--vocabulary", self.vocabulary))
         return "".join(f" {option} {value}" for option, value in given if value is not None)
 
     def open(self, *, cache: FeatureCache | None = None) -> OpenPipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""
-        encoders = self.encoders.load()
+        encoders = self.encoder.load()
         return OpenPipeline(self, encoders, load_model(self, encoders, cache=cache), cache)
 
     def reading(self, *, on_screen: bool = False, speech: str | None = None) -> Pipeline:
@@ -166,20 +154,16 @@ class OpenPipeline:
             When the words are empty, too many, or mean nothing to it.
         """
         text = clean(text)
-        pieces = None
-        asks_by_pieces = (
-            isinstance(self.embedder, PieceEmbedder | Blend) and self.embedder.text_encoder is not None
-        )
-        if self.words is not None and asks_by_pieces:
-            check_phrase(text)
-            pieces = self.words.encode(Words(description=text).pieces())
-        if isinstance(self.embedder, Blend):
-            return self.embedder.embed_text(text, pieces)
         if isinstance(self.embedder, WordEmbedder):
             return self.embedder.embed_text(text)
-        if isinstance(self.embedder, PieceEmbedder) and pieces is not None:
-            return self.embedder.embed_pieces(pieces)
-        return None
+        if (
+            not isinstance(self.embedder, PieceEmbedder)
+            or self.embedder.text_encoder is None
+            or self.words is None
+        ):
+            return None
+        check_phrase(text)
+        return self.embedder.embed_pieces(self.words.encode(Words(description=text).pieces()))
 
     def track(
         self, path: Path | str, *, content: str | None = None, duration_s: float | None = None
@@ -213,8 +197,6 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     ours = (encoders.video.fingerprint, encoders.music.fingerprint)
     if pipeline.model is None and pipeline.encoder.kind == "words":
         return load_bridge(pipeline.encoder, pipeline.vocabulary, cache=cache)
-    if isinstance(encoders, JoinedPair):
-        return _blend(pipeline, encoders, cache)
     if pipeline.model is None:
         if pipeline.encoder.kind != "light":
             raise ConfigError(
@@ -228,33 +210,6 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
     if theirs != ours:
         raise ArtifactError(misfit(pipeline.model, theirs, ours))
     return embedder
-
-
-def _blend(pipeline: Pipeline, encoders: JoinedPair, cache: FeatureCache | None) -> Blend:
-    assert pipeline.model is not None
-    assert pipeline.blend is not None
-    model = load_embedder(pipeline.model)
-    card = read_blend(pipeline.model, model=model.fingerprint)
-    if card is None or card.weight == 0:
-        raise ArtifactError(
-            f"the model {pipeline.model} has no blend any more; weigh it: {again(pipeline.model)}"
-        )
-    words = None if card.vocabulary_file is None else str(Path(pipeline.model) / card.vocabulary_file)
-    bridge = load_bridge(pipeline.blend, words, cache=cache)
-    if bridge.fingerprint != card.bridge:
-        raise ArtifactError(
-            f"the blend of {pipeline.model} was weighed with the bridge {card.bridge}, but the one at hand is "
-            f"{bridge.fingerprint}; weigh it again: {again(pipeline.model)}"
-        )
-    return Blend(
-        model,
-        bridge,
-        weight=card.weight,
-        num_columns=encoders.num_columns,
-        video_encoder=encoders.video.fingerprint,
-        music_encoder=encoders.music.fingerprint,
-        queries=read_queries(pipeline.model, card),
-    )
 
 
 def misfit(model: str, theirs: tuple[str, str], ours: tuple[str, str]) -> str:

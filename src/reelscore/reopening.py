@@ -16,7 +16,7 @@ def check_encoder_of(built: LibraryMeta, library: Path, encoder: str) -> None:
     if encoder == built.encoder_kind:
         return
     if encoder.startswith("hub:") and built.encoder_kind.startswith("hub:"):
-        encoders = _pipeline(built, encoder=encoder).encoders.load()
+        encoders = _pipeline(built, encoder=encoder).encoder.load()
         if (encoders.video.fingerprint, encoders.music.fingerprint) == (
             built.video_encoder,
             built.music_encoder,
@@ -26,6 +26,16 @@ def check_encoder_of(built: LibraryMeta, library: Path, encoder: str) -> None:
         f"the library {library} was built with the {built.encoder_kind} encoder, not {encoder}; "
         f"build another: reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}"
     )
+
+
+def check_not_blended(built: LibraryMeta, library: Path) -> None:
+    """Raise `ArtifactError` for a library of an older reelscore, built with a blend of a model and the bridge."""
+    if built.model_fingerprint.startswith("blend-"):
+        raise ArtifactError(
+            f"the library {library} was built with a blend of the model {built.model_path} and a pack, which reelscore "
+            f"no longer supports. Embed it again with the model alone: reelscore rebuild --library {library} "
+            f"--model {built.model_path}"
+        )
 
 
 def reopened(
@@ -51,8 +61,9 @@ def reopened(
     NotFoundError
         When something has moved since; the message says how to name its new place.
     ArtifactError, ConfigError
-        As `choose_pipeline`.
+        As `choose_pipeline` and `check_not_blended`.
     """
+    check_not_blended(built, library)
     try:
         if vocabulary is None and built.vocabulary is not None:
             existing_file(built.vocabulary)
@@ -76,7 +87,6 @@ def _pipeline(
     return choose_pipeline(
         model=built.model_path,
         encoder=encoder,
-        pack=None if fixed else pack or built.encoder_folder or built.blend,
+        pack=None if fixed else pack or built.encoder_folder,
         vocabulary=vocabulary or built.vocabulary,
-        blend=pack is not None or built.blend is not None,
     )

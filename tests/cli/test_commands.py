@@ -161,69 +161,6 @@ def test_words_beside_the_videos_are_learned_and_read(tmp_path):
     assert wordless["matches"] == without["matches"]
 
 
-def test_a_blend_is_weighed_with_the_training_or_after_it(tmp_path):
-    pack = write_tiny_pack(tmp_path / "pack")
-    films = tmp_path / "films"
-    films.mkdir()
-    for i in range(16):
-        worlds.finished(films / f"film {i}.mp4", i=i, seconds=2.0)
-    # Folders are split by chance: with as few films none may fall to validation, so the split is named.
-    rows = [f"film {i}.mp4,{'val' if i % 2 else 'train'}" for i in range(16)]
-    pairs = films / "pairs.csv"
-    pairs.write_text("video,split\n" + "\n".join(rows))
-    train = ("train", pairs, "--model", tmp_path / "m", "--epochs", 1, "--encoder", "light")
-    both = reelscore(*train, "--pack", pack, "--blend")
-    told = json.loads((tmp_path / "m" / "blend.json").read_text())
-    assert told["num_pairs"] == 8
-    assert f"on {told['num_pairs']} validation pairs" in both.stderr
-    assert [line.split()[0] for line in both.stdout.splitlines()[2:5]] == ["what", "model", "bridge"]
-    weights = {file.name: file.read_bytes() for file in (tmp_path / "m").iterdir() if file.is_file()}
-    again = reelscore(*train, "--pack", pack, "--blend")
-    assert "which stays as it is" in again.stderr
-    assert {f.name: f.read_bytes() for f in (tmp_path / "m").iterdir() if f.is_file()} == weights
-    file = tmp_path / "m" / "blend.json"
-    file.write_text(json.dumps(told | {"weight": 0.4}))
-    found = json.loads(reelscore("doctor", "--model", tmp_path / "m", "--pack", pack, "--json").stdout)
-    assert found["model"]["blend"]["weight"] == 0.4
-    assert found["model"]["blend"]["in_use"] is True
-    assert "in_use False" in reelscore("doctor", "--model", tmp_path / "m").stdout
-    evaluated = ("evaluate", tmp_path / "m", pairs, "--split", "val", "--pack", pack)
-    shown = [line.split()[0] for line in reelscore(*evaluated).stdout.splitlines()]
-    assert shown == [
-        "what",
-        "model",
-        "model",
-        "linear",
-        "linear",
-        "bridge",
-        "bridge",
-        "blend",
-        "blend",
-        "chance",
-    ]
-    assert {"bridge", "blend"} <= set(json.loads(reelscore(*evaluated, "--json").stdout))
-    music = worlds.songs(tmp_path / "music", 3)
-    asked = ("match", "--text", "calm", "--music", music, "--model", tmp_path / "m")
-    assert "reads no words here; its blend does" in reelscore(*asked, check=False).stderr
-    words = tmp_path / "words.toml"
-    words.write_text(
-        "[[terms]]\nname = 'calm'\nkind = 'mood'\narousal = -1.0\n"
-        "[[terms]]\nname = 'fast'\nkind = 'mood'\npace = 1.0\n"
-    )
-    reelscore(*train, "--pack", pack, "--blend", "--vocabulary", words)
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"weight": 0.4}))
-    words.unlink()  # the model's folder has a copy
-    found = json.loads(reelscore(*asked, "--pack", pack, "--json").stdout)
-    assert found["model"]["blend"] == 0.4
-    assert len(found["matches"]) == 3
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"weight": 0.6}))
-    found = json.loads(reelscore(*asked, "--pack", pack, "--json").stdout)
-    assert found["model"]["blend"] == 0.6  # the folder is indexed anew
-    film = ("match", films / "film 1.mp4", "--music", music, "--model", tmp_path / "m")
-    assert "the model alone: its blend" in reelscore(*film).stderr
-    assert "the model alone" not in reelscore(*film, "--pack", pack).stderr
-
-
 def test_a_model_of_texts_from_the_hub_encodes_the_words(tmp_path):
     bert = write_model(tmp_path / "bert", "bert")
     films = tmp_path / "films"
@@ -285,9 +222,6 @@ def test_doctor_names_what_is_there_and_what_is_missing(library, tmp_path):
         (["evaluate", "nowhere", "--set", "emomv", "--data", "{folder}"], 5, "nowhere"),
         (["train", "{folder}", "--model", "m", "--words"], 2, "needs a pack"),
         (["train", "--set", "emomv", "--data", "{folder}", "--model", "m", "--words"], 2, "has none"),
-        (["train", "{folder}", "--model", "m", "--blend"], 2, "needs a pack"),
-        (["train", "{folder}", "--model", "m", "--vocabulary", "{text}"], 2, "add --blend"),
-        (["train", "--set", "emomv", "--data", "{folder}", "--model", "m", "--blend"], 2, "has none"),
         (["match", "--music", "{folder}"], 2, "nothing to match"),
         (["match", "--music", "{folder}", "--text", "calm"], 2, "reads no words"),
         (["match", "{video}", "--music", "{folder}", "--on-screen"], 2, "reads no words of a video here"),

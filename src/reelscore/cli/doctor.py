@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,9 +12,6 @@ from .. import __version__
 from ..errors import ReelscoreError
 from .console import print_json
 from .options import EncoderOption, JsonOption, LibraryOption, ModelOption, PackOption, library_folder
-
-if TYPE_CHECKING:
-    from ..pipeline import Pipeline
 
 _PARTS = (
     "numpy",
@@ -136,20 +132,7 @@ def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[
     facts["encoder"] = pipeline.encoder.named
     if embedder.text_encoder is not None:
         facts["text_encoder"] = embedder.text_encoder
-    facts |= _blend(pipeline)
     return facts | ({"note": "; ".join(pipeline.missing)} if pipeline.missing else {})
-
-
-def _blend(pipeline: Pipeline) -> dict[str, object]:
-    """Return what is known of the blend of a pipeline's model."""
-    from ..choosing import blend_of
-
-    assert pipeline.model is not None
-    card = blend_of(pipeline.model)
-    if card is None:
-        return {}
-    facts = {"weight": card.weight, "pairs": card.num_pairs, "bridge": card.bridge}
-    return {"blend": facts | {"in_use": pipeline.blend is not None}}
 
 
 def _library(folder: Path) -> dict[str, object]:
@@ -166,9 +149,6 @@ def _library(folder: Path) -> dict[str, object]:
         "model": meta.model,
         "model_fingerprint": meta.model_fingerprint,
         "encoder": meta.encoder_kind,
-        **(
-            {} if meta.blend is None else {"blend": {"trained": meta.trained_fingerprint, "pack": meta.blend}}
-        ),
         **_licences(meta.video_licence, meta.music_licence),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,23 +36,20 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Measure a model on pairs: recall, median rank and mAP, beside chance and a linear CCA."""
-    from ..features.cache import default_folder
     from ..models.checkpoint import load_embedder
     from ..training.assess import evaluate_model, save_report
 
     embedder = load_embedder(model)
     check_source(pairs, set_name, data, labels)
-    spec = words = pipeline = None
+    spec = words = None
     if set_name is None:
         from ..choosing import choose_pipeline
-        from .match import note_blend
 
         pipeline = choose_pipeline(model=model, encoder=encoder, pack=pack)
-        spec = pipeline.encoders
+        spec = pipeline.encoder
         words = pipeline.words
         for missing in pipeline.missing:
             note(missing)
-        note_blend(pipeline)
     found = load_pairs(
         pairs,
         set_name=set_name,
@@ -67,26 +63,14 @@ def evaluate(
         workers=workers,
     )
     chosen = found if split == "all" else found.where(split)
-    blended = pipeline is not None and pipeline.blend is not None
-    if blended and pipeline is not None:
-        from ..blending import evaluate_blend
-
-        reports = evaluate_blend(pipeline, chosen, cache_folder=default_folder(os.environ), seed=seed)
-    else:
-        reports = {"model": evaluate_model(model, chosen, in_step=in_step, seed=seed)}
-    report = reports.pop("model")
-    arc_share = embedder.arc.share if embedder.arc is not None and in_step and not blended else 0.0
+    report = evaluate_model(model, chosen, in_step=in_step, seed=seed)
+    arc_share = embedder.arc.share if embedder.arc is not None and in_step else 0.0
     told = "" if in_step else "-whole-tracks"
     file = save_report(model, f"{found.name}-{split}{told}", report)
-    for name, each in reports.items():
-        save_report(model, f"{found.name}-{split}-{name}", each)
     if json:
-        further = {name: [one.to_json() for one in each.directions] for name, each in reports.items()}
-        print_json(report.to_json() | {"arc_share": arc_share} | further)
+        print_json(report.to_json() | {"arc_share": arc_share})
         return
     header, *rows = report.table()
-    for name, each in reports.items():
-        rows[-1:-1] = [[name, *row[1:]] for row in each.table()[1:-1]]
     print_table(header, rows, right=header[2:])
     if arc_share:
         note(

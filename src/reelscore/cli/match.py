@@ -26,7 +26,6 @@ from .options import (
 if TYPE_CHECKING:
     from ..catalogue import Library
     from ..matching import Matcher
-    from ..pipeline import Pipeline
 
 
 def match(
@@ -109,7 +108,6 @@ def match(
         note(f"untrained: matched on {how}; a model trained on finished videos does better (reelscore train)")
     for missing in () if video is None else report.model["missing_words"]:
         note(missing)
-    note_blend(opened.pipeline)
     told = any(m.reasons for m in report.matches)
     print_table(
         ["rank", "title", "artist", "score", "start", "length", *(["both"] if told else []), "track"],
@@ -128,20 +126,6 @@ def match(
         ],
         right=["rank", "score", "start", "length"],
     )
-
-
-def note_blend(pipeline: Pipeline) -> None:
-    """Say that a model has a blend that is not in use, and how to use it."""
-    from ..choosing import blend_of
-
-    if pipeline.model is None or pipeline.blend is not None:
-        return
-    card = blend_of(pipeline.model)
-    if card is not None and card.weight > 0:
-        note(
-            f"the model alone: its blend with the bridge (weight {card.weight:g}) needs the pack that it was weighed "
-            "with (--pack FOLDER)"
-        )
 
 
 def _matcher(library: Library, text: str | None, *, on_screen: bool, speech: str | None) -> Matcher:

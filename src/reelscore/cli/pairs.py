@@ -14,7 +14,6 @@ from .console import note, progress_bar
 if TYPE_CHECKING:
     from ..data.manifest import Manifest
     from ..data.pairs import PairSet
-    from ..features.joined_spec import JoinedSpec
     from ..features.spec import EncoderSpec
     from ..features.words_spec import WordsSpec
 
@@ -81,7 +80,7 @@ def load_pairs(
     set_name: str | None,
     data: Path | None,
     labels: list[str] | None,
-    spec: EncoderSpec | JoinedSpec | None,
+    spec: EncoderSpec | None,
     seed: int,
     num_segments: int,
     num_draws: int,

@@ -10,9 +10,8 @@ import typer
 
 from ..errors import ArtifactError, ConfigError
 from ..sampling import DEFAULT_NUM_SEGMENTS
-from .blend import check_blend, weigh
 from .console import note, print_table, training_bar
-from .options import EncoderOption, OnScreenOption, PackOption, SpeechOption, VocabularyOption, WorkersOption
+from .options import EncoderOption, OnScreenOption, PackOption, SpeechOption, WorkersOption
 from .pairs import (
     DataOption,
     LabelsOption,
@@ -63,29 +62,16 @@ def train(
         int, typer.Option("--draws", min=0, help="Random GS draws of each file beside the fixed one.")
     ] = 2,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model.")] = False,
-    blend: Annotated[
-        bool,
-        typer.Option(
-            "--blend", help="Weigh the bridge of --pack against the model, also one that is finished already."
-        ),
-    ] = False,
-    vocabulary: VocabularyOption = None,
     workers: WorkersOption = None,
 ) -> None:
     """Train a model on pairs of video and music; run it again to go on where it was stopped."""
     from ..config import read_toml
 
     check_source(pairs, set_name, data, labels)
-    check_blend(blend, set_name=set_name, pack=pack, vocabulary=vocabulary)
-    finished = (model / "model.json").exists() and not overwrite
-    if finished and not blend:
+    if (model / "model.json").exists() and not overwrite:
         raise ArtifactError(
             f"{model} holds a finished model; name another folder with --model, or replace it with --overwrite"
         )
-    if finished:
-        note(f"{model} holds a finished model, which stays as it is")
-        weigh(pairs, model, pack=pack, encoder=encoder, vocabulary=vocabulary, workers=workers)
-        return
     from ..training.config import TrainConfig
 
     settings = TrainConfig() if config is None else read_toml(TrainConfig, config)
@@ -156,5 +142,3 @@ def train(
         ],
         right=["epoch kept", "val R@10", "val median rank"],
     )
-    if blend:
-        weigh(pairs, model, pack=pack, encoder=encoder, vocabulary=vocabulary, workers=workers)

@@ -15,7 +15,6 @@ from ..domain import FloatArray
 from ..errors import InputError
 from ..features.cache import FeatureCache
 from ..features.extract import extract
-from ..features.joined_spec import JoinedSpec
 from ..features.spec import EncoderSpec
 from ..features.words_spec import WordsSpec
 from ..files import content_hash, existing_file
@@ -47,7 +46,7 @@ class _Pair:
 
 def extract_pairs(
     rows: Sequence[ManifestRow],
-    spec: EncoderSpec | JoinedSpec,
+    spec: EncoderSpec,
     *,
     name: str,
     cache_folder: Path,
@@ -64,7 +63,7 @@ def extract_pairs(
     ----------
     rows : sequence of ManifestRow
         A row without music is a finished video: its own sound is the music.
-    spec : EncoderSpec or JoinedSpec
+    spec : EncoderSpec
     name : str
         Name of the resulting set.
     cache_folder : Path
@@ -142,7 +141,7 @@ def extract_pairs(
 
 
 def prepare_pair(
-    spec: EncoderSpec | JoinedSpec,
+    spec: EncoderSpec,
     cache_folder: str,
     num_segments: int,
     num_draws: int,

@@ -1,8 +1,4 @@
-"""Several encoders of one medium enter, one encoder leaves: their columns side by side, for the same segments.
-
-What is joined may be joined itself: the parts of a `Joined` are always encoders that read a file, so that each of them
-is asked once however often its columns stand there, and `extract` finds each in the feature cache by itself.
-"""
+"""Concatenation of encoders of one modality: their columns for the same segments."""
 
 from __future__ import annotations
 
@@ -18,23 +14,25 @@ VERSION = "1"
 
 
 class Joined:
-    """Reads a file once with each of its parts; see `features.protocol.Encoder` for the attributes.
+    """Concatenate the columns of several encoders; see `features.protocol.Encoder` for the attributes.
+
+    Each encoder keeps its own entry in the feature cache, see `extract`.
 
     Parameters
     ----------
     name : str
     encoders : sequence of Encoder
-        Of one modality, joined ones among them.
+        Of one modality.
 
     Attributes
     ----------
     parts : tuple of Encoder
-        Those whose columns stand side by side, in order; of a joined encoder its own parts. One may be there twice.
+        The encoders, in the order of their columns. One may occur twice.
     """
 
     def __init__(self, name: str, encoders: Sequence[Encoder]) -> None:
         assert len({encoder.modality for encoder in encoders}) == 1
-        self.parts = tuple(part for encoder in encoders for part in parts_of(encoder))
+        self.parts = tuple(encoders)
         self.name = name
         self.version = VERSION
         self.modality: Modality = encoders[0].modality
@@ -51,15 +49,10 @@ class Joined:
 
     @property
     def distinct(self) -> dict[str, Encoder]:
-        """The parts by their recipes: one part that stands there twice is here once."""
+        """The parts by recipe, without repetitions: each reads the file once."""
         return {part.recipe: part for part in self.parts}
 
     def side_by_side(self, values: Mapping[str, FloatArray], segments: Sequence[Segment]) -> FeatureSequence:
-        """Put together what the parts gave, each (T, its dim), by recipe."""
+        """Concatenate the rows of the parts, each of shape (T, its dim), given by recipe."""
         rows = np.concatenate([values[part.recipe] for part in self.parts], axis=1)
         return FeatureSequence(rows, tuple(segments), self.fingerprint, self.columns)
-
-
-def parts_of(encoder: Encoder) -> tuple[Encoder, ...]:
-    """Return the encoders that read the file: those of a joined one, else itself."""
-    return encoder.parts if isinstance(encoder, Joined) else (encoder,)

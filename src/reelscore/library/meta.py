@@ -18,6 +18,9 @@ FORMAT = 1
 
 FILE_NAME = "library.json"
 
+RETIRED_KEYS = ("blend", "trained_fingerprint")
+"""Keys of `LibraryMeta` that an older reelscore wrote; ignored."""
+
 
 @dataclass(frozen=True, slots=True)
 class LibraryMeta:
@@ -39,10 +42,6 @@ class LibraryMeta:
         N, how many segments a track is cut into.
     model_path, encoder_folder : str, optional
         Where the model and the encoders lay on disk when the library was built.
-    blend : str, optional
-        Folder of the pack of the bridge that the model was blended with; None for a model alone.
-    trained_fingerprint : str, optional
-        Of the trained model in a blend, whose own fingerprint is `model_fingerprint`.
     vocabulary : str, optional
         File of the bridge's words, where it is not reelscore's own.
     video_licence, music_licence : str, optional
@@ -62,8 +61,6 @@ class LibraryMeta:
     num_segments: int
     model_path: str | None = None
     encoder_folder: str | None = None
-    blend: str | None = None
-    trained_fingerprint: str | None = None
     vocabulary: str | None = None
     video_licence: str | None = None
     music_licence: str | None = None
@@ -171,7 +168,8 @@ def read_pointer(library: Path) -> Pointer:
             raise ArtifactError(
                 f"{library} has library format {format_}, this reelscore reads up to {FORMAT}; update reelscore"
             )
-        return Pointer(from_mapping(LibraryMeta, values, where="meta"), generation)
+        kept = {key: value for key, value in dict(values).items() if key not in RETIRED_KEYS}
+        return Pointer(from_mapping(LibraryMeta, kept, where="meta"), generation)
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(library, f"{FILE_NAME}: {error}") from error
 

@@ -92,7 +92,6 @@ def save_model(
     weights: Mapping[str, FloatArray],
     card: ModelCard,
     bank: FloatArray | None = None,
-    held_out: bytes | None = None,
 ) -> ModelCard:
     """Write a model into `folder`, in place of the one that may be there.
 
@@ -105,8 +104,6 @@ def save_model(
         Its `weights_sha256` is ignored.
     bank : ndarray of float32, shape (B, E), optional
         Embeddings of queries, for `hubs`.
-    held_out : bytes, optional
-        Of a `HeldOut`.
 
     Returns
     -------
@@ -125,11 +122,9 @@ def save_model(
         write_bytes(
             target / beside(BANK, digest), dump_tensors({BANK: np.ascontiguousarray(bank, np.float32)})
         )
-    if held_out is not None:
-        write_bytes(target / beside("validation", digest), held_out)
     text = json.dumps({**described, "fingerprint": written.fingerprint}, indent=2, allow_nan=False)
     write_bytes(target / DESCRIPTION, (text + "\n").encode())
-    for what in ("weights", BANK, "validation"):
+    for what in ("weights", BANK):
         for file in target.glob(f"{what}-*.safetensors"):
             if file.name != beside(what, digest):
                 file.unlink(missing_ok=True)

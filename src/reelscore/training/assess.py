@@ -27,7 +27,6 @@ from ..models.embedder import Embedder
 from ..sampling import global_sparse
 from .reading import seen_rows
 
-Columns: TypeAlias = tuple[str, ...] | None
 Sides: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 BASELINE = "cca.safetensors"
@@ -105,9 +104,7 @@ def evaluate_model(
     )
 
 
-def embed_set(
-    embedder: Embedder, pairs: PairSet, *, columns: tuple[Columns, Columns] = (None, None)
-) -> tuple[FloatArray, FloatArray]:
+def embed_set(embedder: Embedder, pairs: PairSet) -> tuple[FloatArray, FloatArray]:
     """Embed pairs as search does, one item at a time and with their text where the model takes text.
 
     Parameters
@@ -115,8 +112,6 @@ def embed_set(
     embedder : Embedder
     pairs : PairSet
         Of its encoders.
-    columns : pair of (tuple of str or None)
-        Names of the columns of video and music, for a model that reads them by name.
 
     Returns
     -------
@@ -125,16 +120,15 @@ def embed_set(
     known = embedder.text_encoder is not None and pairs.text is not None
     said = pairs.text if known and pairs.text is not None else (None,) * len(pairs)
 
-    def sequence(draws: Draws, encoder: str, names: Columns) -> FeatureSequence:
-        return _sequence(draws, embedder.num_segments, encoder, names)
+    def sequence(draws: Draws, encoder: str) -> FeatureSequence:
+        rows = seen_rows(draws, embedder.num_segments)
+        return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
 
     video = [
-        embedder.embed_video(sequence(draws, embedder.video_encoder, columns[0]), text)
+        embedder.embed_video(sequence(draws, embedder.video_encoder), text)
         for draws, text in zip(pairs.video, said, strict=True)
     ]
-    music = [
-        embedder.embed_music(sequence(draws, embedder.music_encoder, columns[1])) for draws in pairs.music
-    ]
+    music = [embedder.embed_music(sequence(draws, embedder.music_encoder)) for draws in pairs.music]
     return np.stack(video), np.stack(music)
 
 
@@ -182,11 +176,6 @@ def rival_material(pairs: PairSet) -> tuple[Sides, Sides, dict[str, Any]]:
 def pooled_sides(pairs: PairSet) -> Sides:
     """Pool the inference draws of both sides, (N, P) and (N, P')."""
     return pooled([draws[0] for draws in pairs.video]), pooled([draws[0] for draws in pairs.music])
-
-
-def _sequence(draws: Draws, num_segments: int, encoder: str, columns: Columns) -> FeatureSequence:
-    rows = seen_rows(draws, num_segments)
-    return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder, columns)
 
 
 def _load_baseline(folder: Path) -> LinearCCA | None:

@@ -25,7 +25,6 @@ from ..files import write_bytes
 from ..models.arc import Arc
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
-from ..models.held_out import HeldOut, mark_of
 from .arc import find_arc
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
@@ -39,9 +38,6 @@ __all__ = ["Report", "TrainResult", "train"]
 HISTORY = "history.json"
 BANK_SIZE = 512
 """Training videos, at most, whose embeddings are stored beside a model."""
-
-HELD_OUT_SIZE = 2048
-"""Validation pairs, at most, whose embeddings by the model of the search are stored beside a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,6 @@ def train(
     cca = [tune_cca(pairs, config.model, told=told) for told in halves] if needed else []
     done, share = Progress(best_epoch=config.epochs), None
     best: dict[str, float] = {}
-    held_out: HeldOut | None = None
     num_steps = config.epochs * _steps_per_epoch(len(learn), config)
     if config.validate:
         search = Fit.start(learn, val, config, cca=cca, num_steps=num_steps)
@@ -130,7 +125,6 @@ def train(
             share = choose_share(model, val) if config.choose_share else config.model.cca_share
             set_share(model, share)
             best = {**best, **validate(Reader(model, val)), "cca_share": share}
-        held_out = _held_out(model, val, num_learned=len(learn))
     refitted: list[dict[str, float]] = []
     if config.refit:
         both = take(pairs, pairs.places("train", "val"), config.model)
@@ -143,7 +137,7 @@ def train(
             set_share(model, share)
     lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
     arc = find_arc(pairs, config.model, splits=("train", "val") if config.refit else ("train",))
-    card = _save(target, model, pairs, config, best, arc=arc, bank=_bank(model, learn), held_out=held_out)
+    card = _save(target, model, pairs, config, best, arc=arc, bank=_bank(model, learn))
     write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
     for state in states:
         state.unlink(missing_ok=True)
@@ -199,13 +193,11 @@ def _save(
     *,
     arc: Arc | None,
     bank: FloatArray,
-    held_out: HeldOut | None,
 ) -> ModelCard:
     return save_model(
         target,
         weights=model.weights() | ({} if arc is None else arc.to_arrays()),
         bank=bank,
-        held_out=None if held_out is None else held_out.to_bytes(),
         card=ModelCard(
             config=config.model,
             encoder=pairs.encoder,
@@ -223,18 +215,6 @@ def _save(
 
 
 def _bank(model: DualEncoder, learn: PairSet) -> FloatArray:
-    """Embed some of the training videos, evenly over the set: queries of the kind that will come."""
-    return embed_pairs(model, _some(learn, BANK_SIZE, model))[0].embedding
-
-
-def _held_out(model: DualEncoder, val: PairSet, *, num_learned: int) -> HeldOut:
-    shown = _some(val, HELD_OUT_SIZE, model)
-    video, music = (side.embedding for side in embed_pairs(model, shown))
-    marks = tuple(mark_of(v[0], m[0]) for v, m in zip(shown.video, shown.music, strict=True))
-    return HeldOut(shown.keys, marks, shown.group, video, music, num_learned, len(val))
-
-
-def _some(pairs: PairSet, most: int, model: DualEncoder) -> PairSet:
-    """Take at most so many pairs, evenly over the set."""
-    index = np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).round().astype(int))
-    return take(pairs, index, model.config)
+    """Embed a sample of the training videos, evenly spaced over the set, as queries for the hubness correction."""
+    index = np.unique(np.linspace(0, len(learn) - 1, min(BANK_SIZE, len(learn))).round().astype(int))
+    return embed_pairs(model, take(learn, index, model.config))[0].embedding
