@@ -170,14 +170,14 @@ def evaluate_blend(
     Returns
     -------
     dict
-        Reports by ``model`` (with the linear CCA), ``bridge`` and ``blend``, all as in search, without arcs.
+        Reports by ``model`` (with the linear CCA), ``bridge`` and ``blend``, all as in search.
     """
     opened = pipeline.open(cache=FeatureCache(cache_folder))
     blend, encoders = opened.embedder, opened.encoders
     assert isinstance(blend, Blend)
     assert isinstance(encoders, JoinedPair)
     ours, named = part(pairs, blend.model, blend.bridge, encoders)
-    reports = {"model": evaluate_model(str(pipeline.model), ours, in_step=False, seed=seed)}
+    reports = {"model": evaluate_model(str(pipeline.model), ours, seed=seed)}
     by_model = embed_set(blend.model, ours)
     by_bridge = embed_set(blend.bridge, named, columns=columns_of(encoders))
     both = [joined(m, b, blend.weight) for m, b in zip(by_model, by_bridge, strict=True)]

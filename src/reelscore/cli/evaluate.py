@@ -23,13 +23,6 @@ def evaluate(
         Literal["val", "test", "all"],
         typer.Option("--split", help="Which pairs; all takes every one, for files the model has not seen."),
     ] = "test",
-    in_step: Annotated[
-        bool,
-        typer.Option(
-            "--in-step/--whole-tracks",
-            help="Whether each track is as long as its video, so that a model's arcs count; match goes without.",
-        ),
-    ] = True,
     encoder: EncoderOption = None,
     pack: PackOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the splits and the intervals.")] = 0,
@@ -67,32 +60,22 @@ def evaluate(
         workers=workers,
     )
     chosen = found if split == "all" else found.where(split)
-    blended = pipeline is not None and pipeline.blend is not None
-    if blended and pipeline is not None:
+    if pipeline is not None and pipeline.blend is not None:
         from ..blending import evaluate_blend
 
         reports = evaluate_blend(pipeline, chosen, cache_folder=default_folder(os.environ), seed=seed)
     else:
-        reports = {"model": evaluate_model(model, chosen, in_step=in_step, seed=seed)}
+        reports = {"model": evaluate_model(model, chosen, seed=seed)}
     report = reports.pop("model")
-    arc_share = embedder.arc.share if embedder.arc is not None and in_step and not blended else 0.0
-    told = "" if in_step else "-whole-tracks"
-    file = save_report(model, f"{found.name}-{split}{told}", report)
+    file = save_report(model, f"{found.name}-{split}", report)
     for name, each in reports.items():
         save_report(model, f"{found.name}-{split}-{name}", each)
     if json:
         further = {name: [one.to_json() for one in each.directions] for name, each in reports.items()}
-        print_json(report.to_json() | {"arc_share": arc_share} | further)
+        print_json(report.to_json() | further)
         return
     header, *rows = report.table()
     for name, each in reports.items():
         rows[-1:-1] = [[name, *row[1:]] for row in each.table()[1:-1]]
     print_table(header, rows, right=header[2:])
-    if arc_share:
-        note(
-            f"arcs count {arc_share:.0%}, as each track here is as long as its video; match, whose tracks are whole, "
-            "goes without them: see --whole-tracks"
-        )
-    elif embedder.arc is not None:
-        note("without arcs, as match goes")
     note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")

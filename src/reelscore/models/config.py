@@ -52,9 +52,6 @@ class ModelConfig:
         Whether a linear path from the pooled features to the embedding runs beside the layers of a member.
     num_segments : int, optional
         N of Global Sparse sampling; the pairs' own without it.
-    arc : bool
-        Whether pairs that are in step are told by their arcs as well (`arc`), where cross-validation says that it
-        helps. Search goes without in any case.
     fusion : {"none", "gated", "tokens", "cross-attention"}
         How a member of the video side takes text (`fusion`). Unless it is ``"none"`` there are `members` without text,
         for videos that have none, and as many with.
@@ -76,7 +73,6 @@ class ModelConfig:
     positions: bool = False
     linear: bool = True
     num_segments: int | None = None
-    arc: bool = True
     fusion: Fusion = "none"
     text_dropout: float = 0.3
 

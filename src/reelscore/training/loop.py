@@ -22,11 +22,9 @@ from ..data.pairs import PairSet
 from ..domain import FloatArray, Modality
 from ..errors import InputError
 from ..files import write_bytes
-from ..models.arc import Arc
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
 from ..models.held_out import HeldOut, mark_of
-from .arc import find_arc
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
 from .reading import Reader, embed_pairs, pooled_rows, take
@@ -142,8 +140,7 @@ def train(
         if share is not None:
             set_share(model, share)
     lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
-    arc = find_arc(pairs, config.model, splits=("train", "val") if config.refit else ("train",))
-    card = _save(target, model, pairs, config, best, arc=arc, bank=_bank(model, learn), held_out=held_out)
+    card = _save(target, model, pairs, config, best, bank=_bank(model, learn), held_out=held_out)
     write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
     for state in states:
         state.unlink(missing_ok=True)
@@ -197,13 +194,12 @@ def _save(
     config: TrainConfig,
     best: dict[str, float],
     *,
-    arc: Arc | None,
     bank: FloatArray,
     held_out: HeldOut | None,
 ) -> ModelCard:
     return save_model(
         target,
-        weights=model.weights() | ({} if arc is None else arc.to_arrays()),
+        weights=model.weights(),
         bank=bank,
         held_out=None if held_out is None else held_out.to_bytes(),
         card=ModelCard(
