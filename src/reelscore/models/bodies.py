@@ -14,7 +14,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
-from .dropout import Dropout
 
 Join: TypeAlias = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
 """What a body does between its hidden layer and the rest: nothing, or take further tokens (`fusion.Tokens`)."""
@@ -32,7 +31,7 @@ class MeanBody(nn.Module):
         super().__init__()
         self.hidden = nn.Linear(config.num_pooled(num_columns), config.width)
         self.out = nn.Linear(config.width, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
         """Return (B, dim) from the pooled features z (B, P)."""
@@ -49,7 +48,7 @@ class AttentionBody(nn.Module):
         self.hidden = nn.Linear(num_columns, config.width)
         self.attention = nn.Linear(config.width, config.num_heads)
         self.out = nn.Linear(config.width, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.positions = config.positions
 
     def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
@@ -74,7 +73,7 @@ class TransformerBody(nn.Module):
         self.layers = nn.ModuleList(_Layer(config) for _ in range(NUM_LAYERS))
         self.norm = nn.LayerNorm(config.width, eps=NORM_EPSILON)
         self.out = nn.Linear(config.width, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.positions = config.positions
 
     def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
@@ -110,7 +109,7 @@ class _Layer(nn.Module):
         self.norm_feed = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.feed_in = nn.Linear(width, 2 * width)
         self.feed_out = nn.Linear(2 * width, width)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         q, k, v = (

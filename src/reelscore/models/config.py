@@ -43,7 +43,7 @@ class ModelConfig:
     num_heads : int
         Attention heads; ``mean`` has none.
     dropout : float
-        In training, the share of hidden units that is silent, to the nearest 1/256 (`dropout.Dropout`).
+        In training, the share of hidden units that is silent (`torch.nn.Dropout`).
     input_dropout : float
         In training, the share of an item's feature columns that is silent, alike.
     positions : bool

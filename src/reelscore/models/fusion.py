@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from ..scaling import CLIP
 from .config import ModelConfig
 from .description import mapped, standardised
-from .dropout import Dropout
 
 
 class Text(NamedTuple):
@@ -82,8 +81,8 @@ class TextFusion(nn.Module):
     def __init__(self, num_columns: int, config: ModelConfig) -> None:
         super().__init__()
         self.linear = nn.Linear(num_columns, config.dim) if config.linear else None
-        self.dropout = Dropout(config.dropout)
-        self.input_dropout = Dropout(config.input_dropout)
+        self.dropout = nn.Dropout(config.dropout)
+        self.input_dropout = nn.Dropout(config.input_dropout)
         self.text_dropout = config.text_dropout
 
     def heard(self, text: Text) -> Text:

@@ -34,7 +34,6 @@ from ..scaling import CLIP
 from .bodies import AttentionBody, Join, MeanBody, TransformerBody, nothing
 from .config import ModelConfig
 from .description import mapped, pooled, standardised
-from .dropout import Dropout
 from .fusion import FUSIONS, Text, TextFusion, TextScales
 
 
@@ -190,7 +189,7 @@ class _Member(nn.Module):
             self.body = AttentionBody(num_columns, config)
         else:
             self.body = TransformerBody(num_columns, config)
-        self.dropout = Dropout(config.input_dropout)
+        self.dropout = nn.Dropout(config.input_dropout)
         self.fusion: TextFusion | None = (
             FUSIONS[config.fusion](text_columns, config) if text_columns else None
         )
