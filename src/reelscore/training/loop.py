@@ -163,8 +163,8 @@ def _parts(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
             )
     if config.model.takes_text and not learn.text_columns:
         raise InputError(
-            f"model.fusion = {config.model.fusion!r} needs training pairs with text, got none among {len(learn)} of "
-            f"{pairs.name}; give them words, or set model.fusion = 'none'"
+            f"model.takes_text needs training pairs with text, got none among {len(learn)} of {pairs.name}; "
+            "add text to the pairs, or set model.takes_text = false"
         )
     return learn, val
 

@@ -177,7 +177,7 @@ def _place(weight: torch.Tensor, bias: torch.Tensor, projection: Projection) -> 
     _set(bias, -(whole @ projection.mean))
 
 
-def _standardise_columns(tower: Tower | TextScales, items: tuple[Draws, ...]) -> None:
+def _standardise_columns(tower: Tower, items: tuple[Draws, ...]) -> None:
     rows = sum(len(draws[0]) for draws in items)
     mean = sum(draws[0].sum(axis=0, dtype=np.float64) for draws in items) / rows
     square = sum(((draws[0] - mean) ** 2).sum(axis=0, dtype=np.float64) for draws in items) / rows
@@ -186,7 +186,6 @@ def _standardise_columns(tower: Tower | TextScales, items: tuple[Draws, ...]) ->
 
 
 def _standardise_text(text: TextScales, items: Sequence[FloatArray], config: ModelConfig) -> None:
-    _standardise_columns(text, tuple((pieces,) for pieces in items))
     learned = ColumnMap.learn(np.stack([pieces.mean(axis=0) for pieces in items]), config.scaling)
     _set(text.knots, learned.knots)
     _set(text.scores, learned.scores)
