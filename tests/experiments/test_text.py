@@ -19,14 +19,14 @@ from reelscore.experiments.makers import maker_of
 from reelscore.experiments.material import Material
 from reelscore.experiments.run import Outcome, Run, perform_one
 from reelscore.experiments.scoring import DIRECTIONS, Ranking
-from reelscore.experiments.text import PLAIN, Source, TextPlan, silent
+from reelscore.experiments.text import HIDDEN, PLAIN, ROWS, TEXT, Source, TextPlan
 
 WORLD = World(num_topics=12, per_topic=(12, 2, 6), columns=24, seed=3)
 SOURCES = (
     Source("songs", {"kind": "streams", "name": "lastfm"}),
     Source("made", {"kind": "latent", "by_text": 4}, "suiting", rotates=False),
 )
-PLAN = TextPlan(sources=SOURCES, seeds=(0, 1), folds=2, fusions=("gated", "tokens"))
+PLAN = TextPlan(sources=SOURCES, seeds=(0, 1), folds=2)
 
 
 def outcome(ranks: list[int], *, seed: int, fold: int | None, suiting: list[float] | None = None) -> Outcome:
@@ -112,7 +112,7 @@ def test_in_a_world_whose_text_knows_a_half_text_helps_and_its_lack_costs_nothin
     config = changed(
         PLAN.train, {"steps": 40, "epochs": 5, "keep": "last", "validate": False, "model.width": 64}
     )
-    told = changed(config, {"model.fusion": "gated"})
+    told = changed(config, {"model.takes_text": True})
     found = {
         name: perform_one(Run({"kind": "latent"}, config=one), Material(shown, material.suits)).metrics[
             "suiting"
@@ -131,7 +131,6 @@ def test_the_plans_name_data_that_can_be_made(quick: bool) -> None:
         if source.recipe["kind"] == "latent":
             assert maker_of(source.recipe).make({**source.recipe, "hide": "test"}, None).pairs.text_columns
     assert set(plan.sets) <= {"lastfm", "wikipedia"}
-    assert len(text.rows_of(plan)) == 1 + len(plan.fusions) + len(plan.shown_none)
 
 
 @pytest.mark.parametrize(
@@ -139,11 +138,8 @@ def test_the_plans_name_data_that_can_be_made(quick: bool) -> None:
     [
         ({"sources": ()}, "sources must name at least one"),
         ({"sources": SOURCES[:1] * 2}, "none twice"),
-        ({"fusions": ("sum",)}, "fusions must be among gated, tokens, cross-attention, got 'sum'"),
-        ({"fusions": ("none",)}, "got 'none'"),
-        ({"fusions": ("tokens",)}, "shown_none must be among the plan's fusions, got 'gated'"),
         ({"seeds": (0, 1, 2)}, "do not go into 2 folds"),
-        ({"train": changed(PLAN.train, {"model.fusion": "gated"})}, "leave train.model.fusion out"),
+        ({"train": changed(PLAN.train, {"model.takes_text": True})}, "sets train.model.takes_text itself"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(changes: dict[str, Any], told: str) -> None:
@@ -166,9 +162,9 @@ def test_every_row_of_a_source_is_the_same_training_on_the_same_pairs() -> None:
 
     with pytest.raises(AskedError):
         text.conduct(PLAN, Listing())  # type: ignore[arg-type]
-    assert len({run.key for run in asked}) == len(asked) == 2 * 4 * 2
+    assert len({run.key for run in asked}) == len(asked) == 2 * len(ROWS) * 2
     for run in asked:
-        plain = changed(run.config, {"model.fusion": "none", "seed": 0})
+        plain = changed(run.config, {"model.takes_text": False, "seed": 0})
         assert plain == PLAN.train
         assert ("fold" in run.data) is (run.data["kind"] == "streams")
 
@@ -182,20 +178,21 @@ def test_the_answer_counts_where_text_helps_and_where_its_lack_costs() -> None:
 
     scored = {
         ("songs", PLAIN): songs([50] * 8 + [1] * 2),
-        ("songs", "gated"): songs([1] * 10),
-        ("songs", silent("gated")): songs([50] * 8 + [1] * 2),
+        ("songs", TEXT): songs([1] * 10),
+        ("songs", HIDDEN): songs([50] * 8 + [1] * 2),
         ("made", PLAIN): made([0.5] * 6),
-        ("made", "gated"): made([0.5] * 6),
-        ("made", silent("gated")): made([0.3] * 6),
+        ("made", TEXT): made([0.5] * 6),
+        ("made", HIDDEN): made([0.3] * 6),
     }
     found = text.conclude(PLAN, scored)
-    assert "gated on 1 of 2 (songs); tokens on 0 of 2 (none)" in found.answer
-    assert "holds zero for all 2 rows but gated on made" in found.answer
+    assert "above zero, on 1 of 2 sets (songs)." in found.answer
+    assert "holds zero on 1 of 2 sets (songs)." in found.answer
     gains = {(one["source"], one["row"]): one["mean"] for one in found.figures["gains"]}
-    assert gains["songs", "gated"] == pytest.approx(0.8)
-    assert gains["made", silent("gated")] == pytest.approx(-0.2)
+    assert gains["songs", TEXT] == pytest.approx(0.8)
+    assert gains["made", HIDDEN] == pytest.approx(-0.2)
     for table in found.tables:
         assert all(len(row) == len(table.columns) for row in table.rows)
-    assert found.tables[0].rows[3] == ("tokens", "–", "–")
     json.loads(found.to_bytes())
+    del scored["made", TEXT]
+    assert text.conclude(PLAN, scored).tables[0].rows[1][::2] == (TEXT, "–")
     assert text.conclude(PLAN, {}).answer.startswith("No pair of rows")

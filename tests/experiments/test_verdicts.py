@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_sets import FEW, MAIN, run_here, write_lastfm
+from made_sets import FEW, MAIN
 
 from reelscore.experiments import few, main
-from reelscore.experiments import run as run_module
 from reelscore.experiments.config import changed
-from reelscore.experiments.run import Outcome, Run, Runner
+from reelscore.experiments.run import Outcome, Run
 from reelscore.experiments.scoring import DIRECTIONS, Ranking
 from reelscore.experiments.search import Choice, recipe_of
 
@@ -180,32 +178,12 @@ def test_a_rotating_test_part_is_told_with_what_its_intervals_leave_out(scored):
 
 
 def test_a_set_that_few_rows_were_measured_on_has_no_best_row(scored):
-    plan = replace(PLAN, sets=(*PLAN.sets, "emomv (whole tracks)"))
-    whole = {("emomv (whole tracks)", row): seeds(0.5, "emomv") for row in ("infonce", "inter-intra")}
-    result = main.conclude(plan, {**scored, **whole}, CHOSEN)
+    plan = replace(PLAN, sets=(*PLAN.sets, "tiktok"))
+    few_rows = {("tiktok", row): seeds(0.5, "tiktok") for row in ("infonce", "inter-intra")}
+    result = main.conclude(plan, {**scored, **few_rows}, CHOSEN)
     assert "the best row, or level with it, on 1 of 2 sets (emomv)" in result.answer
-    assert "inter-intra is above infonce on 1 of 2 sets" in result.answer
+    assert "inter-intra is above infonce on 1 of 3 sets" in result.answer
     cells = row(table(result, "R@10, mean"), "inter-intra")
     assert cells["emomv"].startswith("**40.0")
-    assert cells["emomv (whole tracks)"].startswith("50.0")
-    assert "of 3 sets" not in result.answer, "a set is counted once"
-    assert "without arcs, on emomv: 0.0" in result.answer
-    assert row(table(result, "R@10, mean"), "linear CCA")["emomv (whole tracks)"] == "–"
-
-
-def test_whole_tracks_are_measured_without_arcs_on_the_loss_and_its_twins(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "run_all", run_here)
-    runner = Runner(cache=tmp_path / "cache", data=write_lastfm(tmp_path / "sets"), jobs=1)
-    more = replace(MAIN.losses[0], name="triplet", knobs={"loss.strength": (0.1, 0.3, 0.4, 0.5)})
-    plan = replace(MAIN, losses=(*MAIN.losses, more), linear=("cca", "cca-in-step"), whole_tracks=("lastfm",))
-    result = main.conduct(plan, runner)
-    cells = {found[0]: found[2] for found in table(result, "R@10, mean").rows}
-    assert cells["inter-intra"] != "–"
-    assert cells["linear CCA"] != "–"
-    assert cells["triplet"] == cells["linear CCA and arc"] == "–"
-    # There is no time in this set, so nothing but the configuration tells the columns apart.
-    overview = row(table(result, "R@10, mean"), "infonce")
-    assert overview["lastfm"].strip("*") == overview["lastfm (whole tracks)"]
-    runs = [json.loads(file.read_text())["run"] for file in (tmp_path / "cache").rglob("*.json")]
-    arcs = {run["config"]["model"]["arc"] for run in runs if run.get("config")}
-    assert arcs == {True, False}
+    assert cells["tiktok"].startswith("50.0")
+    assert row(table(result, "R@10, mean"), "linear CCA")["tiktok"] == "–"

@@ -171,7 +171,7 @@ def test_any_flipped_bit_of_the_weights_is_noticed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format_version": 99}, "format 5, got 99"),
+        ({"format_version": 99}, "format 6, got 99"),
         ({"video_encoder": "other-1"}, "does not agree with its fingerprint"),
         ({"colour": "blue"}, "unknown key 'colour'"),
         ({"video_columns": "many"}, "video_columns must be int"),
@@ -183,6 +183,15 @@ def test_a_description_that_was_changed_is_refused(
     path = folder / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ArtifactError, match=words):
+        load_embedder(folder)
+
+
+@pytest.mark.parametrize("older", [{"arc": True}, {"fusion": "tokens"}, {"fusion": "cross-attention"}])
+def test_a_model_of_an_older_format_must_be_trained_again(folder: Path, older: dict[str, object]) -> None:
+    path = folder / "model.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"format_version": 5, "config": values["config"] | older}))
+    with pytest.raises(ArtifactError, match=r"format 6, got 5; train it again"):
         load_embedder(folder)
 
 

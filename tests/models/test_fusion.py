@@ -1,4 +1,4 @@
-"""Text on the video side: NumPy against torch for every fusion and tower, and what an item without text is promised."""
+"""Text on the video side: NumPy against torch for every tower, and what an item without text is promised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reelscore.domain import FeatureSequence
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.models.affect import AffectModel
 from reelscore.models.checkpoint import TrainedEmbedder, load_embedder
-from reelscore.models.config import Fusion, ModelConfig, TowerKind
+from reelscore.models.config import ModelConfig, TowerKind
 from reelscore.models.dual_encoder import DualEncoder
 from reelscore.models.folder import ModelCard, save_model
 from reelscore.models.forward import TowerForward
@@ -22,21 +22,18 @@ from reelscore.models.fusion import Text
 from reelscore.models.towers import Tower
 from reelscore.sampling import global_sparse
 
-FUSIONS: list[Fusion] = ["gated", "tokens", "cross-attention"]
 KINDS: list[TowerKind] = ["mean", "attention", "transformer"]
 CONFIGS = [
     ModelConfig(
-        tower=kind, members=members, cca=cca, dim=6, width=8, num_heads=2, fusion=fusion, linear=linear
+        tower=kind, members=members, cca=cca, dim=6, width=8, num_heads=2, takes_text=True, linear=linear
     )
-    for kind, fusion, linear, (members, cca) in itertools.product(
-        KINDS, FUSIONS, [False, True], [(1, False), (2, True)]
-    )
+    for kind, linear, (members, cca) in itertools.product(KINDS, [False, True], [(1, False), (2, True)])
 ]
 PROMISES = [one for one in CONFIGS if one.linear and one.cca]
 
 
 def name(config: ModelConfig) -> str:
-    return "-".join([config.tower, config.fusion, *["linear"] * config.linear, *["cca"] * config.cca])
+    return "-".join([config.tower, *["linear"] * config.linear, *["cca"] * config.cca])
 
 
 def random_tower(config: ModelConfig, *, seed: int = 0, text_columns: int = 4) -> Tower:
@@ -97,7 +94,7 @@ def test_without_text_an_embedding_is_that_of_a_model_that_never_knew_of_it(conf
     tower = random_tower(config)
     sequence, mask = batch(5, (4, 6), 5)
     text, text_mask = batch(6, (0, 3), 4)
-    plain = Tower(5, config=dataclasses.replace(config, fusion="none")).eval()
+    plain = Tower(5, config=dataclasses.replace(config, takes_text=False)).eval()
     plain.load_state_dict({key: tower.state_dict()[key] for key in plain.state_dict()})
     with torch.no_grad():
         expected = plain(sequence, mask).embedding
@@ -136,16 +133,10 @@ def test_every_parameter_learns_from_text(config: ModelConfig) -> None:
         assert parameter.grad.abs().sum() > 0, key
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_text_is_silenced_in_training_alone_by_its_share_and_by_the_seed(fusion: Fusion) -> None:
-    config = ModelConfig(dim=6, width=8, num_heads=2, fusion=fusion, text_dropout=0.25, input_dropout=0.0)
+def test_text_is_silenced_in_training_alone_by_its_share_and_by_the_seed() -> None:
+    config = ModelConfig(dim=6, width=8, num_heads=2, takes_text=True, text_dropout=0.25, input_dropout=0.0)
     member = random_tower(config).members[1].fusion
-    text = Text(
-        torch.ones(4000, dtype=torch.bool),
-        torch.ones(4000, 4),
-        torch.ones(4000, 1, 4),
-        torch.ones(4000, 1, dtype=torch.bool),
-    )
+    text = Text(torch.ones(4000, dtype=torch.bool), torch.ones(4000, 4))
     assert member.heard(text) is text
     member.train()
     torch.manual_seed(3)
@@ -154,22 +145,19 @@ def test_text_is_silenced_in_training_alone_by_its_share_and_by_the_seed(fusion:
     again = member.heard(text)
     assert heard.there.float().mean().item() == pytest.approx(0.75, abs=0.03)
     assert torch.equal(heard.there, again.there)
-    assert torch.equal(heard.mask[:, 0], heard.there)
     assert not torch.equal(heard.there, member.heard(text).there)
 
 
 def test_forms_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model\.fusion must be"):
-        ModelConfig(fusion="sum")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"model\.text_dropout"):
         ModelConfig(text_dropout=1.0)
     with pytest.raises(ConfigError, match="multiple of num_heads"):
-        ModelConfig(fusion="cross-attention", width=10, num_heads=4)
-    assert ModelConfig(fusion="gated", width=10, num_heads=4).takes_text
+        ModelConfig(tower="attention", width=10, num_heads=4, takes_text=True)
+    assert ModelConfig(takes_text=True, width=10, num_heads=4).takes_text
 
 
 CARD = ModelCard(
-    config=ModelConfig(members=2, dim=8, width=8, num_heads=2, num_segments=4, fusion="cross-attention"),
+    config=ModelConfig(members=2, dim=8, width=8, num_heads=2, num_segments=4, takes_text=True),
     video_encoder="eyes-1",
     music_encoder="ears-1",
     video_columns=5,
@@ -228,7 +216,7 @@ def test_text_of_another_form_is_refused(embedder: TrainedEmbedder, text: np.nda
 
 def test_models_without_text_take_none(tmp_path: Path) -> None:
     card = dataclasses.replace(
-        CARD, config=dataclasses.replace(CARD.config, fusion="none"), text_encoder=None, text_columns=0
+        CARD, config=dataclasses.replace(CARD.config, takes_text=False), text_encoder=None, text_columns=0
     )
     save_model(tmp_path / "model", weights=plain_network().weights(), card=card)
     plain = load_embedder(tmp_path / "model")
@@ -242,7 +230,7 @@ def test_models_without_text_take_none(tmp_path: Path) -> None:
 
 def plain_network() -> DualEncoder:
     torch.manual_seed(0)
-    return DualEncoder(5, 3, config=dataclasses.replace(CARD.config, fusion="none"), text_columns=4)
+    return DualEncoder(5, 3, config=dataclasses.replace(CARD.config, takes_text=False), text_columns=4)
 
 
 def test_weights_that_do_not_fit_their_description_are_refused(tmp_path: Path) -> None:
@@ -251,7 +239,7 @@ def test_weights_that_do_not_fit_their_description_are_refused(tmp_path: Path) -
     for wrong in (
         without,
         plain_network().weights(),
-        {**weights, "video.text.center": np.zeros(3, np.float32)},
+        {**weights, "video.text.knots": weights["video.text.knots"][:3]},
     ):
         with pytest.raises(ArtifactError, match="do not fit"):
             TrainedEmbedder("model", card=CARD, weights=wrong)

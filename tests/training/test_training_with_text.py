@@ -16,7 +16,7 @@ from reelscore.evaluation.metrics import recall_at
 from reelscore.evaluation.ranks import rank_embeddings
 from reelscore.losses import LossConfig, build_loss
 from reelscore.models.checkpoint import load_embedder
-from reelscore.models.config import Fusion, ModelConfig, TowerKind
+from reelscore.models.config import ModelConfig, TowerKind
 from reelscore.models.folder import read_card
 from reelscore.training import Report, TrainConfig, reading, train
 from reelscore.training.assess import embed_set, evaluate_model
@@ -24,7 +24,6 @@ from reelscore.training.frozen import Frozen, member_losses
 from reelscore.training.reading import Reader, embed_pairs, new_model
 from reelscore.training.start import fit_cca, place_cca, set_share, standardise, tune_cca
 
-FUSIONS: list[Fusion] = ["gated", "tokens", "cross-attention"]
 MODEL = ModelConfig(
     pooling="mean+deviation", dim=16, width=16, num_heads=2, num_segments=4, dropout=0.1, input_dropout=0.1
 )
@@ -80,18 +79,17 @@ def precision(folder: Path, shown: PairSet) -> float:
 
 
 @pytest.mark.parametrize("cca", [False, True])
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_text_that_knows_something_helps(pairs: PairSet, tmp_path: Path, fusion: Fusion, cca: bool) -> None:
+def test_text_that_knows_something_helps(pairs: PairSet, tmp_path: Path, cca: bool) -> None:
     config = with_model(cca=cca, text_dropout=0.2)
     plain = train(pairs, config=config, folder=tmp_path / "plain").best
-    told = train(pairs, config=with_model(config, fusion=fusion), folder=tmp_path / "told").best
+    told = train(pairs, config=with_model(config, takes_text=True), folder=tmp_path / "told").best
     assert told["log_rank"] < plain["log_rank"] - 0.25
 
 
 def test_a_model_trained_with_text_does_as_well_without_as_one_that_never_had_any(
     pairs: PairSet, tmp_path: Path
 ) -> None:
-    train(pairs, config=with_model(fusion="gated", text_dropout=0.5), folder=tmp_path / "told")
+    train(pairs, config=with_model(takes_text=True, text_dropout=0.5), folder=tmp_path / "told")
     train(pairs, config=CONFIG, folder=tmp_path / "plain")
     silent = dataclasses.replace(pairs.where("val"), text=(None,) * 40)
     told = precision(tmp_path / "told", pairs.where("val"))
@@ -100,12 +98,9 @@ def test_a_model_trained_with_text_does_as_well_without_as_one_that_never_had_an
     assert told > alone + 0.2
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("tower", ["mean", "transformer"])
-def test_text_alone_finds_music_far_beyond_chance(
-    pairs: PairSet, tmp_path: Path, fusion: Fusion, tower: TowerKind
-) -> None:
-    train(pairs, config=with_model(fusion=fusion, tower=tower, cca=tower == "mean"), folder=tmp_path)
+def test_text_alone_finds_music_far_beyond_chance(pairs: PairSet, tmp_path: Path, tower: TowerKind) -> None:
+    train(pairs, config=with_model(takes_text=True, tower=tower, cca=tower == "mean"), folder=tmp_path)
     embedder, val = load_embedder(tmp_path), pairs.where("val")
     _, music = embed_set(embedder, val)
     asked = np.stack([embedder.embed_pieces(pieces) for pieces in val.text or () if pieces is not None])
@@ -122,7 +117,7 @@ def test_text_alone_finds_music_far_beyond_chance(
 
 def test_text_is_missing_for_some_and_a_run_repeats_itself_to_the_byte(tmp_path: Path) -> None:
     some = told_set(missing=0.4)
-    config = with_model(fusion="cross-attention")
+    config = with_model(takes_text=True)
     whole = train(some, config=config, folder=tmp_path / "a")
     assert train(some, config=config, folder=tmp_path / "b").history == whole.history
     assert content(tmp_path / "a") == content(tmp_path / "b")
@@ -133,7 +128,7 @@ def test_text_is_missing_for_some_and_a_run_repeats_itself_to_the_byte(tmp_path:
 
 
 def test_a_run_cut_off_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    some, config = told_set(missing=0.4), with_model(fusion="gated")
+    some, config = told_set(missing=0.4), with_model(takes_text=True)
     train(some, config=config, folder=tmp_path / "whole")
     monkeypatch.setattr("reelscore.training.fit._STATE_EVERY_S", 0.0)
 
@@ -158,11 +153,10 @@ def test_what_a_model_without_text_learns_does_not_depend_on_it(pairs: PairSet, 
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("tower", ["mean", "attention"])
-def test_the_saved_model_embeds_as_the_trained_one(tmp_path: Path, tower: TowerKind, fusion: Fusion) -> None:
+def test_the_saved_model_embeds_as_the_trained_one(tmp_path: Path, tower: TowerKind) -> None:
     some = told_set(missing=0.4)
-    config = dataclasses.replace(with_model(tower=tower, fusion=fusion), epochs=2, refit=False)
+    config = dataclasses.replace(with_model(tower=tower, takes_text=True), epochs=2, refit=False)
     result = train(some, config=config, folder=tmp_path)
     for found in evaluate_model(tmp_path, some.where("val"), num_bootstrap=10).directions:
         assert found.metrics["recall@10"] == pytest.approx(
@@ -173,7 +167,7 @@ def test_the_saved_model_embeds_as_the_trained_one(tmp_path: Path, tower: TowerK
 def test_what_is_worked_out_once_trains_like_what_is_read_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some, config = told_set(missing=0.4), with_model(fusion="cross-attention")
+    some, config = told_set(missing=0.4), with_model(takes_text=True)
     quick = train(some, config=config, folder=tmp_path / "quick")
     monkeypatch.setattr(reading, "_still", lambda pairs, num_segments: False)
     slow = train(some, config=config, folder=tmp_path / "slow")
@@ -182,7 +176,7 @@ def test_what_is_worked_out_once_trains_like_what_is_read_each_time(
 
 
 def test_the_second_cca_is_that_of_the_features_beside_the_text(pairs: PairSet) -> None:
-    model = new_model(pairs, with_model(fusion="gated").model).eval()
+    model = new_model(pairs, with_model(takes_text=True).model).eval()
     standardise(model, pairs)
     place_cca(model, fit_cca(model, pairs, SETTINGS, told=True), told=True)
     set_share(model, 1.0)
@@ -197,7 +191,7 @@ def test_the_second_cca_is_that_of_the_features_beside_the_text(pairs: PairSet) 
 
 
 def test_members_that_take_text_hold_on_to_what_text_knows(pairs: PairSet) -> None:
-    model = new_model(pairs, with_model(fusion="gated").model).eval()
+    model = new_model(pairs, with_model(takes_text=True).model).eval()
     standardise(model, pairs)
     plain, told = (fit_cca(model, pairs, SETTINGS, told=one) for one in (False, True))
     (batch,) = Reader(model, pairs).batches(batch_size=len(pairs))
@@ -224,7 +218,7 @@ def test_the_cca_reads_text(pairs: PairSet) -> None:
     learn, val = pairs.where("train"), pairs.where("val")
 
     def first(shown: PairSet) -> float:
-        model = new_model(learn, with_model(fusion="gated").model)
+        model = new_model(learn, with_model(takes_text=True).model)
         standardise(model, learn)
         for told in (False, True):
             settings = tune_cca(pairs, model.config, told=told)
@@ -240,12 +234,12 @@ def test_the_cca_reads_text(pairs: PairSet) -> None:
 def test_training_with_text_needs_some_and_its_encoder_is_known_afterwards(
     pairs: PairSet, tmp_path: Path
 ) -> None:
-    config = with_model(fusion="tokens")
+    config = with_model(takes_text=True)
     for bare in (
         dataclasses.replace(pairs, text=None, text_encoder=None),
         dataclasses.replace(pairs, text=(None,) * len(pairs)),
     ):
-        with pytest.raises(InputError, match=r"'tokens' needs training pairs with text, got none"):
+        with pytest.raises(InputError, match=r"takes_text needs training pairs with text, got none"):
             train(bare, config=config, folder=tmp_path)
     train(pairs, config=dataclasses.replace(config, epochs=1), folder=tmp_path)
     assert load_embedder(tmp_path).text_encoder == "words-1"

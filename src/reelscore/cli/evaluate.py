@@ -22,13 +22,6 @@ def evaluate(
         Literal["val", "test", "all"],
         typer.Option("--split", help="Which pairs; all takes every one, for files the model has not seen."),
     ] = "test",
-    in_step: Annotated[
-        bool,
-        typer.Option(
-            "--in-step/--whole-tracks",
-            help="Whether each track is as long as its video, so that a model's arcs count; match goes without.",
-        ),
-    ] = True,
     encoder: EncoderOption = None,
     pack: PackOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the splits and the intervals.")] = 0,
@@ -63,20 +56,11 @@ def evaluate(
         workers=workers,
     )
     chosen = found if split == "all" else found.where(split)
-    report = evaluate_model(model, chosen, in_step=in_step, seed=seed)
-    arc_share = embedder.arc.share if embedder.arc is not None and in_step else 0.0
-    told = "" if in_step else "-whole-tracks"
-    file = save_report(model, f"{found.name}-{split}{told}", report)
+    report = evaluate_model(model, chosen, seed=seed)
+    file = save_report(model, f"{found.name}-{split}", report)
     if json:
-        print_json(report.to_json() | {"arc_share": arc_share})
+        print_json(report.to_json())
         return
     header, *rows = report.table()
     print_table(header, rows, right=header[2:])
-    if arc_share:
-        note(
-            f"arcs count {arc_share:.0%}, as each track here is as long as its video; match, whose tracks are whole, "
-            "goes without them: see --whole-tracks"
-        )
-    elif embedder.arc is not None:
-        note("without arcs, as match goes")
     note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")

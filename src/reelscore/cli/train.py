@@ -89,8 +89,7 @@ def train(
             raise ConfigError(f"{option} is about what --words reads; give --words too, or leave it out")
     if words:
         said = words_of_files(set_name, pack, text_encoder=text_encoder, on_screen=on_screen, speech=speech)
-        if settings.model.fusion == "none":
-            settings = replace(settings, model=replace(settings.model, fusion="gated"))
+        settings = replace(settings, model=replace(settings.model, takes_text=True))
     spec = None
     if set_name is None:
         from ..choosing import choose_encoder

@@ -23,7 +23,6 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     WITH_CCA: {"model.cca": True},
     "two networks and the CCA": {"model.cca": True, "model.members": 2},
     "one network and the CCA, refit": {"model.cca": True, "refit": True},
-    "one network, the CCA and the arcs, refit": {"model.cca": True, "model.arc": True, "refit": True},
 }
 """What an embedding is made of -> how it is trained."""
 ALONE, BOTH = "InfoNCE", "debiased and the intra term"
@@ -37,6 +36,5 @@ TERMS: Mapping[str, Mapping[str, Any]] = {
 LINEAR: Mapping[str, str] = {
     "the CCA": "cca-train",
     "the CCA, refit": "cca",
-    "the CCA and the arcs, refit": "cca-in-step",
 }
 """The linear parts by themselves -> its name in `methods.METHODS`."""

@@ -135,12 +135,9 @@ class MainPlan(TunedPlan):
     ----------
     linear : tuple of str
         Names in `methods.METHODS`.
-    whole_tracks : tuple of str
-        Sets on which the inter-intra loss and its twins are also measured as search goes, without arcs (`models.arc`).
     """
 
     linear: tuple[str, ...] = ("cca",)
-    whole_tracks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

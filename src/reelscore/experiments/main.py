@@ -8,7 +8,6 @@ test pairs, once. Linear rivals and chance stand beside them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -21,18 +20,10 @@ from .scoring import DIRECTIONS, METRIC
 from .search import Choice, recipe_of, settings_table, tune
 from .stats import Estimate, difference, estimate_of, paired
 
-IN_STEP = "cca-in-step"
-RIVALS = ("cca", IN_STEP)
 DEBIASED = "debiased"
 """A harder twin: inter-intra without its intra term, the prior tuned."""
-APART = " (whole tracks)"
-WHOLE_TRACKS = (
-    "Where pairs are in step, each track as long as its video, every loss has the same arcs beside it, which none of "
-    "them touches, and so has one row of the CCA. '(whole tracks)': the same pairs as search finds them, without arcs."
-)
 TITLES = {
     "cca": "linear CCA",
-    IN_STEP: "linear CCA and arc",
     "ridge": "ridge",
     "cca-train": "linear CCA",
 }
@@ -42,27 +33,6 @@ Scored: TypeAlias = Mapping[tuple[str, str], Sequence[Outcome]]
 
 def conduct(plan: MainPlan, runner: Runner) -> Result:
     """Tune, train from every seed, score once, and state what came of it."""
-    scored, chosen = _performed(plan, runner)
-    apart = {name: f"{name}{APART}" for name in plan.whole_tracks}
-    twins = tuple(space for space in plan.losses if space.name in (OURS, TWIN, DEBIASED))
-    if apart and twins:
-        whole = replace(
-            plan,
-            sets=plan.whole_tracks,
-            losses=twins,
-            linear=tuple(method for method in plan.linear if method != IN_STEP),
-            train=changed(plan.train, {"model.arc": False}),
-        )
-        more, settings = _performed(whole, runner)
-        scored |= {(apart[name], row): done for (name, row), done in more.items()}
-        chosen |= {(apart[name], row): one for (name, row), one in settings.items()}
-    return conclude(replace(plan, sets=(*plan.sets, *apart.values())), scored, chosen)
-
-
-def _performed(
-    plan: MainPlan, runner: Runner
-) -> tuple[dict[tuple[str, str], Sequence[Outcome]], dict[tuple[str, str], Choice]]:
-    """Return the outcomes of each row on each set, and what was chosen for each loss."""
     chosen = tune(runner, plan, {name: recipe_of(plan, name, plan.seeds[0]) for name in plan.sets})
     runs: dict[tuple[str, str], list[Run]] = {
         (name, title): [
@@ -77,14 +47,15 @@ def _performed(
                 Run(recipe_of(plan, name, seed), method=method) for seed in plan.seeds[: plan.folds]
             ]
     outcomes = runner.perform((run for each in runs.values() for run in each), title="test")
-    return {place: done for place, each in runs.items() if (done := outcomes.of(each))}, chosen
+    scored = {place: done for place, each in runs.items() if (done := outcomes.of(each))}
+    return conclude(plan, scored, chosen)
 
 
 def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Choice]) -> Result:
     """Make the tables and the answer from the outcomes."""
     names = {space.name: space.title for space in plan.losses}
     ours, twin = names.get(OURS), names.get(TWIN)
-    others = (twin, names.get(DEBIASED), *(title_of(rival) for rival in RIVALS))
+    others = (twin, names.get(DEBIASED), title_of("cca"))
     order = [*(space.title for space in plan.losses), *(title_of(method) for method in plan.linear)]
     means = {place: _estimate(done) for place, done in scored.items()}
     wide, narrow = ("queries", "folds") if plan.folds > 1 else ("seeds and queries", "seeds alone")
@@ -102,7 +73,7 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
         question=(
             "With the same encoder, the same budget and the same search on validation for each loss: does the "
             "inter-intra loss beat its InfoNCE twin (no intra term, not debiased, tuned as long), the debiased loss "
-            "(no intra term), linear CCA, without arcs and with those that the encoder has, and the other losses?"
+            "(no intra term), linear CCA, and the other losses?"
         ),
         answer=_answer(plan.sets, ours, others, order, means, differences, narrow),
         tables=tuple(tables),
@@ -115,7 +86,6 @@ def conclude(plan: MainPlan, scored: Scored, chosen: Mapping[tuple[str, str], Ch
                 "validation pairs together once its settings are chosen. Recall counts an item's own group as hits; "
                 "ties count against us. For lastfm the video side is text."
             ),
-            *((WHOLE_TRACKS,) if plan.whole_tracks else ()),
         ),
         figures={
             "recall@10": [
@@ -167,8 +137,7 @@ def _answer(
     told = []
     for against in others:
         found = differences.get(against or "", {})
-        at = {name: found[name, ours] for name in sets if (name, ours) in found and not name.endswith(APART)}
-        whole = {name: found[name, ours] for name in sets if (name, ours) in found and name not in at}
+        at = {name: found[name, ours] for name in sets if (name, ours) in found}
         if at:
             above = [name for name, one in at.items() if one.mean > 0]
             beyond = [name for name, one in at.items() if one.above_zero]
@@ -176,10 +145,6 @@ def _answer(
             told.append(
                 f"In mean R@10 {ours} is above {against} on {count_of(above, len(at))}, with its 95% interval above "
                 f"zero on {count_of(beyond, len(at))} (over the {narrow}: on {count_of(seeds, len(at))})."
-            )
-        for name, one in whole.items():
-            told.append(
-                f"As search goes, without arcs, on {name.removesuffix(APART)}: {with_both_intervals(one)}."
             )
     complete = [name for name in sets if _complete(name, order, means)]
     best = [name for name in complete if _is_best(means[name, ours], name, means)]

@@ -18,11 +18,9 @@ from ..evaluation.cca import LinearCCA
 from ..evaluation.ranks import Scores, first_hit_ranks
 from ..evaluation.ridge import Ridge
 from ..models.checkpoint import load_embedder
-from ..models.config import ModelConfig
 from ..models.hubs import hubness
 from ..training import TrainConfig, train
-from ..training.arc import find_arc
-from ..training.assess import arc_beside, embed_in_step, pooled_sides, rival_material
+from ..training.assess import embed_set, pooled_sides, rival_material
 
 Placed: TypeAlias = tuple[Scores, Scores]
 
@@ -59,9 +57,7 @@ def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
         facts["epochs"] = len(result.history) - 1
     if "cca_share" in result.best:
         facts["cca_share"] = result.best["cca_share"]
-    if embedder.arc is not None:
-        facts["arc_share"] = embedder.arc.share
-    return Fitted(lambda unseen: embed_in_step(embedder, unseen), facts, result.history)
+    return Fitted(lambda unseen: embed_set(embedder, unseen), facts, result.history)
 
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -108,21 +104,6 @@ def fit_cca(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     return _placing(LinearCCA.fit_tuned(known, val, **options))
 
 
-def fit_cca_in_step(pairs: PairSet, config: TrainConfig | None) -> Fitted:
-    """Fit the same CCA and put the arcs beside it, which a model has as well where pairs are in step (`models.arc`)."""
-    del config
-    cca = fit_cca(pairs, None)
-    arc = find_arc(pairs, ModelConfig(num_segments=pairs.num_segments))
-    if arc is None:
-        return cca
-
-    def place(unseen: PairSet) -> Placed:
-        video, music = (np.asarray(side, np.float32) for side in cca.place(unseen))
-        return arc_beside(arc, (video, music), unseen, num_segments=unseen.num_segments)
-
-    return Fitted(place, {**cca.facts, "arc_share": arc.share})
-
-
 def fit_cca_on_train(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Fit the same CCA, with the same settings, on the training pairs alone."""
     chosen = fit_cca(pairs, config).facts["settings"]
@@ -151,7 +132,6 @@ METHODS: Mapping[str, Callable[[PairSet, TrainConfig | None], Fitted]] = {
     "train": fit_model,
     "train-hubs": fit_corrected,
     "cca": fit_cca,
-    "cca-in-step": fit_cca_in_step,
     "cca-train": fit_cca_on_train,
     "ridge": fit_ridge,
 }

@@ -127,8 +127,8 @@ class Runner:
 def worker(data: Path | None, code: str) -> Callable[[tuple[Run, str]], None]:
     """Return what a worker process does with each run: perform it and write its outcome to the named file.
 
-    It keeps the material of the last recipe, with what was worked out from its pairs alone (the settings of the CCA,
-    the arcs), which may take longer than a run.
+    It keeps the material of the last recipe, with the settings of the CCA, which depend on its pairs alone. To find
+    these may take longer than a run.
     """
     last: dict[str, Material] = {}
 

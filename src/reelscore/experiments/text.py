@@ -1,20 +1,19 @@
-"""A plan of data with text enters, what each way of fusing it is worth beside no text at all leaves.
+"""Measure what text on the video side is worth.
 
-One configuration, trained without text (II-CLVM) and with it by each fusion (II-CLVTM), on the same pairs from the same
-seeds. Nothing is tuned: all rows share the plan's settings. Some fusions are also scored on test pairs whose text is
-taken away.
+One configuration is trained without text (II-CLVM) and with text (II-CLVTM), on the same pairs from the same seeds.
+Nothing is tuned: all rows share the plan's settings. The model with text is also scored on test pairs whose text is
+removed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from ..errors import ConfigError
-from ..models.config import Fusion
 from ..training.config import TrainConfig
-from .cells import INTERVALS, MISSING, OVERLAP, percent, with_both_intervals, with_interval
+from .cells import INTERVALS, MISSING, OVERLAP, count_of, percent, with_both_intervals, with_interval
 from .config import changed, check_folds
 from .main import chance_of
 from .material import Recipe
@@ -23,7 +22,13 @@ from .run import Outcome, Run, Runner
 from .search import fold_recipe
 from .stats import Estimate, difference, estimate_of, paired
 
-PLAIN = "no text"
+PLAIN, TEXT, HIDDEN = "no text", "text", "text, shown none"
+ROWS: Mapping[str, tuple[dict[str, Any], dict[str, str]]] = {
+    PLAIN: ({}, {}),
+    TEXT: ({"model.takes_text": True}, {}),
+    HIDDEN: ({"model.takes_text": True}, {"hide": "test"}),
+}
+"""Row of the tables -> its settings in training, and in the recipe of its data."""
 METRICS = {"recall@10": "R@10", "suiting": "mAP over all that suits"}
 ROTATED = (
     "The test part rotates over {} folds of whole sources, and in each every row is trained from a seed of its own. "
@@ -69,10 +74,6 @@ class TextPlan:
     seeds : tuple of int
     folds : int
         As in `TunedPlan`: with more than 1 the test part of the sources that rotate does so.
-    fusions : tuple of str
-        `ModelConfig.fusion`, each a row.
-    shown_none : tuple of str
-        Those of them that make a further row: trained with text, scored without.
     train : TrainConfig
         What all share; its model takes no text.
     """
@@ -80,26 +81,19 @@ class TextPlan:
     sources: tuple[Source, ...]
     seeds: tuple[int, ...]
     folds: int = 1
-    fusions: tuple[str, ...] = ("gated", "tokens", "cross-attention")
-    shown_none: tuple[str, ...] = ("gated",)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         check_folds(self.seeds, self.folds)
-        for name in ("sources", "seeds", "fusions"):
+        for name in ("sources", "seeds"):
             values = getattr(self, name)
             told = [str(getattr(value, "name", value)) for value in values]
             if not values or len(set(told)) != len(told):
                 raise ConfigError(
                     f"{name} must name at least one, and none twice; got {', '.join(told) or 'none'}"
                 )
-        known = [fusion for fusion in get_args(Fusion) if fusion != "none"]
-        if unknown := sorted(set(self.fusions) - set(known)):
-            raise ConfigError(f"fusions must be among {', '.join(known)}, got {unknown[0]!r}")
-        if unknown := sorted(set(self.shown_none) - set(self.fusions)):
-            raise ConfigError(f"shown_none must be among the plan's fusions, got {unknown[0]!r}")
         if self.train.model.takes_text:
-            raise ConfigError("the plan's fusions make the rows; leave train.model.fusion out")
+            raise ConfigError("the experiment sets train.model.takes_text itself; remove it from the plan")
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -115,25 +109,10 @@ def conduct(plan: TextPlan, runner: Runner) -> Result:
             for s in plan.seeds
         ]
         for source in plan.sources
-        for row, (values, hide) in rows_of(plan).items()
+        for row, (values, hide) in ROWS.items()
     }
-    outcomes = runner.perform((run for each in runs.values() for run in each), title="fusions")
+    outcomes = runner.perform((run for each in runs.values() for run in each), title="text")
     return conclude(plan, {place: done for place, each in runs.items() if (done := outcomes.of(each))})
-
-
-def rows_of(plan: TextPlan) -> dict[str, tuple[dict[str, Any], dict[str, str]]]:
-    """Return the rows: their name -> what differs in training, and in the recipe of the data."""
-    found: dict[str, tuple[dict[str, Any], dict[str, str]]] = {PLAIN: ({}, {})}
-    for fusion in plan.fusions:
-        found[fusion] = ({"model.fusion": fusion}, {})
-        if fusion in plan.shown_none:
-            found[silent(fusion)] = ({"model.fusion": fusion}, {"hide": "test"})
-    return found
-
-
-def silent(fusion: str) -> str:
-    """Return the name of the row whose test pairs have no text."""
-    return f"{fusion}, shown none"
 
 
 def _recipe(plan: TextPlan, source: Source, seed: int) -> dict[str, Any]:
@@ -146,7 +125,7 @@ def conclude(plan: TextPlan, scored: Scored) -> Result:
     means: dict[tuple[str, str], Estimate] = {}
     gains: dict[tuple[str, str], Estimate] = {}
     for source in plan.sources:
-        for row in rows_of(plan):
+        for row in ROWS:
             if not (done := scored.get((source.name, row))):
                 continue
             means[source.name, row] = estimate_of(done, source.metric)
@@ -158,7 +137,7 @@ def conclude(plan: TextPlan, scored: Scored) -> Result:
         title="Text on the video side",
         question=(
             "Does text beside the video (II-CLVTM) find better than the video alone (II-CLVM) where the text knows "
-            "something, and as well where it is missing? Which fusion?"
+            "something, and as well where it is missing?"
         ),
         answer=_answer(plan, gains),
         tables=(_means_table(plan, means, scored), _gains_table(plan, gains)),
@@ -191,17 +170,14 @@ def _title(source: Source) -> str:
 
 
 def _means_table(plan: TextPlan, means: Mapping[tuple[str, str], Estimate], scored: Scored) -> Table:
-    rows = [
-        (row, *(with_interval(means.get((source.name, row))) for source in plan.sources))
-        for row in rows_of(plan)
-    ]
+    rows = [(row, *(with_interval(means.get((source.name, row))) for source in plan.sources)) for row in ROWS]
     chance = []
     for source in plan.sources:
         done = next((each for (name, _), each in scored.items() if name == source.name), None)
         chance.append(MISSING if done is None else percent(chance_of(done)[source.metric]))
     return Table(
         "Mean of both directions, in percent",
-        ("fusion", *map(_title, plan.sources)),
+        ("training", *map(_title, plan.sources)),
         (*rows, ("chance", *chance)),
     )
 
@@ -209,14 +185,14 @@ def _means_table(plan: TextPlan, means: Mapping[tuple[str, str], Estimate], scor
 def _gains_table(plan: TextPlan, gains: Mapping[tuple[str, str], Estimate]) -> Table:
     rows = tuple(
         (row, *(with_both_intervals(gains.get((source.name, row))) for source in plan.sources))
-        for row in rows_of(plan)
+        for row in ROWS
         if row != PLAIN
     )
-    return Table(f"Paired difference from {PLAIN}, in points", ("fusion", *map(_title, plan.sources)), rows)
+    return Table(f"Paired difference from {PLAIN}, in points", ("training", *map(_title, plan.sources)), rows)
 
 
 def _chart(plan: TextPlan, gains: Mapping[tuple[str, str], Estimate]) -> Chart:
-    rows = [row for row in rows_of(plan) if row != PLAIN]
+    rows = [row for row in ROWS if row != PLAIN]
     panels = []
     for source in plan.sources:
         there = [
@@ -230,26 +206,20 @@ def _chart(plan: TextPlan, gains: Mapping[tuple[str, str], Estimate]) -> Chart:
 
 
 def _answer(plan: TextPlan, gains: Mapping[tuple[str, str], Estimate]) -> str:
-    number = len(plan.sources)
-    told = []
-    for fusion in plan.fusions:
-        at = {one.name: gains[one.name, fusion] for one in plan.sources if (one.name, fusion) in gains}
-        beyond = [name for name, one in at.items() if one.above_zero]
-        which = f"{len(beyond)} of {number} ({', '.join(beyond) or 'none'})"
-        told.append(f"{fusion} on {which if len(beyond) < number else f'all {number}'}")
-    parts = (
-        [f"Above {PLAIN}, with the 95% interval of the difference above zero: {'; '.join(told)}."]
-        if gains
-        else []
+    told, hidden = (
+        {one.name: gains[one.name, row] for one in plan.sources if (one.name, row) in gains}
+        for row in (TEXT, HIDDEN)
     )
-    apart = [
-        f"{fusion} on {one.name}"
-        for fusion in plan.fusions
-        for one in plan.sources
-        if (found := gains.get((one.name, silent(fusion)))) and not found.low <= 0 <= found.high
-    ]
-    hidden = sum((one.name, silent(fusion)) in gains for fusion in plan.fusions for one in plan.sources)
+    parts = []
+    if told:
+        above = [name for name, one in told.items() if one.above_zero]
+        parts.append(
+            f"Text is above {PLAIN}, with the 95% interval of the difference above zero, on "
+            f"{count_of(above, len(told))}."
+        )
     if hidden:
-        known = f"for all {hidden} rows but {', '.join(apart)}" if apart else f"for all {hidden} rows"
-        parts.append(f"Shown no text, the interval of the difference holds zero {known}.")
+        zero = [name for name, one in hidden.items() if one.low <= 0 <= one.high]
+        parts.append(
+            f"Shown no text, the interval of the difference holds zero on {count_of(zero, len(hidden))}."
+        )
     return " ".join(parts) or "No pair of rows was scored; the tables stand for themselves."

@@ -1,28 +1,14 @@
-"""What a member reads enters (sequences with their masks, or pooled features); what its body says leaves (torch half).
-
-One body for each kind of tower. Between its hidden layer and the rest a body may join what text has to add (`fusion`).
-"""
+"""Backbones of a tower's members, one for each kind of tower (torch half)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
-from .dropout import Dropout
-
-Join: TypeAlias = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
-"""What a body does between its hidden layer and the rest: nothing, or take further tokens (`fusion.Tokens`)."""
-
-
-def nothing(h: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Join nothing."""
-    return h, mask
 
 
 class MeanBody(nn.Module):
@@ -32,12 +18,11 @@ class MeanBody(nn.Module):
         super().__init__()
         self.hidden = nn.Linear(config.num_pooled(num_columns), config.width)
         self.out = nn.Linear(config.width, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor) -> Tensor:  # noqa: ARG002
         """Return (B, dim) from the pooled features z (B, P)."""
-        h, _ = join(self.hidden(z), None)
-        out: Tensor = self.out(self.dropout(F.relu(h)))
+        out: Tensor = self.out(self.dropout(F.relu(self.hidden(z))))
         return out
 
 
@@ -49,13 +34,12 @@ class AttentionBody(nn.Module):
         self.hidden = nn.Linear(num_columns, config.width)
         self.attention = nn.Linear(config.width, config.num_heads)
         self.out = nn.Linear(config.width, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.positions = config.positions
 
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
         """Return (B, dim) from the segments x (B, T, D) with their mask."""
-        h, mask = _tokens(self.hidden(x), mask, join, positions=self.positions)
-        h = F.relu(h)
+        h = F.relu(_tokens(self.hidden(x), mask, positions=self.positions))
         scores = self.attention(h).masked_fill(~mask[:, :, None], -math.inf)
         weights = scores.softmax(dim=1)
         num_heads = weights.shape[-1]
@@ -74,13 +58,12 @@ class TransformerBody(nn.Module):
         self.layers = nn.ModuleList(_Layer(config) for _ in range(NUM_LAYERS))
         self.norm = nn.LayerNorm(config.width, eps=NORM_EPSILON)
         self.out = nn.Linear(config.width, config.dim)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.positions = config.positions
 
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor, join: Join) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
         """Return (B, dim) from the segments x (B, T, D) with their mask."""
-        h, mask = _tokens(self.hidden(x), mask, join, positions=self.positions)
-        h = self.dropout(h)
+        h = self.dropout(_tokens(self.hidden(x), mask, positions=self.positions))
         for layer in self.layers:
             h = layer(h, mask)
         h = self.norm(h).masked_fill(~mask[:, :, None], 0.0)
@@ -88,13 +71,9 @@ class TransformerBody(nn.Module):
         return out
 
 
-def _tokens(h: Tensor, mask: Tensor, join: Join, *, positions: bool) -> tuple[Tensor, Tensor]:
-    """Return what a body reads from its hidden layer (B, T, width): with places, and the tokens that join."""
-    if positions:
-        h = h + _positions(mask, h.shape[-1]).to(h.dtype)
-    joined, real = join(h, mask)
-    assert real is not None  # a mask that was given comes back
-    return joined, real
+def _tokens(h: Tensor, mask: Tensor, *, positions: bool) -> Tensor:
+    """Return the hidden layer's output (B, T, width), with positions if the tower has them."""
+    return h + _positions(mask, h.shape[-1]).to(h.dtype) if positions else h
 
 
 class _Layer(nn.Module):
@@ -110,7 +89,7 @@ class _Layer(nn.Module):
         self.norm_feed = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.feed_in = nn.Linear(width, 2 * width)
         self.feed_out = nn.Linear(2 * width, width)
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         q, k, v = (

@@ -10,7 +10,6 @@ import numpy as np
 from ..domain import FeatureSequence, FloatArray, Modality
 from ..errors import ArtifactError
 from ..sampling import DEFAULT_NUM_SEGMENTS
-from .arc import Arc
 from .embedder import check_encoder, no_text
 from .folder import ModelCard, read_bank, read_model
 from .forward import TowerForward
@@ -30,11 +29,6 @@ class TrainedEmbedder:
         Parameters and buffers of `DualEncoder`.
     folder : Path, optional
         Where the bank of queries lies; it is read when asked for.
-
-    Attributes
-    ----------
-    arc : Arc, optional
-        What pairs that are in step have beside their embeddings; search, whose tracks are whole, goes without.
 
     Raises
     ------
@@ -64,7 +58,6 @@ class TrainedEmbedder:
         self.text_encoder = card.text_encoder
         self._video = self._tower("video", weights, card.video_columns)
         self._music = self._tower("music", weights, card.music_columns)
-        self.arc = self._arc(weights)
 
     def _tower(self, side: Modality, weights: Mapping[str, FloatArray], num_columns: int) -> TowerForward:
         own = {
@@ -93,18 +86,6 @@ class TrainedEmbedder:
                 f"got shape {probe.shape[1:]}; train it again"
             )
         return tower
-
-    def _arc(self, weights: Mapping[str, FloatArray]) -> Arc | None:
-        try:
-            arc = Arc.from_arrays(weights)
-            if arc is not None:
-                arc.video(np.zeros((1, self._video.num_columns), np.float32))
-                arc.music(np.zeros((1, self._music.num_columns), np.float32))
-        except (KeyError, ValueError) as error:
-            raise ArtifactError(
-                f"the arcs of model {self.name} do not fit its description ({error}); train it again"
-            ) from error
-        return arc
 
     @property
     def bank(self) -> FloatArray | None:

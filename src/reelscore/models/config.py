@@ -10,7 +10,6 @@ from ..pooling import Pooling, num_statistics
 from ..scaling import NUM_KNOTS, Scaling
 
 TowerKind = Literal["mean", "attention", "transformer"]
-Fusion = Literal["none", "gated", "tokens", "cross-attention"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class ModelConfig:
     num_heads : int
         Attention heads; ``mean`` has none.
     dropout : float
-        In training, the share of hidden units that is silent, to the nearest 1/256 (`dropout.Dropout`).
+        In training, the share of hidden units that is silent (`torch.nn.Dropout`).
     input_dropout : float
         In training, the share of an item's feature columns that is silent, alike.
     positions : bool
@@ -52,12 +51,9 @@ class ModelConfig:
         Whether a linear path from the pooled features to the embedding runs beside the layers of a member.
     num_segments : int, optional
         N of Global Sparse sampling; the pairs' own without it.
-    arc : bool
-        Whether pairs that are in step are told by their arcs as well (`arc`), where cross-validation says that it
-        helps. Search goes without in any case.
-    fusion : {"none", "gated", "tokens", "cross-attention"}
-        How a member of the video side takes text (`fusion`). Unless it is ``"none"`` there are `members` without text,
-        for videos that have none, and as many with.
+    takes_text : bool
+        Whether the video side takes text (`fusion`). If so there are `members` without text, for videos that have
+        none, and as many with text.
     text_dropout : float
         In training, the share of items whose text is silent for a member that takes text.
     """
@@ -76,8 +72,7 @@ class ModelConfig:
     positions: bool = False
     linear: bool = True
     num_segments: int | None = None
-    arc: bool = True
-    fusion: Fusion = "none"
+    takes_text: bool = False
     text_dropout: float = 0.3
 
     def __post_init__(self) -> None:
@@ -93,14 +88,10 @@ class ModelConfig:
             raise ConfigError(f"model.pooling must be 'texture' or 'mean+deviation', got {self.pooling!r}")
         if self.scaling not in get_args(Scaling):
             raise ConfigError(f"model.scaling must be 'normal' or 'standard', got {self.scaling!r}")
-        if self.fusion not in get_args(Fusion):
-            raise ConfigError(
-                f"model.fusion must be 'none', 'gated', 'tokens' or 'cross-attention', got {self.fusion!r}"
-            )
         for name in ("dropout", "input_dropout", "text_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} must lie in [0, 1), got {getattr(self, name)}")
-        if (self.tower != "mean" or self.fusion == "cross-attention") and self.width % self.num_heads:
+        if self.tower != "mean" and self.width % self.num_heads:
             raise ConfigError(
                 f"model.width must be a multiple of num_heads, got {self.width} and {self.num_heads}"
             )
@@ -112,11 +103,6 @@ class ModelConfig:
     def num_pooled(self, num_columns: int) -> int:
         """Return the length of what describes a sequence of D columns; one segment has nothing but its mean."""
         return num_columns * (1 if self.num_segments == 1 else num_statistics(self.pooling, num_columns))
-
-    @property
-    def takes_text(self) -> bool:
-        """Whether the video side takes text."""
-        return self.fusion != "none"
 
     @property
     def num_knots(self) -> int:

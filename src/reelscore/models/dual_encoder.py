@@ -19,7 +19,7 @@ class DualEncoder(nn.Module):
         D of the features on either side.
     config : ModelConfig
     text_columns : int
-        Of the text on the video side; looked at where the configuration has a fusion.
+        Of the text on the video side; used if `config.takes_text`.
     """
 
     def __init__(

@@ -110,5 +110,5 @@ def no_text(embedder: Embedder, text: FloatArray | None) -> None:
     if text is not None:
         raise ArtifactError(
             f"model {embedder.name!r} takes no text beside a video, got some; leave it out, or train a model with "
-            "text (model.fusion)"
+            "text (reelscore train --words)"
         )

@@ -24,7 +24,7 @@ from ..errors import ArtifactError, ConfigError, NotFoundError
 from ..files import write_bytes
 from .config import ModelConfig
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 DESCRIPTION = "model.json"
 BANK = "bank"
 

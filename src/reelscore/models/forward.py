@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from ..domain import FloatArray
 from ..pooling import NUM_ORDERLESS, pool
-from ..scaling import apply
+from ..scaling import CLIP, apply
 from .config import NORM_EPSILON, NUM_LAYERS, ModelConfig
-from .forward_text import Text, TextForward, affine, relu, softmax, standardised
+from .forward_text import TextForward, affine, relu
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -34,7 +34,7 @@ class TowerForward:
     def __init__(self, weights: Mapping[str, FloatArray], *, config: ModelConfig) -> None:
         self._weights = weights
         self._config = config
-        self.text = TextForward(weights, config=config) if "text.center" in weights else None
+        self.text = TextForward(weights, config=config) if "text.knots" in weights else None
 
     @property
     def num_columns(self) -> int:
@@ -68,7 +68,7 @@ class TowerForward:
         """
         w = self._weights
         number = len(w["knots"]) // self.num_columns
-        x = standardised(sequence, w["center"], w["scale"]) * mask[:, :, None]
+        x = _standardised(sequence, w["center"], w["scale"]) * mask[:, :, None]
         pooled = pool(sequence, mask, number)
         if whole is not None:
             ordered = slice(NUM_ORDERLESS * self.num_columns, None)
@@ -90,7 +90,7 @@ class TowerForward:
         z = np.zeros((len(pieces), len(self._weights["knots"])), np.float32)
         return self._placed(x, np.ones((len(pieces), 1), dtype=bool), z, self.text.read(pieces))
 
-    def _placed(self, x: FloatArray, mask: BoolArray, z: FloatArray, text: Text | None) -> FloatArray:
+    def _placed(self, x: FloatArray, mask: BoolArray, z: FloatArray, text: FloatArray | None) -> FloatArray:
         members = range(self._config.members)
         if not self._config.takes_text:
             return self._joined("cca", z, [self._member(k, x, mask, z, None) for k in members])
@@ -99,7 +99,7 @@ class TowerForward:
         if text is None:  # a video without text, or music
             plain = self._joined("cca", z, [self._member(k, x, mask, z, None) for k in members])
         if text is not None or self.text is None:
-            known = z if text is None else np.concatenate([z, text.pooled], axis=1)
+            known = z if text is None else np.concatenate([z, text], axis=1)
             fused = [self._member(k + len(members), x, mask, z, text) for k in members]
             told = self._joined("told", known, fused)
         both = np.concatenate([plain, told], axis=1)
@@ -115,44 +115,31 @@ class TowerForward:
         return np.concatenate([*parts, *(weight * e for e in members)], axis=1)
 
     def _member(
-        self, number: int, x: FloatArray, mask: BoolArray, z: FloatArray, text: Text | None
+        self, number: int, x: FloatArray, mask: BoolArray, z: FloatArray, text: FloatArray | None
     ) -> FloatArray:
         name = f"members.{number}"
         body = f"{name}.body"
         if self._config.tower == "mean":
-            h = self._affine(f"{body}.hidden", z)
-            if self.text is not None and text is not None:
-                h = h + self.text.beside(name, text)
-            e = self._affine(f"{body}.out", relu(h))
+            e = self._affine(f"{body}.out", relu(self._affine(f"{body}.hidden", z)))
         elif self._config.tower == "attention":
-            e = self._attention(body, *self._tokens(name, x, mask, text))
+            e = self._attention(body, self._tokens(body, x, mask), mask)
         else:
-            e = self._transformer(body, *self._tokens(name, x, mask, text))
+            e = self._transformer(body, self._tokens(body, x, mask), mask)
         if self._config.linear:
             e = e + self._affine(f"{name}.linear", z)
         if self.text is not None and text is not None:
             e = self.text.add(name, e, text)
         return _unit(e)
 
-    def _tokens(
-        self, name: str, x: FloatArray, mask: BoolArray, text: Text | None
-    ) -> tuple[FloatArray, BoolArray]:
-        """Return the hidden layer's tokens (B, T, width) with their mask, those of the text behind them."""
-        h = self._affine(f"{name}.body.hidden", x)
-        if self._config.positions:
-            h = h + _positions(mask, h.shape[-1])
-        if self.text is None or text is None:
-            return h, mask
-        further = self.text.further_tokens(name, text)
-        if further is None:
-            return h, mask
-        real = np.ones(further.shape[:2], dtype=bool)
-        return np.concatenate([h, further], axis=1), np.concatenate([mask, real], axis=1)
+    def _tokens(self, body: str, x: FloatArray, mask: BoolArray) -> FloatArray:
+        """Return the hidden layer's output (B, T, width), with positions if the tower has them."""
+        h = self._affine(f"{body}.hidden", x)
+        return h + _positions(mask, h.shape[-1]) if self._config.positions else h
 
     def _attention(self, body: str, h: FloatArray, mask: BoolArray) -> FloatArray:
         h = relu(h)
         scores = np.where(mask[:, :, None], self._affine(f"{body}.attention", h), -np.inf)
-        weights = softmax(scores, axis=1)
+        weights = _softmax(scores, axis=1)
         by_head = h.reshape(*h.shape[:2], weights.shape[-1], -1)
         pooled = np.einsum("bth,bthw->bhw", weights, by_head).reshape(len(h), -1)
         return self._affine(f"{body}.out", pooled)
@@ -175,7 +162,7 @@ class TowerForward:
             for part in np.split(self._affine(f"{name}.qkv", h), 3, axis=-1)
         )
         logits = q @ k.swapaxes(2, 3) / np.float32(math.sqrt(width // heads))
-        weights = softmax(np.where(mask[:, None, None, :], logits, -np.inf), axis=-1)
+        weights = _softmax(np.where(mask[:, None, None, :], logits, -np.inf), axis=-1)
         joined = (weights @ v).transpose(0, 2, 1, 3).reshape(batch, time, width)
         return self._affine(f"{name}.joined", joined)
 
@@ -202,3 +189,16 @@ def _unit(e: FloatArray) -> FloatArray:
     anywhere = np.full_like(e, 1 / math.sqrt(e.shape[1]))
     out: FloatArray = np.where(lengths > 0, e / np.maximum(lengths, np.float32(1e-30)), anywhere)
     return out.astype(np.float32)
+
+
+def _standardised(values: FloatArray, center: FloatArray, scale: FloatArray) -> FloatArray:
+    """Return values (..., D) in deviations from their column's mean, clipped to CLIP."""
+    out: FloatArray = np.clip((values - center) / scale, np.float32(-CLIP), np.float32(CLIP))
+    return out
+
+
+def _softmax(logits: FloatArray, *, axis: int) -> FloatArray:
+    """Return the softmax along an axis; a logit of -inf gets 0."""
+    raised: FloatArray = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    out: FloatArray = raised / raised.sum(axis=axis, keepdims=True)
+    return out

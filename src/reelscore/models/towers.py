@@ -9,7 +9,7 @@ two paths,
 u scaling to length 1 and A being the linear CCA, where there is one, with its share s. The cosine of two embeddings is
 then the average of the parts' cosines: that of the CCA counts s, that of each member (1 - s) / K.
 
-With text there are two such embeddings, one of z_v and one of [z_v; z_t] whose members bring the text in by a `fusion`.
+With text there are two such embeddings, one of z_v and one of [z_v; z_t] whose members add the text (`fusion`).
 A video without text is placed by the first, one with text by the second, and music has a place for either:
 
     video: [ e, 0 ] or [ 0, e' ],        music: [ e, e' ] / √2.
@@ -23,7 +23,6 @@ music holds what only the text tells, which is noise to a video that has none.
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -31,11 +30,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ..scaling import CLIP
-from .bodies import AttentionBody, Join, MeanBody, TransformerBody, nothing
+from .bodies import AttentionBody, MeanBody, TransformerBody
 from .config import ModelConfig
 from .description import mapped, pooled, standardised
-from .dropout import Dropout
-from .fusion import FUSIONS, Text, TextFusion, TextScales
+from .fusion import GatedFusion, Text, TextScales
 
 
 class Encoded(NamedTuple):
@@ -155,7 +153,7 @@ class Tower(nn.Module):
         embedding = self._joined(placed, members[:number])
         z_t: Tensor | None = None
         if self.text is not None:
-            z_t = z.new_zeros(len(z), len(self.text.center)) if text is None else text.pooled
+            z_t = z.new_zeros(len(z), len(self.text.knots)) if text is None else text.pooled
         if self.takes_text:
             known = z if z_t is None else torch.cat([z, z_t], dim=1)
             placed = F.linear(known, self.told_weight, self.told_bias) if with_cca else None
@@ -190,22 +188,16 @@ class _Member(nn.Module):
             self.body = AttentionBody(num_columns, config)
         else:
             self.body = TransformerBody(num_columns, config)
-        self.dropout = Dropout(config.input_dropout)
-        self.fusion: TextFusion | None = (
-            FUSIONS[config.fusion](text_columns, config) if text_columns else None
-        )
+        self.dropout = nn.Dropout(config.input_dropout)
+        self.fusion = GatedFusion(text_columns, config) if text_columns else None
 
     def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor, text: Text | None) -> Tensor:
         z = self.dropout(z)
         if self.training and x is not None and not isinstance(self.body, MeanBody):
             x = x * self.dropout(torch.ones_like(x[:, :1]))  # a column is silent over the whole time
-        join: Join = nothing
-        if self.fusion is not None and text is not None:
-            text = self.fusion.heard(text)
-            join = partial(self.fusion.join, text=text)
-        e: Tensor = self.body(x, mask, z, join)
+        e: Tensor = self.body(x, mask, z)
         if self.linear is not None:
             e = e + self.linear(z)
         if self.fusion is not None and text is not None:
-            e = self.fusion.add(e, text)
+            e = self.fusion(e, text)
         return F.normalize(e, dim=1)

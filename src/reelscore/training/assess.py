@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,12 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ..data.pairs import Draws, PairSet
-from ..domain import FeatureSequence, FloatArray, Modality
+from ..domain import FeatureSequence, FloatArray
 from ..errors import ArtifactError
 from ..evaluation.cca import LinearCCA, descriptions, pooled
 from ..evaluation.report import Report, evaluate_embeddings
 from ..files import write_bytes
-from ..models.arc import Arc
-from ..models.checkpoint import TrainedEmbedder, load_embedder
+from ..models.checkpoint import load_embedder
 from ..models.embedder import Embedder
 from ..sampling import global_sparse
 from .reading import seen_rows
@@ -42,22 +41,17 @@ def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
     return cca
 
 
-def evaluate_model(
-    folder: Path | str, pairs: PairSet, *, in_step: bool = True, seed: int = 0, num_bootstrap: int = 1000
-) -> Report:
+def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_bootstrap: int = 1000) -> Report:
     """Score a trained model, and the CCA stored beside it, on pairs; all of them are the gallery.
 
-    The model runs as it does in search: one item at a time, without torch, and with the pairs' text where it takes
-    text; and where it knows arcs, with these. The CCA is that of the videos alone.
+    The model runs as it does in search: one item at a time, without torch, and with the pairs' text if it takes
+    text. The CCA reads the videos alone.
 
     Parameters
     ----------
     folder : path
         Of the model.
     pairs : PairSet
-    in_step : bool
-        Whether each track is as long as its video, so that their arcs can be compared (`models.arc`); without it the
-        model goes without them, as search does.
     seed, num_bootstrap : int
         Of the 95% intervals.
 
@@ -85,9 +79,7 @@ def evaluate_model(
             f"the model {folder} was trained with text of {embedder.text_encoder}, but these pairs have that of "
             f"{pairs.text_encoder}; encode their text with that encoder, or leave it out"
         )
-    video, music = (
-        embed_in_step(embedder, pairs) if in_step and embedder.arc is not None else embed_set(embedder, pairs)
-    )
+    video, music = embed_set(embedder, pairs)
     cca = _load_baseline(Path(folder))
     placed = None
     if cca is not None:
@@ -130,32 +122,6 @@ def embed_set(embedder: Embedder, pairs: PairSet) -> tuple[FloatArray, FloatArra
     ]
     music = [embedder.embed_music(sequence(draws, embedder.music_encoder)) for draws in pairs.music]
     return np.stack(video), np.stack(music)
-
-
-def embed_in_step(embedder: TrainedEmbedder, pairs: PairSet) -> tuple[FloatArray, FloatArray]:
-    """Embed pairs whose tracks are as long as their videos: as `embed_set`, and beside it the arcs if there are any.
-
-    Returns
-    -------
-    video, music : ndarray of float32, shape (N, D + K d)
-    """
-    sides = embed_set(embedder, pairs)
-    if embedder.arc is None:
-        return sides
-    return arc_beside(embedder.arc, sides, pairs, num_segments=embedder.num_segments)
-
-
-def arc_beside(
-    arc: Arc, sides: tuple[FloatArray, FloatArray], pairs: PairSet, *, num_segments: int
-) -> tuple[FloatArray, FloatArray]:
-    """Put the arcs of pairs beside their embeddings, (N, D) of either side: (N, D + K d)."""
-    video, music = (
-        np.stack(
-            [arc.beside(e, seen_rows(d, num_segments), side) for e, d in zip(placed, draws, strict=True)]
-        )
-        for side, placed, draws in zip(get_args(Modality), sides, (pairs.video, pairs.music), strict=True)
-    )
-    return video, music
 
 
 def save_report(folder: Path | str, name: str, report: Report) -> Path:

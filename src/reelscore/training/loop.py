@@ -22,10 +22,8 @@ from ..data.pairs import PairSet
 from ..domain import FloatArray, Modality
 from ..errors import InputError
 from ..files import write_bytes
-from ..models.arc import Arc
 from ..models.dual_encoder import DualEncoder
 from ..models.folder import ModelCard, save_model
-from .arc import find_arc
 from .config import ENOUGH, TrainConfig
 from .fit import Fit, Report
 from .reading import Reader, embed_pairs, pooled_rows, take
@@ -136,8 +134,7 @@ def train(
         if share is not None:
             set_share(model, share)
     lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
-    arc = find_arc(pairs, config.model, splits=("train", "val") if config.refit else ("train",))
-    card = _save(target, model, pairs, config, best, arc=arc, bank=_bank(model, learn))
+    card = _save(target, model, pairs, config, best, bank=_bank(model, learn))
     write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
     for state in states:
         state.unlink(missing_ok=True)
@@ -160,8 +157,8 @@ def _parts(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
             )
     if config.model.takes_text and not learn.text_columns:
         raise InputError(
-            f"model.fusion = {config.model.fusion!r} needs training pairs with text, got none among {len(learn)} of "
-            f"{pairs.name}; give them words, or set model.fusion = 'none'"
+            f"model.takes_text needs training pairs with text, got none among {len(learn)} of {pairs.name}; "
+            "add text to the pairs, or set model.takes_text = false"
         )
     return learn, val
 
@@ -191,12 +188,11 @@ def _save(
     config: TrainConfig,
     best: dict[str, float],
     *,
-    arc: Arc | None,
     bank: FloatArray,
 ) -> ModelCard:
     return save_model(
         target,
-        weights=model.weights() | ({} if arc is None else arc.to_arrays()),
+        weights=model.weights(),
         bank=bank,
         card=ModelCard(
             config=config.model,

@@ -170,8 +170,8 @@ def text_rows(model: DualEncoder, pairs: PairSet) -> Tensor:
     for start in range(0, len(pairs), _BATCH_SIZE):
         index = np.arange(start, min(start + _BATCH_SIZE, len(pairs)))
         text = read_text(model, pairs, index)
-        center = model.video.text.center
-        parts.append(center.new_zeros(len(index), len(center)) if text is None else text.pooled)
+        knots = model.video.text.knots
+        parts.append(knots.new_zeros(len(index), len(knots)) if text is None else text.pooled)
     return torch.cat(parts)
 
 

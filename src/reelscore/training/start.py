@@ -75,23 +75,17 @@ def tune_cca(pairs: PairSet, config: ModelConfig, *, told: bool = False) -> CCAS
     kept = _TUNED.setdefault(pairs, {})
     key = config.num_segments, config.pooling, config.scaling, told
     if key not in kept:
-        known, (video, music), folds = cross_validation(pairs, config, told=told)
+        known = take(pairs, pairs.places("train", "val"), config)
+        model = new_model(known, config)
+        standardise(model, known)
+        video, music = _known(model, known, told)
+        held_out = np.array(known.split) == "val"
+        folds = [held_out] if held_out.sum() >= ENOUGH else _folds(known)
         kept[key] = choose_settings(
             [Fold((video[~out], music[~out]), (video[out], music[out]), known.group[out]) for out in folds],
             scalings=(None,),
         )
     return kept[key]
-
-
-def cross_validation(
-    pairs: PairSet, config: ModelConfig, *, told: bool = False
-) -> tuple[PairSet, Sides, list[npt.NDArray[np.bool_]]]:
-    """Return the training and validation pairs, their scaled pooled features, and which pairs each fold holds out."""
-    known = take(pairs, pairs.places("train", "val"), config)
-    model = new_model(known, config)
-    standardise(model, known)
-    held_out = np.array(known.split) == "val"
-    return known, _known(model, known, told), [held_out] if held_out.sum() >= ENOUGH else _folds(known)
 
 
 def _folds(known: PairSet) -> list[npt.NDArray[np.bool_]]:
@@ -107,14 +101,9 @@ def fit_cca(model: DualEncoder, learn: PairSet, settings: CCASettings, *, told: 
 
     With `told` the video side has the columns of its text as well.
     """
-    return cca_of(_known(model, learn, told), model.config, settings)
-
-
-def cca_of(sides: Sides, config: ModelConfig, settings: CCASettings) -> LinearCCA:
-    """Fit the linear CCA of scaled pooled features of both sides."""
     return LinearCCA.fit(
-        *sides,
-        dim=min(int(settings["dim"]), config.dim),
+        *_known(model, learn, told),
+        dim=min(int(settings["dim"]), model.config.dim),
         reg_x=settings["reg_x"],
         reg_y=settings["reg_y"],
         power=settings["power"],
@@ -188,7 +177,7 @@ def _place(weight: torch.Tensor, bias: torch.Tensor, projection: Projection) -> 
     _set(bias, -(whole @ projection.mean))
 
 
-def _standardise_columns(tower: Tower | TextScales, items: tuple[Draws, ...]) -> None:
+def _standardise_columns(tower: Tower, items: tuple[Draws, ...]) -> None:
     rows = sum(len(draws[0]) for draws in items)
     mean = sum(draws[0].sum(axis=0, dtype=np.float64) for draws in items) / rows
     square = sum(((draws[0] - mean) ** 2).sum(axis=0, dtype=np.float64) for draws in items) / rows
@@ -197,7 +186,6 @@ def _standardise_columns(tower: Tower | TextScales, items: tuple[Draws, ...]) ->
 
 
 def _standardise_text(text: TextScales, items: Sequence[FloatArray], config: ModelConfig) -> None:
-    _standardise_columns(text, tuple((pieces,) for pieces in items))
     learned = ColumnMap.learn(np.stack([pieces.mean(axis=0) for pieces in items]), config.scaling)
     _set(text.knots, learned.knots)
     _set(text.scores, learned.scores)
