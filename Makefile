@@ -23,8 +23,8 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
 
 check: $(STAMP)
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src research tests benchmarks
+	$(BIN)/ruff check src research tests benchmarks
 	$(BIN)/mypy
 
 bench: $(STAMP)

@@ -14,9 +14,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from reelscore.catalogue import Library
-from reelscore.choosing import choose_pipeline
 from reelscore.errors import MediaError
+from reelscore.library.library import Library
+from reelscore.pipeline.resolve import resolve_pipeline
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    pipeline = choose_pipeline(model=given.model, pack=given.pack)
+    pipeline = resolve_pipeline(model=given.model, pack=given.pack)
     shared: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         library = Library.open(

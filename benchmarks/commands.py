@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from reelscore.choosing import choose_pipeline
-from reelscore.domain import Track
-from reelscore.indexing import library_meta
-from reelscore.library.entry import TrackEntry
-from reelscore.library.store import Store
-from reelscore.media.render import write_audio, write_video
-from reelscore.pipeline import Pipeline
+from reelscore.library.indexing import library_meta
+from reelscore.library.storage.entry import TrackEntry
+from reelscore.library.storage.store import Store
+from reelscore.media.writer import write_audio, write_video
+from reelscore.pipeline.pipeline import Pipeline
+from reelscore.pipeline.resolve import resolve_pipeline
+from reelscore.types import Track
 
 COMMAND = [sys.executable, "-m", "reelscore"]
 
@@ -101,9 +101,9 @@ def make_library(folder: Path, pipeline: Pipeline, num_tracks: int) -> Path:
 def make_pack_model(folder: Path, pack: Path) -> Path:
     """An untuned model over the pack's encoders: its speed is that of any trained one."""
     from reelscore.data.pairs import PairSet
-    from reelscore.features.spec import EncoderSpec
+    from reelscore.encoders.spec import EncoderSpec
     from reelscore.training.config import TrainConfig
-    from reelscore.training.loop import train
+    from reelscore.training.train import train
 
     encoders = EncoderSpec("pack", str(pack)).load()
     rng = np.random.default_rng(0)
@@ -203,10 +203,10 @@ def main() -> None:
         }
         found["help"] = timed(["--help"], runs=given.runs, environment=environment)
         film = make_film(folder / "film.mp4")
-        pipelines = {"light": Pipeline(choose_pipeline().encoder)}
+        pipelines = {"light": Pipeline(resolve_pipeline().encoder)}
         if given.pack:
             model = make_pack_model(folder / "model", given.pack)
-            pipelines["pack"] = choose_pipeline(model=model, pack=given.pack)
+            pipelines["pack"] = resolve_pipeline(model=model, pack=given.pack)
         for name, pipeline in pipelines.items():
             library = make_library(folder / f"library-{name}", pipeline, given.tracks)
             arguments = ["match", str(film), "--library", str(library)]

@@ -22,9 +22,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from reelscore.features.sampling import global_sparse
+from reelscore.media.frames import frames_at
 from reelscore.media.probe import probe
-from reelscore.media.video import frames_at
-from reelscore.sampling import global_sparse
 
 RATE_HZ = 25
 PAIR_GAP_S = 0.2

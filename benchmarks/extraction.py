@@ -93,8 +93,8 @@ def median_of(job: dict[str, object], repeats: int) -> dict[str, float]:
 
 
 def run_job(job: dict[str, object]) -> dict[str, float]:
-    from reelscore.features.extract import dense_factor, extract
-    from reelscore.features.spec import EncoderSpec
+    from reelscore.encoders.extract import dense_factor, extract
+    from reelscore.encoders.spec import EncoderSpec
     from reelscore.media.probe import probe
 
     pair = EncoderSpec(job["kind"], job["folder"]).load()
@@ -125,7 +125,7 @@ def peak_mb() -> float:
 
 
 def make_video(path: Path, *, seconds: int) -> None:
-    from reelscore.media.render import write_video
+    from reelscore.media.writer import write_video
 
     rng = np.random.default_rng(0)
     back = np.kron(rng.integers(40, 200, (18, 32, 3)), np.ones((40, 40, 1))).astype(np.uint8)
@@ -134,7 +134,7 @@ def make_video(path: Path, *, seconds: int) -> None:
 
 
 def make_song(path: Path, *, seconds: int) -> None:
-    from reelscore.media.render import write_audio
+    from reelscore.media.writer import write_audio
 
     write_audio(path, music(seconds, seed=1), rate_hz=RATE_HZ)
 

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 import transformers
 
-from reelscore.features.hub_loading import find_model
-from reelscore.features.hub_music import HubMusic
-from reelscore.features.hub_video import HubVideo
+from reelscore.encoders.hub.files import find_model
+from reelscore.encoders.hub.music import HubMusic
+from reelscore.encoders.hub.video import HubVideo
 
 FOR_PICTURES = {
     "do_resize": True,

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from reelscore.domain import Track
-from reelscore.library.filter import TrackFilter
-from reelscore.library.meta import LibraryMeta
-from reelscore.library.schema import card, table_schema
-from reelscore.library.store import Store
+from reelscore.library.storage.filters import TrackFilter
+from reelscore.library.storage.meta import LibraryMeta
+from reelscore.library.storage.schema import card, table_schema
+from reelscore.library.storage.store import Store
+from reelscore.types import Track
 
 BATCH_ROWS = 20_000
 ROWS_A_CLUSTER = 500

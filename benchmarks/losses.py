@@ -18,13 +18,13 @@ from pathlib import Path
 
 import torch
 
-from reelscore.evaluation.cca import DIMS, LinearCCA
+from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.losses import InterIntraLoss
 from reelscore.losses.config import Structure
 from reelscore.models.config import ModelConfig
-from reelscore.models.dual_encoder import DualEncoder
-from reelscore.sampling import DEFAULT_NUM_SEGMENTS
-from reelscore.training.frozen import Frozen
+from reelscore.models.linear.cca import DIMS, LinearCCA
+from reelscore.models.towers.dual_encoder import DualEncoder
+from reelscore.training.loss_inputs import LossInputs
 
 INFONCE = "InfoNCE"
 STRUCTURES: dict[Structure, str] = {"correlated": "", "all": "_all"}
@@ -60,7 +60,7 @@ def whole_step(
         pooled = [
             side.pooled.numpy() for side in DualEncoder(*columns, config=config)(video, mask, music, mask)
         ]
-    frozen = Frozen(structure, LinearCCA.fit(*pooled, dim=max(DIMS), reg_x=1.0, reg_y=1.0))
+    frozen = LossInputs(structure, LinearCCA.fit(*pooled, dim=max(DIMS), reg_x=1.0, reg_y=1.0))
 
     def candidate(loss: InterIntraLoss) -> Callable[[], None]:
         model = DualEncoder(*columns, config=config)

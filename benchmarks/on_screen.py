@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from reelscore.features.on_screen import OnScreenReader, num_frames
 from reelscore.media.probe import probe
-from reelscore.media.render import write_video
+from reelscore.media.writer import write_video
+from reelscore.text.ocr import OcrReader, num_frames
 
 CAPTIONS = (
     "The wind rose over the sea",
@@ -62,7 +62,7 @@ def letters_right(said: str, read: str) -> float:
     return sum(m.size for m in SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()) / len(a)
 
 
-def drawn(reader: OnScreenReader, folder: Path) -> Iterator[dict[str, Any]]:
+def drawn(reader: OcrReader, folder: Path) -> Iterator[dict[str, Any]]:
     spans = [(i * CAPTION_S, (i + 1) * CAPTION_S) for i in range(len(CAPTIONS))]
     for size in SIZES:
         for part in PARTS:
@@ -82,7 +82,7 @@ def drawn(reader: OnScreenReader, folder: Path) -> Iterator[dict[str, Any]]:
                 }
 
 
-def real(reader: OnScreenReader, folder: Path) -> Iterator[dict[str, Any]]:
+def real(reader: OcrReader, folder: Path) -> Iterator[dict[str, Any]]:
     for video in sorted(folder.iterdir()):
         began = time.process_time()
         lines = reader.read(video)
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--videos", type=Path, help="a folder of videos to read too")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args()
-    reader = OnScreenReader()
+    reader = OcrReader()
     with tempfile.TemporaryDirectory() as temporary:
         found = {"drawn": list(drawn(reader, Path(temporary)))}
     if args.videos is not None:

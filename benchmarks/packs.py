@@ -26,16 +26,16 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 
-from reelscore.features.pack import Pack, load_pack  # noqa: E402
-from reelscore.sampling import global_sparse  # noqa: E402
+from reelscore.encoders.pack.pack import Pack, load_pack  # noqa: E402
+from reelscore.features.sampling import global_sparse  # noqa: E402
 
 FILM_S, SONG_S, NUM_SEGMENTS = 60, 180, 32
 
 COLD_START = """
 import sys, time
 began = time.perf_counter()
-from reelscore.features.pack import load_pack
-from reelscore.sampling import global_sparse
+from reelscore.encoders.pack.pack import load_pack
+from reelscore.features.sampling import global_sparse
 imported = time.perf_counter()
 encoder = load_pack(sys.argv[1]).video_encoder()
 encoder.encode(sys.argv[2], global_sparse(float(sys.argv[3]), num_segments=1))

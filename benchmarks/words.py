@@ -20,13 +20,13 @@ import numpy as np
 import pyarrow as pa
 
 from reelscore import Library, Matcher
-from reelscore.domain import Track
-from reelscore.features.cache import FeatureCache
-from reelscore.indexing import library_meta
-from reelscore.library.entry import TrackEntry
-from reelscore.library.schema import entries_to_table
-from reelscore.library.store import Store
-from reelscore.models.vocabulary import read_vocabulary
+from reelscore.encoders.cache import FeatureCache
+from reelscore.library.indexing import library_meta
+from reelscore.library.storage.entry import TrackEntry
+from reelscore.library.storage.schema import entries_to_table
+from reelscore.library.storage.store import Store
+from reelscore.models.zeroshot.vocabulary import read_vocabulary
+from reelscore.types import Track
 
 TEXTS = (
     "calm piano",

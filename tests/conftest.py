@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import worlds
+from support import worlds
 
 
 @pytest.fixture(scope="session")

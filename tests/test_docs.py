@@ -15,7 +15,7 @@ import pytest
 
 from reelscore.config import read_toml
 from reelscore.losses import build_loss
-from reelscore.media.render import mux, write_audio, write_video
+from reelscore.media.writer import mux, write_audio, write_video
 from reelscore.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from features.tiny_hub import PICTURES, SOUNDS, write_model
 from losses.test_every_loss import CONFIGS, batch
+from reelscore.encoders.hub.files import find_model
+from reelscore.encoders.hub.music import HubMusic
+from reelscore.encoders.hub.video import HubVideo
 from reelscore.errors import InputError
-from reelscore.experiments.outcome import Run
-from reelscore.experiments.run import Runner
-from reelscore.features.hub_loading import find_model
-from reelscore.features.hub_music import HubMusic
-from reelscore.features.hub_video import HubVideo
 from reelscore.losses import InterIntraLoss, LossConfig, PairLoss, build_loss
 from reelscore.training import Report, TrainConfig, train
-from reelscore.training import fit as fit_module
+from reelscore.training import loop as fit_module
+from research.runs.run import Run
+from research.runs.runner import Runner
+from support.tiny_hub import PICTURES, SOUNDS, write_model
 from training.test_training import CONFIG, content, made_set
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")

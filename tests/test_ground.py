@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from reelscore.config import from_mapping, read_toml, to_mapping
-from reelscore.domain import FeatureSequence, MediaInfo, Segment
 from reelscore.errors import (
     ArtifactError,
     ConfigError,
@@ -21,6 +20,7 @@ from reelscore.errors import (
     exit_code,
 )
 from reelscore.files import content_hash, existing_file, replacing, write_bytes
+from reelscore.types import FeatureSequence, MediaInfo, Segment
 
 SEGMENTS = (Segment(0, 1, 0.5), Segment(1, 2, 1.5))
 

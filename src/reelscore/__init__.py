@@ -9,39 +9,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .catalogue import Library
-    from .domain import FeatureSequence, Match, MediaInfo, Segment, Track
-    from .errors import (
-        ArtifactError,
-        ConfigError,
-        InputError,
-        MediaError,
-        NotFoundError,
-        ReelscoreError,
-    )
-    from .indexing import AddSummary
-    from .matching import Matcher
-    from .media.probe import probe
-    from .sampling import global_sparse
+    from reelscore.features.sampling import global_sparse
+    from reelscore.library.indexing import AddSummary
+    from reelscore.library.library import Library
+    from reelscore.matching.matcher import Matcher
+    from reelscore.media.probe import probe
+
+    from .errors import ArtifactError, ConfigError, InputError, MediaError, NotFoundError, ReelscoreError
+    from .types import FeatureSequence, Match, MediaInfo, Segment, Track
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AddSummary": "indexing",
+    "AddSummary": "library.indexing",
     "ArtifactError": "errors",
     "ConfigError": "errors",
-    "FeatureSequence": "domain",
+    "FeatureSequence": "types",
     "InputError": "errors",
-    "Library": "catalogue",
-    "Match": "domain",
-    "Matcher": "matching",
+    "Library": "library.library",
+    "Match": "types",
+    "Matcher": "matching.matcher",
     "MediaError": "errors",
-    "MediaInfo": "domain",
+    "MediaInfo": "types",
     "NotFoundError": "errors",
     "ReelscoreError": "errors",
-    "Segment": "domain",
-    "Track": "domain",
-    "global_sparse": "sampling",
+    "Segment": "types",
+    "Track": "types",
+    "global_sparse": "features.sampling",
     "probe": "media.probe",
 }
 

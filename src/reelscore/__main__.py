@@ -1,6 +1,6 @@
 """``python -m reelscore``: the command line."""
 
-from .cli.main import run
+from reelscore.cli.app import run
 
 if __name__ == "__main__":
     run()

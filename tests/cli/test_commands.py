@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import worlds
-from features.tiny_hub import write_model
-from features.tiny_pack import write_tiny_pack
-from subtitled import subtitled
+from support import worlds
+from support.subtitled import subtitled
+from support.tiny_hub import write_model
+from support.tiny_pack import write_tiny_pack
 
 
 def reelscore(*arguments, check=True, cwd=None):

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import worlds
-from cli.typed import reelscore
-from features.tiny_hub import write_model
-from features.tiny_pack import write_tiny_pack
-from reelscore.cli.main import app
+from reelscore.cli.app import app
 from reelscore.errors import ArtifactError, ReelscoreError, exit_code
+from support import worlds
+from support.command import reelscore
+from support.tiny_hub import write_model
+from support.tiny_pack import write_tiny_pack
 
 pytest.importorskip("transformers")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reelscore.data.batching import iterate, num_batches
 from reelscore.data.pairs import PairSet
 from reelscore.errors import InputError
-from reelscore.sampling import global_sparse_rows
+from reelscore.features.sampling import global_sparse_rows
 
 
 def pair_set(lengths, *, num_draws=1, num_segments=4):

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from reelscore.demo.latent import WorldSize
+from reelscore.demo.report.findings import INFONCE, INTER_INTRA
 from reelscore.demo.run import DemoResult, run_demo
-from reelscore.demo.story import INFONCE, INTER_INTRA
+from reelscore.demo.world.plan import WorldSize
 from reelscore.errors import ConfigError
 from reelscore.media.probe import probe
 from reelscore.training.config import TrainConfig
@@ -64,7 +64,7 @@ def test_the_new_videos_have_picture_and_sound_of_the_whole_length(
 
 
 def test_models_and_library_can_be_used_afterwards(done: tuple[DemoResult, list[str]]) -> None:
-    from reelscore.matching import Matcher
+    from reelscore.matching.matcher import Matcher
 
     out = done[0].page.parent
     matches = Matcher(out / "library").match(out / "world" / "new" / "new-1.mp4", k=9)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reelscore.domain import Track
-from reelscore.library.entry import TrackEntry
-from reelscore.library.meta import LibraryMeta
-from reelscore.library.store import Store
+from reelscore.library.storage.entry import TrackEntry
+from reelscore.library.storage.meta import LibraryMeta
+from reelscore.library.storage.store import Store
+from reelscore.types import Track
 
 DIM = 16
 SEGMENTS = 6

@@ -24,7 +24,7 @@ from reelscore.losses import (
     Triplet,
     VMNet,
 )
-from reelscore.losses.rows import RowLoss
+from reelscore.losses.row_loss import RowLoss
 from reelscore.losses.similarity import frozen_directions
 
 GROUP = [0, 0, 1, 2, 2, 2, 3, 4, 5]

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from reelscore.errors import ConfigError, InputError
 from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, PairLoss, build_loss
-from reelscore.losses.build import BASELINES
+from reelscore.losses.factory import BASELINES
 from reelscore.losses.false_negatives import FalseNegativeCancellation
 from reelscore.losses.inter_intra import Intra
 from reelscore.losses.similarity import frozen_directions

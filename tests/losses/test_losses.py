@@ -17,7 +17,7 @@ from reelscore.losses.config import PRIOR
 from reelscore.losses.debiased import Debiased
 from reelscore.losses.inter_intra import Intra
 from reelscore.losses.rince import RINCE
-from reelscore.losses.rows import Groups
+from reelscore.losses.row_loss import Groups
 from reelscore.losses.similarity import frozen_directions, pooled_features, unit_rows
 from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
 

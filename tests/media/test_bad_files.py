@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import film, sound_file, tone
 
 from reelscore.errors import MediaError, NotFoundError
 from reelscore.media.audio import audio_blocks
+from reelscore.media.frames import frames_at
 from reelscore.media.probe import probe
-from reelscore.media.video import frames_at
+from support.films import film, sound_file, tone
 
 
 def read_frames(path: Path) -> object:

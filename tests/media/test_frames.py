@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import decode_all, film, grey, number_of, times_of_all
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelscore.errors import InputError, MediaError
-from reelscore.media import video as video_module
-from reelscore.media.opening import opened, use_stream
+from reelscore.media import frames as video_module
+from reelscore.media.container import opened, use_stream
+from reelscore.media.frames import Frame, frames_at, nearest_keys
 from reelscore.media.probe import probe
 from reelscore.media.timeline import indexed_timeline, read_timeline
-from reelscore.media.video import Frame, frames_at, nearest_keys
+from support.films import decode_all, film, grey, number_of, times_of_all
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import film
 
-from reelscore.media.video import frames_at
+from reelscore.media.frames import frames_at
+from support.films import film
 
 COLOURS = {
     "top_left": (200, 40, 40),

@@ -7,9 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import film, grey, sound_file, tone
 
 from reelscore.media.probe import probe
+from support.films import film, grey, sound_file, tone
 
 
 def test_a_video_with_sound(tmp_path: Path) -> None:

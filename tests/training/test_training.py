@@ -14,34 +14,28 @@ import torch
 from reelscore.config import from_mapping, to_mapping
 from reelscore.data.batching import iterate, num_batches
 from reelscore.data.pairs import PairSet, Split
-from reelscore.domain import FeatureSequence
 from reelscore.errors import ArtifactError, ConfigError, InputError
-from reelscore.evaluation.cca import LinearCCA
+from reelscore.features.sampling import global_sparse, global_sparse_rows
+from reelscore.features.scaling import Scaling
 from reelscore.losses import LossConfig
-from reelscore.losses.build import BASELINES
+from reelscore.losses.base import LossParts
 from reelscore.losses.config import LossName
-from reelscore.losses.pair_loss import LossParts
-from reelscore.models.checkpoint import load_embedder
+from reelscore.losses.factory import BASELINES
 from reelscore.models.config import ModelConfig
-from reelscore.models.dual_encoder import DualEncoder
-from reelscore.models.folder import read_model
-from reelscore.sampling import global_sparse, global_sparse_rows
-from reelscore.scaling import Scaling
-from reelscore.training import Report, TrainConfig, reading, train
-from reelscore.training import fit as fit_module
-from reelscore.training.frozen import Frozen
-from reelscore.training.reading import embed_pairs, encode
+from reelscore.models.linear.cca import LinearCCA
+from reelscore.models.towers.dual_encoder import DualEncoder
+from reelscore.models.trained.embedder import load_embedder
+from reelscore.models.trained.folder import read_model
+from reelscore.training import Report, TrainConfig, train
+from reelscore.training import encode as reading
+from reelscore.training import loop as fit_module
+from reelscore.training.encode import embed_pairs, encode
+from reelscore.training.initialise import choose_share, fit_cca, place_cca, set_share, standardise, tune_cca
+from reelscore.training.loss_inputs import LossInputs
+from reelscore.training.resume import run_identity
 from reelscore.training.schedule import warmup_cosine
-from reelscore.training.start import (
-    choose_share,
-    fit_cca,
-    place_cca,
-    set_share,
-    standardise,
-    tune_cca,
-)
-from reelscore.training.state import run_identity
 from reelscore.training.validation import is_better
+from reelscore.types import FeatureSequence
 
 CONFIG = TrainConfig(
     steps=0,
@@ -469,12 +463,12 @@ def test_the_loss_sees_the_frozen_features_along_what_carries_over(pairs: PairSe
     cca = fit_cca(model, learn, {"dim": 3, "reg_x": 0.5, "reg_y": 2.0, "power": 1.0})
     (batch,) = iterate(learn, batch_size=len(learn), num_segments=CONFIG.model.num_segments)
     video, music = encode(model, batch)
-    seen = Frozen("correlated", cca)(video, music)
+    seen = LossInputs("correlated", cca)(video, music)
     for side, encoded, projection in zip(seen, (video, music), (cca.x, cca.y), strict=True):
         assert not side.requires_grad
         np.testing.assert_allclose(side.numpy(), projection.place(encoded.pooled.numpy()), atol=1e-4)
-    assert Frozen("all", None)(video, music)[0] is video.pooled
-    assert Frozen("mean", None)(video, music)[1] is music.mean
+    assert LossInputs("all", None)(video, music)[0] is video.pooled
+    assert LossInputs("mean", None)(video, music)[1] is music.mean
     assert LossConfig().sees == "correlated"
     assert LossConfig(name="cwcl").sees == "all"
     assert LossConfig(name="cwcl", structure="correlated").sees == "correlated"

@@ -11,18 +11,19 @@ import torch
 
 from reelscore.data.pairs import PairSet, Split
 from reelscore.errors import ArtifactError, InputError
-from reelscore.evaluation.cca import LinearCCA
 from reelscore.evaluation.metrics import recall_at
 from reelscore.evaluation.ranks import rank_embeddings
 from reelscore.losses import LossConfig, build_loss
-from reelscore.models.checkpoint import load_embedder
 from reelscore.models.config import ModelConfig, TowerKind
-from reelscore.models.folder import read_card
-from reelscore.training import Report, TrainConfig, reading, train
-from reelscore.training.assess import embed_set, evaluate_model
-from reelscore.training.frozen import Frozen, member_losses
-from reelscore.training.reading import Reader, embed_pairs, new_model
-from reelscore.training.start import fit_cca, place_cca, set_share, standardise, tune_cca
+from reelscore.models.linear.cca import LinearCCA
+from reelscore.models.trained.embedder import load_embedder
+from reelscore.models.trained.folder import read_card
+from reelscore.training import Report, TrainConfig, train
+from reelscore.training import encode as reading
+from reelscore.training.encode import Reader, embed_pairs, new_model
+from reelscore.training.evaluate import embed_set, evaluate_model
+from reelscore.training.initialise import fit_cca, place_cca, set_share, standardise, tune_cca
+from reelscore.training.loss_inputs import LossInputs, member_losses
 
 MODEL = ModelConfig(
     pooling="mean+deviation", dim=16, width=16, num_heads=2, num_segments=4, dropout=0.1, input_dropout=0.1
@@ -130,7 +131,7 @@ def test_text_is_missing_for_some_and_a_run_repeats_itself_to_the_byte(tmp_path:
 def test_a_run_cut_off_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some, config = told_set(missing=0.4), with_model(takes_text=True)
     train(some, config=config, folder=tmp_path / "whole")
-    monkeypatch.setattr("reelscore.training.fit._STATE_EVERY_S", 0.0)
+    monkeypatch.setattr("reelscore.training.loop._STATE_EVERY_S", 0.0)
 
     def stop(report: Report) -> None:
         if report.epoch == 3:
@@ -196,14 +197,14 @@ def test_members_that_take_text_hold_on_to_what_text_knows(pairs: PairSet) -> No
     plain, told = (fit_cca(model, pairs, SETTINGS, told=one) for one in (False, True))
     (batch,) = Reader(model, pairs).batches(batch_size=len(pairs))
     known = torch.cat([batch.video.pooled, batch.video.text], dim=1)
-    frozen = Frozen("correlated", plain, told)
+    frozen = LossInputs("correlated", plain, told)
     np.testing.assert_allclose(
         frozen(batch.video, batch.music)[0], plain.x.place(batch.video.pooled.numpy()), atol=1e-4
     )
     np.testing.assert_allclose(
         frozen.told(batch.video, batch.music)[0], told.x.place(known.numpy()), atol=1e-4
     )
-    assert torch.equal(Frozen("all").told(batch.video, batch.music)[0], known)
+    assert torch.equal(LossInputs("all").told(batch.video, batch.music)[0], known)
     loss = build_loss(LossConfig())
     parts = member_losses(loss, batch, frozen=frozen).parts
     halves = [

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError, NotFoundError
+from reelscore.errors import ConfigError, NotFoundError
 
 LibraryOption = Annotated[
     Path | None,

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..domain import FloatArray
-from ..errors import InputError
-from ..sampling import global_sparse_rows
-from .composition import composed
+from reelscore.errors import InputError
+from reelscore.features.sampling import global_sparse_rows
+from reelscore.types import FloatArray
+
+from .label_batches import composed
 from .pairs import Draws, IntArray, PairSet
 
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError, NotFoundError
-from ..files import existing_file
+from reelscore.errors import InputError, NotFoundError
+from reelscore.files import existing_file
+
 from .pairs import SPLITS, Split
 from .splits import DEFAULT_FRACTIONS, connected, hash_splits
 from .tables import TableRow, read_table

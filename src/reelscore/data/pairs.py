@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ..domain import FloatArray
-from ..errors import InputError
+from reelscore.errors import InputError
+from reelscore.types import FloatArray
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

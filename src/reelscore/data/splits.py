@@ -7,7 +7,8 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
-from ..errors import InputError
+from reelscore.errors import InputError
+
 from .pairs import SPLITS, IntArray, Split
 
 DEFAULT_FRACTIONS: Mapping[Split, float] = {"train": 0.7, "val": 0.1, "test": 0.2}

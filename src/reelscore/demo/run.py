@@ -12,20 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..catalogue import Library
-from ..errors import ConfigError, ReelscoreError
-from ..files import write_bytes
-from ..models.config import ModelConfig
-from ..sampling import DEFAULT_NUM_SEGMENTS
-from ..training.config import TrainConfig
-from .held_out import find
-from .latent import WorldSize, plan_world
-from .learn import read_pairs, train_all
-from .newcomers import match_newcomers
-from .page import page_html
-from .plots import require_matplotlib
-from .story import INFONCE, INTER_INTRA, tell
-from .world import World, render_world
+from reelscore.demo.report.findings import INFONCE, INTER_INTRA, tell
+from reelscore.demo.report.page import page_html
+from reelscore.demo.report.plots import require_matplotlib
+from reelscore.demo.world.plan import WorldSize, plan_world
+from reelscore.demo.world.render import World, render_world
+from reelscore.errors import ConfigError, ReelscoreError
+from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
+from reelscore.files import write_bytes
+from reelscore.library.library import Library
+from reelscore.models.config import ModelConfig
+from reelscore.training.config import TrainConfig
+
+from .evaluate import find
+from .match import match_newcomers
+from .train import read_pairs, train_all
 
 MARKER = ".reelscore-demo"
 PAGE = "index.html"

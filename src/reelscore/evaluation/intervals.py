@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..errors import InputError
+from reelscore.errors import InputError
+
 from .ranks import FloatArray, IntArray
 
 Statistic = Callable[[IntArray], FloatArray]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from reelscore.errors import InputError
+
 from .ranks import FloatArray, IntArray
 
 RECALL_AT = (1, 5, 10, 25)

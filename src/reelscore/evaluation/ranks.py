@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError
+from reelscore.errors import InputError
 
 Scores: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 FloatArray: TypeAlias = npt.NDArray[np.float64]

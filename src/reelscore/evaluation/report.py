@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import InputError
+from reelscore.errors import InputError
+
 from .intervals import bootstrap_intervals
 from .metrics import METRICS, chance_summary, summary
 from .ranks import FloatArray, IntArray, Scores, rank_embeddings

@@ -1,17 +1,17 @@
 """Embeddings of a batch enter, a loss to minimise leaves; one idea a file."""
 
-from .build import build_loss
+from .base import LossParts, PairLoss
 from .config import LossConfig
 from .crossclr import CrossCLR
 from .cusa import CUSA
 from .cwcl import CWCL
 from .cyclip import CyCLIP
 from .debiased import Debiased
+from .distributed import Gathered
+from .factory import build_loss
 from .false_negatives import FalseNegativeCancellation
-from .gather import Gathered
 from .infonce import InfoNCE
 from .inter_intra import InterIntraLoss
-from .pair_loss import LossParts, PairLoss
 from .rince import RINCE
 from .siglip import SigLIP
 from .supcon import SupCon

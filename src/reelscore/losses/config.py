@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import ConfigError
+from reelscore.errors import ConfigError
 
 LossName = Literal[
     "inter-intra",

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .pair_loss import check_knob
-from .rows import Groups, RowLoss, Rows
+from .base import check_knob
+from .row_loss import Groups, RowLoss, Rows
 
 
 class CWCL(RowLoss):

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from .base import LossParts, PairBatch, check_knob
 from .infonce import InfoNCE
-from .pair_loss import LossParts, PairBatch, check_knob
-from .rows import Groups, RowLoss, Rows
+from .row_loss import Groups, RowLoss, Rows
 
 
 class CyCLIP(InfoNCE):

@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-from .pair_loss import check_knob
-from .rows import RowLoss, Rows
+from .base import check_knob
+from .row_loss import RowLoss, Rows
 
 
 class Debiased(RowLoss):

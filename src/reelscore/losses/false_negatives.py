@@ -19,9 +19,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from .pair_loss import check_knob
-from .rows import RowLoss, Rows
+from reelscore.errors import InputError
+
+from .base import check_knob
+from .row_loss import RowLoss, Rows
 
 Strategy = Literal["elimination", "attraction"]
 

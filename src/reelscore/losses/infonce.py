@@ -16,8 +16,8 @@ import math
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .pair_loss import LossParts, PairBatch
-from .rows import RowLoss, Rows
+from .base import LossParts, PairBatch
+from .row_loss import RowLoss, Rows
 from .similarity import same_group
 
 

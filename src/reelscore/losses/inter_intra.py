@@ -17,10 +17,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from .debiased import Debiased
-from .infonce import InfoNCE
-from .pair_loss import (
+from reelscore.errors import InputError
+
+from .base import (
     LossParts,
     PairBatch,
     PairLoss,
@@ -29,8 +28,10 @@ from .pair_loss import (
     checked_directions,
     without_autocast,
 )
+from .debiased import Debiased
+from .infonce import InfoNCE
 from .rince import RINCE
-from .rows import Groups, RowLoss, check_chunk
+from .row_loss import Groups, RowLoss, check_chunk
 from .similarity import unit_rows
 from .structure import Form, kl_form, mse_form, multiscale_form, order_form, structure_loss
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .pair_loss import check_knob
-from .rows import Groups, RowLoss, Rows
+from .base import check_knob
+from .row_loss import Groups, RowLoss, Rows
 
 
 class SigLIP(RowLoss):

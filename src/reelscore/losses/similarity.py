@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from reelscore.errors import InputError
 
 _FLAT = 1e-5  # below this share of the largest row, what is left after centring is rounding noise
 

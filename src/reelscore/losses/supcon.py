@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .rows import RowLoss, Rows
+from .row_loss import RowLoss, Rows
 
 
 class SupCon(RowLoss):

@@ -12,7 +12,7 @@ of this one, 0.2, which would be w = 0.2 here.
 
 from __future__ import annotations
 
-from .pair_loss import LossParts, PairBatch, PairLoss, check_knob
+from .base import LossParts, PairBatch, PairLoss, check_knob
 from .structure import order_form, structure_loss
 from .triplet import Triplet
 

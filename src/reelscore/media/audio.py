@@ -12,9 +12,10 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 
-from ..domain import FloatArray
-from ..errors import InputError, MediaError
-from .opening import opened, packets, use_stream
+from reelscore.errors import InputError, MediaError
+from reelscore.types import FloatArray
+
+from .container import opened, packets, use_stream
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

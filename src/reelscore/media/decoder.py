@@ -11,7 +11,7 @@ import av
 import av.error
 import numpy as np
 
-from .opening import packets, rewind
+from .container import packets, rewind
 from .timeline import Timeline
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.error
 
-from ..domain import AudioStream, MediaInfo, VideoStream
-from ..errors import MediaError
-from .opening import has_decoder, opened, packets, rewind, usable_streams
-from .picture import rotation_deg
+from reelscore.errors import MediaError
+from reelscore.types import AudioStream, MediaInfo, VideoStream
+
+from .container import has_decoder, opened, packets, rewind, usable_streams
+from .pixels import rotation_deg
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .opening import packets
+from .container import packets
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ..errors import ConfigError
-from ..pooling import Pooling, num_statistics
-from ..scaling import NUM_KNOTS, Scaling
+from reelscore.errors import ConfigError
+from reelscore.features.pooling import Pooling, num_statistics
+from reelscore.features.scaling import NUM_KNOTS, Scaling
 
 TowerKind = Literal["mean", "attention", "transformer"]
 

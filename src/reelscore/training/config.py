@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..errors import ConfigError
-from ..losses.config import LossConfig
-from ..models.config import ModelConfig
+from reelscore.errors import ConfigError
+from reelscore.losses.config import LossConfig
+from reelscore.models.config import ModelConfig
 
 ENOUGH = 1000
 """Validation pairs from which on these alone choose: the epoch that is kept, and the settings of the CCA."""

@@ -1,216 +1,267 @@
-"""Pairs and a configuration enter; a trained model in a folder, and how it came about, leaves.
+"""Pairs, a configuration and the settings of the CCA enter; a model that has learned for some epochs leaves.
 
-Two stages of one `Fit`. The search learns from the training pairs and finds on validation how many epochs are best, how
-the CCA is set and what it counts; the refit learns once more, from both, by what was found. Who wants no refit keeps
-the model of the search.
+The loop is the plain one: batches, loss, step; after each epoch the figures on validation, where there is any. Epoch e
+draws its batches and its dropout from (seed, e) alone, which is why a run that was cut off and resumed gives the
+same bytes.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
+import torch
+from torch import nn
 
-from ..config import to_mapping
-from ..data.batching import num_batches
-from ..data.pairs import PairSet
-from ..domain import FloatArray, Modality
-from ..errors import InputError
-from ..files import write_bytes
-from ..models.dual_encoder import DualEncoder
-from ..models.folder import ModelCard, save_model
-from .config import ENOUGH, TrainConfig
-from .fit import Fit, Report
-from .reading import Reader, embed_pairs, pooled_rows, take
-from .start import choose_share, set_share, tune_cca
-from .state import FILE, REFIT_FILE, Progress, run_identity
-from .validation import validate
+from reelscore.data.batching import num_batches
+from reelscore.data.pairs import PairSet
+from reelscore.losses import PairLoss, build_loss
+from reelscore.models.towers.dual_encoder import DualEncoder
 
-__all__ = ["Report", "TrainResult", "train"]
+from .config import TrainConfig
+from .encode import Reader, new_model
+from .initialise import CCASettings, fit_cca, place_cca, standardise
+from .loss_inputs import LossInputs, member_losses
+from .resume import Progress, load_state, save_state
+from .schedule import warmup_cosine
+from .validation import is_better, validate, watched
 
-HISTORY = "history.json"
-BANK_SIZE = 512
-"""Training videos, at most, whose embeddings are stored beside a model."""
+_STATE_EVERY_S = 10.0
+
+_EVERY = 10  # epochs between two looks at validation, where the last epoch is kept in any case
 
 
 @dataclass(frozen=True, slots=True)
-class TrainResult:
-    """A finished run.
+class Report:
+    """What a run says after each epoch.
 
     Attributes
     ----------
-    folder : Path
-    card : ModelCard
-        As stored; `card.validation` holds `best`.
-    history : tuple of dict
-        For each epoch of the search from 0: ``epoch``, the means of ``loss`` and its parts, ``temperature``, and the
-        validation figures where it was looked at.
+    stage : {"search", "refit"}
+        Learning from the training pairs, watched on validation; or from both, for as long as was found best.
+    epoch, num_epochs : int
+        Epoch 0 is the start, before any step.
+    figures : dict
+        The epoch's line of the history.
     best_epoch : int
-        The last one without validation.
-    best : dict
-        The validation figures of the best epoch, with the share of the CCA (``cca_share``) that was chosen in the end;
-        none without validation.
+    pairs_per_s : float
+        Training pairs a second in this epoch; 0 for epoch 0.
+    remaining_s : float
+        At this rate, up to the last epoch of the stage; it may end earlier.
     """
 
-    folder: Path
-    card: ModelCard
-    history: tuple[dict[str, float], ...]
+    stage: Literal["search", "refit"]
+    epoch: int
+    num_epochs: int
+    figures: dict[str, float]
     best_epoch: int
-    best: dict[str, float]
+    pairs_per_s: float
+    remaining_s: float
 
 
-def train(
-    pairs: PairSet,
-    *,
-    config: TrainConfig,
-    folder: Path | str,
-    progress: Callable[[Report], None] | None = None,
-    resume: bool = False,
-) -> TrainResult:
-    """Train a model and save it.
+class Modules(nn.Module):
+    """What learns: the model, and the loss with its temperature; and what the loss sees of the frozen features."""
 
-    Parameters
+    def __init__(self, model: DualEncoder, loss: PairLoss, frozen: LossInputs) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.frozen = frozen
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One stage of a training.
+
+    Attributes
     ----------
-    pairs : PairSet
-        With a train and a val split; the test split is not looked at.
+    modules : Modules
+    optimizer : Optimizer
     config : TrainConfig
-    folder : Path or str
-        Where the model goes: ``model.json``, weights and ``history.json``, and what the model of the search, which has
-        not learned from them, makes of the validation pairs. While the run lasts a state lies beside them, from which
-        it can be resumed.
-    progress : callable, optional
-        Gets a `Report` after each epoch.
-    resume : bool
-        Go on from the state in `folder` where there is one. Same bytes as a run never cut off.
-
-    Returns
-    -------
-    TrainResult
-
-    Raises
-    ------
-    InputError
-        When a split is empty, all training pairs are of one group, or the model takes text and they have none.
-    ArtifactError
-        When the state in `folder` is damaged or of another run.
+    learn : Reader
+        Of the pairs that are learned from.
+    val : Reader, optional
+        Of those on which epochs are judged; without it the last epoch is the best.
+    num_steps : int
+        Of the schedule, over which the learning rate rises and falls.
     """
-    target = Path(folder)
-    config = _resolved(config, pairs)
-    learn, val = _parts(pairs, config)
-    states = target / FILE, target / REFIT_FILE
-    if not resume:
-        for state in states:
-            state.unlink(missing_ok=True)
-    identity = run_identity(pairs, config)
-    needed = config.model.cca or config.loss.sees == "correlated"
-    halves = (False, True) if config.model.takes_text else (False,)
-    cca = [tune_cca(pairs, config.model, told=told) for told in halves] if needed else []
-    done, share = Progress(best_epoch=config.epochs), None
-    best: dict[str, float] = {}
-    num_steps = config.epochs * _steps_per_epoch(len(learn), config)
-    if config.validate:
-        search = Fit.start(learn, val, config, cca=cca, num_steps=num_steps)
-        done = search.go(states[0], identity=identity, epochs=config.epochs, progress=progress)
-        model = search.modules.model
-        model.load_state_dict(done.best)
-        best = done.history[done.best_epoch]
+
+    modules: Modules
+    optimizer: torch.optim.Optimizer
+    config: TrainConfig
+    learn: Reader
+    val: Reader | None
+    num_steps: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many batches an epoch has."""
+        return num_batches(len(self.learn), batch_size=self.config.batch_size, training=True)
+
+    @classmethod
+    def start(
+        cls,
+        learn: PairSet,
+        val: PairSet | None,
+        config: TrainConfig,
+        *,
+        cca: Sequence[CCASettings],
+        num_steps: int,
+    ) -> Fit:
+        """Build everything as it stands before the first step.
+
+        Parameters
+        ----------
+        learn, val : PairSet
+            See the attributes.
+        config : TrainConfig
+        cca : sequence of mapping
+            Where the model has one, or the loss sees the features along its directions; the second one knows the text.
+        num_steps : int
+            See the attributes.
+        """
+        torch.manual_seed(config.seed)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = new_model(learn, config.model).to(device)
+        standardise(model, learn)
+        fitted = [fit_cca(model, learn, one, told=place == 1) for place, one in enumerate(cca)]
         if config.model.cca:
-            share = choose_share(model, val) if config.choose_share else config.model.cca_share
-            set_share(model, share)
-            best = {**best, **validate(Reader(model, val)), "cca_share": share}
-    refitted: list[dict[str, float]] = []
-    if config.refit:
-        both = take(pairs, pairs.places("train", "val"), config.model)
-        refit = Fit.start(both, None, config, cca=cca, num_steps=num_steps)
-        # As many steps as were best, at the same learning rates: more pairs may make more steps of an epoch.
-        epochs = math.ceil(done.best_epoch * _steps_per_epoch(len(learn), config) / refit.steps_per_epoch)
-        refitted = refit.go(states[1], identity=identity, epochs=epochs, progress=progress).history
-        model = refit.modules.model
-        if share is not None:
-            set_share(model, share)
-    lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
-    card = _save(target, model, pairs, config, best, bank=_bank(model, learn))
-    write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
-    for state in states:
-        state.unlink(missing_ok=True)
-    return TrainResult(target, card, tuple(done.history), done.best_epoch, best)
+            for place, one in enumerate(fitted):
+                place_cca(model, one, told=place == 1)
+        modules = Modules(model, build_loss(config.loss), LossInputs(config.loss.sees, *fitted)).to(device)
+        judge = None if val is None else Reader(model, val)
+        return cls(modules, _optimizer(modules, config), config, Reader(model, learn), judge, num_steps)
 
+    def go(
+        self,
+        state: Path,
+        *,
+        identity: str,
+        epochs: int,
+        progress: Callable[[Report], None] | None,
+    ) -> Progress:
+        """Train up to epoch `epochs`, from the state in a file where there is one; the state is kept there as it goes.
 
-def _parts(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
-    learn = take(pairs, pairs.places("train"), config.model)
-    val = take(pairs, pairs.places("val"), config.model)
-    if (learn.group == learn.group[0]).all():
-        raise InputError(
-            f"training needs pairs of at least two groups, got {len(learn)} of one in {pairs.name}; "
-            "add pairs with other music"
-        )
-    for side, rows in zip(get_args(Modality), pooled_rows(learn, config.model), strict=True):
-        if (rows == rows[0]).all():
-            raise InputError(
-                f"training needs features that differ, got {len(learn)} training pairs of {pairs.name} with one and "
-                f"the same {side} (such as rows of zeros); look at its file, or at the encoder"
+        Parameters
+        ----------
+        state : Path
+        identity : str
+            Of the run, see `state.run_identity`.
+        epochs : int
+        progress : callable, optional
+            Gets a `Report` after each epoch.
+
+        Returns
+        -------
+        Progress
+            With the weights of the best epoch.
+
+        Raises
+        ------
+        ArtifactError
+            When the state is damaged or of another run.
+        """
+        done = Progress()
+        if state.exists():
+            done = load_state(state, identity=identity, modules=self.modules, optimizer=self.optimizer)
+        saved_at = time.monotonic()
+        while done.epoch <= epochs and not self._tired(done):
+            started = time.monotonic()
+            figures = self._epoch(done.epoch, judged=self._judged(done.epoch, epochs))
+            if self._is_best(figures, done):
+                done.best_epoch = done.epoch
+                done.best = {name: value.clone() for name, value in self.modules.model.state_dict().items()}
+            done.history.append(figures)
+            if progress is not None:
+                progress(self._report(done, epochs, time.monotonic() - started))
+            done.epoch += 1
+            over = done.epoch > epochs or self._tired(done)
+            if over or time.monotonic() - saved_at >= _STATE_EVERY_S:
+                save_state(
+                    state, identity=identity, progress=done, modules=self.modules, optimizer=self.optimizer
+                )
+                saved_at = time.monotonic()
+        return done
+
+    def _tired(self, done: Progress) -> bool:
+        return self.val is not None and done.epoch - done.best_epoch > self.config.patience
+
+    def _is_best(self, figures: dict[str, float], done: Progress) -> bool:
+        if self.val is None or self.config.keep == "last":
+            return True
+        return is_better(figures, done.history[done.best_epoch] if done.history else None)
+
+    def _judged(self, number: int, epochs: int) -> bool:
+        """Tell whether an epoch is looked at on validation: where none is chosen, now and then is enough."""
+        if self.val is None:
+            return False
+        return self.config.keep == "best" or self.config.watch or number % _EVERY == 0 or number == epochs
+
+    def _epoch(self, number: int, *, judged: bool) -> dict[str, float]:
+        parts = self._steps(number) if number else {}
+        temperature = self.modules.loss.temperature
+        figures = {"epoch": number, **parts}
+        if temperature is not None:
+            figures["temperature"] = temperature
+        if judged and self.val is not None:
+            figures |= validate(self.val)
+            if self.config.watch:
+                figures |= watched(self.modules.loss, self.learn, self.val, frozen=self.modules.frozen)
+        return figures
+
+    def _steps(self, number: int) -> dict[str, float]:
+        config = self.config
+        per_epoch = self.steps_per_epoch
+        rng = np.random.default_rng([config.seed, number])
+        torch.manual_seed(int(rng.integers(2**62)))
+        self.modules.train()
+        sums: dict[str, float] = {}
+        steps = 0
+        batches = self.learn.batches(batch_size=config.batch_size, rng=rng, label_rate=config.label_rate)
+        for position, batch in enumerate(batches):
+            if bool((batch.group == batch.group[0]).all()):
+                continue  # chance has drawn one group only: nothing to tell apart
+            share = warmup_cosine(
+                (number - 1) * per_epoch + position,
+                num_steps=self.num_steps,
+                warmup=config.warmup,
             )
-    if config.model.takes_text and not learn.text_columns:
-        raise InputError(
-            f"model.takes_text needs training pairs with text, got none among {len(learn)} of {pairs.name}; "
-            "add text to the pairs, or set model.takes_text = false"
+            for options in self.optimizer.param_groups:
+                options["lr"] = config.learning_rate * share
+            loss = member_losses(self.modules.loss, batch, frozen=self.modules.frozen)
+            self.optimizer.zero_grad()
+            torch.autograd.backward(loss.total)
+            self.optimizer.step()
+            for name, value in {"loss": loss.total, **loss.parts}.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            steps += 1
+        return {name: value / steps for name, value in sums.items()}
+
+    def _report(self, done: Progress, epochs: int, took_s: float) -> Report:
+        return Report(
+            stage="refit" if self.val is None else "search",
+            epoch=done.epoch,
+            num_epochs=epochs,
+            figures=done.history[-1],
+            best_epoch=done.best_epoch,
+            pairs_per_s=len(self.learn) / max(took_s, 1e-9) if done.epoch else 0.0,
+            remaining_s=took_s * (epochs - done.epoch),
         )
-    return learn, val
 
 
-def _resolved(config: TrainConfig, pairs: PairSet) -> TrainConfig:
-    num_segments = config.model.num_segments or pairs.num_segments
-    enough: Literal["best", "last"] = (
-        "best" if config.validate and pairs.split.count("val") >= ENOUGH else "last"
+def _optimizer(modules: Modules, config: TrainConfig) -> torch.optim.Optimizer:
+    learning = [p for p in modules.parameters() if p.requires_grad]
+    matrices = [p for p in learning if p.ndim >= 2]
+    others = [p for p in learning if p.ndim < 2]
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        fused=True,
     )
-    needed = math.ceil(config.steps / _steps_per_epoch(len(pairs.places("train")), config))
-    return replace(
-        config,
-        model=replace(config.model, num_segments=num_segments),
-        keep=enough if config.keep == "auto" else config.keep,
-        epochs=max(config.epochs, needed),
-    )
-
-
-def _steps_per_epoch(num_pairs: int, config: TrainConfig) -> int:
-    return num_batches(num_pairs, batch_size=config.batch_size, training=True)
-
-
-def _save(
-    target: Path,
-    model: DualEncoder,
-    pairs: PairSet,
-    config: TrainConfig,
-    best: dict[str, float],
-    *,
-    bank: FloatArray,
-) -> ModelCard:
-    return save_model(
-        target,
-        weights=model.weights(),
-        bank=bank,
-        card=ModelCard(
-            config=config.model,
-            encoder=pairs.encoder,
-            video_encoder=pairs.video_encoder,
-            music_encoder=pairs.music_encoder,
-            video_columns=pairs.dims[0],
-            music_columns=pairs.dims[1],
-            text_encoder=pairs.text_encoder if config.model.takes_text else None,
-            text_columns=pairs.text_columns if config.model.takes_text else 0,
-            words=dict(pairs.words or {}) if config.model.takes_text else {},
-            training=to_mapping(config),
-            validation=best,
-        ),
-    )
-
-
-def _bank(model: DualEncoder, learn: PairSet) -> FloatArray:
-    """Embed a sample of the training videos, evenly spaced over the set, as queries for the hubness correction."""
-    index = np.unique(np.linspace(0, len(learn) - 1, min(BANK_SIZE, len(learn))).round().astype(int))
-    return embed_pairs(model, take(learn, index, model.config))[0].embedding

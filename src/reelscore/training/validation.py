@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..evaluation.metrics import median_rank, recall_at
-from ..evaluation.ranks import rank_embeddings
-from ..losses.pair_loss import PairLoss
-from .frozen import Frozen, member_losses
-from .reading import Reader, take
+from reelscore.evaluation.metrics import median_rank, recall_at
+from reelscore.evaluation.ranks import rank_embeddings
+from reelscore.losses.base import PairLoss
+
+from .encode import Reader, take
+from .loss_inputs import LossInputs, member_losses
 
 
 def validate(val: Reader) -> dict[str, float]:
@@ -37,7 +38,7 @@ def validate(val: Reader) -> dict[str, float]:
     }
 
 
-def watched(loss: PairLoss, learn: Reader, val: Reader, *, frozen: Frozen) -> dict[str, float]:
+def watched(loss: PairLoss, learn: Reader, val: Reader, *, frozen: LossInputs) -> dict[str, float]:
     """Return how the fit goes on both parts, without dropout, on equally many pairs and one gallery size.
 
     Returns
@@ -59,7 +60,7 @@ def watched(loss: PairLoss, learn: Reader, val: Reader, *, frozen: Frozen) -> di
 
 
 @torch.no_grad()
-def _loss_of(loss: PairLoss, reader: Reader, frozen: Frozen) -> float:
+def _loss_of(loss: PairLoss, reader: Reader, frozen: LossInputs) -> float:
     was_training = reader.model.training
     reader.model.eval()
     (batch,) = reader.batches(batch_size=len(reader))

@@ -1,0 +1,1 @@
+"""Recipes that build the data of a run."""

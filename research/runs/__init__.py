@@ -1,0 +1,1 @@
+"""Run methods on data, with a cache of finished runs."""

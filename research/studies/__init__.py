@@ -1,0 +1,1 @@
+"""One study for each claim of the paper."""

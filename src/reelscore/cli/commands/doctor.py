@@ -1,0 +1,185 @@
+"""``reelscore doctor``: the options of the other verbs enter, what they would use and what is missing is printed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import typer
+
+from reelscore import __version__
+from reelscore.cli.options import (
+    EncoderOption,
+    JsonOption,
+    LibraryOption,
+    ModelOption,
+    PackOption,
+    library_folder,
+)
+from reelscore.cli.output import print_json
+from reelscore.errors import ReelscoreError
+
+_PARTS = (
+    "numpy",
+    "av",
+    "onnxruntime",
+    "torch",
+    "lancedb",
+    "safetensors",
+    "tokenizers",
+    "transformers",
+    "rapidocr",
+    "matplotlib",
+)
+
+
+def doctor(
+    library: LibraryOption = None,
+    model: ModelOption = None,
+    encoder: EncoderOption = None,
+    pack: PackOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say which encoders, model and library would be used, and what is missing."""
+    facts: dict[str, object] = {
+        "reelscore": __version__,
+        "python": platform.python_version(),
+        "parts": {name: _version(name) for name in _PARTS},
+        "cache": _checked(lambda: _cache()),
+        "light": _checked(lambda: _encoders("light", None)),
+        "pack": _checked(lambda: _pack(pack)),
+        "model": _checked(lambda: _model(model, encoder, pack)),
+        "library": _checked(lambda: _library(library_folder(library))),
+    }
+    missing = [name for name, fact in facts.items() if isinstance(fact, dict) and "problem" in fact]
+    facts["healthy"] = not missing
+    if json:
+        print_json(facts)
+    else:
+        _print(facts)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _version(name: str) -> str | None:
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _checked(look: object) -> dict[str, object]:
+    try:
+        found: dict[str, object] = look()  # type: ignore[operator]
+    except ReelscoreError as error:
+        return {"problem": str(error)}
+    except OSError as error:
+        return {"problem": f"{error.filename or ''}: {error.strerror or error}"}
+    return found
+
+
+def _cache() -> dict[str, object]:
+    from reelscore.encoders.cache import default_folder
+
+    folder = default_folder(os.environ)
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK):
+        return {
+            "folder": str(folder),
+            "problem": f"{there} cannot be written; set XDG_CACHE_HOME to a folder that can",
+        }
+    return {"folder": str(folder)}
+
+
+def _encoders(kind: str, folder: Path | None) -> dict[str, object]:
+    from reelscore.encoders.spec import EncoderSpec
+
+    pair = EncoderSpec(kind, None if folder is None else str(folder)).load()  # type: ignore[arg-type]
+    return {
+        "video": {"fingerprint": pair.video.fingerprint, "dim": pair.video.dim},
+        "music": {"fingerprint": pair.music.fingerprint, "dim": pair.music.dim},
+    }
+
+
+def _pack(folder: Path | None) -> dict[str, object]:
+    if folder is None:
+        return {
+            "absent": "no pack named; give --pack FOLDER or set REELSCORE_PACK to use pretrained encoders"
+        }
+    from reelscore.encoders.pack.pack import load_pack
+
+    loaded = load_pack(folder)
+    return {"folder": str(folder), **_encoders("pack", folder), "licences": dict(loaded.licences)}
+
+
+def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[str, object]:
+    if folder is None:
+        return {"name": "affect", "trained": False}
+    from reelscore.models.trained.embedder import load_embedder
+    from reelscore.pipeline.resolve import resolve_pipeline
+
+    embedder = load_embedder(folder)
+    facts: dict[str, object] = {
+        "name": embedder.name,
+        "trained": embedder.trained,
+        "fingerprint": embedder.fingerprint,
+        "video_encoder": embedder.video_encoder,
+        "music_encoder": embedder.music_encoder,
+    }
+    if embedder.video_encoder.startswith("set-"):
+        return facts | {
+            "note": "trained on the features of a public set: it evaluates, but cannot read files"
+        }
+    pipeline = resolve_pipeline(model=folder, encoder=encoder, pack=pack)
+    facts["encoder"] = pipeline.encoder.named
+    if embedder.text_encoder is not None:
+        facts["text_encoder"] = embedder.text_encoder
+    return facts | ({"note": "; ".join(pipeline.missing)} if pipeline.missing else {})
+
+
+def _library(folder: Path) -> dict[str, object]:
+    from reelscore.library.library import Library
+    from reelscore.library.storage.meta import LibraryMeta
+
+    if not LibraryMeta.exists(folder):
+        return {"absent": f"no library at {folder} yet; make one: reelscore add MUSIC_FOLDER"}
+    opened = Library.open(folder)
+    meta = LibraryMeta.read(folder)
+    return {
+        "folder": str(folder),
+        "tracks": len(opened),
+        "model": meta.model,
+        "model_fingerprint": meta.model_fingerprint,
+        "encoder": meta.encoder_kind,
+        **_licences(meta.video_licence, meta.music_licence),
+    }
+
+
+def _licences(video: str | None, music: str | None) -> dict[str, object]:
+    return {name: said for name, said in (("video_licence", video), ("music_licence", music)) if said}
+
+
+def _print(facts: dict[str, object]) -> None:
+    for name, fact in facts.items():
+        if not isinstance(fact, dict):
+            print(f"{name:<10} {fact}")
+            continue
+        if name == "parts":
+            shown = ", ".join(f"{part} {version or 'not installed'}" for part, version in fact.items())
+            print(f"{name:<10} {shown}")
+            continue
+        mark = "PROBLEM " if "problem" in fact else ""
+        print(f"{name:<10} {mark}{'; '.join(_words(k, v) for k, v in fact.items())}")
+
+
+def _words(key: str, value: object) -> str:
+    if key in ("problem", "absent", "note", "folder", "name"):
+        return str(value)
+    if isinstance(value, dict):
+        return f"{key} " + ", ".join(f"{k} {v}" for k, v in value.items())
+    return f"{key} {value}"

@@ -1,0 +1,221 @@
+"""YouTube-8M enters, pairs leave: the pictures of each video against its own sound, at video or frame level.
+
+TFRecord shards as published (Abu-El-Haija et al., arXiv 1609.08675; versions of 2018 and after): at video level
+the means ``mean_rgb`` (1024) and ``mean_audio`` (128), at frame level one row of each a second, at most 300, in
+8 bits. Which level a shard has is told by its features. No real shard was at hand when this was written: it is
+tested on files written to the published schema.
+
+Hits: each video has its own sound alone. Splits: ``train*.tfrecord`` is train; the videos of
+``validate*.tfrecord`` are halved into val and test by hash of their id. ``test*.tfrecord`` is not read: it was
+published without labels, so that no filter could be applied to it.
+
+Memory: 4,608 bytes a video at video level, and up to N times as many at frame level, where a longer video is cut
+to N rows as it is read (147,456 bytes with N = 32). No shard is ever held whole.
+
+References
+----------
+Layout and dequantisation: ``readers.py`` and ``utils.py`` of the repository google/youtube-8m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.data.pairs import PairSet, Split
+from reelscore.data.splits import hash_splits
+from reelscore.data.tables import read_table
+from reelscore.errors import InputError, NotFoundError
+from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS, global_sparse_rows
+from reelscore.types import FloatArray
+
+from .example import SequenceExample
+from .tfrecord import read_records
+
+NAME = "youtube8m"
+RGB_DIM, AUDIO_DIM = 1024, 128
+QUANTISED_MIN, QUANTISED_MAX = -2.0, 2.0
+
+Level = Literal["video", "frame"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Video:
+    """One record: ``rgb`` (T, 1024) and ``audio`` (T, 128) float32; T is 1 at video level."""
+
+    key: str
+    level: Level
+    rgb: FloatArray
+    audio: FloatArray
+    where: str
+
+
+def load(
+    folder: Path,
+    seed: int,
+    *,
+    labels: Sequence[str] = (),
+    num_segments: int = DEFAULT_NUM_SEGMENTS,
+    progress: Callable[[int, int], None] | None = None,
+) -> PairSet:
+    """Return the videos of all shards in a folder, or in its folders ``train`` and ``validate``.
+
+    Parameters
+    ----------
+    folder : Path
+    seed : int
+        Halves the validation videos.
+    labels : sequence of str
+        Only videos that carry any of these: numbers, or names where ``vocabulary.csv`` lies in the folder.
+    num_segments : int
+        N: at frame level a longer video gives one row from each of N equal segments, its middle.
+    progress : callable, optional
+        Gets the number of shards read, and of all, after each.
+    """
+    wanted = label_numbers(labels, folder)
+    train, validate = find_shards(folder, "train"), find_shards(folder, "validate")
+    if not train and not validate:
+        raise NotFoundError(
+            f"there is no train*.tfrecord or validate*.tfrecord in {folder} or its folders train and validate; "
+            "give the folder of one level, video or frame"
+        )
+    videos: dict[str, Video] = {}
+    held_out: list[str] = []
+    for done, shard in enumerate([*train, *validate], start=1):
+        for video in read_videos(shard, labels=wanted, num_segments=num_segments):
+            _check_alike(video, videos)
+            videos[video.key] = video
+            if done > len(train):
+                held_out.append(video.key)
+        if progress is not None:
+            progress(done, len(train) + len(validate))
+    if not videos:
+        told = f" with any of the labels {', '.join(labels)}" if labels else ""
+        raise InputError(f"{folder} holds no videos{told}; add shards or choose other labels")
+    halves = hash_splits(held_out, seed=seed, fractions={"val": 0.5, "test": 0.5})
+    part_of: dict[str, Split] = dict(zip(held_out, halves, strict=True))
+    level = next(iter(videos.values())).level
+    return PairSet(
+        name=NAME,
+        keys=tuple(videos),
+        video=tuple((video.rgb,) for video in videos.values()),
+        music=tuple((video.audio,) for video in videos.values()),
+        group=np.arange(len(videos)),
+        split=tuple(part_of.get(key, "train") for key in videos),
+        video_encoder=f"set-youtube8m-{level}-rgb-1",
+        music_encoder=f"set-youtube8m-{level}-audio-1",
+        num_segments=num_segments if level == "frame" else 1,
+    )
+
+
+def find_shards(folder: Path, part: str) -> list[Path]:
+    """Return the shards of a part, such as ``train``, in the order of their names."""
+    return sorted([*folder.glob(f"{part}*.tfrecord"), *folder.glob(f"{part}/{part}*.tfrecord")])
+
+
+def read_videos(
+    shard: Path, *, labels: Collection[int] | None = None, num_segments: int = DEFAULT_NUM_SEGMENTS
+) -> Iterator[Video]:
+    """Go through the videos of a shard with one record in memory at a time.
+
+    Parameters
+    ----------
+    shard : Path
+    labels : collection of int, optional
+        Only videos that carry any of these.
+    num_segments : int
+        As in `load`.
+
+    Raises
+    ------
+    InputError
+        For a damaged file, or a record whose features are not as published: with file and number.
+    """
+    for number, payload in enumerate(read_records(shard), start=1):
+        where = f"{shard}: record {number}"
+        record = SequenceExample(payload, where=where)
+        if labels is not None and not set(record.integers("labels")) & set(labels):
+            continue
+        # Until 2017 the id was called video_id.
+        key = record.text("id" if "id" in record or "video_id" not in record else "video_id")
+        if "rgb" in record:
+            rgb, audio = record.frames("rgb", RGB_DIM), record.frames("audio", AUDIO_DIM)
+            if len(rgb) != len(audio):
+                raise InputError(
+                    f"{where}: features 'rgb' and 'audio' need equally many rows, got {len(rgb)} and "
+                    f"{len(audio)}; leave the record out"
+                )
+            if len(rgb) > num_segments:
+                rows = global_sparse_rows(len(rgb), num_segments=num_segments)
+                rgb, audio = rgb[rows], audio[rows]
+            yield Video(key, "frame", dequantise(rgb), dequantise(audio), where)
+        else:
+            rgb_mean, audio_mean = record.vector("mean_rgb", RGB_DIM), record.vector("mean_audio", AUDIO_DIM)
+            yield Video(key, "video", rgb_mean[None], audio_mean[None], where)
+
+
+def dequantise(codes: npt.NDArray[np.uint8]) -> FloatArray:
+    """Undo the published quantisation: code * (max - min) / 255 + (max - min) / 512 + min, float32.
+
+    Examples
+    --------
+    >>> dequantise(np.array([0, 255], dtype=np.uint8)).tolist()
+    [-1.9921875, 2.0078125]
+    """
+    width = QUANTISED_MAX - QUANTISED_MIN
+    values: FloatArray = (codes * (width / 255) + (width / 512 + QUANTISED_MIN)).astype(np.float32)
+    return values
+
+
+def label_numbers(labels: Sequence[str], folder: Path) -> frozenset[int] | None:
+    """Return the numbers of labels given as numbers or, by ``vocabulary.csv``, as names; None for no labels."""
+    if not labels:
+        return None
+    numbers = {int(label) for label in labels if label.strip().isdecimal()}
+    names = {label.strip().casefold() for label in labels if not label.strip().isdecimal()}
+    if not names:
+        return frozenset(numbers)
+    path = folder / "vocabulary.csv"
+    if not path.is_file():
+        raise NotFoundError(
+            f"label names such as {min(names)!r} are looked up in {path}, which is not there; fetch the set's "
+            "vocabulary.csv into that folder, or give label numbers"
+        )
+    found: set[str] = set()
+    for row in read_table(path, required="index"):
+        if isinstance(row.cells, str):
+            raise InputError(f"{path}: line {row.line}: {row.cells}")
+        name = (row.cells.get("name") or "").strip().casefold()
+        if name in names:
+            found.add(name)
+            numbers.add(_number(path, row.line, row.cells["index"]))
+    if missing := names - found:
+        raise InputError(
+            f"{path} has no label named {min(missing)!r} in its column 'Name'; look the names up there"
+        )
+    return frozenset(numbers)
+
+
+def _number(path: Path, line: int, cell: str) -> int:
+    try:
+        return int(cell)
+    except ValueError as error:
+        raise InputError(f"{path}: line {line}: the index must be a whole number, got {cell!r}") from error
+
+
+def _check_alike(video: Video, before: dict[str, Video]) -> None:
+    if (first := before.get(video.key)) is not None:
+        raise InputError(
+            f"{video.where} and {first.where} are both of the video {video.key!r}; leave one shard out"
+        )
+    first = next(iter(before.values()), video)
+    if first.level != video.level:
+        raise InputError(
+            f"{video.where} is of {video.level} level but {first.where} of {first.level} level; give the folder "
+            "of one level"
+        )

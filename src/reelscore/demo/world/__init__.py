@@ -1,0 +1,1 @@
+"""The synthetic world of the demo: videos and music with known matches."""

@@ -1,0 +1,59 @@
+"""Concatenation of encoders of one modality: their columns for the same segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reelscore.types import FeatureSequence, FloatArray, Modality, Segment
+
+from .base import Encoder, fingerprint
+
+VERSION = "1"
+
+
+class ConcatEncoder:
+    """Concatenate the columns of several encoders; see `features.protocol.Encoder` for the attributes.
+
+    Each encoder keeps its own entry in the feature cache, see `extract`.
+
+    Parameters
+    ----------
+    name : str
+    encoders : sequence of Encoder
+        Of one modality.
+
+    Attributes
+    ----------
+    parts : tuple of Encoder
+        The encoders, in the order of their columns. One may occur twice.
+    """
+
+    def __init__(self, name: str, encoders: Sequence[Encoder]) -> None:
+        assert len({encoder.modality for encoder in encoders}) == 1
+        self.parts = tuple(encoders)
+        self.name = name
+        self.version = VERSION
+        self.modality: Modality = encoders[0].modality
+        self.dim = sum(part.dim for part in self.parts)
+        self.fingerprint = fingerprint(name, VERSION, *(encoder.fingerprint for encoder in encoders))
+        self.recipe = fingerprint(name, VERSION, *(encoder.recipe for encoder in encoders))
+        columns = [part.columns or tuple(f"{part.name} {i}" for i in range(part.dim)) for part in self.parts]
+        self.columns: tuple[str, ...] | None = tuple(column for each in columns for column in each)
+
+    def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
+        """Return one row for each segment, shape (T, D); raises what the parts raise."""
+        made = {recipe: part.encode(path, segments).values for recipe, part in self.distinct.items()}
+        return self.side_by_side(made, segments)
+
+    @property
+    def distinct(self) -> dict[str, Encoder]:
+        """The parts by recipe, without repetitions: each reads the file once."""
+        return {part.recipe: part for part in self.parts}
+
+    def side_by_side(self, values: Mapping[str, FloatArray], segments: Sequence[Segment]) -> FeatureSequence:
+        """Concatenate the rows of the parts, each of shape (T, its dim), given by recipe."""
+        rows = np.concatenate([values[part.recipe] for part in self.parts], axis=1)
+        return FeatureSequence(rows, tuple(segments), self.fingerprint, self.columns)

@@ -1,0 +1,1 @@
+"""Export transformers models to a pack of ONNX files."""

@@ -1,0 +1,1 @@
+"""Encoders from transformers models of the Hugging Face hub."""

@@ -1,0 +1,1 @@
+"""Built-in encoders without weights: colour, motion, timbre, rhythm and harmony."""

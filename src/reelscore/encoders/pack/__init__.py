@@ -1,0 +1,1 @@
+"""Encoders from a folder of ONNX models."""

@@ -1,0 +1,1 @@
+"""How a library is stored on disk: LanceDB and a memory-mapped snapshot."""

@@ -1,0 +1,303 @@
+"""What lets a match start without LanceDB: a library's rows enter, NumPy files that can be mapped leave.
+
+Below ``snapshot/`` lie whole files that never change and ``current.json``, which names those of one
+version of the table. It is used only while that is the newest version on disk, as the names in Lance's
+``_versions`` folder tell; so a snapshot is never wrong, only missing, and may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.errors import ArtifactError
+from reelscore.files import sync_folder, write_bytes
+from reelscore.matching.moments import Moments, check_moments
+from reelscore.types import FloatArray, Track
+
+from .entry import NotUnitError
+from .exact_search import Rows, Texts
+from .filters import TrackFilter
+from .meta import LibraryMeta, Pointer, read_pointer
+
+FORMAT = 1
+TABLE_NAME = "tracks"
+
+_FOLDER = "snapshot"
+_CURRENT = "current.json"
+_MOST_PARTS = 16
+_KEYS_A_READ = 1024
+_MANIFEST = re.compile(r"(\d{20})\.manifest")
+
+
+def tables_folder(library: Path, generation: int) -> Path:
+    """Return where LanceDB keeps the tables of a generation."""
+    return library / "tables" / f"{generation:06d}"
+
+
+def newest_version(library: Path, generation: int) -> int | None:
+    """Return the newest committed version of the table as its folder tells, without LanceDB.
+
+    Lance names the manifest of version v ``2**64 - 1 - v``, so that the newest sorts first.
+    """
+    folder = tables_folder(library, generation) / f"{TABLE_NAME}.lance" / "_versions"
+    try:
+        found = [match for file in folder.iterdir() if (match := _MANIFEST.fullmatch(file.name))]
+    except OSError:
+        return None
+    return max((2**64 - 1 - int(match[1]) for match in found), default=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One version of a library, read-only, in mapped files; searches and answers as `Store` does.
+
+    Attributes
+    ----------
+    path : Path
+        The library.
+    meta : LibraryMeta
+    rows : Rows
+    places : ndarray of int64, shape (N, 3)
+        For each row its part, the first moment in it and the number of moments.
+    parts : tuple of (values, spans)
+        Moments (R, D) in float16 and their starts and ends (R, 2) in seconds.
+    part_names : tuple of str
+    """
+
+    path: Path
+    meta: LibraryMeta
+    rows: Rows
+    places: npt.NDArray[np.int64]
+    parts: tuple[tuple[npt.NDArray[np.float16], npt.NDArray[np.float64]], ...]
+    part_names: tuple[str, ...]
+
+    @classmethod
+    def open(cls, path: Path | str) -> Snapshot | None:
+        """Map the snapshot of the library at `path`, or return None where none is there, whole and current.
+
+        Raises
+        ------
+        NotFoundError, ArtifactError
+            When there is no library, or its ``library.json`` is damaged or of a newer format.
+        """
+        library = Path(path)
+        pointer = read_pointer(library)
+        try:
+            document = json.loads((library / _FOLDER / _CURRENT).read_bytes())
+            if document["format"] != FORMAT or document["generation"] != pointer.generation:
+                return None
+            if document["version"] != newest_version(library, pointer.generation):
+                return None
+            return _map(library, pointer.meta, document)
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
+            return None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def search(
+        self, query: FloatArray, k: int, *, where: TrackFilter | None = None
+    ) -> list[tuple[Track, float]]:
+        """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Rows.search`."""
+        try:
+            return self.rows.search(query, k, where=where)
+        except NotUnitError as error:
+            raise self._damaged(error) from error
+
+    def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
+        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` that is there."""
+        found: dict[str, Moments] = {}
+        for key in keys:
+            row = self.rows.row_of(key)
+            if row is None:
+                continue
+            part, first, count = self.places[row].tolist()
+            values, spans = self.parts[part]
+            found[key] = (
+                values[first : first + count].astype(np.float32),
+                spans[first : first + count, 0].copy(),
+                spans[first : first + count, 1].copy(),
+            )
+        try:
+            check_moments(found)
+        except NotUnitError as error:
+            raise self._damaged(error) from error
+        return found
+
+    def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
+        """Return the embedding (D,) of each of `keys` that is there."""
+        rows = {key: row for key in keys if (row := self.rows.row_of(key)) is not None}
+        return {key: self.rows.embeddings[row].copy() for key, row in rows.items()}
+
+    def _damaged(self, error: NotUnitError) -> ArtifactError:
+        folder = self.path / _FOLDER
+        return ArtifactError(f"{folder} is damaged ({error}); delete that folder, it is made again by itself")
+
+
+def write_snapshot(
+    library: Path,
+    pointer: Pointer,
+    version: int,
+    rows: Rows,
+    read_moments: Callable[[list[str]], dict[str, Moments]],
+) -> None:
+    """Leave a snapshot of `version`; only for who holds the writer's lock.
+
+    Moments of tracks that the last snapshot held already stay in its files: the cost of moments is that
+    of the new tracks, whatever the size of the library.
+
+    Parameters
+    ----------
+    library : Path
+    pointer : Pointer
+        The live meta and generation.
+    version : int
+        Of the table that `rows` were read from.
+    rows : Rows
+    read_moments : callable
+        Returns the moments of up to about a thousand keys.
+    """
+    folder = library / _FOLDER
+    folder.mkdir(exist_ok=True)
+    parts, places = _reusable(library, pointer, rows)
+    keys = rows.text("key")
+    fresh = np.flatnonzero(places[:, 0] < 0)
+    if len(fresh):
+        part: dict[str, Any] = {"name": f"moments-{uuid.uuid4().hex}", "num_rows": 0}
+        with (
+            (folder / f"{part['name']}.f16").open("wb") as values,
+            (folder / f"{part['name']}.f64").open("wb") as spans,
+        ):
+            for start in range(0, len(fresh), _KEYS_A_READ):
+                chunk = fresh[start : start + _KEYS_A_READ]
+                found = read_moments([keys[row] for row in chunk])
+                for row in chunk.tolist():
+                    moments, starts_s, ends_s = found[keys[row]]
+                    places[row] = (len(parts), part["num_rows"], len(moments))
+                    part["num_rows"] += len(moments)
+                    values.write(moments.astype(np.float16).tobytes())
+                    spans.write(np.stack([starts_s, ends_s], axis=1).tobytes())
+            _sync(values)
+            _sync(spans)
+        parts.append(part)
+    name = f"rows-{uuid.uuid4().hex}"
+    (folder / name).mkdir()
+    for array_name, array in _arrays(rows, places).items():
+        with (folder / name / f"{array_name}.npy").open("wb") as file:
+            np.save(file, array)
+            _sync(file)
+    sync_folder(folder / name)
+    document = {
+        "format": FORMAT,
+        "generation": pointer.generation,
+        "version": version,
+        "rows": name,
+        "parts": parts,
+        "checksum": _checksum(rows, places),
+    }
+    write_bytes(folder / _CURRENT, json.dumps(document, indent=2).encode())
+    keep = {_CURRENT, name, *(f"{part['name']}.{end}" for part in parts for end in ("f16", "f64"))}
+    for left in folder.iterdir():
+        if left.name not in keep:
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _map(library: Path, meta: LibraryMeta, document: dict[str, Any]) -> Snapshot:
+    folder = library / _FOLDER
+    read = {
+        name: np.asarray(
+            np.load(folder / document["rows"] / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        )  # a plain view: slicing np.memmap itself is ten times as slow
+        for name in ("offsets", "utf8", "duration_s", "revision", "embeddings", "places")
+    }
+    rows = Rows(
+        Texts(read["offsets"], read["utf8"]), read["duration_s"], read["revision"], read["embeddings"]
+    )
+    if rows.embeddings.shape[1:] != (meta.dim,) or _checksum(rows, read["places"]) != document["checksum"]:
+        raise ValueError("not the arrays that were written")
+    parts = []
+    for part in document["parts"]:
+        name, num = part["name"], part["num_rows"]
+        parts.append(
+            (
+                _raw(folder / f"{name}.f16", np.dtype(np.float16), (num, meta.dim)),
+                _raw(folder / f"{name}.f64", np.dtype(np.float64), (num, 2)),
+            )
+        )
+    return Snapshot(
+        library, meta, rows, read["places"], tuple(parts), tuple(p["name"] for p in document["parts"])
+    )
+
+
+def _reusable(
+    library: Path, pointer: Pointer, rows: Rows
+) -> tuple[list[dict[str, Any]], npt.NDArray[np.int64]]:
+    """Return the parts of the last snapshot that can stay, and where each row's moments lie in them (-1: nowhere)."""
+    places = np.full((len(rows), 3), -1, dtype=np.int64)
+    try:
+        document = json.loads((library / _FOLDER / _CURRENT).read_bytes())
+        if document["format"] != FORMAT or document["generation"] != pointer.generation:
+            return [], places
+        last = _map(library, pointer.meta, document)
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return [], places
+    known = dict(
+        zip(zip(last.rows.text("key"), last.rows.revision.tolist(), strict=True), last.places, strict=True)
+    )
+    for row, identity in enumerate(zip(rows.text("key"), rows.revision.tolist(), strict=True)):
+        place = known.get(identity)
+        if place is not None:
+            places[row] = place
+    parts = list(document["parts"])
+    alive = int(places[places[:, 0] >= 0, 2].sum())
+    if len(parts) >= _MOST_PARTS or 2 * alive < sum(part["num_rows"] for part in parts):
+        return [], np.full_like(places, -1)
+    return parts, places
+
+
+def _arrays(rows: Rows, places: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    return {
+        "offsets": rows.texts.offsets,
+        "utf8": rows.texts.utf8,
+        "duration_s": rows.duration_s,
+        "revision": rows.revision,
+        "embeddings": rows.embeddings,
+        "places": places,
+    }
+
+
+def _checksum(rows: Rows, places: npt.NDArray[np.int64]) -> int:
+    """Of all but the embeddings, which say themselves, by their norm, whether they are whole."""
+    checksum = 0
+    for name, array in _arrays(rows, places).items():
+        if name != "embeddings":
+            checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum
+
+
+def _raw(file: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """Map a file without a header; a file of any other size than the shape's is refused."""
+    if file.stat().st_size != dtype.itemsize * shape[0] * shape[1]:
+        raise ValueError(f"{file.name} has {file.stat().st_size} bytes")
+    return (
+        np.asarray(np.memmap(file, dtype=dtype, mode="r", shape=shape))
+        if shape[0]
+        else np.empty(shape, dtype)
+    )
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""Match a video or a text query against a library."""

@@ -1,0 +1,97 @@
+"""Where in a track its music fits best: a query and the track's moments enter, a start time leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.errors import InputError
+from reelscore.library.storage.entry import NotUnitError
+from reelscore.types import FloatArray
+
+Moments = tuple[FloatArray, npt.NDArray[np.float64], npt.NDArray[np.float64]]
+"""Embeddings (T, D), starts (T,) and ends (T,) in seconds, of one track."""
+
+_TIE = 1e-12  # what cumulative sums may differ by where the windows are equal
+_HALF_PRECISION_TOLERANCE = 5e-3  # moments are kept in float16
+
+
+def best_moment(
+    query: FloatArray,
+    moments: FloatArray,
+    moment_starts_s: npt.NDArray[np.float64],
+    moment_ends_s: npt.NDArray[np.float64],
+    *,
+    clip_s: float,
+    duration_s: float,
+) -> tuple[float, float]:
+    """Return where a clip of length `clip_s` should begin, and how well it fits there.
+
+    Every moment may open the clip as long as the track still holds the clip's length after it; a window
+    is scored by the mean cosine of the moments whose middles lie in it, or of the nearest where the clip is
+    shorter than a moment. Cumulative sums make that one pass.
+
+    Parameters
+    ----------
+    query : ndarray of float32, shape (D,)
+        Norm 1.
+    moments : ndarray of float32, shape (T, D)
+        Norm 1 each, T >= 1, in order of time.
+    moment_starts_s, moment_ends_s : ndarray of float64, shape (T,)
+        In seconds.
+    clip_s : float
+        Length of the video, positive.
+    duration_s : float
+        Length of the track, positive.
+
+    Returns
+    -------
+    start_s : float
+        ``start_s + min(clip_s, duration_s) <= duration_s`` always; ties go to the earliest.
+    score : float
+        Mean cosine inside the window.
+
+    Raises
+    ------
+    InputError
+        When the track has no moments, shapes disagree or a length is not positive.
+
+    Examples
+    --------
+    >>> rows = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], dtype=np.float32)
+    >>> starts = np.array([0.0, 5.0, 10.0, 15.0])
+    >>> best_moment(np.array([0, 1], np.float32), rows, starts, starts + 5, clip_s=10.0, duration_s=20.0)
+    (5.0, 1.0)
+    """
+    num = len(moments)
+    if (
+        num == 0
+        or moments.shape != (num, len(query))
+        or not len(moment_starts_s) == len(moment_ends_s) == num
+    ):
+        raise InputError(
+            f"a best moment needs moments (T, {len(query)}) with T >= 1 and T starts and ends, got "
+            f"{moments.shape}, {len(moment_starts_s)} and {len(moment_ends_s)}"
+        )
+    if not (clip_s > 0 and duration_s > 0):
+        raise InputError(f"clip_s and duration_s must be positive, got {clip_s!r} and {duration_s!r}")
+    cosines = (moments.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
+    latest_s = max(0.0, duration_s - clip_s)
+    starts_s = np.minimum(moment_starts_s, latest_s)
+    middles_s = (moment_starts_s + moment_ends_s) / 2
+    first = np.minimum(np.searchsorted(middles_s, starts_s, side="left"), num - 1)
+    last = np.maximum(np.searchsorted(middles_s, starts_s + clip_s, side="left"), first + 1)
+    sums = np.concatenate([[0.0], np.cumsum(cosines)])
+    scores = (sums[last] - sums[first]) / (last - first)
+    best = int(np.argmax(scores >= scores.max() - _TIE))
+    return float(starts_s[best]), float(scores[best])
+
+
+def check_moments(found: Mapping[str, Moments]) -> None:
+    """Raise `NotUnitError` where a moment read from disk is not of norm 1."""
+    for key, (rows, _, _) in found.items():
+        norms = np.sqrt(np.einsum("td,td->t", rows, rows))
+        if not (np.abs(norms - 1) <= _HALF_PRECISION_TOLERANCE).all():
+            raise NotUnitError(f"the moments of track {key} are not of norm 1")

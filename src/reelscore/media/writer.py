@@ -1,0 +1,337 @@
+"""Frames, samples, or a video and a music file enter; a whole mp4 or wav file leaves, or none at all."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import wave
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.errors import InputError, MediaError
+from reelscore.files import replacing
+
+from .audio import decoded_audio
+from .container import opened, packets, use_stream
+from .pixels import PictureMaker, Pixels
+from .probe import probe
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+Timed = tuple[float, int, "Packet[Any]"]
+
+DEFAULT_CRF = 23
+MUX_RATE_HZ = 48_000
+SOUND_BIT_RATE = 192_000
+# What players and browsers take inside an mp4; other pictures are encoded anew.
+MP4_CODECS = {"h264", "hevc", "av1", "vp9", "mpeg4"}
+
+
+def write_video(
+    path: Path | str,
+    frames: Iterable[Pixels],
+    *,
+    frame_rate_hz: float,
+    gop_s: float | None = None,
+    crf: int = DEFAULT_CRF,
+) -> None:
+    """Write frames as H.264 in mp4.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to make or replace.
+    frames : iterable of ndarray of uint8, shape (H, W, 3)
+        RGB, all of one size. H.264 as players read it wants even sides: an odd one has its last line doubled.
+    frame_rate_hz : float
+    gop_s : float, optional
+        Time from key frame to key frame at most; None leaves it to the encoder.
+    crf : int
+        Quality from 0 (lossless) to 51 (worst).
+
+    Raises
+    ------
+    InputError
+        When there are no frames, they differ in size, or are not RGB of 8 bits.
+    MediaError
+        When the file cannot be written.
+    """
+    if frame_rate_hz <= 0:
+        raise InputError(f"frame_rate_hz must be positive, got {frame_rate_hz!r}")
+    rate = Fraction(frame_rate_hz).limit_denominator(60_000)
+    encoder: VideoStream | None = None
+    with _writing(path) as file, av.open(file, mode="w", format="mp4") as container:
+        for number, pixels in enumerate(frames):
+            if encoder is None:
+                encoder = _encoder(container, pixels, rate, crf)
+                if gop_s is not None:
+                    encoder.gop_size = max(1, round(gop_s * frame_rate_hz))
+            frame = _frame(pixels, encoder)
+            frame.pts, frame.time_base = number, 1 / rate
+            container.mux(encoder.encode(frame))
+        if encoder is None:
+            raise InputError("a video needs at least one frame, got none")
+        container.mux(encoder.encode(None))
+
+
+def write_audio(path: Path | str, samples: npt.NDArray[np.floating[Any]], *, rate_hz: int) -> None:
+    """Write samples as 16-bit wav; what is beyond -1 to 1 is clipped.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to make or replace.
+    samples : ndarray of float, shape (n,) or (n, channels)
+    rate_hz : int
+
+    Raises
+    ------
+    InputError
+        When the samples have another shape or are not finite.
+    MediaError
+        When the file cannot be written.
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    if values.ndim not in (1, 2) or 0 in values.shape[1:] or not np.isfinite(values).all():
+        raise InputError(f"samples must be finite, shape (n,) or (n, channels), got shape {values.shape}")
+    whole = np.round(np.clip(values, -1.0, 1.0) * 32767.0).astype("<i2")
+    with _writing(path) as file, wave.open(file, "wb") as out:
+        out.setnchannels(1 if whole.ndim == 1 else whole.shape[1])
+        out.setsampwidth(2)
+        out.setframerate(rate_hz)
+        out.writeframes(whole.tobytes())
+
+
+def mux(
+    video: Path | str, music: Path | str, out: Path | str, *, start_s: float = 0.0, fade_s: float = 0.5
+) -> None:
+    """Put music under the picture of a video: a playable mp4 as long as the picture.
+
+    The picture is copied as it is where mp4 takes its codec, else encoded anew as H.264; the video's own
+    sound is left out; the music becomes stereo AAC. Music that is shorter than the picture simply ends.
+
+    Parameters
+    ----------
+    video, music : Path or str
+        The sources; `music` may itself be a video with sound.
+    out : Path or str
+        The mp4 to make or replace.
+    start_s : float
+        Where in the music the picture begins.
+    fade_s : float
+        Length of the fades at the beginning and at the end of the picture.
+
+    Raises
+    ------
+    NotFoundError, MediaError
+        When a source is absent or has no picture or sound, or `out` cannot be written.
+    InputError
+        When `start_s` is negative or at or after the end of the music, or `fade_s` is negative.
+    """
+    if start_s < 0 or fade_s < 0:
+        raise InputError(f"start_s and fade_s must not be negative, got {start_s!r} and {fade_s!r}")
+    length_s = _music_length(music)
+    if start_s >= length_s:
+        raise InputError(f"start_s must be inside the music ({length_s:.2f} s), got {start_s:.2f}")
+    with opened(video) as pictures, opened(music) as sounds, _writing(out) as file:
+        stream = use_stream(pictures, "video", video)
+        num_samples = max(1, round(_picture_length(pictures, stream, video) * MUX_RATE_HZ))
+        with av.open(file, mode="w", format="mp4") as container:
+            if stream.codec_context.codec.canonical_name in MP4_CODECS:
+                picture = _copied(pictures, stream, container)
+            else:
+                picture = _encoded_anew(pictures, stream, container, video)
+            sound = _sound(sounds, container, music, start_s, num_samples, round(fade_s * MUX_RATE_HZ))
+            for _, _, packet in heapq.merge(picture, sound, key=lambda timed: timed[:2]):
+                container.mux(packet)
+
+
+@contextmanager
+def _writing(path: Path | str) -> Iterator[IO[bytes]]:
+    try:
+        with replacing(path) as file:
+            yield file
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise MediaError(
+            f"cannot be written ({reason}); free some space or choose another folder", path=path
+        ) from error
+
+
+def _encoder(container: OutputContainer, pixels: Pixels, rate: Fraction, crf: int) -> VideoStream:
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise InputError(f"a frame must be uint8, shape (H, W, 3), got {pixels.dtype} {pixels.shape}")
+    # Macroblock trees read memory that nobody wrote on processors with AVX-512: other bytes on every run.
+    options = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}
+    encoder = container.add_stream("libx264", rate=rate, options=options)
+    height, width = pixels.shape[:2]
+    encoder.width, encoder.height = width + width % 2, height + height % 2
+    encoder.pix_fmt = "yuv420p"
+    return encoder
+
+
+def _frame(pixels: Pixels, encoder: VideoStream) -> av.VideoFrame:
+    height, width = pixels.shape[:2]
+    even = pixels
+    if height % 2 or width % 2:
+        even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    if even.shape != (encoder.height, encoder.width, 3):
+        raise InputError(
+            f"all frames must have one size, {encoder.width}x{encoder.height}, got {width}x{height}"
+        )
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+
+
+def _music_length(music: Path | str) -> float:
+    info = probe(music)
+    if info.audio is None:
+        raise MediaError(
+            "expected music, but no sound can be decoded; choose another file", path=music, stream="audio"
+        )
+    return info.duration_s
+
+
+def _picture_length(container: InputContainer, stream: VideoStream, video: Path | str) -> float:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration:
+        return container.duration / av.time_base
+    return probe(video).duration_s
+
+
+def _copied(source: InputContainer, stream: VideoStream, out: OutputContainer) -> Iterator[Timed]:
+    target = out.add_stream_from_template(stream)
+    return _copy_packets(source, stream, target)
+
+
+def _copy_packets(source: InputContainer, stream: VideoStream, target: VideoStream) -> Iterator[Timed]:
+    start = stream.start_time or 0
+    for packet in _with_decoding_times(packets(source, stream)):
+        if packet.dts is None:
+            continue
+        packet.dts -= start
+        if packet.pts is not None:
+            packet.pts -= start
+        time_s = float(packet.dts * packet.time_base)
+        packet.stream = target
+        yield time_s, 0, packet
+
+
+def _with_decoding_times(read: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+    # Matroska stores no decoding times and libav knows the first ones only once it has seen the reordering.
+    early: list[Packet[Any]] = []
+    for packet in read:
+        if packet.dts is None:
+            early.append(packet)
+            continue
+        for number, waiting in enumerate(early):
+            waiting.dts = packet.dts - (len(early) - number) * max(1, waiting.duration or 1)
+            yield waiting
+        early = []
+        yield packet
+    for waiting in early:
+        waiting.dts = waiting.pts
+        yield waiting
+
+
+def _encoded_anew(
+    source: InputContainer, stream: VideoStream, out: OutputContainer, video: Path | str
+) -> Iterator[Timed]:
+    make = PictureMaker()
+    shown = ((frame, make(frame)) for frame in _decoded_pictures(source, stream))
+    first = next(shown, None)
+    if first is None:
+        raise MediaError("expected pictures, but not one frame can be decoded", path=video, stream="video")
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    encoder = _encoder(out, first[1], rate, DEFAULT_CRF)
+    if stream.time_base is not None:
+        encoder.codec_context.time_base = stream.time_base
+    return _encode_pictures(itertools.chain([first], shown), encoder)
+
+
+def _encode_pictures(
+    pictures: Iterable[tuple[av.VideoFrame, Pixels]], encoder: VideoStream
+) -> Iterator[Timed]:
+    start: int | None = None
+    for original, pixels in pictures:
+        if original.pts is None:
+            continue
+        start = original.pts if start is None else start
+        frame = _frame(pixels, encoder)
+        frame.pts, frame.time_base = original.pts - start, original.time_base
+        yield from _timed(encoder.encode(frame), 0)
+    yield from _timed(encoder.encode(None), 0)
+
+
+def _decoded_pictures(source: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    for packet in itertools.chain(packets(source, stream), [None]):
+        try:
+            yield from stream.decode(packet)
+        except av.error.FFmpegError:
+            continue
+
+
+def _sound(
+    source: InputContainer,
+    out: OutputContainer,
+    music: Path | str,
+    start_s: float,
+    num_samples: int,
+    num_fade: int,
+) -> Iterator[Timed]:
+    stream = use_stream(source, "audio", music)
+    encoder = out.add_stream("aac", rate=MUX_RATE_HZ, layout="stereo")
+    encoder.bit_rate = SOUND_BIT_RATE
+    resampler = av.AudioResampler("fltp", "stereo", MUX_RATE_HZ)
+    return _encode_sound(
+        itertools.chain(decoded_audio(source, stream), [None]),
+        resampler,
+        encoder,
+        start_s,
+        num_samples,
+        num_fade,
+    )
+
+
+def _encode_sound(
+    frames: Iterable[av.AudioFrame | None],
+    resampler: av.AudioResampler,
+    encoder: AudioStream,
+    start_s: float,
+    num_samples: int,
+    num_fade: int,
+) -> Iterator[Timed]:
+    position = -round(start_s * MUX_RATE_HZ)
+    for frame in frames:
+        for piece in resampler.resample(frame):
+            samples = piece.to_ndarray()[:, max(0, -position) : max(0, num_samples - position)]
+            first = max(0, position)
+            position += piece.samples
+            if not samples.shape[1]:
+                continue
+            at = np.arange(first, first + samples.shape[1])
+            edge = np.minimum(at + 1, num_samples - at) / max(1, num_fade)
+            shaped = (samples * np.minimum(1.0, edge)).astype(np.float32)
+            sound = av.AudioFrame.from_ndarray(np.ascontiguousarray(shaped), format="fltp", layout="stereo")
+            sound.sample_rate, sound.pts, sound.time_base = MUX_RATE_HZ, first, Fraction(1, MUX_RATE_HZ)
+            yield from _timed(encoder.encode(sound), 1)
+        if position >= num_samples:
+            break
+    yield from _timed(encoder.encode(None), 1)
+
+
+def _timed(encoded: Iterable[Packet[Any]], order: int) -> Iterator[Timed]:
+    for packet in encoded:
+        yield float((packet.dts or 0) * packet.time_base), order, packet

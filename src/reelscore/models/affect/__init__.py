@@ -1,0 +1,1 @@
+"""Untrained matching by arousal, valence and pace."""

@@ -1,0 +1,1 @@
+"""Linear projections: CCA and its relatives."""

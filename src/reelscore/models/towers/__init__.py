@@ -1,0 +1,1 @@
+"""Trainable two-tower networks in PyTorch."""

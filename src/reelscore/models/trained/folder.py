@@ -1,0 +1,230 @@
+"""A trained model's weights and description enter a folder and leave it whole, or an error says why not.
+
+The folder holds ``model.json`` (what the model is) and ``weights-<hash>.safetensors`` (named by its content).
+Saving writes the weights under their new name first and replaces ``model.json`` last, so that whoever reads at
+any instant, or after a kill at any instant, finds the old model or the new one. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as dump_tensors
+
+from reelscore.config import from_mapping, to_mapping
+from reelscore.errors import ArtifactError, ConfigError, NotFoundError
+from reelscore.files import write_bytes
+from reelscore.models.config import ModelConfig
+from reelscore.types import FloatArray
+
+FORMAT_VERSION = 6
+DESCRIPTION = "model.json"
+BANK = "bank"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model is, beside its weights.
+
+    Attributes
+    ----------
+    config : ModelConfig
+        The form of the towers.
+    video_encoder, music_encoder : str
+        Fingerprints of the encoders whose features it reads.
+    video_columns, music_columns : int
+        Columns of those features.
+    encoder : str, optional
+        How a user names these encoders, to find them again; a hub model's name is pinned.
+    text_encoder : str, optional
+        Fingerprint of the encoder whose text the video side takes, where it takes any.
+    text_columns : int
+        0 where it takes none.
+    words : dict
+        How the text that it learned from was read, in plain values; not part of the space.
+    training : dict
+        The resolved training configuration, seed and all.
+    validation : dict
+        Figures on the validation pairs.
+    weights_sha256 : str
+        Hash of the file of weights; filled in by `save_model`.
+    format_version : int
+    """
+
+    config: ModelConfig
+    video_encoder: str
+    music_encoder: str
+    video_columns: int
+    music_columns: int
+    encoder: str | None = None
+    text_encoder: str | None = None
+    text_columns: int = 0
+    words: Any = field(default_factory=dict)
+    training: Any = field(default_factory=dict)
+    validation: Any = field(default_factory=dict)
+    weights_sha256: str = ""
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the embedding space: weights, form of the towers and encoders."""
+        parts = [
+            str(self.format_version),
+            self.weights_sha256,
+            json.dumps(to_mapping(self.config), sort_keys=True),
+            self.video_encoder,
+            self.music_encoder,
+            self.text_encoder or "",
+        ]
+        return f"towers-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
+
+
+def save_model(
+    folder: Path | str,
+    *,
+    weights: Mapping[str, FloatArray],
+    card: ModelCard,
+    bank: FloatArray | None = None,
+) -> ModelCard:
+    """Write a model into `folder`, in place of the one that may be there.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Made where it is absent.
+    weights : Mapping[str, ndarray of float32]
+    card : ModelCard
+        Its `weights_sha256` is ignored.
+    bank : ndarray of float32, shape (B, E), optional
+        Embeddings of queries, for `hubs`.
+
+    Returns
+    -------
+    ModelCard
+        The card as written.
+    """
+    target = Path(folder)
+    content = dump_tensors(
+        {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
+    )
+    digest = hashlib.sha256(content).hexdigest()
+    described = {**to_mapping(card), "weights_sha256": digest, "format_version": FORMAT_VERSION}
+    written = from_mapping(ModelCard, described)
+    write_bytes(target / beside("weights", digest), content)
+    if bank is not None:
+        write_bytes(
+            target / beside(BANK, digest), dump_tensors({BANK: np.ascontiguousarray(bank, np.float32)})
+        )
+    text = json.dumps({**described, "fingerprint": written.fingerprint}, indent=2, allow_nan=False)
+    write_bytes(target / DESCRIPTION, (text + "\n").encode())
+    for what in ("weights", BANK):
+        for file in target.glob(f"{what}-*.safetensors"):
+            if file.name != beside(what, digest):
+                file.unlink(missing_ok=True)
+    return written
+
+
+def read_model(folder: Path | str) -> tuple[ModelCard, dict[str, FloatArray]]:
+    """Read a model, checking every byte of the weights and that all of them are there.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no model in `folder`.
+    ArtifactError
+        When it is corrupt or of another version of the format.
+    """
+    source = Path(folder)
+    card = read_card(source)
+    path = source / beside("weights", card.weights_sha256)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"model {source} should hold {path.name}, which cannot be read ({error.strerror}); "
+            "copy the model's whole folder again, or train it again"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != card.weights_sha256:
+        raise ArtifactError(
+            f"the weights of model {source} should have sha256 {card.weights_sha256[:12]}…, "
+            f"got {found[:12]}…: the file is damaged; copy it again, or train it again"
+        )
+    try:
+        weights = dict(load_tensors(content))
+    except Exception as error:  # safetensors raises its own class, which is not part of its typed surface
+        raise _damaged(source, str(error)) from error
+    return card, weights
+
+
+def read_card(folder: Path | str) -> ModelCard:
+    """Read what a model is, without its weights; raises as `read_model`."""
+    source = Path(folder)
+    path = source / DESCRIPTION
+    if not path.is_file():
+        what = "is not a folder" if not source.is_dir() else f"holds no {DESCRIPTION}"
+        raise NotFoundError(
+            f"no model at {source}: it {what}; name a folder that `reelscore train` has written"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(source, f"{DESCRIPTION} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise _damaged(source, f"{DESCRIPTION} is not an object")
+    version = values.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"model {source} should be of format {FORMAT_VERSION}, got {version!r}; "
+            "train it again, or use the reelscore that wrote it"
+        )
+    said = values.pop("fingerprint", None)
+    try:
+        card = from_mapping(ModelCard, values, where=str(path))
+    except ConfigError as error:
+        raise _damaged(source, str(error)) from error
+    if card.fingerprint != said:
+        raise _damaged(source, f"{DESCRIPTION} does not agree with its fingerprint {said!r}")
+    return card
+
+
+def read_bank(folder: Path | str, card: ModelCard) -> FloatArray | None:
+    """Read the embeddings of queries that were stored beside a model's weights; None where there are none.
+
+    Raises
+    ------
+    ArtifactError
+        When the file is damaged.
+    """
+    path = Path(folder) / beside(BANK, card.weights_sha256)
+    if not path.is_file():
+        return None
+    try:
+        bank: FloatArray = load_tensors(path.read_bytes())[BANK]
+    except Exception as error:  # safetensors raises its own class, which is not part of its typed surface
+        raise _damaged(Path(folder), f"{path.name}: {error}") from error
+    if bank.shape[1:] != (card.config.embedding_dim,) or not np.isfinite(bank).all():
+        raise _damaged(Path(folder), f"{path.name} has shape {bank.shape}")
+    return bank
+
+
+def beside(what: str, digest: str) -> str:
+    """Return the name of a file that belongs to the weights of a hash.
+
+    Examples
+    --------
+    >>> beside("bank", "0123456789abcdef0123")
+    'bank-0123456789abcdef.safetensors'
+    """
+    return f"{what}-{digest[:16]}.safetensors"
+
+
+def _damaged(folder: Path, what: str) -> ArtifactError:
+    return ArtifactError(f"model {folder} is damaged: {what}; copy it again, or train it again")

@@ -1,0 +1,1 @@
+"""Zero-shot matching through the labels of a vocabulary."""

@@ -1,0 +1,1 @@
+"""From a file to its embedding: encoders and model together."""

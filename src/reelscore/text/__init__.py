@@ -1,0 +1,1 @@
+"""The text of a video: title, description, subtitles, OCR and speech."""

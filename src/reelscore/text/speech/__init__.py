@@ -1,0 +1,1 @@
+"""Speech transcription with transformers models."""

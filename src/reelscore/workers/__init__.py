@@ -1,0 +1,1 @@
+"""Map a function over many items in worker processes."""

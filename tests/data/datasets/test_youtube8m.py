@@ -1,0 +1,261 @@
+"""YouTube-8M from files written to its published schema; no real shard was at hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from reelscore.cli.app import app
+from reelscore.data.datasets import load_set
+from reelscore.data.datasets.youtube8m import label_numbers, read_videos
+from reelscore.errors import InputError, NotFoundError
+from reelscore.features.sampling import global_sparse_rows
+from support import shards
+
+HEADER = "Index,TrainVideoCount,KnowledgeGraphId,Name,WikiUrl,Vertical1,Vertical2,Vertical3,WikiDescription\n"
+VOCABULARY = HEADER + (
+    '0,788288,/m/03bt1gh,Game,,Games,,,"A game is\nplayed, ""mostly"""\n'
+    "11,1,/m/0,Music video,,Arts & Entertainment,,,\n"
+    '12,1,/m/1,"Bed, breakfast",,Travel,,,\n'
+    "13,1,/m/2,Game,,Games,,,\n"
+)
+
+
+def rng_of(key):
+    return np.random.default_rng(list(key.encode()))
+
+
+def means(key):
+    rng = rng_of(key)
+    return rng.normal(size=1024).astype(np.float32), rng.normal(size=128).astype(np.float32)
+
+
+def codes(key, num_frames):
+    rng = rng_of(key)
+    return (
+        rng.integers(0, 256, (num_frames, 1024), dtype=np.uint8),
+        rng.integers(0, 256, (num_frames, 128), dtype=np.uint8),
+    )
+
+
+def write(path, *payloads):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(shards.framed(*payloads))
+
+
+def video_folder(folder, num_train=4, num_validate=6):
+    """Train videos carry label 3 and, every other one, 11; validation videos label 11."""
+    keys = [f"t{i}" for i in range(num_train)]
+    half = num_train // 2
+    for name, part in (("train00", keys[:half]), ("train01", keys[half:])):
+        labels = [(3, 11) if int(key[1:]) % 2 else (3,) for key in part]
+        write(
+            folder / f"{name}.tfrecord",
+            *(shards.video_level(k, *means(k), label) for k, label in zip(part, labels, strict=True)),
+        )
+    held_out = [f"v{i}" for i in range(num_validate)]
+    write(folder / "validate00.tfrecord", *(shards.video_level(k, *means(k), (11,)) for k in held_out))
+    return [*keys, *held_out]
+
+
+def test_video_level_means_are_taken_as_they_are(tmp_path):
+    keys = video_folder(tmp_path)
+    pairs = load_set("youtube8m", tmp_path)
+    assert pairs.keys == tuple(keys)
+    assert pairs.dims == (1024, 128)
+    assert pairs.num_segments == 1
+    for key, video, music in zip(keys, pairs.video, pairs.music, strict=True):
+        assert (video[0][0] == means(key)[0]).all()
+        assert (music[0][0] == means(key)[1]).all()
+    assert len(np.unique(pairs.group)) == len(keys)
+
+
+def test_progress_tells_of_shards(tmp_path):
+    video_folder(tmp_path)
+    told = []
+    load_set("youtube8m", tmp_path, progress=lambda *counts: told.append(counts))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_train_shards_train_and_validation_is_halved_by_id(tmp_path):
+    video_folder(tmp_path, num_validate=30)
+    write(tmp_path / "test00.tfrecord", shards.video_level("x", *means("x"), ()))
+    pairs = load_set("youtube8m", tmp_path, seed=1)
+    assert pairs.split[:4] == ("train",) * 4
+    assert set(pairs.split[4:]) == {"val", "test"}
+    assert "x" not in pairs.keys
+    assert load_set("youtube8m", tmp_path, seed=1).split == pairs.split
+    assert load_set("youtube8m", tmp_path, seed=2).split != pairs.split
+    for shard in tmp_path.glob("train*"):
+        shard.unlink()
+    assert load_set("youtube8m", tmp_path, seed=1).split == pairs.split[4:]
+
+
+def test_frame_level_undoes_the_quantisation_and_cuts_to_the_segments(tmp_path):
+    lengths = {"a": 1, "b": 5, "c": 300}
+    for part, keys in {"train": "ab", "validate": "c"}.items():
+        write(
+            tmp_path / part / f"{part}0001.tfrecord",
+            *(shards.frame_level(key, *codes(key, lengths[key])) for key in keys),
+        )
+    pairs = load_set("youtube8m", tmp_path, num_segments=8)
+    assert pairs.num_segments == 8
+    assert [len(draws[0]) for draws in pairs.video] == [len(draws[0]) for draws in pairs.music] == [1, 5, 8]
+    # The published formula: (max - min) / 255 * code + (max - min) / 512 + min, from -2 to 2.
+    for i, (key, num) in enumerate(lengths.items()):
+        rows = np.arange(num) if num <= 8 else global_sparse_rows(num, num_segments=8)
+        for draws, stored in zip((pairs.video[i], pairs.music[i]), codes(key, num), strict=True):
+            np.testing.assert_allclose(
+                draws[0], stored[rows] * (4.0 / 255.0) + (4.0 / 512.0 - 2.0), rtol=0, atol=1e-6
+            )
+    assert load_set("youtube8m", tmp_path).video[2][0].nbytes == 32 * 1024 * 4
+
+
+def test_the_two_levels_are_two_feature_spaces(tmp_path):
+    video_folder(tmp_path / "video")
+    write(tmp_path / "frame" / "train0.tfrecord", shards.frame_level("a", *codes("a", 3)))
+    spaces = {load_set("youtube8m", tmp_path / level).video_encoder for level in ("video", "frame")}
+    assert spaces == {"set-youtube8m-video-rgb-1", "set-youtube8m-frame-rgb-1"}
+    write(tmp_path / "frame" / "train1.tfrecord", shards.video_level("b", *means("b")))
+    with pytest.raises(InputError, match=r"train1\.tfrecord: record 1 is of video level but .*train0"):
+        load_set("youtube8m", tmp_path / "frame")
+
+
+def test_labels_choose_videos_by_number_or_name(tmp_path):
+    video_folder(tmp_path)
+    (tmp_path / "vocabulary.csv").write_text(VOCABULARY, encoding="utf-8")
+    by_number = load_set("youtube8m", tmp_path, labels=["11"])
+    assert by_number.keys == ("t1", "t3", "v0", "v1", "v2", "v3", "v4", "v5")
+    assert load_set("youtube8m", tmp_path, labels=["music Video"]).keys == by_number.keys
+    assert len(load_set("youtube8m", tmp_path, labels=["3", "Music video"])) == 10
+    assert label_numbers(["Bed, breakfast", "3"], tmp_path) == {12, 3}
+    assert label_numbers(["game"], tmp_path) == {0, 13}
+    assert label_numbers([], tmp_path) is None
+
+
+def test_faults_of_labels_are_told(tmp_path):
+    video_folder(tmp_path)
+    with pytest.raises(NotFoundError, match=r"'music video' are looked up in .*vocabulary\.csv"):
+        load_set("youtube8m", tmp_path, labels=["Music video"])
+    with pytest.raises(InputError, match="holds no videos with any of the labels 99"):
+        load_set("youtube8m", tmp_path, labels=["99"])
+    with pytest.raises(InputError, match="labels choose among the videos of youtube8m alone"):
+        load_set("emomv", tmp_path, labels=["99"])
+    (tmp_path / "vocabulary.csv").write_text(VOCABULARY, encoding="utf-8")
+    with pytest.raises(InputError, match="has no label named 'opera'"):
+        load_set("youtube8m", tmp_path, labels=["Opera", "Game"])
+    (tmp_path / "vocabulary.csv").write_text(VOCABULARY.replace("11,", "eleven,"), encoding="utf-8")
+    with pytest.raises(InputError, match="line 4: the index must be a whole number, got 'eleven'"):
+        load_set("youtube8m", tmp_path, labels=["Music video"])
+    write(tmp_path / "train02.tfrecord", shards.example(id=shards.text(b"y")))
+    with pytest.raises(
+        InputError, match=r"train02.tfrecord: record 1: feature 'labels' must be whole numbers"
+    ):
+        load_set("youtube8m", tmp_path, labels=["3"])
+
+
+def features(**change):
+    rgb, audio = means("a")
+    whole = {
+        "id": shards.text(b"a"),
+        "labels": shards.integers(3),
+        "mean_rgb": shards.numbers(rgb),
+        "mean_audio": shards.numbers(audio),
+    }
+    return shards.example(**{key: value for key, value in (whole | change).items() if value is not None})
+
+
+def frames(rgb_rows, audio_rows):
+    rgb, audio = codes("a", 9)
+    return shards.frame_level("a", rgb[:rgb_rows], audio[:audio_rows])
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        (features(id=None), "feature 'id' must be one byte string, got none"),
+        (features(id=shards.text(b"")), "feature 'id' must be one byte string that is not empty"),
+        (features(mean_rgb=None), "feature 'mean_rgb' must be 1024 finite numbers, got none"),
+        (features(mean_audio=None), "feature 'mean_audio' must be 128 finite numbers, got none"),
+        (features(mean_audio=shards.numbers([0.0] * 64)), "'mean_audio' must be 128 finite numbers, got 64"),
+        (features(mean_rgb=shards.text(b"x")), "'mean_rgb' must be 1024 finite numbers, got byte strings"),
+        (features(mean_rgb=shards.numbers([np.inf] * 1024)), "1024 finite numbers, got inf at 0"),
+        (frames(3, 2), "'rgb' and 'audio' need equally many rows, got 3 and 2"),
+        (frames(3, 0), "'audio' must be a list of byte strings of 128 bytes each, got none"),
+        (b"\xff\xff", "no tf.train.Example or SequenceExample"),
+        (b"", "feature 'id' must be one byte string, got none; the record holds no features"),
+    ],
+)
+def test_a_record_of_another_form_is_told_with_file_and_number(tmp_path, payload, told):
+    write(tmp_path / "train7.tfrecord", features(id=shards.text(b"good")), payload)
+    with pytest.raises(InputError, match=rf"train7\.tfrecord: record 2\b.*{told}"):
+        load_set("youtube8m", tmp_path)
+
+
+def test_the_older_name_of_the_id_will_do(tmp_path):
+    write(tmp_path / "train7.tfrecord", features(id=None, video_id=shards.text(b"old")))
+    assert load_set("youtube8m", tmp_path).keys == ("old",)
+
+
+def test_other_folders_are_told(tmp_path):
+    with pytest.raises(NotFoundError, match=r"no train\*\.tfrecord or validate\*\.tfrecord in"):
+        load_set("youtube8m", tmp_path)
+    write(tmp_path / "train0.tfrecord")
+    with pytest.raises(InputError, match="holds no videos; add shards"):
+        load_set("youtube8m", tmp_path)
+    write(tmp_path / "train0.tfrecord", features())
+    write(tmp_path / "validate0.tfrecord", features())
+    with pytest.raises(
+        InputError, match=r"validate0.*record 1 and .*train0.*record 1 are both of the video 'a'"
+    ):
+        load_set("youtube8m", tmp_path)
+
+
+SMALL = (frames(1, 1), shards.frame_level("b", *codes("b", 1)))
+
+
+def test_a_shard_cut_at_any_byte_is_told_or_is_a_shorter_set(tmp_path):
+    shard = tmp_path / "train0.tfrecord"
+    whole = shards.framed(*SMALL)
+    first = len(shards.framed(SMALL[0]))
+    for cut in range(1, len(whole)):
+        shard.write_bytes(whole[:cut])
+        if cut == first:
+            assert load_set("youtube8m", tmp_path).keys == ("a",)
+        else:
+            told = rf"train0\.tfrecord: record {1 + (cut > first)} .*is cut short.*fetch or copy"
+            with pytest.raises(InputError, match=told):
+                load_set("youtube8m", tmp_path)
+
+
+def test_every_flipped_bit_of_a_shard_is_told(tmp_path):
+    shard = tmp_path / "train0.tfrecord"
+    whole = bytearray(shards.framed(SMALL[0]))
+    told = []
+    for bit in range(8 * len(whole)):
+        whole[bit // 8] ^= 1 << bit % 8
+        shard.write_bytes(whole)
+        whole[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(InputError) as caught:
+            list(read_videos(shard))
+        told.append(str(caught.value))
+    assert all("train0.tfrecord: record 1 (from byte 0)" in message for message in told)
+    assert all("fetch or copy the file again" in message for message in told)
+
+
+def test_a_set_trains_and_is_evaluated_from_the_command_line(tmp_path):
+    video_folder(tmp_path, num_train=40, num_validate=24)
+    (tmp_path / "vocabulary.csv").write_text(VOCABULARY, encoding="utf-8")
+    source = ["--set", "youtube8m", "--data", str(tmp_path), "--labels", "Music video", "--labels", "0"]
+    model = str(tmp_path / "model")
+    done = CliRunner().invoke(app, ["train", "--model", model, "--epochs", "1", *source])
+    assert done.exit_code == 0, done.output
+    assert "youtube8m: 44 pairs (20 train" in done.stderr
+    done = CliRunner().invoke(app, ["evaluate", model, *source, "--split", "all", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["gallery_size"] == 44
+    refused = CliRunner().invoke(app, ["train", str(tmp_path), "--model", model + "2", "--labels", "0"])
+    assert "--labels chooses among the videos of a public set" in str(refused.exception)

@@ -1,0 +1,92 @@
+"""Batches of a set share of negatives with their anchor's label."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reelscore.data.batching import iterate
+from reelscore.data.label_batches import composed, compositions, rate_of
+from reelscore.data.pairs import PairSet
+from reelscore.errors import InputError
+
+LABEL = np.repeat(np.arange(32), 25)
+
+
+def measured(label: np.ndarray, batches: list[np.ndarray]) -> float:
+    """The share in plain loops over ordered pairs."""
+    same = total = 0
+    for batch in batches:
+        for i in batch:
+            for j in batch:
+                if i != j:
+                    total += 1
+                    same += int(label[i] == label[j])
+    return same / total
+
+
+@given(size=st.integers(2, 64), rate=st.floats(0, 1))
+def test_two_compositions_of_the_right_size_hold_the_rate_on_average(size: int, rate: float) -> None:
+    low, high, share = compositions(size, rate)
+    assert sum(low) == sum(high) == size
+    assert min(*low, *high) >= 1
+    assert 0 <= share <= 1
+    assert (1 - share) * rate_of(low) + share * rate_of(high) == pytest.approx(rate, abs=1e-9)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.2, 0.4, 0.6])
+def test_drawn_batches_have_the_rate_that_was_set(rate: float) -> None:
+    batches = [
+        batch
+        for epoch in range(6)
+        for batch in composed(LABEL, batch_size=32, rate=rate, rng=np.random.default_rng([7, epoch]))
+    ]
+    assert len(batches) == 6 * 25
+    assert all(len(set(batch.tolist())) == 32 for batch in batches)
+    # Two neighbouring compositions differ by a few hundredths, so 150 draws pin the mean down to some thousandths.
+    assert measured(LABEL, batches) == pytest.approx(rate, abs=0.004)
+
+
+def test_every_item_has_its_turn_and_one_seed_gives_one_order() -> None:
+    def draw(seed: int) -> list[list[int]]:
+        rng = np.random.default_rng(seed)
+        return [b.tolist() for _ in range(8) for b in composed(LABEL, batch_size=32, rate=0.4, rng=rng)]
+
+    first = draw(1)
+    assert first == draw(1) != draw(2)
+    counts = np.bincount(np.concatenate(first), minlength=len(LABEL))
+    assert counts.min() >= 1
+
+
+def test_a_rate_that_the_labels_cannot_give_is_refused() -> None:
+    with pytest.raises(InputError, match="need labels of"):
+        next(composed(np.arange(40), batch_size=8, rate=0.5, rng=np.random.default_rng(0)))
+    with pytest.raises(InputError, match="labels in all"):
+        next(composed(np.zeros(40, np.int64), batch_size=8, rate=0.0, rng=np.random.default_rng(0)))
+    with pytest.raises(InputError, match="rate must lie"):
+        compositions(8, 1.5)
+
+
+def test_training_batches_are_composed_where_the_set_has_labels() -> None:
+    rows = tuple((np.full((1, 2), i, np.float32),) for i in range(12))
+    pairs = PairSet(
+        name="made",
+        keys=tuple("abcdefghijkl"),
+        video=rows,
+        music=rows,
+        group=np.arange(12),
+        split=("train",) * 12,
+        video_encoder="v",
+        music_encoder="m",
+        num_segments=1,
+        label=np.repeat(np.arange(4), 3),
+    )
+    for batch in iterate(pairs, batch_size=4, rng=np.random.default_rng(0), label_rate=0.0):
+        assert sorted(pairs.label[batch.index].tolist()) == [0, 1, 2, 3]
+        assert batch.video[:, 0, 0].tolist() == batch.index.tolist()
+    unlabelled = pairs.take(range(12))
+    object.__setattr__(unlabelled, "label", None)
+    with pytest.raises(InputError, match="no labels"):
+        iterate(unlabelled, batch_size=4, rng=np.random.default_rng(0), label_rate=0.5)

@@ -1,0 +1,77 @@
+"""Column maps: standardising within bounds, normal scores, ties, constants, rows never seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm, rankdata
+
+from reelscore.features.scaling import CLIP, NUM_KNOTS, ColumnMap, apply
+
+
+def made(num_rows: int = 400) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.stack(
+        [
+            rng.normal(3.0, 2.0, num_rows),
+            np.exp(3 * rng.normal(size=num_rows)),  # a heavy tail
+            np.where(rng.random(num_rows) < 0.6, 0.0, rng.gamma(2.0, size=num_rows)),  # many zeros
+            np.full(num_rows, 7.0),
+        ],
+        axis=1,
+    )
+
+
+def test_standard_is_the_deviation_from_the_mean_within_bounds() -> None:
+    rows = made()
+    mapped = ColumnMap.learn(rows, "standard")(rows)
+    expected = np.clip((rows - rows.mean(0))[:, :3] / rows.std(0)[:3], -CLIP, CLIP)
+    np.testing.assert_allclose(mapped[:, :3], expected, atol=1e-12)
+    assert (mapped[:, 3] == 0).all()
+
+
+def test_normal_scores_are_those_of_the_ranks() -> None:
+    rows = made()
+    mapped = ColumnMap.learn(rows, "normal")(rows)
+    for column in (0, 1):
+        expected = norm.ppf((rankdata(rows[:, column]) - 0.5) / len(rows))
+        inner = slice(None) if column == 0 else np.abs(expected) < 1.5  # knots are far apart in the tail
+        np.testing.assert_allclose(mapped[inner, column], expected[inner], atol=0.15)
+    assert np.unique(mapped[:, 3]).tolist() == [0.0]
+
+
+def test_ties_get_one_score_the_mean_of_theirs() -> None:
+    rows = made()
+    mapped = ColumnMap.learn(rows, "normal")(rows)[:, 2]
+    zeros = mapped[rows[:, 2] == 0]
+    assert np.ptp(zeros) == 0
+    share = float(np.mean(rows[:, 2] == 0))
+    expected = norm.ppf(np.linspace(0.5 / len(rows), share, 1000)).mean()
+    assert zeros[0] == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "normal"])
+def test_the_map_rises_and_ends_where_the_seen_rows_end(scaling) -> None:
+    learned = ColumnMap.learn(made(), scaling)
+    far = np.linspace(-1e4, 1e4, 20_001)[:, None].repeat(4, axis=1)
+    mapped = learned(far)
+    assert (np.diff(mapped, axis=0) >= 0).all()
+    np.testing.assert_array_equal(mapped[0], learned.scores[:, 0])
+    np.testing.assert_array_equal(mapped[-1], learned.scores[:, -1])
+
+
+def test_scale_and_shift_of_a_column_do_not_matter() -> None:
+    rows = made()
+    moved = rows * [2.0, 0.01, 1e4, 3.0] - 5
+    for scaling in ("standard", "normal"):
+        one, other = ColumnMap.learn(rows, scaling)(rows), ColumnMap.learn(moved, scaling)(moved)
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_two_rows_are_enough_and_float32_stays() -> None:
+    learned = ColumnMap.learn(np.array([[1.0, 5.0], [2.0, 5.0]]), "normal")
+    assert learned.knots.shape == (2, NUM_KNOTS)
+    knots, scores = learned.knots.astype(np.float32), learned.scores.astype(np.float32)
+    mapped = apply(np.array([[1.5, 9.0]], np.float32), knots, scores)
+    assert mapped.dtype == np.float32
+    np.testing.assert_allclose(mapped, [[0.0, 0.0]], atol=1e-6)

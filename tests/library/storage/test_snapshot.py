@@ -1,0 +1,207 @@
+"""The snapshot: the store's answers without LanceDB, used only while it is whole and current."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reelscore.errors import ArtifactError, NotFoundError
+from reelscore.library.storage.filters import TrackFilter
+from reelscore.library.storage.open import open_for_search
+from reelscore.library.storage.snapshot import Snapshot, newest_version
+from reelscore.library.storage.store import Store
+
+
+def agree(library, unit, where=None):
+    snapshot, store = Snapshot.open(library), Store.open(library)
+    assert snapshot is not None
+    assert (len(snapshot), snapshot.meta) == (len(store), store.meta)
+    for seed in range(3):
+        query = unit(seed + 40_000, 16)
+        found = snapshot.search(query, 12, where=where)
+        assert found == store.search(query, 12, where=where)
+    keys = [*store.keys(), "no such"]
+    rows, others = snapshot.embeddings(keys), store.embeddings(keys)
+    assert set(rows) == set(others) == set(store.keys())
+    assert all(np.array_equal(rows[key], others[key]) for key in rows)
+    assert store.embeddings([]) == {}
+    ours, theirs = snapshot.moments(keys), store.moments(keys)
+    assert list(ours) == keys[:-1]
+    assert sorted(theirs) == keys[:-1]
+    for key in ours:
+        for mine, its in zip(ours[key], theirs[key], strict=True):
+            assert (mine.dtype, mine.tobytes()) == (its.dtype, its.tobytes())
+
+
+def test_snapshot_and_store_agree_to_the_byte(library, unit):
+    agree(library, unit)
+    agree(library, unit, TrackFilter(artist="ARTIST 2", min_duration_s=70))
+
+
+def test_snapshot_follows_every_kind_of_write(library, entry, meta, unit):
+    with Store.open(library) as store:
+        store.upsert([entry(3, title="anew"), entry(60)])
+    agree(library, unit)
+    with Store.open(library) as store:
+        store.remove([entry(i).track.key for i in range(5)])
+    agree(library, unit)
+    with Store.open(library) as store:
+        store.relocate(entry(7).track.key, "/else", 1, 2)
+    agree(library, unit)
+    with Store.open(library) as store:
+        store.optimize()
+    agree(library, unit)
+    with Store.open(library) as store:
+        store.upsert([entry(7, model=5)])
+        store.upsert([entry(8, model=5)])
+    agree(library, unit)
+    Store.open(library).replace(meta(1), [entry(i, model=1) for i in range(9)])
+    agree(library, unit)
+    Store.open(library).replace(meta(2), [])
+    agree(library, unit)
+
+
+def test_moments_that_stay_are_not_written_again(library, entry, unit):
+    files = {f: f.stat().st_mtime_ns for f in (library / "snapshot").glob("moments-*")}
+    with Store.open(library) as store:
+        store.upsert([entry(80)])
+    assert {f: f.stat().st_mtime_ns for f in files} == files
+    assert len(list((library / "snapshot").glob("moments-*"))) == len(files) + 2
+    agree(library, unit)
+
+
+def test_parts_stay_few_and_dead_moments_go(library, entry, unit):
+    for i in range(100, 120):
+        with Store.open(library) as store:
+            store.upsert([entry(i)])
+    assert len(Snapshot.open(library).parts) <= 16
+    with Store.open(library) as store:
+        store.remove([entry(i).track.key for i in range(39)])
+    snapshot = Snapshot.open(library)
+    assert sum(len(values) for values, _ in snapshot.parts) == snapshot.places[:, 2].sum()
+    agree(library, unit)
+
+
+def test_a_stale_snapshot_is_not_used_and_mended_by_the_next_reader(library, entry, unit):
+    with Store.open(library) as store:
+        store.upsert([entry(50)])
+        assert Snapshot.open(library) is None  # written at the end
+        assert isinstance(open_for_search(library), Store)  # and not by others while somebody writes
+        assert Snapshot.open(library) is None
+    shutil.rmtree(library / "snapshot")
+    assert isinstance(open_for_search(library), Store)
+    assert isinstance(open_for_search(library), Snapshot)
+    agree(library, unit)
+
+
+def test_an_open_snapshot_survives_the_next(library, entry, unit):
+    before = Snapshot.open(library)
+    answer = before.search(unit(0, 16), 5)
+    with Store.open(library) as store:
+        store.replace(store.meta, [entry(99)])
+    assert before.search(unit(0, 16), 5) == answer
+    assert len(before.moments([answer[0][0].key])) == 1
+
+
+def test_newest_version_is_lances_own(library, entry):
+    with Store.open(library) as store:
+        for i in range(3):
+            store.upsert([entry(50 + i)])
+            assert newest_version(library, 1) == store._table.version
+    assert newest_version(library, 7) is None
+
+
+def test_searching_a_snapshot_loads_neither_lancedb_nor_arrow(library):
+    code = (
+        "import sys, numpy as np\n"
+        "from reelscore.library.storage.open import open_for_search\n"
+        "q = np.zeros(16, np.float32); q[0] = 1\n"
+        "s = open_for_search(sys.argv[1]); s.moments([t.key for t, _ in s.search(q, 3)])\n"
+        "print(sorted({'lancedb', 'pyarrow', 'pandas', 'torch', 'av'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, library], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_library_is_not_found(tmp_path):
+    with pytest.raises(NotFoundError, match="reelscore add"):
+        open_for_search(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove", "empty"])
+def test_a_damaged_snapshot_is_never_believed(library, unit, damage):
+    """Each file in turn: the snapshot is passed over, or says that it is damaged; answers stay right."""
+    store = Store.open(library)
+    query = unit(0, 16)
+    expected = store.search(query, 40)
+    moments = store.moments(store.keys())
+    files = sorted(f for f in (library / "snapshot").rglob("*") if f.is_file())
+    assert len(files) == 9
+    for file in files:
+        whole = file.read_bytes()
+        if damage == "remove":
+            file.unlink()
+        else:
+            broken = bytearray(whole)
+            broken[len(broken) // 2 + 1] ^= 0x7F
+            file.write_bytes({"cut": whole[:-9], "flip": bytes(broken), "empty": b""}[damage])
+        try:
+            snapshot = Snapshot.open(library)
+            if snapshot is not None:
+                assert [t for t, _ in snapshot.search(query, 40)] == [t for t, _ in expected], file
+                for key, (rows, starts_s, _) in snapshot.moments(list(moments)).items():
+                    assert np.allclose(rows, moments[key][0], atol=0.01), file
+                    assert starts_s.shape == moments[key][1].shape
+        except ArtifactError as error:
+            assert "delete that folder" in str(error)  # noqa: PT017
+        file.write_bytes(whole)
+    assert Snapshot.open(library) is not None
+
+
+def test_a_snapshot_of_a_newer_format_is_passed_over(library):
+    file = library / "snapshot" / "current.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99}))
+    assert Snapshot.open(library) is None
+
+
+words = st.text(st.sampled_from("aAbB'\"%_\\ éÉ🎵"), max_size=4)
+limits = st.none() | st.floats(50, 110, allow_nan=False)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    tags=st.lists(st.tuples(words, words, words), min_size=6, max_size=6),
+    artist=st.none() | words,
+    album=st.none() | words,
+    title=st.none() | words,
+    under=st.none() | st.sampled_from(["/", "/music/", "/music/00003", "/Music", "'"]),
+    shortest=limits,
+    longest=limits,
+)
+def test_filters_mean_the_same_in_sql_and_in_numpy(
+    filter_library, entry, unit, tags, artist, album, title, under, shortest, longest
+):
+    with Store.open(filter_library) as store:
+        store.upsert(entry(i, artist=a, album=b, title=c) for i, (a, b, c) in enumerate(tags))
+    where = TrackFilter(artist, album, title, under, shortest, longest)
+    expected = [
+        entry(i).track.key
+        for i, (a, b, c) in enumerate(tags)
+        if (artist is None or a.lower() == artist.lower())
+        and (album is None or b.lower() == album.lower())
+        and (title is None or title.lower() in c.lower())
+        and (under is None or entry(i).track.path.startswith(under))
+        and (shortest is None or entry(i).track.duration_s >= shortest)
+        and (longest is None or entry(i).track.duration_s <= longest)
+    ]
+    assert sorted(t.key for t in store.tracks(where)) == sorted(expected)
+    assert sorted(
+        t.key for t, _ in Snapshot.open(filter_library).search(unit(0, 16), 9, where=where)
+    ) == sorted(expected)

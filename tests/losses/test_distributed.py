@@ -1,0 +1,75 @@
+"""Two processes with half a batch each give the gradient of one process with all of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
+from reelscore.losses.factory import BASELINES
+
+PROCESS = Path(__file__).with_name("process.py")
+
+
+@pytest.mark.skipif(
+    not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo to gather with"
+)
+def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                str(PROCESS),
+                str(rank),
+                str(tmp_path / "meeting"),
+                str(tmp_path / f"{rank}.pt"),
+            ],
+            stderr=subprocess.PIPE,
+        )
+        for rank in range(2)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 5, dtype=torch.float64), torch.randn(8, 6, dtype=torch.float64)
+    group = torch.tensor([0, 0, 1, 2, 3, 1, 4, 5])
+    video, music = torch.nn.Linear(5, 3).double(), torch.nn.Linear(6, 3).double()
+    loss = Gathered(InterIntraLoss().double())  # without a process group it is the loss itself
+    out = loss(video(x), music(y), video_features=x, music_features=y, group=group)
+    out.total.backward()
+    whole = {
+        "total": out.total.detach(),
+        **{
+            name: parameter.grad
+            for name, parameter in [
+                *video.named_parameters("video"),
+                *music.named_parameters("music"),
+                *loss.named_parameters(),
+            ]
+        },
+    }
+    for name in BASELINES:
+        sides = [embedding.detach().requires_grad_() for embedding in (video(x), music(y))]
+        total = build_loss(LossConfig(name=name)).double()(
+            *sides, video_features=x, music_features=y, group=group
+        )
+        whole[name] = torch.stack(torch.autograd.grad(total.total, sides))
+        whole[f"{name}, total"] = total.total.detach()
+    for rank in range(2):
+        found, said = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert set(found) == set(whole)
+        for name, value in whole.items():
+            # Of embeddings a process has the gradient of its own half.
+            value = value[:, 4 * rank : 4 * rank + 4] if name in BASELINES else value
+            torch.testing.assert_close(found[name], value, msg=lambda text, n=name: f"{n}: {text}")
+        assert "drop_last" in said["unequal"]
+        assert "torch.float64" in said["dtypes"]
+        assert "row 2 of video_mask has no real segment" in said["nothing real"]
+        assert "torch.as_tensor(group)" in said["group"]
+        assert rank == 1 or said["nothing real"].startswith("process 1 cannot bring")

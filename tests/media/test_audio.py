@@ -1,0 +1,152 @@
+"""Sound in blocks: every sample once, whatever the codec, the channels and the block size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reelscore.errors import InputError
+from reelscore.media.audio import audio_blocks
+from support.films import sound_file, tone
+
+
+def joined(path: Path, rate_hz: int, block_s: float = 10.0) -> np.ndarray:
+    return np.concatenate(list(audio_blocks(path, rate_hz=rate_hz, block_s=block_s)))
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(5)
+    samples = np.stack([tone(3.3, 44_100)[0] * 0.5, rng.normal(0, 0.1, 145_530).astype(np.float32)])
+    return sound_file(tmp_path_factory.mktemp("sound") / "music.flac", samples, 44_100, codec="flac")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate_hz"),
+    [
+        ("wav", "pcm_s16le", 44_100),
+        ("wav", "pcm_f32le", 44_100),
+        ("wav", "pcm_u8", 44_100),
+        ("wav", "pcm_s24le", 44_100),
+        ("flac", "flac", 44_100),
+        ("mp3", "libmp3lame", 44_100),
+        ("m4a", "aac", 44_100),
+        ("ogg", "libopus", 48_000),
+        ("webm", "libopus", 48_000),
+    ],
+)
+def test_any_codec_gives_the_tone_that_went_in(suffix: str, codec: str, rate_hz: int, tmp_path: Path) -> None:
+    path = sound_file(tmp_path / f"tone.{suffix}", tone(2.0, rate_hz, channels=2), rate_hz, codec=codec)
+    samples = joined(path, 16_000)
+    assert samples.dtype == np.float32
+    assert len(samples) == pytest.approx(32_000, abs=16_000 * 0.06)
+    middle = samples[8_000:24_000]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert np.argmax(spectrum) == 440
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.06)
+
+
+def test_the_same_rate_changes_nothing(tmp_path: Path) -> None:
+    samples = tone(0.5, 16_000)
+    path = sound_file(tmp_path / "float.wav", samples, 16_000, codec="pcm_f32le")
+    assert (joined(path, 16_000) == samples[0]).all()
+
+
+def test_channels_are_mixed_by_their_mean(tmp_path: Path) -> None:
+    six = np.stack([np.full(4_800, v, np.float32) for v in (0.6, 0.2, 0.0, -0.2, 0.4, 0.2)])
+    path = sound_file(tmp_path / "six.wav", six, 48_000, codec="pcm_f32le")
+    assert joined(path, 48_000) == pytest.approx(np.full(4_800, 0.2), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"), [(44_100, 16_000), (16_000, 44_100), (48_000, 22_050), (8_000, 16_000)]
+)
+def test_the_count_of_samples_is_length_times_rate(from_hz: int, to_hz: int, tmp_path: Path) -> None:
+    path = sound_file(tmp_path / "t.wav", tone(2.5, from_hz), from_hz, codec="pcm_s16le")
+    assert abs(len(joined(path, to_hz)) - 2.5 * to_hz) <= to_hz / 1000
+
+
+@settings(max_examples=15, deadline=None)
+@given(block_s=st.floats(0.003, 5.0))
+def test_the_block_size_only_moves_the_cuts(music: Path, block_s: float) -> None:
+    whole = joined(music, 16_000)
+    blocks = list(audio_blocks(music, rate_hz=16_000, block_s=block_s))
+    length = max(1, round(block_s * 16_000))
+    assert all(len(b) == length for b in blocks[:-1])
+    assert 0 < len(blocks[-1]) <= length
+    assert (np.concatenate(blocks) == whole).all()
+
+
+def test_no_seam_between_pieces(tmp_path: Path) -> None:
+    path = sound_file(tmp_path / "long.wav", tone(5.0, 44_100), 44_100, codec="pcm_s16le")
+    samples = joined(path, 16_000, block_s=0.7)
+    time_s = np.arange(len(samples)) / 16_000
+    ideal = 0.5 * np.sin(2 * np.pi * 440 * time_s)
+    assert np.abs(samples - ideal)[200:-200].max() < 2e-3
+
+
+def test_a_tenth_of_a_second_and_silence(tmp_path: Path) -> None:
+    short = sound_file(tmp_path / "short.mp3", tone(0.1, 44_100, channels=2), 44_100, codec="libmp3lame")
+    assert len(joined(short, 16_000)) == pytest.approx(1_600, abs=800)
+    silence = sound_file(tmp_path / "s.wav", np.zeros((1, 8_000), np.float32), 8_000, codec="pcm_s16le")
+    assert not joined(silence, 16_000).any()
+
+
+def test_damage_is_stepped_over(tmp_path: Path) -> None:
+    path = sound_file(tmp_path / "hurt.mp3", tone(4.0, 44_100, channels=2), 44_100, codec="libmp3lame")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 1500] = b"\x55" * 1500
+    path.write_bytes(content)
+    samples = joined(path, 16_000)
+    assert np.isfinite(samples).all()
+    assert 3.5 * 16_000 < len(samples) < 4.3 * 16_000
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rate_hz": 0}, {"rate_hz": 8000, "block_s": 0.0}, {"rate_hz": 8000, "block_s": float("nan")}]
+)
+def test_wrong_options_are_refused_at_once(wrong: dict[str, float], music: Path) -> None:
+    with pytest.raises(InputError):
+        audio_blocks(music, **wrong)  # type: ignore[arg-type]
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(1_000)
+        minute = (tone(60.0, 1_000).T * 20_000).astype("<i2").tobytes()
+        for _ in range(60):
+            out.writeframes(minute)
+    script = (
+        "import resource, sys\n"
+        "from reelscore.media.audio import audio_blocks\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "blocks = audio_blocks(sys.argv[1], rate_hz=500)\n"
+        "n, early = len(next(blocks)), peak()\n"
+        "n += sum(map(len, blocks))\n"
+        "print(n, early, peak())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    num_samples, early, peak = map(int, done.stdout.split())
+    assert abs(num_samples - 3600 * 500) < 100
+    unit = 1 if sys.platform == "darwin" else 1024
+    # The whole of it is 7 MB as float32; what counts is that later blocks need no more than the first.
+    assert (peak - early) * unit < 4e6
+
+
+def test_real_music(shared: Path) -> None:
+    for path in sorted((shared / "media" / "music").glob("*.*"))[:4]:
+        if path.suffix in {".mp3", ".ogg"}:
+            blocks = list(audio_blocks(path, rate_hz=16_000))
+            assert len(blocks) >= 3
+            assert 0.001 < np.abs(np.concatenate(blocks)).max() < 2
