@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from reelscore.encoders.factory import load_encoders
 from reelscore.library.indexing import library_meta
 from reelscore.library.storage.entry import TrackEntry
 from reelscore.library.storage.store import Store
@@ -105,7 +106,7 @@ def make_pack_model(folder: Path, pack: Path) -> Path:
     from reelscore.training.config import TrainConfig
     from reelscore.training.train import train
 
-    encoders = EncoderSpec("pack", str(pack)).load()
+    encoders = load_encoders(EncoderSpec("pack", str(pack)))
     rng = np.random.default_rng(0)
 
     def draws(dim: int) -> Any:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from reelscore.encoders.factory import load_encoders
+
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 RATE_HZ = 22_050
 
@@ -97,7 +99,7 @@ def run_job(job: dict[str, object]) -> dict[str, float]:
     from reelscore.encoders.spec import EncoderSpec
     from reelscore.media.probe import probe
 
-    pair = EncoderSpec(job["kind"], job["folder"]).load()
+    pair = load_encoders(EncoderSpec(job["kind"], job["folder"]))
     encoder = pair.video if job["role"] == "video" else pair.music
     lengths = {path: probe(path).duration_s for path in job["paths"]}
     cpu_s, wall_s = time.process_time(), time.perf_counter()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reelscore.cli.app import run
 from reelscore.cli.options import JsonOption
 from reelscore.cli.output import note, print_json, progress_bar
 from reelscore.errors import ConfigError
@@ -103,3 +104,11 @@ def experiment(
 
 def _bar(name: str) -> Callable[[str], AbstractContextManager[Callable[[int, int], None]]]:
     return lambda title: progress_bar(f"{name}: {title}", "runs")
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.command()(experiment)
+
+
+if __name__ == "__main__":
+    run(app)

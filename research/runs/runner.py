@@ -177,14 +177,15 @@ def _seen(material: Material) -> PairSet:
 
 
 def code_hash() -> str:
-    """Hash the sources of every room that has a say in an outcome."""
-    package = Path(__file__).resolve().parents[1]
+    """Return a hash of the sources that can change an outcome."""
+    import reelscore
+
+    package, studies = Path(reelscore.__file__).parent, Path(__file__).resolve().parents[1]
+    rooms = [package / name for name in ("data", "evaluation", "features", "losses", "models", "training")]
     digest = hashlib.blake2b(digest_size=8)
-    rooms = ("data", "evaluation", "experiments", "losses", "models", "training")
-    files = [file for room in rooms for file in sorted((package / room).rglob("*.py"))]
-    files += [package / f"{name}.py" for name in ("pooling", "sampling", "scaling")]
-    for file in files:
-        digest.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    for room in (*rooms, studies):
+        for file in sorted(room.rglob("*.py")):
+            digest.update(f"{room.name}/{file.relative_to(room).as_posix()}".encode() + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -52,7 +52,6 @@ def test_every_verb_explains_itself():
         "match",
         "train",
         "evaluate",
-        "experiment",
         "encoders",
         "doctor",
     ]:

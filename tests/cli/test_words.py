@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from reelscore.cli.sources import load_pairs
+from reelscore.encoders.factory import load_text_encoder
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.media.writer import mux
-from reelscore.text.spec import TextSpec, load_text_encoder
+from reelscore.text.spec import TextSpec
 from support import worlds
 from support.captioned import captioned
 from support.command import reelscore

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.concat import ConcatEncoder
 from reelscore.encoders.extract import dense_factor, extract, sampling_key, thin
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.light.music import LightMusic
 from reelscore.encoders.light.spectrum import RATE_HZ
 from reelscore.encoders.light.video import LightVideo
@@ -191,7 +192,7 @@ def test_sampling_keys_differ():
 
 def test_a_spec_travels_and_loads():
     spec = pickle.loads(pickle.dumps(EncoderSpec("light", mode="exact")))
-    pair = spec.load()
+    pair = load_encoders(spec)
     assert isinstance(pair.video, LightVideo)
     assert pair.video.mode == "exact"
     assert isinstance(pair.music, LightMusic)

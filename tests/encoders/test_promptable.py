@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from reelscore.encoders.extract import extract
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.hub.files import INDEX, WEIGHTS, find_model
 from reelscore.encoders.hub.logits import LOGITS, logit_bias, logit_scale
 from reelscore.encoders.hub.text import HubTextEncoder
@@ -65,10 +66,10 @@ def test_light_columns_stand_before_the_embeddings(models, video_file, music_fol
 def test_a_worker_gets_the_same_encoders_and_a_user_the_same_name(models) -> None:
     spec = EncoderSpec("words", video_model=str(models["siglip"]), music_model=str(models["clap"]))
     again = pickle.loads(pickle.dumps(spec))
-    assert again.load().video.fingerprint == spec.load().video.fingerprint
+    assert load_encoders(again).video.fingerprint == load_encoders(spec).video.fingerprint
     assert spec.named == f"hub:{models['siglip']}+{models['clap']}"
     bare = EncoderSpec("hub", video_model=str(models["siglip"]), music_model=str(models["clap"]))
-    assert bare.load().video.fingerprint != spec.load().video.fingerprint
+    assert load_encoders(bare).video.fingerprint != load_encoders(spec).video.fingerprint
     for wrong in ({"video_model": "a/b"}, {"music_model": "a/b"}, {}):
         with pytest.raises(ConfigError):
             EncoderSpec("words", **wrong)

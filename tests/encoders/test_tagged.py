@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from reelscore.encoders.cache import FeatureCache
-from reelscore.encoders.extract import extract
+from reelscore.encoders.extract import extract, text_rows
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.pack.known_files import JAMENDO_TOP50, READABLE
 from reelscore.encoders.pack.pack import load_pack
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.encoders.tagged import labelled, readable, text_rows
+from reelscore.encoders.tagged import labelled, readable
 from reelscore.errors import ConfigError, NotFoundError
 from support.tiny_pack import sha256, write_tiny_pack
 
@@ -44,10 +45,10 @@ def test_light_columns_stand_before_the_labels(folder: Path, video_file: Path, m
 
 
 def test_the_same_file_has_the_same_bytes_and_a_worker_gets_it_too(folder: Path, video_file: Path) -> None:
-    encoder = EncoderSpec("words", str(folder)).load().video
-    again = pickle.loads(pickle.dumps(EncoderSpec("words", str(folder)))).load().video
+    encoder = load_encoders(EncoderSpec("words", str(folder))).video
+    again = load_encoders(pickle.loads(pickle.dumps(EncoderSpec("words", str(folder))))).video
     assert encoder.fingerprint == again.fingerprint
-    assert encoder.recipe != EncoderSpec("words", str(folder), mode="exact").load().video.recipe
+    assert encoder.recipe != load_encoders(EncoderSpec("words", str(folder), mode="exact")).video.recipe
     one, other = (extract(video_file, each, num_segments=4).values for each in (encoder, again))
     assert one.tobytes() == other.tobytes()
 

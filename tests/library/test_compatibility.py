@@ -9,6 +9,7 @@ import pytest
 
 from reelscore import ArtifactError, ConfigError, Library, Matcher
 from reelscore.data.pairs import PairSet
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.training import TrainConfig, train
 
@@ -16,7 +17,7 @@ from reelscore.training import TrainConfig, train
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A model over the light encoders that has learned next to nothing."""
-    encoders = EncoderSpec("light").load()
+    encoders = load_encoders(EncoderSpec("light"))
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("models") / "small.model"
 

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
 from reelscore.losses.factory import BASELINES
 
-PROCESS = Path(__file__).with_name("process.py")
+PROCESS = Path(__file__).resolve().parents[1] / "support" / "loss_process.py"
 
 
 @pytest.mark.skipif(

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from reelscore.cli.app import app
 from reelscore.data.datasets import LOADERS
 from reelscore.errors import ConfigError
+from research.__main__ import app
 from research.registry import EXPERIMENTS
-from support.set_files import arrays_of, save
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 from support.research_sets import run_here, write_lastfm
+from support.set_files import arrays_of, save
 
 PLAN = """
 sets = ["lastfm"]
@@ -40,7 +36,7 @@ width = 8
 
 
 def experiment(*arguments):
-    return CliRunner().invoke(app, ["experiment", *map(str, arguments)])
+    return CliRunner().invoke(app, [*map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +101,7 @@ def test_few_takes_from_main_what_main_has_done(ran):
 
 def test_json_is_json_and_nothing_else(ran):
     folder, _ = ran
-    shown = CliRunner().invoke(app, ["experiment", "main", "--json", *map(str, options(folder, "main"))])
+    shown = CliRunner().invoke(app, ["main", "--json", *map(str, options(folder, "main"))])
     (told,) = json.loads(shown.stdout)
     assert told["name"] == "main"
     assert {one["row"] for one in told["figures"]["recall@10"]} >= {"infonce", "inter-intra", "linear CCA"}

@@ -11,10 +11,12 @@ import pytest
 
 from reelscore.config import from_mapping, to_mapping
 from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.factory import load_text_encoder
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.text.availability import unavailable_text
 from reelscore.text.ocr import OcrReader
-from reelscore.text.spec import TextSpec, load_text_encoder
+from reelscore.text.reader import TextReader
+from reelscore.text.spec import TextSpec
 from reelscore.text.speech.reader import HubSpeech
 from reelscore.text.video_text import VideoText
 from support import worlds
@@ -58,7 +60,7 @@ def test_what_is_said_becomes_rows_that_are_kept(
     kind: str, film: Path, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = str(pack) if kind == "pack" else f"hub:{write_model(tmp_path / 'bert', 'bert')}"
-    reader = TextSpec(name).load(cache=FeatureCache(tmp_path / "cache"))
+    reader = TextReader(TextSpec(name), cache=FeatureCache(tmp_path / "cache"))
     assert reader.read(film) == VideoText(title="Fast car", transcript="Calm sea")
     assert [said.source for said in reader.said(film, given={"title": "Sea"}).values()] == [
         "given",
@@ -69,7 +71,7 @@ def test_what_is_said_becomes_rows_that_are_kept(
     assert reader.encoder is not None
     np.testing.assert_array_equal(rows, load_text_encoder(name).encode(["Fast car", "Calm sea"]))
     assert reader.fingerprint == reader.encoder.fingerprint
-    again = TextSpec(name).load(cache=FeatureCache(tmp_path / "cache"))
+    again = TextReader(TextSpec(name), cache=FeatureCache(tmp_path / "cache"))
     monkeypatch.setattr(again.encoder, "encode", lambda texts: pytest.fail("encoded once already"))
     np.testing.assert_array_equal(again.rows(film), rows)
     bare = subtitled(tmp_path / "bare.mp4", [], codec="mov_text")
@@ -77,7 +79,7 @@ def test_what_is_said_becomes_rows_that_are_kept(
 
 
 def test_without_an_encoder_words_are_read_and_not_encoded(film: Path) -> None:
-    reader = TextSpec().load()
+    reader = TextReader(TextSpec())
     assert reader.read(film).title == "Fast car"
     with pytest.raises(ConfigError, match="without a text encoder; name one"):
         reader.rows(film)
@@ -102,9 +104,9 @@ def test_what_a_model_remembers_is_found_where_it_lies(pack: Path, tmp_path: Pat
 
 def test_what_is_absent_is_named() -> None:
     with pytest.raises(NotFoundError):
-        TextSpec("no/such/pack").load()
+        TextReader(TextSpec("no/such/pack"))
     with pytest.raises(NotFoundError):
-        TextSpec("hub:/no/such/model").load()
+        TextReader(TextSpec("hub:/no/such/model"))
 
 
 def test_what_is_read_in_pictures_fills_the_gap_and_is_kept(
@@ -112,15 +114,15 @@ def test_what_is_read_in_pictures_fills_the_gap_and_is_kept(
 ) -> None:
     pytest.importorskip("rapidocr")
     film = captioned(tmp_path / "film.mp4", [(0, 1, "Calm sea"), (1, 2, "Fast car")], seconds=2)
-    assert TextSpec().load().read(film) == VideoText()
+    assert TextReader(TextSpec()).read(film) == VideoText()
     cache = FeatureCache(tmp_path / "cache")
-    (said,) = TextSpec(on_screen=True).load(cache=cache).said(film).values()
+    (said,) = TextReader(TextSpec(on_screen=True), cache=cache).said(film).values()
     assert (said.text, said.source) == ("Calm sea Fast car", "pictures")
     assert [(line.start_s, line.end_s) for line in said.lines] == [(0, 1), (1, 2)]
     monkeypatch.setattr(OcrReader, "read", lambda *_: pytest.fail("read once already"))
-    assert TextSpec(on_screen=True).load(cache=cache).said(film) == {"on_screen": said}
+    assert TextReader(TextSpec(on_screen=True), cache=cache).said(film) == {"on_screen": said}
     film.with_suffix(".json").write_text('{"on_screen": "1492"}')
-    assert TextSpec(on_screen=True).load().read(film) == VideoText(on_screen="1492")
+    assert TextReader(TextSpec(on_screen=True)).read(film) == VideoText(on_screen="1492")
 
 
 def test_a_model_that_read_pictures_does_without_where_the_extra_is_absent(
@@ -134,7 +136,7 @@ def test_a_model_that_read_pictures_does_without_where_the_extra_is_absent(
     assert "also takes the text in the pictures" in note
     assert "reelscore[ocr]" in note
     with pytest.raises(NotFoundError, match="on-screen text needs the library rapidocr"):
-        TextSpec(str(pack), on_screen=True).load()
+        TextReader(TextSpec(str(pack), on_screen=True))
 
 
 def test_what_is_spoken_is_written_down_where_there_is_no_transcript(
@@ -145,14 +147,14 @@ def test_what_is_spoken_is_written_down_where_there_is_no_transcript(
     silent = worlds.film(tmp_path / "silent.mp4", seconds=1.0)
     cache = FeatureCache(tmp_path / "cache")
     spec = TextSpec(speech=str(model))
-    (heard,) = spec.load(cache=cache).said(film).values()
+    (heard,) = TextReader(spec, cache=cache).said(film).values()
     assert (heard.text, heard.source) == ("calm sea", "sound")
-    assert spec.load().read(silent) == VideoText()
+    assert TextReader(spec).read(silent) == VideoText()
     monkeypatch.setattr(HubSpeech, "read", lambda *_: pytest.fail("written down once already"))
-    assert spec.load(cache=cache).read(film) == VideoText(transcript="calm sea")
-    assert spec.load().read(film, given={"transcript": "Land ahoy"}) == VideoText(transcript="Land ahoy")
+    assert TextReader(spec, cache=cache).read(film) == VideoText(transcript="calm sea")
+    assert TextReader(spec).read(film, given={"transcript": "Land ahoy"}) == VideoText(transcript="Land ahoy")
     film.with_suffix(".srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nSet sail\n")
-    assert spec.load().read(film) == VideoText(transcript="Set sail")
+    assert TextReader(spec).read(film) == VideoText(transcript="Set sail")
 
 
 def test_a_model_that_heard_speech_does_without_where_its_model_is_gone(pack: Path, tmp_path: Path) -> None:

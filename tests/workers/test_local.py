@@ -12,13 +12,13 @@ import pytest
 from reelscore.errors import NotFoundError, ReelscoreError
 from reelscore.workers.local import run_all
 
-HERE = str(Path(__file__).parent)
+TESTS = str(Path(__file__).resolve().parents[1])
 
 
 @pytest.fixture(autouse=True)
 def workers_can_import_the_work(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", HERE)
-    monkeypatch.syspath_prepend(HERE)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([TESTS, *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.syspath_prepend(TESTS)
 
 
 def outcomes(items, prepare, *arguments, workers=2):

@@ -26,7 +26,6 @@ from reelscore.cli.commands.show import show
 from reelscore.cli.commands.train import train
 from reelscore.cli.commands.words import words
 from reelscore.errors import ReelscoreError, exit_code
-from research.__main__ import experiment
 
 app = typer.Typer(
     name="reelscore",
@@ -56,20 +55,20 @@ def root(
     """Find music for a video: ranked tracks and the moment that fits."""
 
 
-for verb in (demo, probe, words, add, show, remove, rebuild, match, train, evaluate, experiment, doctor):
+for verb in (demo, probe, words, add, show, remove, rebuild, match, train, evaluate, doctor):
     app.command()(verb)
 app.command("list")(list_tracks)
 app.add_typer(encoders, name="encoders")
 
 
-def run() -> None:
-    """Run the command line and exit."""
+def run(commands: typer.Typer = app) -> None:
+    """Run a command line, print errors without a traceback, and exit."""
     # A file name that is not valid UTF-8 must be printable as it came.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="surrogateescape")
     try:
-        app()
+        commands()
     except ReelscoreError as error:
         print(f"reelscore: {error}", file=sys.stderr)
         sys.exit(exit_code(error))

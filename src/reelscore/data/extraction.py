@@ -11,10 +11,12 @@ import numpy as np
 from reelscore.config import to_mapping
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import extract
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.files import content_hash, existing_file
+from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
 from reelscore.workers.local import run_all
@@ -94,8 +96,8 @@ def extract_pairs(
     InputError
         When no row gives a pair.
     """
-    encoders = spec.load()
-    reader = None if words is None else words.load()
+    encoders = load_encoders(spec)
+    reader = None if words is None else TextReader(words)
     found: dict[int, _Pair] = {}
     failures: dict[int, PairFailure] = {}
     items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
@@ -150,9 +152,9 @@ def prepare_pair(
     words: TextSpec | None = None,
 ) -> Callable[[tuple[int, str, str, str | None]], _Pair]:
     """Return what a worker does with one row: encode each source once for every draw, and its words."""
-    encoders = spec.load()
+    encoders = load_encoders(spec)
     cache = FeatureCache(Path(cache_folder))
-    reader = None if words is None else words.load(cache=cache)
+    reader = None if words is None else TextReader(words, cache=cache)
     draws: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_draws))]
 
     def work(item: tuple[int, str, str, str | None]) -> _Pair:

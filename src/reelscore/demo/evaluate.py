@@ -14,6 +14,7 @@ from reelscore.demo.world.plan import Item, compatibility, points
 from reelscore.demo.world.render import World
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import extract
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.evaluation.metrics import RECALL_AT, chance_summary
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
@@ -75,7 +76,7 @@ class _Seen:
     def __init__(
         self, world: World, videos: list[Item], tracks: list[Item], num_segments: int, cache: FeatureCache
     ) -> None:
-        self.encoders = EncoderSpec("light").load()
+        self.encoders = load_encoders(EncoderSpec("light"))
         self._world, self._num_segments, self._cache = world, num_segments, cache
         self._videos = [self._read(item, "video") for item in videos]
         self._tracks = [self._read(item, "music") for item in tracks]

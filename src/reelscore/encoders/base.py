@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +69,16 @@ class TextEncoder(Protocol):
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return one embedding for each text, shape (N, D)."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderPair:
+    """A video and a music encoder, with the licences of their weights."""
+
+    video: Encoder
+    music: Encoder
+    video_licence: str | None = None
+    music_licence: str | None = None
 
 
 def fingerprint(name: str, version: str, *parts: str) -> str:

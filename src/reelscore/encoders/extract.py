@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS, global_sparse
 from reelscore.files import content_hash, existing_file
 from reelscore.media.probe import probe
-from reelscore.types import FeatureSequence, Segment
+from reelscore.types import FeatureSequence, FloatArray, Segment
 
-from .base import Encoder
+from .base import Encoder, TextEncoder
 from .cache import FeatureCache
 from .concat import ConcatEncoder
 
@@ -155,3 +156,16 @@ def thin(sequence: FeatureSequence, factor: int) -> FeatureSequence:
     return FeatureSequence(
         sequence.values[factor // 2 :: factor], segments, sequence.encoder, sequence.columns
     )
+
+
+def text_rows(texts: Sequence[str], encoder: TextEncoder, cache: FeatureCache | None) -> FloatArray:
+    """Encode texts, shape (N, E), from the cache where these very ones were encoded before."""
+    content = "\0".join(texts)
+    if cache is not None and (known := cache.get(content, recipe=encoder.recipe, sampling="texts")):
+        return known.values
+    rows = encoder.encode(texts)
+    if cache is not None:
+        places = tuple(Segment(i, i + 1, i) for i in range(len(texts)))
+        sequence = FeatureSequence(rows, places, encoder.fingerprint)
+        cache.put(content, sequence, recipe=encoder.recipe, sampling="texts")
+    return rows

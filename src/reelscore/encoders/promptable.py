@@ -20,8 +20,8 @@ from reelscore.encoders.light.music import LightMusic
 from reelscore.encoders.light.video import LightVideo
 from reelscore.errors import ConfigError
 
+from .base import EncoderPair
 from .concat import ConcatEncoder
-from .spec import EncoderPair
 
 
 @dataclass(frozen=True, slots=True)

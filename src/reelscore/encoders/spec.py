@@ -1,24 +1,14 @@
-"""Which encoders to use: a small frozen description that travels between processes enters, two encoders leave."""
+"""Which encoders to use, as a plain value."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from reelscore.errors import ConfigError
 
-if TYPE_CHECKING:
-    from .base import Encoder
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderPair:
-    """The encoders of a whole: one for pictures, one for sound, and the licences of their weights."""
-
-    video: Encoder
-    music: Encoder
-    video_licence: str | None = None
-    music_licence: str | None = None
+HUB_PREFIX = "hub:"
+"""What a name of a transformers model begins with, where a pack's folder could stand as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,41 +60,3 @@ class EncoderSpec:
     def named(self) -> str:
         """What a user writes after ``--encoder`` for this kind: light, pack, words or hub:VIDEO+MUSIC."""
         return self.kind if self.video_model is None else f"hub:{self.video_model}+{self.music_model}"
-
-    def load(self) -> EncoderPair:
-        """Build the encoders; a pack's files are verified and opened here.
-
-        Raises
-        ------
-        NotFoundError, ArtifactError
-            When the pack's folder or a model of the hub is absent or not whole.
-        ConfigError
-            When a model of the hub is not of its medium, or needs code of its own.
-        """
-        if self.kind == "hub":
-            from reelscore.encoders.hub.pair import load_hub
-
-            seen, heard = load_hub(str(self.video_model), str(self.music_model), mode=self.mode)
-            return EncoderPair(seen, heard, seen.licence, heard.licence)
-        if self.kind == "words" and self.video_model is not None:
-            from .promptable import prompted
-
-            return prompted(self.video_model, str(self.music_model), mode=self.mode).encoders
-        if self.kind != "light":
-            from reelscore.encoders.pack.pack import load_pack
-
-            pack = load_pack(str(self.folder))
-            if self.kind == "words":
-                from .tagged import labelled
-
-                return labelled(pack, mode=self.mode).encoders
-            return EncoderPair(
-                pack.video_encoder(mode=self.mode),
-                pack.music_encoder(),
-                pack.specs["video"].licence,
-                pack.specs["music"].licence,
-            )
-        from reelscore.encoders.light.music import LightMusic
-        from reelscore.encoders.light.video import LightVideo
-
-        return EncoderPair(LightVideo(self.mode), LightMusic())

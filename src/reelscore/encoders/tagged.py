@@ -7,7 +7,6 @@ The pictures are told by the labels of its ``video`` model, the sound by those o
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,12 +16,9 @@ from reelscore.encoders.pack.known_files import READABLE
 from reelscore.encoders.pack.pack import Pack
 from reelscore.encoders.pack.text import PackTextEncoder
 from reelscore.errors import NotFoundError
-from reelscore.types import FeatureSequence, FloatArray, Segment
 
-from .base import TextEncoder
-from .cache import FeatureCache
+from .base import EncoderPair
 from .concat import ConcatEncoder
-from .spec import EncoderPair
 
 _KIND_OF_TAG = {"genre": "{} music", "instrument": "{}", "mood/theme": "{}"}
 
@@ -78,19 +74,6 @@ def labelled(pack: Pack, *, mode: Literal["fast", "exact"] = "fast") -> TaggedEn
         (light[0].dim, light[1].dim),
         pack.text_encoder(),
     )
-
-
-def text_rows(texts: Sequence[str], encoder: TextEncoder, cache: FeatureCache | None) -> FloatArray:
-    """Encode texts, shape (N, E), from the cache where these very ones were encoded before."""
-    content = "\0".join(texts)
-    if cache is not None and (known := cache.get(content, recipe=encoder.recipe, sampling="texts")):
-        return known.values
-    rows = encoder.encode(texts)
-    if cache is not None:
-        places = tuple(Segment(i, i + 1, i) for i in range(len(texts)))
-        sequence = FeatureSequence(rows, places, encoder.fingerprint)
-        cache.put(content, sequence, recipe=encoder.recipe, sampling="texts")
-    return rows
 
 
 def readable(label: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reelscore.encoders.factory import load_encoders
 from reelscore.errors import ArtifactError, NotFoundError
 from reelscore.files import existing_file
 from reelscore.library.storage.meta import LibraryMeta
@@ -16,7 +17,7 @@ def check_encoder_of(built: LibraryMeta, library: Path, encoder: str) -> None:
     if encoder == built.encoder_kind:
         return
     if encoder.startswith("hub:") and built.encoder_kind.startswith("hub:"):
-        encoders = _pipeline(built, encoder=encoder).encoder.load()
+        encoders = load_encoders(_pipeline(built, encoder=encoder).encoder)
         if (encoders.video.fingerprint, encoders.music.fingerprint) == (
             built.video_encoder,
             built.music_encoder,

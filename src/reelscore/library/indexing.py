@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.factory import load_encoders
 from reelscore.files import content_hash
 from reelscore.library.storage.entry import TrackEntry
 from reelscore.library.storage.meta import LibraryMeta
@@ -174,7 +175,7 @@ def _vectors(seen: TrackEmbedding) -> Vectors:
 
 def library_meta(pipeline: Pipeline, cache_folder: Path) -> LibraryMeta:
     """Return what a new library says it was built with."""
-    encoders = pipeline.encoder.load()
+    encoders = load_encoders(pipeline.encoder)
     embedder: Embedder = load_model(pipeline, encoders, cache=FeatureCache(cache_folder))
     return LibraryMeta(
         model=embedder.name,

@@ -13,6 +13,7 @@ import numpy as np
 from reelscore.encoders.cache import FeatureCache, default_folder
 from reelscore.errors import ConfigError, InputError
 from reelscore.library.library import Library
+from reelscore.library.storage.entry import Moments
 from reelscore.library.storage.open import Searcher
 from reelscore.media.probe import probe
 from reelscore.models.base import WordEmbedder
@@ -20,7 +21,7 @@ from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.types import FloatArray, Match, MediaInfo, Track
 
 from .hubness import hubness
-from .moments import Moments, best_moment
+from .moments import best_moment
 from .rerank import rerank
 
 _CANDIDATES = 100

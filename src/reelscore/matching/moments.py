@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import InputError
-from reelscore.library.storage.entry import NotUnitError
 from reelscore.types import FloatArray
 
-Moments = tuple[FloatArray, npt.NDArray[np.float64], npt.NDArray[np.float64]]
-"""Embeddings (T, D), starts (T,) and ends (T,) in seconds, of one track."""
-
 _TIE = 1e-12  # what cumulative sums may differ by where the windows are equal
-_HALF_PRECISION_TOLERANCE = 5e-3  # moments are kept in float16
 
 
 def best_moment(
@@ -87,11 +80,3 @@ def best_moment(
     scores = (sums[last] - sums[first]) / (last - first)
     best = int(np.argmax(scores >= scores.max() - _TIE))
     return float(starts_s[best]), float(scores[best])
-
-
-def check_moments(found: Mapping[str, Moments]) -> None:
-    """Raise `NotUnitError` where a moment read from disk is not of norm 1."""
-    for key, (rows, _, _) in found.items():
-        norms = np.sqrt(np.einsum("td,td->t", rows, rows))
-        if not (np.abs(norms - 1) <= _HALF_PRECISION_TOLERANCE).all():
-            raise NotUnitError(f"the moments of track {key} are not of norm 1")

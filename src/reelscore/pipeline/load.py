@@ -44,8 +44,9 @@ def load_zero_shot(
 
 
 def _of_pack(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> ZeroShotModel:
+    from reelscore.encoders.extract import text_rows
     from reelscore.encoders.pack.pack import load_pack
-    from reelscore.encoders.tagged import labelled, text_rows
+    from reelscore.encoders.tagged import labelled
 
     words = labelled(load_pack(str(encoder.folder)), mode=encoder.mode)
     rows = text_rows((*vocabulary.texts, *vocabulary.names), words.text, cache)
@@ -69,9 +70,9 @@ def _of_pack(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache |
 
 
 def _of_hub(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> ZeroShotModel:
+    from reelscore.encoders.extract import text_rows
     from reelscore.encoders.pack.pack import load_pack
     from reelscore.encoders.promptable import prompted
-    from reelscore.encoders.tagged import text_rows
 
     words = prompted(str(encoder.video_model), str(encoder.music_model), mode=encoder.mode)
     # Words for music are what the music's own tower tells apart; a pack's encoder was made to compare texts.
@@ -89,8 +90,8 @@ def _of_hub(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | 
 
 
 def _prompts(asked: Asked, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None) -> Prompts:
+    from reelscore.encoders.extract import text_rows
     from reelscore.encoders.hub.logits import logit_bias, logit_scale
-    from reelscore.encoders.tagged import text_rows
 
     files = asked.files
     captions = caption_texts(vocabulary, files.model_type, modality=modality)

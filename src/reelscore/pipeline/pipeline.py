@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from reelscore.encoders.base import EncoderPair
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import dense_factor, extract, thin
-from reelscore.encoders.spec import EncoderPair, EncoderSpec
+from reelscore.encoders.factory import load_encoders
+from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.files import content_hash, existing_file
 from reelscore.media.probe import probe
@@ -59,7 +61,7 @@ class Pipeline:
 
     def open(self, *, cache: FeatureCache | None = None) -> OpenPipeline:
         """Load encoders and model; raises `ArtifactError` where the two do not fit."""
-        encoders = self.encoder.load()
+        encoders = load_encoders(self.encoder)
         return OpenPipeline(self, encoders, load_model(self, encoders, cache=cache), cache)
 
     def reading(self, *, on_screen: bool = False, speech: str | None = None) -> Pipeline:
@@ -126,7 +128,7 @@ class OpenPipeline:
             spec = self.pipeline.words or TextSpec()
             self._words = TextReader(spec, encoder=self.embedder.words, cache=self._cache)
         if self._words is None and self.pipeline.words is not None:
-            self._words = self.pipeline.words.load(cache=self._cache)
+            self._words = TextReader(self.pipeline.words, cache=self._cache)
         return self._words
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.pack.pack import load_pack
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError
@@ -71,7 +72,7 @@ def resolve_pipeline(
     # Light and the pack are found by trying; a hub model only by the name that training wrote down.
     remembered = embedder.card.encoder if (embedder.card.encoder or "").startswith("hub:") else None
     for spec in _specs(encoder or remembered, pack):
-        encoders = spec.load()
+        encoders = load_encoders(spec)
         ours = (encoders.video.fingerprint, encoders.music.fingerprint)
         if ours == theirs:
             said, missing = None, tuple[str, ...]()
@@ -93,7 +94,7 @@ def resolve_encoder(encoder: str | None = None, pack: Path | str | None = None) 
 
 def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
     if encoder is not None and encoder.startswith("hub:"):
-        from reelscore.encoders.hub.pair import pinned_names
+        from reelscore.encoders.factory import pinned_names
 
         video_model, music_model = pinned_names(encoder)
         return [EncoderSpec("hub", video_model=video_model, music_model=music_model)]

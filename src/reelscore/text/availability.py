@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from reelscore.config import from_mapping
+from reelscore.encoders.factory import load_text_encoder
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 
-from .spec import TextSpec, load_text_encoder
+from .spec import TextSpec
 
 
 def unavailable_text(

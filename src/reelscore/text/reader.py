@@ -9,11 +9,12 @@ from typing import Protocol
 
 from reelscore.encoders.base import TextEncoder
 from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.factory import load_text_encoder
 from reelscore.errors import ConfigError
 from reelscore.files import content_hash
 from reelscore.types import FloatArray
 
-from .spec import TextSpec, load_text_encoder
+from .spec import TextSpec
 from .timed_lines import Line, LineStore, joined
 from .video_text import Said, VideoText, said_of
 
@@ -110,7 +111,7 @@ class TextReader:
         pieces = self.read(video, given=given).pieces()
         if not pieces:
             return None
-        from reelscore.encoders.tagged import text_rows
+        from reelscore.encoders.extract import text_rows
 
         return text_rows(pieces, self._encoder(), self._cache)
 

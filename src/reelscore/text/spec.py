@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from reelscore.encoders.spec import HUB_PREFIX
 from reelscore.errors import ConfigError
-
-if TYPE_CHECKING:
-    from reelscore.encoders.base import TextEncoder
-    from reelscore.encoders.cache import FeatureCache
-
-    from .reader import TextReader
-
-HUB = "hub:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class TextSpec:
     speech: str | None = None
 
     def __post_init__(self) -> None:
-        if self.encoder is not None and not self.encoder.removeprefix(HUB):
+        if self.encoder is not None and not self.encoder.removeprefix(HUB_PREFIX):
             raise ConfigError(
                 f"a text encoder is a pack's folder or hub:ID-or-folder, got {self.encoder!r}; name one"
             )
@@ -57,40 +49,10 @@ class TextSpec:
             speech = find_model(speech).pinned
         return replace(self, encoder=_pinned(self.encoder), speech=speech)
 
-    def load(self, *, cache: FeatureCache | None = None) -> TextReader:
-        """Open what is named; `cache` keeps what was read and encoded.
-
-        Raises
-        ------
-        NotFoundError, ConfigError, ArtifactError
-            When a pack, a model of the hub or an extra is absent, or not what it should be.
-        """
-        from .reader import TextReader
-
-        return TextReader(self, cache=cache)
-
-
-def load_text_encoder(name: str) -> TextEncoder:
-    """Return the text encoder that a `TextSpec` names; its files are opened at the first text.
-
-    Raises
-    ------
-    NotFoundError, ConfigError, ArtifactError
-        When it is absent, no encoder of texts, or not whole.
-    """
-    if name.startswith(HUB):
-        from reelscore.encoders.hub.files import find_model
-        from reelscore.encoders.hub.text import HubTextEncoder
-
-        return HubTextEncoder(find_model(name.removeprefix(HUB)))
-    from reelscore.encoders.pack.pack import load_pack
-
-    return load_pack(name).text_encoder()
-
 
 def _pinned(encoder: str | None) -> str | None:
-    if encoder is None or not encoder.startswith(HUB):
+    if encoder is None or not encoder.startswith(HUB_PREFIX):
         return encoder if encoder is None else str(Path(encoder).expanduser().resolve())
     from reelscore.encoders.hub.files import find_model
 
-    return HUB + find_model(encoder.removeprefix(HUB)).pinned
+    return HUB_PREFIX + find_model(encoder.removeprefix(HUB_PREFIX)).pinned

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelscore.encoders.factory import pinned_names
 from reelscore.encoders.hub.files import cached_models, find_model, licence_of
 from reelscore.encoders.hub.music import HubMusic
-from reelscore.encoders.hub.pair import pinned_names
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.hub.video import HubVideo
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.hub.files import find_model
 from reelscore.encoders.hub.music import HubMusic
 from reelscore.encoders.hub.video import HubVideo
@@ -161,7 +162,7 @@ def test_ast_hears_its_whole_input(models) -> None:
 def test_the_specification_loads_both_and_tells_their_licences(models, film, song) -> None:
     spec = EncoderSpec("hub", video_model=str(models["clip"]), music_model=str(models["clap"]))
     assert spec.named == f"hub:{models['clip']}+{models['clap']}"
-    pair = pickle.loads(pickle.dumps(spec)).load()
+    pair = load_encoders(pickle.loads(pickle.dumps(spec)))
     assert (pair.video_licence, pair.music_licence) == ("apache-2.0", "apache-2.0")
     assert pair.video.encode(film, global_sparse(6.0, num_segments=2)).values.shape == (2, 16)
     copy = pickle.loads(pickle.dumps(pair.music))

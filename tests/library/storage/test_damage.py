@@ -23,7 +23,7 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from conftest import make_entry, make_meta
+from support.library_entries import make_entry, make_meta
 from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.store import Store
 
@@ -50,7 +50,7 @@ def test_a_library_is_whole_after_a_kill_at_any_instant(tmp_path, entry, everyth
     """Writers killed at seeded instants; each library is then read, and written on as if nothing had been."""
     script = tmp_path / "writer.py"
     script.write_text(WRITER)
-    room = str(Path(__file__).parent)
+    room = str(Path(__file__).resolve().parents[2])
     waits_s = np.random.default_rng(2024).uniform(0.0, 1.0, size=3)
     writers = [
         subprocess.Popen(

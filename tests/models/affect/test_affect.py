@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import extract
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, InputError
 from reelscore.features.sampling import global_sparse
@@ -48,7 +49,7 @@ def random_sequence(modality, seed, num_rows=5):
 
 
 def test_rules_read_columns_that_the_light_encoders_have():
-    pair = EncoderSpec().load()
+    pair = load_encoders(EncoderSpec())
     assert set(columns_of("video")) <= set(pair.video.columns)
     assert set(columns_of("music")) <= set(pair.music.columns)
 
@@ -130,7 +131,7 @@ def test_a_missing_column_is_named():
 @pytest.fixture(scope="module")
 def real(shared, tmp_path_factory):
     """A few of the real tracks and videos as the light encoders see them, by file name."""
-    pair = EncoderSpec().load()
+    pair = load_encoders(EncoderSpec())
     model = AffectModel(video_encoder=pair.video.fingerprint, music_encoder=pair.music.fingerprint)
     cache = FeatureCache(tmp_path_factory.mktemp("cache"))
 

@@ -97,9 +97,10 @@ def _cache() -> dict[str, object]:
 
 
 def _encoders(kind: str, folder: Path | None) -> dict[str, object]:
+    from reelscore.encoders.factory import load_encoders
     from reelscore.encoders.spec import EncoderSpec
 
-    pair = EncoderSpec(kind, None if folder is None else str(folder)).load()  # type: ignore[arg-type]
+    pair = load_encoders(EncoderSpec(kind, None if folder is None else str(folder)))  # type: ignore[arg-type]
     return {
         "video": {"fingerprint": pair.video.fingerprint, "dim": pair.video.dim},
         "music": {"fingerprint": pair.music.fingerprint, "dim": pair.music.dim},

@@ -21,9 +21,12 @@ def words(
 ) -> None:
     """Say what is said of a video: title, description, transcript and on-screen text, each with its source."""
     from reelscore.encoders.cache import FeatureCache, default_folder
+    from reelscore.text.reader import TextReader
     from reelscore.text.spec import TextSpec
 
-    reader = TextSpec(on_screen=on_screen, speech=speech).load(cache=FeatureCache(default_folder(os.environ)))
+    reader = TextReader(
+        TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder(os.environ))
+    )
     said = reader.said(video)
     if json:
         told = [

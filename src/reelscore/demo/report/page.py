@@ -108,7 +108,7 @@ class Page:
 
 def page_html(page: Page) -> str:
     """Return the page as HTML; all texts are escaped, SVGs are taken as they are."""
-    css = files("reelscore.demo").joinpath("page.css").read_text(encoding="utf-8")
+    css = files("reelscore.demo.report").joinpath("page.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">
 <head>

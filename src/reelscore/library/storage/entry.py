@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,12 @@ from reelscore.types import FloatArray, Track
 
 UNIT_TOLERANCE = 1e-3
 """How far from 1 the norm of an embedding may be."""
+
+
+_HALF_PRECISION_TOLERANCE = 5e-3  # moments are kept in float16
+
+Moments = tuple[FloatArray, npt.NDArray[np.float64], npt.NDArray[np.float64]]
+"""Embeddings (T, D), starts (T,) and ends (T,) in seconds, of one track."""
 
 
 class NotUnitError(ArtifactError):
@@ -133,3 +140,11 @@ def _frozen(values: npt.ArrayLike, dtype: type[np.floating[Any]]) -> npt.NDArray
     array = np.array(values, dtype=dtype, copy=True)
     array.flags.writeable = False
     return array
+
+
+def check_moments(found: Mapping[str, Moments]) -> None:
+    """Raise `NotUnitError` where a moment read from disk is not of norm 1."""
+    for key, (rows, _, _) in found.items():
+        norms = np.sqrt(np.einsum("td,td->t", rows, rows))
+        if not (np.abs(norms - 1) <= _HALF_PRECISION_TOLERANCE).all():
+            raise NotUnitError(f"the moments of track {key} are not of norm 1")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from reelscore.matching.moments import Moments
+from reelscore.library.storage.entry import Moments
 from reelscore.types import FloatArray, Track
 
 from .filters import TrackFilter

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from reelscore.errors import ArtifactError, NotFoundError
-from reelscore.matching.moments import Moments, check_moments
+from reelscore.library.storage.entry import Moments, check_moments
 from reelscore.types import FloatArray, Track
 
 from . import schema

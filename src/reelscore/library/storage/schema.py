@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reelscore.matching.moments import Moments
+from reelscore.library.storage.entry import Moments
 from reelscore.types import FloatArray, Track
 
 from .entry import TrackEntry

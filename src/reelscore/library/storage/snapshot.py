@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from reelscore.errors import ArtifactError
 from reelscore.files import sync_folder, write_bytes
-from reelscore.matching.moments import Moments, check_moments
+from reelscore.library.storage.entry import Moments, check_moments
 from reelscore.types import FloatArray, Track
 
 from .entry import NotUnitError

@@ -1,0 +1,93 @@
+"""Load the encoders that an `EncoderSpec` or a name describes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reelscore.errors import ConfigError
+
+from .base import EncoderPair, TextEncoder
+from .spec import HUB_PREFIX, EncoderSpec
+
+
+def load_encoders(spec: EncoderSpec) -> EncoderPair:
+    """Return the video and the music encoder of a description; the files of a pack are verified and opened here.
+
+    Raises
+    ------
+    NotFoundError, ArtifactError
+        When the pack's folder or a model of the hub is absent or incomplete.
+    ConfigError
+        When a model of the hub reads another modality, or needs code of its own.
+    """
+    if spec.kind == "hub":
+        return _hub_encoders(str(spec.video_model), str(spec.music_model), mode=spec.mode)
+    if spec.kind == "words" and spec.video_model is not None:
+        from .promptable import prompted
+
+        return prompted(spec.video_model, str(spec.music_model), mode=spec.mode).encoders
+    if spec.kind != "light":
+        from .pack.pack import load_pack
+
+        pack = load_pack(str(spec.folder))
+        if spec.kind == "words":
+            from .tagged import labelled
+
+            return labelled(pack, mode=spec.mode).encoders
+        return EncoderPair(
+            pack.video_encoder(mode=spec.mode),
+            pack.music_encoder(),
+            pack.specs["video"].licence,
+            pack.specs["music"].licence,
+        )
+    from .light.music import LightMusic
+    from .light.video import LightVideo
+
+    return EncoderPair(LightVideo(spec.mode), LightMusic())
+
+
+def load_text_encoder(name: str) -> TextEncoder:
+    """Return a text encoder by name: a pack's folder, or ``hub:`` and a model; its files are opened at the first text.
+
+    Raises
+    ------
+    NotFoundError, ConfigError, ArtifactError
+        When it is absent, is no text encoder, or is incomplete.
+    """
+    if name.startswith(HUB_PREFIX):
+        from .hub.files import find_model
+        from .hub.text import HubTextEncoder
+
+        return HubTextEncoder(find_model(name.removeprefix(HUB_PREFIX)))
+    from .pack.pack import load_pack
+
+    return load_pack(name).text_encoder()
+
+
+def pinned_names(name: str) -> tuple[str, str]:
+    """Return the two models of ``hub:VIDEO+MUSIC`` as absolute folders, or as ids at their commits.
+
+    Raises
+    ------
+    ConfigError
+        When the name has another form.
+    NotFoundError, ArtifactError
+        When a model cannot be found or is incomplete.
+    """
+    from .hub.files import find_model
+
+    names = name.removeprefix(HUB_PREFIX).split("+")
+    if not name.startswith(HUB_PREFIX) or len(names) != 2 or not all(names):
+        raise ConfigError(
+            f"expected hub:VIDEO+MUSIC, each a folder or an id of the hub (without a + of its own), got {name!r}"
+        )
+    return find_model(names[0]).pinned, find_model(names[1]).pinned
+
+
+def _hub_encoders(video_model: str, music_model: str, *, mode: Literal["fast", "exact"]) -> EncoderPair:
+    from .hub.files import find_model
+    from .hub.music import HubMusic
+    from .hub.video import HubVideo
+
+    video, music = HubVideo(find_model(video_model), mode=mode), HubMusic(find_model(music_model))
+    return EncoderPair(video, music, video.licence, music.licence)
