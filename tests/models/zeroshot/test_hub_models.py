@@ -149,9 +149,16 @@ def test_the_same_files_give_the_same_bytes_without_any_cache(
 
 def test_words_alone_are_read_by_the_tower_of_the_music_model(library, video_file) -> None:
     matcher = Matcher(library)
-    calm, fast = (matcher.report(text=text, k=6) for text in ("calm", "fast"))
-    order, turned = ([m.track.key for m in each.matches] for each in (calm, fast))
-    assert (order[0], order[-1]) == (turned[-1], turned[0])
+    calm, fast = (matcher.match(text=text, k=6) for text in ("calm", "fast"))
+    assert calm[-1].track.title == fast[0].track.title == "song 5"  # the only one on the side of "fast"
+    # The embeddings of the other five differ by rounding errors alone. These depend on the processor's vector
+    # instructions (compare ATEN_CPU_CAPABILITY=avx2 and =default), and so does the order of the five. Compare scores.
+    against = {m.track.key: m.score for m in fast}
+    assert against[calm[0].track.key] == pytest.approx(fast[-1].score, abs=1e-5)
+    assert fast[0].score - fast[-1].score > 1
+    calm, fast = (matcher.match(text=text, k=6, hub_strength=0) for text in ("calm", "fast"))
+    opposite = {m.track.key: -m.score for m in fast}
+    assert {m.track.key: m.score for m in calm} == pytest.approx(opposite, abs=1e-5)
     np.testing.assert_allclose(matcher.embed_text("no fast"), -matcher.embed_text("fast"), atol=1e-6)
     assert matcher.embed_text("sea") @ matcher.embed_text("calm") > 0.2  # by what the sea suggests
     assert matcher.match(video_file, text="calm", k=2)
