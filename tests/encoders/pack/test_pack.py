@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelscore.encoders.pack.filterbank import log_mel
-from reelscore.encoders.pack.input import AudioInput
 from reelscore.encoders.pack.music import sample_windows
 from reelscore.encoders.pack.pack import Pack, load_pack
-from reelscore.encoders.pack.video import ImageModel, prepared_image
+from reelscore.encoders.pack.specs import LogMelInput
+from reelscore.encoders.pack.video import ImageModel, prepare_square
 from reelscore.errors import ConfigError, InputError, MediaError
 from reelscore.features.sampling import global_sparse
 from reelscore.types import FloatArray
@@ -183,7 +183,7 @@ def test_a_picture_is_stretched_where_the_pack_says_so(pack: Pack) -> None:
     spec = replace(pack.video_encoder().model.input, fit="stretch", short_side_px=8)
     wide = np.zeros((10, 40, 3), np.uint8)
     wide[:, :20] = RED
-    prepared = prepared_image(wide, spec) * 255
+    prepared = prepare_square(wide, spec) * 255
     np.testing.assert_allclose(prepared[:, 4, 1], RED, atol=1e-4)
     np.testing.assert_allclose(prepared[:, 4, 6], 0, atol=1e-4)
     with pytest.raises(ConfigError, match="stretch"):
@@ -192,7 +192,7 @@ def test_a_picture_is_stretched_where_the_pack_says_so(pack: Pack) -> None:
 
 def test_slaney_triangles_are_those_of_librosa() -> None:
     librosa = pytest.importorskip("librosa")
-    spec = AudioInput(
+    spec = LogMelInput(
         tensor="mel",
         rate_hz=48_000,
         n_fft=1024,
@@ -220,7 +220,7 @@ def test_a_picture_is_resized_cropped_and_scaled(pack: Pack) -> None:
     spec = pack.video_encoder().model.input
     wide = np.zeros((10, 40, 3), np.uint8)
     wide[:, 16:24] = RED
-    prepared = prepared_image(wide, spec)
+    prepared = prepare_square(wide, spec)
     assert prepared.shape == (3, 8, 8)
     np.testing.assert_allclose(prepared[:, 4, 4] * 255, RED, atol=1e-4)
     np.testing.assert_allclose(prepared.mean(axis=(1, 2)) * 255, RED, atol=1e-4)

@@ -13,11 +13,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from reelscore.encoders.pack.audio import prepared_sound
-from reelscore.encoders.pack.input import FilterBankInput, PatchesInput, SamplesInput
-from reelscore.encoders.pack.kaldi import filter_bank
+from reelscore.encoders.pack.audio import prepare_audio
+from reelscore.encoders.pack.filterbank import log_filter_bank
 from reelscore.encoders.pack.pack import load_pack
-from reelscore.encoders.pack.patches import patches_of, prepared_patches
+from reelscore.encoders.pack.specs import FilterBankInput, PatchesInput, SamplesInput
+from reelscore.encoders.pack.video import patch_grid, prepare_patches
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.features.sampling import global_sparse
 from reelscore.media.writer import write_audio, write_video
@@ -72,7 +72,7 @@ def test_filter_banks_are_those_of_transformers(sound: str, seconds: str) -> Non
     samples = sounds(num_samples)[sound]
     extractor = transformers.ASTFeatureExtractor(max_length=48, num_mel_bins=32)
     theirs = extractor(samples, sampling_rate=RATE_HZ, return_tensors="np")["input_values"][0]
-    ours = filter_bank(samples, BANK)
+    ours = log_filter_bank(samples, BANK)
     assert ours.shape == theirs.shape == (48, 32)
     # Theirs goes through complex64; next to the floor that shows in the third place.
     np.testing.assert_allclose(ours, theirs, atol=2e-3 if sound in ("tone", "offset") else 1e-5)
@@ -83,7 +83,7 @@ def test_filter_banks_against_a_slow_twin(window: str) -> None:
     """One frame, one transform and one band at a time."""
     spec = replace(BANK, window=window, frames=0, mean=0.5, std=2.0, preemphasis=0.9)
     samples = np.random.default_rng(1).standard_normal(400 + 5 * 160 + 7).astype(np.float32)
-    bank = filter_bank(samples, spec)
+    bank = log_filter_bank(samples, spec)
     assert bank.shape == (6, 32) == spec.shape(len(samples))[1:]
 
     def mel(hz: float) -> float:
@@ -115,7 +115,7 @@ def test_samples_are_those_of_transformers(sound: str, scale: Any) -> None:
     samples = sounds(8_000)[sound]
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=scale == "unit_variance")
     theirs = extractor(samples, sampling_rate=RATE_HZ, return_tensors="np")["input_values"][0]
-    np.testing.assert_allclose(prepared_sound(samples, spec), theirs, atol=1e-5)
+    np.testing.assert_allclose(prepare_audio(samples, spec), theirs, atol=1e-5)
     assert spec.shape(8_000) == (1, 8_000)
 
 
@@ -129,7 +129,7 @@ def test_patches_are_those_of_transformers(height: int, width: int) -> None:
     spec = replace(PATCHES, patch_px=16, max_patches=64, mean=(127.5,) * 3, std=(127.5,) * 3)
     pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
     theirs = Siglip2ImageProcessorPil(patch_size=16, max_num_patches=64)(pixels, return_tensors="np")
-    patches, shape = prepared_patches(pixels, spec)
+    patches, shape = prepare_patches(pixels, spec)
     assert shape.tolist() == theirs["spatial_shapes"][0].tolist()
     assert theirs["pixel_attention_mask"][0].sum() == shape.prod()
     np.testing.assert_allclose(patches, theirs["pixel_values"][0], atol=1e-5)
@@ -137,17 +137,17 @@ def test_patches_are_those_of_transformers(height: int, width: int) -> None:
 
 def test_a_picture_keeps_its_shape_in_patches() -> None:
     for height, width in product((1, 7, 100, 999), repeat=2):
-        high, wide = patches_of(height, width, patch_px=16, max_patches=40)
+        high, wide = patch_grid(height, width, patch_px=16, max_patches=40)
         assert 1 <= high * wide <= 40
         assert (high > wide) <= (height > width)
     pixels = np.zeros((8, 12, 3), np.uint8)
     pixels[4:, 8:] = (11, 24, 38)  # the last patch
-    patches, shape = prepared_patches(pixels, PATCHES)
+    patches, shape = prepare_patches(pixels, PATCHES)
     assert shape.tolist() == [2, 3]
     assert patches.shape == (6, 48)
     np.testing.assert_allclose(patches[5].reshape(4, 4, 3)[2, 2], [1, 2, 2], atol=1e-5)
     np.testing.assert_allclose(patches[0].reshape(4, 4, 3)[0, 0], [-10, -10, -7.5], atol=1e-5)
-    few, shape = prepared_patches(pixels, replace(PATCHES, max_patches=7))
+    few, shape = prepare_patches(pixels, replace(PATCHES, max_patches=7))
     assert shape.prod() == 6
     assert not few[6].any()
 
@@ -211,7 +211,9 @@ def test_a_pack_hears_samples_and_filter_banks_and_sees_patches(folder: Path, tm
     noise = sounds(2 * BANK.num_samples(BANK.patch_s))["noise"]
     tags = pack.tagger().outputs(noise)["emb"]
     assert tags.shape == (2, 32)
-    np.testing.assert_allclose(tags[1], filter_bank(noise[len(noise) // 2 :], BANK).mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        tags[1], log_filter_bank(noise[len(noise) // 2 :], BANK).mean(axis=0), atol=1e-5
+    )
     write_video(film, (np.full((64, 96, 3), 110, np.uint8) for _ in range(20)), frame_rate_hz=10)
     seen = pack.video_encoder().encode(film, global_sparse(2.0, num_segments=2)).values
     np.testing.assert_allclose(seen, [[2, 3, 100], [2, 3, 100]], atol=3)
@@ -250,8 +252,8 @@ def test_a_wrong_input_is_refused_with_its_place(folder: Path, role: str, change
 @pytest.mark.parametrize(
     ("role", "change", "message"),
     [
-        ("music", {"patch_s": 0.25}, r"promises the inputs samples \[1, 4000\] tensor\(float\)"),
-        ("tagger", {"frames": 0, "patch_s": 1.0, "window_s": 1.0}, r"promises the inputs bank \[1, 98, 32\]"),
+        ("music", {"patch_s": 0.25}, r"declares the inputs samples \[1, 4000\] tensor\(float\)"),
+        ("tagger", {"frames": 0, "patch_s": 1.0, "window_s": 1.0}, r"declares the inputs bank \[1, 98, 32\]"),
         (
             "video",
             {"max_patches": 7},
