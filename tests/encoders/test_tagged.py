@@ -1,4 +1,4 @@
-"""Tagged encoders: light columns and label probabilities, from a tiny pack and a real one."""
+"""Tagged encoders of a tiny pack and a real one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Feature cache on disk: one .npz file for each content, encoder recipe and sampling.
+"""Feature cache on disk.
 
-An entry lies at ``<folder>/v1/<first two hex digits>/<hash of content, recipe and sampling>.npz`` and holds no pickled
-objects. Writes are atomic, so processes may share a folder. A damaged entry counts as absent and is replaced by the
-next `put`.
+An entry is one .npz file at ``<folder>/v1/<first two hex digits>/<hash of content, recipe and sampling>.npz``. It holds
+no pickled objects. Writes are atomic, so processes may share a folder. A damaged entry counts as absent and is replaced
+by the next `put`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Encoders whose columns are light features and the embeddings of image-text and audio-text models."""
+"""Light features combined with embeddings of image-text and audio-text models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders whose columns are light features and the label probabilities of a pack's classifiers."""
+"""Light features combined with label probabilities of a pack's classifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole way from real files through tiny ONNX models to feature sequences."""
+"""From media files through tiny ONNX models to feature sequences."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds: red, then green, then blue."""
+    """A video of six seconds: red, green, blue."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"g": "5"})
@@ -51,7 +51,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds: a low, then a middle, then a high tone."""
+    """Six seconds of audio: a low, a middle and a high tone."""
     return _write_wav(tmp_path_factory.mktemp("song") / "song.wav", _tones(200.0, 900.0, 3000.0))
 
 
@@ -139,7 +139,7 @@ def test_the_tagger_cuts_sound_into_patches(pack: Pack) -> None:
             tagger.outputs(wrong)
 
 
-def test_texts_become_unit_rows_whatever_stands_beside_them(pack: Pack) -> None:
+def test_texts_become_unit_rows_independent_of_their_batch(pack: Pack) -> None:
     encoder = pack.text_encoder()
     rows = encoder.encode(["calm sea", "fast fast car", "calm sea fast car car car", ""])
     np.testing.assert_allclose(np.linalg.norm(rows[:3], axis=1), 1, rtol=1e-6)
@@ -161,9 +161,9 @@ def test_a_text_model_of_one_row_reads_several(tmp_path: Path) -> None:
 
 
 def test_keys_that_came_later_leave_older_fingerprints_alone(pack: Pack) -> None:
-    """Features, models and libraries of packs that do not use them stay valid."""
+    """Features, models and libraries of packs without these keys stay valid."""
     spec = pack.video_encoder().model.spec
-    told = json.dumps(
+    specification = json.dumps(
         {
             "crop_px": 8,
             "layout": "nchw",
@@ -173,7 +173,7 @@ def test_keys_that_came_later_leave_older_fingerprints_alone(pack: Pack) -> None
             "tensor": "image",
         }
     )
-    assert pack.video_encoder().model.identity() == (spec.sha256, told, "emb")
+    assert pack.video_encoder().model.identity() == (spec.sha256, specification, "emb")
     assert not {"mel_scale", "resample", "fit"} & set(json.loads(pack.music_encoder().model.identity()[1]))
     other = ImageModel(pack.folder, replace(spec, input=replace(spec.input, resample="bicubic")))
     assert '"resample": "bicubic"' in other.identity()[1]
@@ -210,8 +210,8 @@ def test_slaney_triangles_are_those_of_librosa() -> None:
     power = librosa.feature.melspectrogram(
         y=samples, sr=48_000, n_fft=1024, hop_length=480, n_mels=64, fmin=50, fmax=14_000, pad_mode="reflect"
     )
-    theirs = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
-    np.testing.assert_allclose(log_mel(samples, spec), theirs, atol=2e-3)
+    expected = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
+    np.testing.assert_allclose(log_mel(samples, spec), expected, atol=2e-3)
     with pytest.raises(ConfigError, match="slaney"):
         replace(spec, mel_triangles="mel")
 
@@ -226,7 +226,7 @@ def test_a_picture_is_resized_cropped_and_scaled(pack: Pack) -> None:
     np.testing.assert_allclose(prepared.mean(axis=(1, 2)) * 255, RED, atol=1e-4)
 
 
-def test_log_mel_against_a_slow_twin(pack: Pack) -> None:
+def test_log_mel_against_a_slow_reference(pack: Pack) -> None:
     """One transform, one band and one logarithm at a time."""
     spec = pack.tagger().input
     samples = np.random.default_rng(3).standard_normal(2_000).astype(np.float32)
