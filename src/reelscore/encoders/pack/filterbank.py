@@ -9,6 +9,7 @@ Gong, Chung and Glass 2021, "AST: Audio spectrogram transformer" (Kaldi filter b
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from reelscore.encoders.mel import mel_filters
 from reelscore.types import FloatArray
 
-from .specs import FilterBankInput, LogMelInput
+from .specs import FilterBankInput, LogMelInput, SpectrumInput
 
 _BLOCK_FRAMES = 64
 """Frames transformed at once. Their spectra stay in the processor's cache, which is a third faster."""
@@ -84,15 +85,7 @@ def _log_mel_tables(spec: LogMelInput) -> tuple[FloatArray, FloatArray]:
     window[before : before + spec.window_samples] = 0.5 - 0.5 * np.cos(
         2 * np.pi * np.arange(spec.window_samples) / period
     )
-    filters = mel_filters(
-        spec.mel_bands,
-        rate_hz=spec.rate_hz,
-        n_fft=spec.n_fft,
-        low_hz=spec.low_hz,
-        high_hz=spec.high_hz,
-        scale=spec.mel_scale,
-        linear_in=spec.mel_triangles,
-    )
+    filters = _mel_filters(spec, scale=spec.mel_scale, linear_in=spec.mel_triangles)
     return window.astype(np.float32), filters.astype(np.float32)
 
 
@@ -102,12 +95,18 @@ def _filter_bank_tables(spec: FilterBankInput) -> tuple[npt.NDArray[np.float64],
     window = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(spec.window_samples) / (spec.window_samples - 1)))
     if spec.window == "povey":
         window = window**0.85
-    filters = mel_filters(
+    return window, _mel_filters(spec, scale="htk", linear_in="mel")
+
+
+def _mel_filters(
+    spec: SpectrumInput, *, scale: Literal["htk", "slaney"], linear_in: Literal["hz", "mel"]
+) -> npt.NDArray[np.float64]:
+    return mel_filters(
         spec.mel_bands,
         rate_hz=spec.rate_hz,
         n_fft=spec.n_fft,
         low_hz=spec.low_hz,
         high_hz=spec.high_hz,
-        linear_in="mel",
+        scale=scale,
+        linear_in=linear_in,
     )
-    return window, filters

@@ -100,8 +100,8 @@ class SoundInput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogMelInput(SoundInput):
-    """Log-mel spectrogram of centred frames, (N, 1, bands, frames) or (N, bands, frames); see docs/packs.md."""
+class SpectrumInput(SoundInput):
+    """Base of mel spectra; docs/packs.md defines every field."""
 
     n_fft: int
     hop_samples: int
@@ -109,20 +109,37 @@ class LogMelInput(SoundInput):
     mel_bands: int
     high_hz: float
     log_floor: float
+    low_hz: float
+    preemphasis: float
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_positive(self, "n_fft", "hop_samples", "window_samples", "mel_bands", "log_floor", "std")
+        if not 0 <= self.low_hz < self.high_hz <= self.rate_hz / 2:
+            raise ConfigError(
+                f"0 <= low_hz < high_hz <= rate_hz / 2 must hold, got {self.low_hz}, {self.high_hz}"
+            )
+        if self.window_samples > self.n_fft:
+            raise ConfigError(f"window_samples {self.window_samples} must not exceed n_fft {self.n_fft}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelInput(SpectrumInput):
+    """Log-mel spectrogram of centred frames, (N, 1, bands, frames) or (N, bands, frames)."""
+
     form: Literal["log_mel"] = "log_mel"
     low_hz: float = 0.0
     window: Literal["hann", "hann_symmetric"] = "hann"
     preemphasis: float = 0.0
     mel_triangles: Literal["mel", "hz"] = "hz"
     log: Literal["ln_plus_floor", "db_above_floor"] = "ln_plus_floor"
-    mean: float = 0.0
-    std: float = 1.0
     layout: Literal["n1ft", "nft"] = "nft"
     mel_scale: Literal["htk", "slaney"] = "htk"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_spectrum(self)
         if self.mel_scale == "slaney" and self.mel_triangles == "mel":
             raise ConfigError('mel_scale "slaney" has its triangles in "hz", got mel_triangles "mel"')
         if min(self.patch_s, self.window_s) * self.rate_hz <= self.n_fft:
@@ -139,29 +156,20 @@ class LogMelInput(SoundInput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterBankInput(SoundInput):
+class FilterBankInput(SpectrumInput):
     """Kaldi log filter bank, (N, frames, bands).
 
     `frames` is the number of frames that the network takes; 0 means any number.
     """
 
     form: Literal["filter_bank"]
-    n_fft: int
-    hop_samples: int
-    window_samples: int
-    mel_bands: int
-    high_hz: float
-    log_floor: float
     low_hz: float = 20.0
     window: Literal["povey", "hann_symmetric"] = "povey"
     preemphasis: float = 0.97
-    mean: float = 0.0
-    std: float = 1.0
     frames: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_spectrum(self)
         if self.frames < 0:
             raise ConfigError(f"frames must be at least 0, got {self.frames}")
         if self.num_samples(min(self.patch_s, self.window_s)) < self.window_samples:
@@ -290,13 +298,3 @@ def _require_positive(values: object, *names: str) -> None:
 def _require_file_name(file: str) -> None:
     if Path(file).name != file:
         raise ConfigError(f"a pack's files lie in its own folder: expected a plain file name, got {file!r}")
-
-
-def _check_spectrum(spec: LogMelInput | FilterBankInput) -> None:
-    _require_positive(spec, "n_fft", "hop_samples", "window_samples", "mel_bands", "log_floor", "std")
-    if not 0 <= spec.low_hz < spec.high_hz <= spec.rate_hz / 2:
-        raise ConfigError(
-            f"0 <= low_hz < high_hz <= rate_hz / 2 must hold, got {spec.low_hz}, {spec.high_hz}"
-        )
-    if spec.window_samples > spec.n_fft:
-        raise ConfigError(f"window_samples {spec.window_samples} must not exceed n_fft {spec.n_fft}")
