@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,7 +113,7 @@ def load_pairs(
             manifest.rows,
             spec,
             name=source.name,
-            cache_folder=default_folder(os.environ),
+            cache_folder=default_folder(),
             num_segments=num_segments,
             num_draws=num_draws,
             seed=seed,

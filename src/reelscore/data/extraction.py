@@ -135,7 +135,7 @@ def extract_pairs(
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
         num_segments=num_segments,
-        encoder=spec.named,
+        encoder=spec.name,
         text=None if words is None else tuple(found[i].text for i in order),
         text_encoder=None if reader is None else reader.fingerprint,
         words=None if words is None else to_mapping(words),

@@ -181,7 +181,7 @@ def library_meta(pipeline: Pipeline, cache_folder: Path) -> LibraryMeta:
         model=embedder.name,
         model_fingerprint=embedder.fingerprint,
         model_path=pipeline.model,
-        encoder_kind=pipeline.encoder.named,
+        encoder_kind=pipeline.encoder.name,
         encoder_folder=pipeline.encoder.folder,
         vocabulary=pipeline.vocabulary,
         video_licence=encoders.video_licence,

@@ -7,7 +7,6 @@ or listed; searching uses the library's snapshot where that is current.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -119,7 +118,7 @@ class Library:
             command that mends it.
         """
         folder = Path(path).expanduser()
-        cache_folder = Path(cache).expanduser() if cache is not None else default_folder(os.environ)
+        cache_folder = Path(cache).expanduser() if cache is not None else default_folder()
         if not LibraryMeta.exists(folder):
             if not create:
                 raise NotFoundError(
@@ -132,7 +131,7 @@ class Library:
         meta = LibraryMeta.read(folder)
         # A hub encoder is stored as the commit or whole folder that its words meant.
         if encoder is not None and encoder.startswith("hub:"):
-            encoder = resolve_encoder(encoder).named
+            encoder = resolve_encoder(encoder).name
         if encoder is not None:
             check_encoder_of(meta, folder, encoder)
         found = cls(

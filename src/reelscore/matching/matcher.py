@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +119,7 @@ class Matcher:
         if isinstance(library, Library) and model is not None:
             library.check_model(model)
         self._pipeline: OpenPipeline = self._library.pipeline.open(
-            cache=cache or FeatureCache(default_folder(os.environ))
+            cache=cache or FeatureCache(default_folder())
         )
 
     def match(

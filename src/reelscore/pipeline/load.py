@@ -15,7 +15,7 @@ from reelscore.models.zeroshot.vocabulary import Vocabulary, read_vocabulary
 from reelscore.types import Modality
 
 if TYPE_CHECKING:
-    from reelscore.encoders.promptable import Asked
+    from reelscore.encoders.promptable import PromptableModel
 
 
 def load_zero_shot(
@@ -46,9 +46,9 @@ def load_zero_shot(
 def _of_pack(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> ZeroShotModel:
     from reelscore.encoders.extract import text_rows
     from reelscore.encoders.pack.pack import load_pack
-    from reelscore.encoders.tagged import labelled
+    from reelscore.encoders.tagged import tagged_encoders
 
-    words = labelled(load_pack(str(encoder.folder)), mode=encoder.mode)
+    words = tagged_encoders(load_pack(str(encoder.folder)), mode=encoder.mode)
     rows = text_rows((*vocabulary.texts, *vocabulary.names), words.text, cache)
     texts = TermEmbeddings(vocabulary, words.text, rows=rows)
     terms = texts.readings[0]
@@ -72,9 +72,9 @@ def _of_pack(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache |
 def _of_hub(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> ZeroShotModel:
     from reelscore.encoders.extract import text_rows
     from reelscore.encoders.pack.pack import load_pack
-    from reelscore.encoders.promptable import prompted
+    from reelscore.encoders.promptable import promptable_encoders
 
-    words = prompted(str(encoder.video_model), str(encoder.music_model), mode=encoder.mode)
+    words = promptable_encoders(str(encoder.video_model), str(encoder.music_model), mode=encoder.mode)
     # Words for music are what the music's own tower tells apart; a pack's encoder was made to compare texts.
     reader = words.music.text if encoder.folder is None else load_pack(encoder.folder).text_encoder()
     rows = text_rows((*vocabulary.texts, *vocabulary.names), reader, cache)
@@ -89,7 +89,9 @@ def _of_hub(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | 
     )
 
 
-def _prompts(asked: Asked, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None) -> Prompts:
+def _prompts(
+    asked: PromptableModel, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None
+) -> Prompts:
     from reelscore.encoders.extract import text_rows
     from reelscore.encoders.hub.logits import logit_bias, logit_scale
 

@@ -205,7 +205,7 @@ def load_model(pipeline: Pipeline, encoders: EncoderPair, *, cache: FeatureCache
             raise ConfigError(
                 f"the untrained affect matcher reads the light encoder's columns, not {pipeline.encoder.kind!r}; "
                 "use --encoder light or words, or train a model on these features: reelscore train ... "
-                f"--encoder {pipeline.encoder.named}"
+                f"--encoder {pipeline.encoder.name}"
             )
         return AffectModel(video_encoder=ours[0], music_encoder=ours[1])
     embedder = load_embedder(pipeline.model)

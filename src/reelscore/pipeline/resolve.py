@@ -128,8 +128,8 @@ def _with_text(pack: Path | str | None) -> str | None:
 
 def _names_things(pack: Path | str) -> bool:
     specs = load_pack(pack).specs
-    hears = any(role in specs and specs[role].labelled is not None for role in ("music", "tagger"))
-    return "text" in specs and "video" in specs and specs["video"].labelled is not None and hears
+    hears = any(role in specs and specs[role].label_output is not None for role in ("music", "tagger"))
+    return "text" in specs and "video" in specs and specs["video"].label_output is not None and hears
 
 
 def _unused(pack: Path | str) -> str:

@@ -177,7 +177,7 @@ def test_other_words_are_asked_of_cached_features(library, encoder, music_folder
     words.write_text(TERMS.replace('name = "fast"', 'name = "fast"\ntext = "fast, car"'))
     summary = opened.rebuild(vocabulary=words, workers=1)
     assert (len(summary.added), len(summary.failed)) == (6, 0)
-    assert opened.pipeline.encoder.named == encoder
+    assert opened.pipeline.encoder.name == encoder
     report = Matcher(Library.open(tmp_path / "lib", cache=tmp_path / "cache")).report(text="calm")
     assert report.model["fingerprint"] != before
     # Words that changed in place are refused, and the named command mends it with those very words.

@@ -84,7 +84,7 @@ def _checked(look: object) -> dict[str, object]:
 def _cache() -> dict[str, object]:
     from reelscore.encoders.cache import default_folder
 
-    folder = default_folder(os.environ)
+    folder = default_folder()
     there = folder
     while not there.exists():
         there = there.parent
@@ -137,7 +137,7 @@ def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[
             "note": "trained on the features of a public set: it evaluates, but cannot read files"
         }
     pipeline = resolve_pipeline(model=folder, encoder=encoder, pack=pack)
-    facts["encoder"] = pipeline.encoder.named
+    facts["encoder"] = pipeline.encoder.name
     if embedder.text_encoder is not None:
         facts["text_encoder"] = embedder.text_encoder
     return facts | ({"note": "; ".join(pipeline.missing)} if pipeline.missing else {})
