@@ -15,7 +15,7 @@ from reelscore.encoders.hub.music import HubMusic
 from reelscore.encoders.hub.video import HubVideo
 from reelscore.errors import InputError
 from reelscore.losses import InterIntraLoss, LossConfig, PairLoss, build_loss
-from reelscore.training import Report, TrainConfig, train
+from reelscore.training import EpochReport, TrainConfig, train
 from reelscore.training import loop as fit_module
 from research.runs.run import Run
 from research.runs.runner import Runner
@@ -104,7 +104,7 @@ def test_training_repeats_itself_to_the_byte_also_where_it_was_cut_off(
     for name in ("whole", "again"):
         train(pairs, config=config, folder=tmp_path / name)
 
-    def cut(report: Report) -> None:
+    def cut(report: EpochReport) -> None:
         if report.epoch == 2:
             raise KeyboardInterrupt
 

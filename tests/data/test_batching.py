@@ -15,13 +15,14 @@ from reelscore.errors import InputError
 from reelscore.features.sampling import global_sparse_rows
 
 
-def pair_set(lengths, *, num_draws=1, num_segments=4):
+def pair_set(lengths, *, num_random_samples=1, num_segments=4):
     """Video row t of draw k of item i is (i, k, t); the music is one row."""
     size = len(lengths)
 
     def draws(i):
         return tuple(
-            np.stack([[i, k, t] for t in range(lengths[i])]).astype(np.float32) for k in range(num_draws)
+            np.stack([[i, k, t] for t in range(lengths[i])]).astype(np.float32)
+            for k in range(num_random_samples)
         )
 
     return PairSet(
@@ -44,9 +45,9 @@ def pair_set(lengths, *, num_draws=1, num_segments=4):
     st.integers(1, 3),
 )
 def test_inference_gives_every_pair_once_in_order_with_middle_rows(
-    lengths, batch_size, num_segments, num_draws
+    lengths, batch_size, num_segments, num_random_samples
 ):
-    pairs = pair_set(lengths, num_draws=num_draws)
+    pairs = pair_set(lengths, num_random_samples=num_random_samples)
     batches = list(iterate(pairs, batch_size=batch_size, num_segments=num_segments))
     assert np.concatenate([b.index for b in batches]).tolist() == list(range(len(lengths)))
     assert len(batches) == num_batches(len(lengths), batch_size=batch_size, training=False)
@@ -86,7 +87,7 @@ def test_training_rows_fall_one_into_each_segment_and_move():
 
 
 def test_training_mixes_draws_row_by_row():
-    pairs = pair_set([6, 6], num_draws=3)
+    pairs = pair_set([6, 6], num_random_samples=3)
     rng = np.random.default_rng(0)
     video = np.concatenate(
         [b.video for _ in range(10) for b in iterate(pairs, batch_size=2, num_segments=6, rng=rng)]
@@ -97,7 +98,7 @@ def test_training_mixes_draws_row_by_row():
 
 
 def test_one_seed_gives_one_epoch_and_the_next_epoch_another():
-    pairs = pair_set([9] * 20, num_draws=2)
+    pairs = pair_set([9] * 20, num_random_samples=2)
 
     def epochs(seed):
         rng = np.random.default_rng(seed)

@@ -29,7 +29,7 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
         name="films",
         cache_folder=tmp_path / "cache",
         num_segments=2,
-        num_draws=0,
+        num_random_samples=0,
         words=spec,
         workers=1,
     )
@@ -51,7 +51,7 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
         name="films",
         cache_folder=tmp_path / "cache",
         num_segments=2,
-        num_draws=0,
+        num_random_samples=0,
         workers=1,
     )
     assert len(plain) == 4

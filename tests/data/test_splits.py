@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelscore.data.splits import connected, hash_splits
+from reelscore.data.splits import connected_components, hash_splits
 from reelscore.errors import InputError
 
 groups = st.lists(st.integers(0, 30).map(str), min_size=1, max_size=60)
@@ -65,5 +65,5 @@ def test_connected_agrees_with_repeated_merging(items):
                 if shared and number[i] != number[j]:
                     number[i] = number[j] = min(number[i], number[j])
                     changed = True
-    assert connected(*zip(*items, strict=True)).tolist() == number
-    assert connected(*zip(*items, strict=True)).dtype == np.int64
+    assert connected_components(*zip(*items, strict=True)).tolist() == number
+    assert connected_components(*zip(*items, strict=True)).dtype == np.int64

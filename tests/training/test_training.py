@@ -26,7 +26,7 @@ from reelscore.models.linear.cca import LinearCCA
 from reelscore.models.towers.dual_encoder import DualEncoder
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.trained.folder import read_model
-from reelscore.training import Report, TrainConfig, train
+from reelscore.training import EpochReport, TrainConfig, train
 from reelscore.training import encode as reading
 from reelscore.training import loop as fit_module
 from reelscore.training.encode import embed_pairs, encode
@@ -148,7 +148,7 @@ def test_the_configured_share_of_the_cca_is_what_it_counts(pairs: PairSet) -> No
 
 
 def test_the_search_judges_and_the_refit_learns_from_both(pairs: PairSet, tmp_path: Path) -> None:
-    reports: list[Report] = []
+    reports: list[EpochReport] = []
     config = dataclasses.replace(CONFIG, epochs=3)
     result = train(pairs, config=config, folder=tmp_path / "a", progress=reports.append)
     stages = [report.stage for report in reports]
@@ -183,7 +183,7 @@ def test_a_run_cut_off_and_resumed_gives_the_same_bytes(
     )  # so that the refit has several epochs, whatever is best
     train(pairs, config=config, folder=tmp_path / "whole")
 
-    def cut(report: Report) -> None:
+    def cut(report: EpochReport) -> None:
         if (report.stage, report.epoch) == (stage, cut_after + 1):
             raise KeyboardInterrupt
 
@@ -209,7 +209,7 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(
 ) -> None:
     monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
 
-    def cut(report: Report) -> None:
+    def cut(report: EpochReport) -> None:
         if report.epoch == 1:
             raise KeyboardInterrupt
 
@@ -349,7 +349,7 @@ def test_patience_ends_a_run_and_the_best_weights_stay(pairs: PairSet, tmp_path:
 
 
 def test_a_report_tells_rate_and_what_remains(pairs: PairSet, tmp_path: Path) -> None:
-    reports: list[Report] = []
+    reports: list[EpochReport] = []
     config = dataclasses.replace(CONFIG, epochs=3, refit=False)
     train(pairs, config=config, folder=tmp_path, progress=reports.append)
     assert [report.epoch for report in reports] == [0, 1, 2, 3]

@@ -18,7 +18,7 @@ from reelscore.models.config import ModelConfig, TowerKind
 from reelscore.models.linear.cca import LinearCCA
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.trained.folder import read_card
-from reelscore.training import Report, TrainConfig, train
+from reelscore.training import EpochReport, TrainConfig, train
 from reelscore.training import encode as reading
 from reelscore.training.encode import Reader, embed_pairs, new_model
 from reelscore.training.evaluate import embed_set, evaluate_model
@@ -133,7 +133,7 @@ def test_a_run_cut_off_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: py
     train(some, config=config, folder=tmp_path / "whole")
     monkeypatch.setattr("reelscore.training.loop._STATE_EVERY_S", 0.0)
 
-    def stop(report: Report) -> None:
+    def stop(report: EpochReport) -> None:
         if report.epoch == 3:
             raise KeyboardInterrupt
 

@@ -12,8 +12,8 @@ from reelscore.errors import InputError
 from reelscore.features.sampling import global_sparse_rows
 from reelscore.types import FloatArray
 
-from .label_batches import composed
-from .pairs import Draws, IntArray, PairSet
+from .label_batches import sample_label_batches
+from .pairs import IntArray, PairSet, Samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +116,7 @@ def iterate_indices(
         return _shuffled(len(pairs), size, rng)
     if pairs.label is None:
         raise InputError(f"{pairs.name} has no labels to compose batches of; leave label_rate out")
-    return composed(pairs.label, batch_size=size, rate=label_rate, rng=rng)
+    return sample_label_batches(pairs.label, batch_size=size, rate=label_rate, rng=rng)
 
 
 def _batches(
@@ -151,7 +151,7 @@ def _shuffled(num_pairs: int, size: int, rng: np.random.Generator) -> Iterator[I
         yield order[number * size : (number + 1) * size].astype(np.int64)
 
 
-def _sample(draws: Draws, num_segments: int, rng: np.random.Generator | None) -> FloatArray:
+def _sample(draws: Samples, num_segments: int, rng: np.random.Generator | None) -> FloatArray:
     length = len(draws[0])
     rows: IntArray | None = None
     if length > num_segments:

@@ -24,7 +24,7 @@ from reelscore.workers.local import run_all
 from .manifest import ManifestRow, assign_splits
 from .pairs import PairSet
 
-DEFAULT_DRAWS = 2
+DEFAULT_RANDOM_SAMPLES = 2
 """Random Global Sparse draws of each source beside the fixed one; training mixes their rows."""
 
 
@@ -54,7 +54,7 @@ def extract_pairs(
     name: str,
     cache_folder: Path,
     num_segments: int = DEFAULT_NUM_SEGMENTS,
-    num_draws: int = DEFAULT_DRAWS,
+    num_random_samples: int = DEFAULT_RANDOM_SAMPLES,
     seed: int = 0,
     words: TextSpec | None = None,
     workers: int | None = None,
@@ -73,7 +73,7 @@ def extract_pairs(
         Features found there are not computed again, so an interrupted run goes on where it stopped.
     num_segments : int
         N of Global Sparse sampling.
-    num_draws : int
+    num_random_samples : int
         Random draws of each source beside the fixed one.
     seed : int
         Of the draws, and of the splits of rows that name none.
@@ -102,7 +102,15 @@ def extract_pairs(
     failures: dict[int, PairFailure] = {}
     items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
     outcomes = run_all(
-        items, prepare_pair, spec, str(cache_folder), num_segments, num_draws, seed, words, workers=workers
+        items,
+        prepare_pair,
+        spec,
+        str(cache_folder),
+        num_segments,
+        num_random_samples,
+        seed,
+        words,
+        workers=workers,
     )
     for outcome in outcomes:
         i = outcome.item[0]
@@ -147,7 +155,7 @@ def prepare_pair(
     spec: EncoderSpec,
     cache_folder: str,
     num_segments: int,
-    num_draws: int,
+    num_random_samples: int,
     seed: int,
     words: TextSpec | None = None,
 ) -> Callable[[tuple[int, str, str, str | None]], _Pair]:
@@ -155,7 +163,7 @@ def prepare_pair(
     encoders = load_encoders(spec)
     cache = FeatureCache(Path(cache_folder))
     reader = None if words is None else TextReader(words, cache=cache)
-    draws: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_draws))]
+    draws: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_random_samples))]
 
     def work(item: tuple[int, str, str, str | None]) -> _Pair:
         _, video, music, text = item

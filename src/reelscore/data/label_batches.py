@@ -22,7 +22,7 @@ from .pairs import IntArray
 Counts = tuple[int, ...]
 
 
-def composed(
+def sample_label_batches(
     label: IntArray, *, batch_size: int, rate: float, rng: np.random.Generator
 ) -> Iterator[IntArray]:
     """Draw the batches of one epoch: as many as random drawing would give, labels and items in turn.
@@ -48,7 +48,7 @@ def composed(
     """
     names, number = np.unique(label, return_inverse=True)
     members = [np.flatnonzero(number == k) for k in range(len(names))]
-    low, high, share = compositions(batch_size, rate)
+    low, high, share = label_counts(batch_size, rate)
     for counts in (low, high):
         _check(members, counts, rate)
     decks = [rng.permutation(rows) for rows in members]
@@ -71,38 +71,38 @@ def composed(
         yield rng.permutation(np.concatenate(drawn)).astype(np.int64)
 
 
-def compositions(size: int, rate: float) -> tuple[Counts, Counts, float]:
+def label_counts(size: int, rate: float) -> tuple[Counts, Counts, float]:
     """Return the composition at or below the rate, the one above it, and how often the latter must be drawn.
 
     Examples
     --------
-    >>> compositions(4, 0.0)
+    >>> label_counts(4, 0.0)
     ((1, 1, 1, 1), (2, 1, 1), 0.0)
-    >>> compositions(8, 0.5)
+    >>> label_counts(8, 0.5)
     ((5, 3), (6, 2), 0.3333333333333333)
     """
     if not 0 <= rate <= 1:
         raise InputError(f"the rate must lie in [0, 1], got {rate}")
     if size < 2:
         raise InputError(f"a batch needs at least two items to hold a pair, got {size}")
-    num_labels = next(n for n in range(1, size + 1) if rate_of(_even(size, n)) <= rate + 1e-12)
+    num_labels = next(n for n in range(1, size + 1) if same_label_rate(_even(size, n)) <= rate + 1e-12)
     low = _even(size, num_labels)
     while True:
         if len(low) == 1:
             return low, low, 0.0
         high = _concentrated(low)
-        if rate_of(high) > rate + 1e-12:
+        if same_label_rate(high) > rate + 1e-12:
             break
         low = high
-    return low, high, max(0.0, (rate - rate_of(low)) / (rate_of(high) - rate_of(low)))
+    return low, high, max(0.0, (rate - same_label_rate(low)) / (same_label_rate(high) - same_label_rate(low)))
 
 
-def rate_of(counts: Counts) -> float:
+def same_label_rate(counts: Counts) -> float:
     """Return the share r of ordered pairs of one label in a batch of these counts.
 
     Examples
     --------
-    >>> rate_of((3, 1))
+    >>> same_label_rate((3, 1))
     0.5
     """
     size = sum(counts)

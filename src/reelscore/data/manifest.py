@@ -16,7 +16,7 @@ from reelscore.errors import InputError, NotFoundError
 from reelscore.files import existing_file
 
 from .pairs import SPLITS, Split
-from .splits import DEFAULT_FRACTIONS, connected, hash_splits
+from .splits import DEFAULT_FRACTIONS, connected_components, hash_splits
 from .tables import TableRow, read_table
 
 COLUMNS = ("video", "music", "group", "text", "split")
@@ -178,7 +178,7 @@ def assign_splits(
     """
     if not rows:
         return ()
-    together = connected(
+    together = connected_components(
         [row.group for row in rows],
         [str(row.video) for row in rows],
         [None if row.music is None else str(row.music) for row in rows],

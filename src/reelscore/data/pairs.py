@@ -15,7 +15,7 @@ from reelscore.types import FloatArray
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 IntArray: TypeAlias = npt.NDArray[np.int64]
-Draws: TypeAlias = tuple[FloatArray, ...]
+Samples: TypeAlias = tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -62,8 +62,8 @@ class PairSet:
 
     name: str
     keys: tuple[str, ...]
-    video: tuple[Draws, ...]
-    music: tuple[Draws, ...]
+    video: tuple[Samples, ...]
+    music: tuple[Samples, ...]
     group: IntArray
     split: tuple[Split, ...]
     video_encoder: str
@@ -72,7 +72,7 @@ class PairSet:
     encoder: str | None = None
     label: IntArray | None = None
     source: IntArray | None = None
-    unpaired_music: Draws = ()
+    unpaired_music: Samples = ()
     text: tuple[FloatArray | None, ...] | None = None
     text_encoder: str | None = None
     words: Mapping[str, Any] | None = None
@@ -93,12 +93,12 @@ class PairSet:
         if self.num_segments < 1:
             raise InputError(f"{self.name}: num_segments must be at least 1, got {self.num_segments}")
         keep = object.__setattr__
-        keep(self, "video", _checked_draws(self.video, self.keys, f"{self.name}: video features"))
-        keep(self, "music", _checked_draws(self.music, self.keys, f"{self.name}: music features"))
+        keep(self, "video", _checked_samples(self.video, self.keys, f"{self.name}: video features"))
+        keep(self, "music", _checked_samples(self.music, self.keys, f"{self.name}: music features"))
         if self.unpaired_music:
             names = [f"unpaired {i}" for i in range(len(self.unpaired_music))]
             # Music draws stand first so that the unpaired ones must have the same dimension.
-            both = _checked_draws(
+            both = _checked_samples(
                 (self.music[0], *((row,) for row in self.unpaired_music)),
                 (self.keys[0], *names),
                 f"{self.name}: unpaired music features",
@@ -140,9 +140,9 @@ class PairSet:
 
     def where(self, split: Split) -> PairSet:
         """Return the pairs of one split, or raise `InputError` when it has none."""
-        return self.take(self.places(split))
+        return self.take(self.indices(split))
 
-    def places(self, *splits: Split) -> list[int]:
+    def indices(self, *splits: Split) -> list[int]:
         """Return where the pairs of some splits stand, or raise `InputError` when they have none."""
         if unknown := set(splits) - set(SPLITS):
             raise InputError(f"split must be train, val or test, got {sorted(unknown)[0]!r}")
@@ -184,11 +184,11 @@ class PairSet:
                 )
 
 
-def _checked_draws(
+def _checked_samples(
     items: Iterable[Sequence[FloatArray]], keys: Sequence[str], what: str
-) -> tuple[Draws, ...]:
+) -> tuple[Samples, ...]:
     """Return the draws as read-only float32 after checking that they are finite and of equal dimension."""
-    checked: list[Draws] = []
+    checked: list[Samples] = []
     dim = -1
     for key, draws in zip(keys, items, strict=True):
         if len(draws) == 0:
@@ -214,7 +214,7 @@ def _checked_text(
 ) -> tuple[FloatArray | None, ...]:
     """Return the pieces as read-only float32 after checking that those that are there are of one encoder."""
     there = {place: pieces for place, pieces in enumerate(items) if pieces is not None}
-    checked = _checked_draws([(pieces,) for pieces in there.values()], [keys[i] for i in there], what)
+    checked = _checked_samples([(pieces,) for pieces in there.values()], [keys[i] for i in there], what)
     kept = dict(zip(there, checked, strict=True))
     return tuple(kept[i][0] if i in kept else None for i in range(len(keys)))
 

@@ -97,7 +97,7 @@ def _position(name: str, seed: int) -> float:
     return int.from_bytes(digest) / 2.0**56
 
 
-def connected(*labels: Sequence[Hashable | None]) -> IntArray:
+def connected_components(*labels: Sequence[Hashable | None]) -> IntArray:
     """Number the items so that those that share an entry in any list, directly or by a chain, get one number.
 
     Parameters
@@ -112,7 +112,7 @@ def connected(*labels: Sequence[Hashable | None]) -> IntArray:
 
     Examples
     --------
-    >>> connected(["a", "a", None, None], [1, 2, 2, None])
+    >>> connected_components(["a", "a", None, None], [1, 2, 2, None])
     array([0, 0, 0, 3])
     """
     parent = list(range(len(labels[0])))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reelscore.data.batching import Batch, iterate, iterate_indices, text_of
-from reelscore.data.pairs import Draws, PairSet
+from reelscore.data.pairs import PairSet, Samples
 from reelscore.features.pooling import pool
 from reelscore.features.sampling import global_sparse_rows
 from reelscore.models.config import ModelConfig
@@ -175,7 +175,7 @@ def text_rows(model: DualEncoder, pairs: PairSet) -> Tensor:
     return torch.cat(parts)
 
 
-def seen_rows(draws: Draws, num_segments: int | None) -> FloatArray:
+def seen_rows(draws: Samples, num_segments: int | None) -> FloatArray:
     """Return the inference draw of an item as a model reads it: at most N rows, by Global Sparse sampling."""
     rows = draws[0]
     if num_segments is None or len(rows) <= num_segments:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from reelscore.data.pairs import Draws, PairSet
+from reelscore.data.pairs import PairSet, Samples
 from reelscore.errors import ArtifactError
 from reelscore.evaluation.report import Report, evaluate_embeddings
 from reelscore.features.sampling import global_sparse
@@ -35,7 +35,7 @@ REPORTS = "reports"
 
 def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
     """Fit the linear CCA on the train split, tuned on the val split, and store it beside the model."""
-    known, held_out, options = rival_material(pairs)
+    known, held_out, options = baseline_data(pairs)
     cca = LinearCCA.fit_tuned(known, held_out, **options)
     arrays = {name: np.ascontiguousarray(value) for name, value in cca.to_arrays().items()}
     write_bytes(Path(folder) / BASELINE, save_tensors(arrays))
@@ -113,7 +113,7 @@ def embed_set(embedder: Embedder, pairs: PairSet) -> tuple[FloatArray, FloatArra
     known = embedder.text_encoder is not None and pairs.text is not None
     said = pairs.text if known and pairs.text is not None else (None,) * len(pairs)
 
-    def sequence(draws: Draws, encoder: str) -> FeatureSequence:
+    def sequence(draws: Samples, encoder: str) -> FeatureSequence:
         rows = seen_rows(draws, embedder.num_segments)
         return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
 
@@ -132,7 +132,7 @@ def save_report(folder: Path | str, name: str, report: Report) -> Path:
     return file
 
 
-def rival_material(pairs: PairSet) -> tuple[Sides, Sides, dict[str, Any]]:
+def baseline_data(pairs: PairSet) -> tuple[Sides, Sides, dict[str, Any]]:
     """Return what a linear rival is fitted on, what it is tuned on, and the other arguments of its `fit_tuned`."""
     val = pairs.where("val")
     known, held_out = pooled_sides(pairs.where("train")), pooled_sides(val)

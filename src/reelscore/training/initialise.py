@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from reelscore.data.pairs import Draws, PairSet
+from reelscore.data.pairs import PairSet, Samples
 from reelscore.data.splits import hash_folds
 from reelscore.evaluation.ranks import first_hit_ranks
 from reelscore.features.scaling import ColumnMap
@@ -76,7 +76,7 @@ def tune_cca(pairs: PairSet, config: ModelConfig, *, told: bool = False) -> CCAS
     kept = _TUNED.setdefault(pairs, {})
     key = config.num_segments, config.pooling, config.scaling, told
     if key not in kept:
-        known = take(pairs, pairs.places("train", "val"), config)
+        known = take(pairs, pairs.indices("train", "val"), config)
         model = new_model(known, config)
         standardise(model, known)
         video, music = _known(model, known, told)
@@ -178,7 +178,7 @@ def _place(weight: torch.Tensor, bias: torch.Tensor, projection: Projection) -> 
     _set(bias, -(whole @ projection.mean))
 
 
-def _standardise_columns(tower: Tower, items: tuple[Draws, ...]) -> None:
+def _standardise_columns(tower: Tower, items: tuple[Samples, ...]) -> None:
     rows = sum(len(draws[0]) for draws in items)
     mean = sum(draws[0].sum(axis=0, dtype=np.float64) for draws in items) / rows
     square = sum(((draws[0] - mean) ** 2).sum(axis=0, dtype=np.float64) for draws in items) / rows

@@ -36,7 +36,7 @@ _EVERY = 10  # epochs between two looks at validation, where the last epoch is k
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class EpochReport:
     """What a run says after each epoch.
 
     Attributes
@@ -142,7 +142,7 @@ class Fit:
         *,
         identity: str,
         epochs: int,
-        progress: Callable[[Report], None] | None,
+        progress: Callable[[EpochReport], None] | None,
     ) -> Progress:
         """Train up to epoch `epochs`, from the state in a file where there is one; the state is kept there as it goes.
 
@@ -153,7 +153,7 @@ class Fit:
             Of the run, see `state.run_identity`.
         epochs : int
         progress : callable, optional
-            Gets a `Report` after each epoch.
+            Gets a `EpochReport` after each epoch.
 
         Returns
         -------
@@ -241,8 +241,8 @@ class Fit:
             steps += 1
         return {name: value / steps for name, value in sums.items()}
 
-    def _report(self, done: Progress, epochs: int, took_s: float) -> Report:
-        return Report(
+    def _report(self, done: Progress, epochs: int, took_s: float) -> EpochReport:
+        return EpochReport(
             stage="refit" if self.val is None else "search",
             epoch=done.epoch,
             num_epochs=epochs,

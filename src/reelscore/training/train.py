@@ -28,11 +28,11 @@ from reelscore.types import FloatArray, Modality
 from .config import ENOUGH, TrainConfig
 from .encode import Reader, embed_pairs, pooled_rows, take
 from .initialise import choose_share, set_share, tune_cca
-from .loop import Fit, Report
+from .loop import EpochReport, Fit
 from .resume import FILE, REFIT_FILE, Progress, run_identity
 from .validation import validate
 
-__all__ = ["Report", "TrainResult", "train"]
+__all__ = ["EpochReport", "TrainResult", "train"]
 
 HISTORY = "history.json"
 BANK_SIZE = 512
@@ -70,7 +70,7 @@ def train(
     *,
     config: TrainConfig,
     folder: Path | str,
-    progress: Callable[[Report], None] | None = None,
+    progress: Callable[[EpochReport], None] | None = None,
     resume: bool = False,
 ) -> TrainResult:
     """Train a model and save it.
@@ -85,7 +85,7 @@ def train(
         not learned from them, makes of the validation pairs. While the run lasts a state lies beside them, from which
         it can be resumed.
     progress : callable, optional
-        Gets a `Report` after each epoch.
+        Gets a `EpochReport` after each epoch.
     resume : bool
         Go on from the state in `folder` where there is one. Same bytes as a run never cut off.
 
@@ -126,7 +126,7 @@ def train(
             best = {**best, **validate(Reader(model, val)), "cca_share": share}
     refitted: list[dict[str, float]] = []
     if config.refit:
-        both = take(pairs, pairs.places("train", "val"), config.model)
+        both = take(pairs, pairs.indices("train", "val"), config.model)
         refit = Fit.start(both, None, config, cca=cca, num_steps=num_steps)
         # As many steps as were best, at the same learning rates: more pairs may make more steps of an epoch.
         epochs = math.ceil(done.best_epoch * _steps_per_epoch(len(learn), config) / refit.steps_per_epoch)
@@ -143,8 +143,8 @@ def train(
 
 
 def _parts(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
-    learn = take(pairs, pairs.places("train"), config.model)
-    val = take(pairs, pairs.places("val"), config.model)
+    learn = take(pairs, pairs.indices("train"), config.model)
+    val = take(pairs, pairs.indices("val"), config.model)
     if (learn.group == learn.group[0]).all():
         raise InputError(
             f"training needs pairs of at least two groups, got {len(learn)} of one in {pairs.name}; "
@@ -169,7 +169,7 @@ def _resolved(config: TrainConfig, pairs: PairSet) -> TrainConfig:
     enough: Literal["best", "last"] = (
         "best" if config.validate and pairs.split.count("val") >= ENOUGH else "last"
     )
-    needed = math.ceil(config.steps / _steps_per_epoch(len(pairs.places("train")), config))
+    needed = math.ceil(config.steps / _steps_per_epoch(len(pairs.indices("train")), config))
     return replace(
         config,
         model=replace(config.model, num_segments=num_segments),

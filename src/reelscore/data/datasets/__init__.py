@@ -48,7 +48,7 @@ def load_set(
     folder : Path or str
         Where the set's files lie. For an ``.npz`` file: its folder, or a folder with ``features/`` in it.
     seed : int
-        Draws the splits that the set itself does not fix; equal seeds give equal splits.
+        Samples the splits that the set itself does not fix; equal seeds give equal splits.
     labels : sequence of str
         youtube8m: only videos that carry any of these labels, given by number or name.
     num_segments : int

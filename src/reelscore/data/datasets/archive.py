@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.data.pairs import Draws
+from reelscore.data.pairs import Samples
 from reelscore.errors import InputError, NotFoundError
 from reelscore.types import FloatArray
 
@@ -121,7 +121,7 @@ class Archive:
         return next(iter(lengths.values()))
 
 
-def vectors(rows: npt.NDArray[Any]) -> tuple[Draws, ...]:
+def vectors(rows: npt.NDArray[Any]) -> tuple[Samples, ...]:
     """Make each row of an (N, D) array the one draw of a sequence of one row: N times (1, D) float32."""
     whole: FloatArray = np.ascontiguousarray(rows, dtype=np.float32)
     return tuple((whole[i : i + 1],) for i in range(len(whole)))

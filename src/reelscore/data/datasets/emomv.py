@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from reelscore.data.pairs import PairSet, Split
-from reelscore.data.splits import connected, hash_splits
+from reelscore.data.splits import connected_components, hash_splits
 
 from .archive import Archive, same_rows, vectors
 
@@ -32,13 +32,13 @@ def load(archive: Archive, seed: int) -> PairSet:
     )
     extra = archive.read("extra_audio_vggish", ("M", 128)) if "extra_audio_vggish" in archive else music[:0]
     same_video, same_music = same_rows(video), same_rows(music)
-    source = connected(source_video.tolist(), same_video, same_music)
+    source = connected_components(source_video.tolist(), same_video, same_music)
     return PairSet(
         name="emomv",
         keys=tuple(str(key) for key in ids),
         video=vectors(np.log1p(np.maximum(video.astype(np.float64), 0.0))),
         music=vectors(music),
-        group=connected(same_video, same_music),
+        group=connected_components(same_video, same_music),
         split=hash_splits([str(source_video[i]) for i in source], seed=seed, fractions=FRACTIONS),
         video_encoder="set-emomv-slowfast-1",
         music_encoder="set-emomv-vggish-1",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reelscore.data.pairs import PairSet, Split
-from reelscore.data.splits import connected, hash_splits
+from reelscore.data.splits import connected_components, hash_splits
 
 from .archive import Archive, same_rows, vectors
 
@@ -28,7 +28,7 @@ def load(archive: Archive, seed: int, *, audio: Literal["vggish", "whisper"] = "
     key = f"audio_{audio}"
     music = archive.read(key, ("N", AUDIO_DIMS[audio]))
     archive.same_length(**{"item_id": ids, "text_minilm": text, key: music})
-    group = connected(same_rows(text), same_rows(music))
+    group = connected_components(same_rows(text), same_rows(music))
     return PairSet(
         name="lastfm" if audio == "vggish" else f"lastfm-{audio}",
         keys=tuple(str(song) for song in ids.tolist()),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.data.pairs import Draws, PairSet, Split
+from reelscore.data.pairs import PairSet, Samples, Split
 from reelscore.data.splits import hash_splits
 from reelscore.errors import InputError
 
@@ -55,7 +55,7 @@ def load(archive: Archive, seed: int) -> PairSet:
     )
 
 
-def _cut(rows: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64]) -> tuple[Draws, ...]:
+def _cut(rows: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64]) -> tuple[Samples, ...]:
     ends = np.cumsum(lengths)
     return tuple((rows[end - length : end],) for length, end in zip(lengths, ends, strict=True))
 

@@ -10,7 +10,7 @@ Hits: every item of one soundtrack (`same_audio_group`), and items with the same
 from __future__ import annotations
 
 from reelscore.data.pairs import PairSet
-from reelscore.data.splits import connected, hash_splits
+from reelscore.data.splits import connected_components, hash_splits
 
 from .archive import Archive, same_rows, vectors
 
@@ -22,7 +22,7 @@ def load(archive: Archive, seed: int) -> PairSet:
     music = archive.read("audio", ("N", 128))
     same_audio = archive.read("same_audio_group", ("N",), holds="integer")
     archive.same_length(item_id=ids, video=video, audio=music, same_audio_group=same_audio)
-    group = connected(same_audio.tolist(), same_rows(video), same_rows(music))
+    group = connected_components(same_audio.tolist(), same_rows(video), same_rows(music))
     return PairSet(
         name="tiktok",
         keys=tuple(str(key) for key in ids.tolist()),

@@ -11,7 +11,7 @@ is the label. Splits: 60/10/30% by hash of the row: 1,243, 241 and 689 with seed
 from __future__ import annotations
 
 from reelscore.data.pairs import PairSet, Split
-from reelscore.data.splits import connected, hash_splits
+from reelscore.data.splits import connected_components, hash_splits
 
 from .archive import Archive, same_rows, vectors
 
@@ -24,7 +24,7 @@ def load(archive: Archive, seed: int) -> PairSet:
     text = archive.read("text", ("N", 100))
     label = archive.read("label", ("N",), holds="integer")
     size = archive.same_length(image=image, text=text, label=label)
-    group = connected(same_rows(image), same_rows(text))
+    group = connected_components(same_rows(image), same_rows(text))
     return PairSet(
         name="wikipedia",
         keys=tuple(f"row-{i}" for i in range(size)),
