@@ -15,8 +15,7 @@ from reelscore.encoders.hub.music import HubMusic
 from reelscore.encoders.hub.video import HubVideo
 from reelscore.errors import InputError
 from reelscore.losses import InterIntraLoss, LossConfig, PairLoss, build_loss
-from reelscore.training import EpochReport, TrainConfig, train
-from reelscore.training import loop as fit_module
+from reelscore.training import EpochReport, TrainConfig, loop, train
 from research.runs.run import Run
 from research.runs.runner import Runner
 from support.tiny_hub import PICTURES, SOUNDS, write_model
@@ -98,7 +97,7 @@ def test_a_batch_over_two_devices_is_refused_in_words() -> None:
 def test_training_repeats_itself_to_the_byte_also_where_it_was_cut_off(
     tmp_path: Path, tower: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "_SAVE_INTERVAL_S", 0.0)
     model = dataclasses.replace(CONFIG.model, tower=tower)
     config, pairs = dataclasses.replace(CONFIG, keep="last", model=model), made_set()
     for name in ("whole", "again"):

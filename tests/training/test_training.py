@@ -26,14 +26,19 @@ from reelscore.models.linear.cca import LinearCCA
 from reelscore.models.towers.dual_encoder import DualEncoder
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.trained.folder import read_model
-from reelscore.training import EpochReport, TrainConfig, train
+from reelscore.training import EpochReport, TrainConfig, loop, train
 from reelscore.training import encode as reading
-from reelscore.training import loop as fit_module
 from reelscore.training.encode import embed_pairs, encode
-from reelscore.training.initialise import choose_share, fit_cca, place_cca, set_share, standardise, tune_cca
+from reelscore.training.initialise import (
+    choose_cca_share,
+    fit_cca,
+    set_cca,
+    set_cca_share,
+    standardise,
+    tune_cca,
+)
 from reelscore.training.loss_inputs import LossInputs
 from reelscore.training.resume import run_identity
-from reelscore.training.schedule import warmup_cosine
 from reelscore.training.validation import is_better
 from reelscore.types import FeatureSequence
 
@@ -113,13 +118,13 @@ def test_where_the_members_know_nothing_the_cca_counts_all(pairs: PairSet) -> No
     torch.manual_seed(0)
     model = DualEncoder(*pairs.dims, config=CONFIG.model)
     standardise(model, learn)
-    place_cca(model, fit_cca(model, learn, tune_cca(pairs, CONFIG.model)))
-    assert choose_share(model, val) == 1.0
+    set_cca(model, fit_cca(model, learn, tune_cca(pairs, CONFIG.model)))
+    assert choose_cca_share(model, val) == 1.0
     # And where nothing is known of either, nothing speaks against the usual.
     shuffled = dataclasses.replace(
         val, music=tuple(val.music[i] for i in np.random.default_rng(0).permutation(len(val)))
     )
-    assert choose_share(model, shuffled) == CONFIG.model.cca_share
+    assert choose_cca_share(model, shuffled) == CONFIG.model.cca_share
 
 
 def test_a_share_that_is_not_to_be_chosen_stays(pairs: PairSet, tmp_path: Path) -> None:
@@ -135,14 +140,14 @@ def test_a_share_that_is_not_to_be_chosen_stays(pairs: PairSet, tmp_path: Path) 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_all_or_nothing_of_the_cca_is_not_chosen_again(pairs: PairSet, share: float) -> None:
     model = DualEncoder(*pairs.dims, config=dataclasses.replace(CONFIG.model, cca_share=share))
-    assert choose_share(model, pairs.where("val")) == share
+    assert choose_cca_share(model, pairs.where("val")) == share
 
 
 def test_the_configured_share_of_the_cca_is_what_it_counts(pairs: PairSet) -> None:
     learn = pairs.where("train")
     model = DualEncoder(*pairs.dims, config=dataclasses.replace(CONFIG.model, cca_share=0.75))
     standardise(model, learn)
-    place_cca(model, fit_cca(model, learn, {"dim": 3, "reg_x": 0.5, "reg_y": 2.0, "power": 1.0}))
+    set_cca(model, fit_cca(model, learn, {"dim": 3, "reg_x": 0.5, "reg_y": 2.0, "power": 1.0}))
     side = embed_pairs(model, learn)[0].embedding[:, : model.config.dim]
     np.testing.assert_allclose((side**2).sum(axis=1), 0.75, rtol=1e-5)
 
@@ -177,7 +182,7 @@ def test_one_seed_gives_one_model_and_another_another(pairs: PairSet, tmp_path: 
 def test_a_run_cut_off_and_resumed_gives_the_same_bytes(
     pairs: PairSet, tmp_path: Path, stage: str, cut_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "_SAVE_INTERVAL_S", 0.0)
     config = dataclasses.replace(
         CONFIG, keep="last"
     )  # so that the refit has several epochs, whatever is best
@@ -207,7 +212,7 @@ def test_a_run_cut_off_and_resumed_gives_the_same_bytes(
 def test_a_state_of_another_run_or_a_damaged_one_is_refused(
     pairs: PairSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "_SAVE_INTERVAL_S", 0.0)
 
     def cut(report: EpochReport) -> None:
         if report.epoch == 1:
@@ -290,8 +295,8 @@ def test_the_placed_cca_is_the_cca(pairs: PairSet) -> None:
     learn = pairs.where("train")
     model = DualEncoder(*pairs.dims, config=CONFIG.model)
     standardise(model, learn)
-    place_cca(model, fit_cca(model, learn, {"dim": 3, "reg_x": 0.5, "reg_y": 2.0, "power": 1.0}))
-    set_share(model, 1.0)
+    set_cca(model, fit_cca(model, learn, {"dim": 3, "reg_x": 0.5, "reg_y": 2.0, "power": 1.0}))
+    set_cca_share(model, 1.0)
     video, music = embed_pairs(model, learn)
     cca = LinearCCA.fit(video.pooled, music.pooled, dim=3, reg_x=0.5, reg_y=2.0, power=1.0)
     for side, expected in ((video, cca.transform_x(video.pooled)), (music, cca.transform_y(music.pooled))):
@@ -313,14 +318,14 @@ def test_batches_of_one_group_teach_nothing_and_count_for_nothing(
     some = dataclasses.replace(made_set(num_train=8, num_val=2), group=np.array([0] * 7 + [1] + [2, 2]))
     config = dataclasses.replace(CONFIG, batch_size=2, epochs=1, watch=True)
     told: list[float] = []
-    plain = fit_module.member_losses
+    plain = loop.ensemble_loss
 
     def heard(*given: Any, **named: Any) -> LossParts:
         loss = plain(*given, **named)
         told.append(float(loss.total.detach()))
         return loss
 
-    monkeypatch.setattr(fit_module, "member_losses", heard)
+    monkeypatch.setattr(loop, "ensemble_loss", heard)
     first = train(some, config=config, folder=tmp_path).history[1]
     assert first["loss"] == pytest.approx(told[0])  # that of the one batch among four with both groups
     assert "watched_loss_train" in first
@@ -366,12 +371,12 @@ def test_better_is_a_lower_mean_log_rank() -> None:
 
 
 def test_the_schedule_rises_then_falls_and_never_stops() -> None:
-    shares = [warmup_cosine(step, num_steps=100, warmup=0.1) for step in range(100)]
+    shares = [loop.warmup_cosine(step, num_steps=100, warmup=0.1) for step in range(100)]
     assert np.all(np.diff(shares[:10]) > 0)
     assert np.all(np.diff(shares[10:]) < 0)
     assert max(shares) == 1
     assert min(shares) > 0
-    assert warmup_cosine(0, num_steps=1, warmup=0.0) == 1
+    assert loop.warmup_cosine(0, num_steps=1, warmup=0.0) == 1
 
 
 def test_a_configuration_comes_back_from_its_mapping() -> None:
@@ -452,7 +457,7 @@ def test_without_validation_a_model_learns_from_both_parts_at_once(pairs: PairSe
     assert judged.best
     assert weights[0] == weights[1]  # the refit is the same one
     for wrong in ({"refit": False}, {"keep": "best"}, {"watch": True}):
-        with pytest.raises(ConfigError, match="leaves validation no say"):
+        with pytest.raises(ConfigError, match="measures nothing on validation"):
             dataclasses.replace(config, validate=False, **wrong)
 
 
@@ -478,7 +483,7 @@ def test_what_is_worked_out_once_trains_like_what_is_read_each_time(tmp_path: Pa
     still = dataclasses.replace(made_set(), num_segments=64)  # no sequence is as long
     config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, num_segments=None))
     quick = train(still, config=config, folder=tmp_path / "quick")
-    monkeypatch.setattr(reading, "_still", lambda pairs, num_segments: False)
+    monkeypatch.setattr(reading, "_is_deterministic", lambda pairs, num_segments: False)
     slow = train(still, config=config, folder=tmp_path / "slow")
     for one, other in zip(quick.history, slow.history, strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
@@ -489,7 +494,7 @@ def test_what_is_worked_out_once_trains_like_what_is_read_each_time(tmp_path: Pa
 
 
 def test_rows_drawn_by_chance_are_read_each_time(pairs: PairSet) -> None:
-    assert not reading._still(pairs, 4)  # six rows of video
-    assert reading._still(pairs, 6)
+    assert not reading._is_deterministic(pairs, 4)  # six rows of video
+    assert reading._is_deterministic(pairs, 6)
     twice = dataclasses.replace(pairs, video=tuple((d[0], d[0]) for d in pairs.video))
-    assert not reading._still(twice, 6)
+    assert not reading._is_deterministic(twice, 6)

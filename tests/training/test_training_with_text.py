@@ -20,10 +20,10 @@ from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.trained.folder import read_card
 from reelscore.training import EpochReport, TrainConfig, train
 from reelscore.training import encode as reading
-from reelscore.training.encode import Reader, embed_pairs, new_model
+from reelscore.training.encode import PairEncoder, embed_pairs, new_model
 from reelscore.training.evaluate import embed_set, evaluate_model
-from reelscore.training.initialise import fit_cca, place_cca, set_share, standardise, tune_cca
-from reelscore.training.loss_inputs import LossInputs, member_losses
+from reelscore.training.initialise import fit_cca, set_cca, set_cca_share, standardise, tune_cca
+from reelscore.training.loss_inputs import LossInputs, ensemble_loss
 
 MODEL = ModelConfig(
     pooling="mean+deviation", dim=16, width=16, num_heads=2, num_segments=4, dropout=0.1, input_dropout=0.1
@@ -131,7 +131,7 @@ def test_text_is_missing_for_some_and_a_run_repeats_itself_to_the_byte(tmp_path:
 def test_a_run_cut_off_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some, config = told_set(missing=0.4), with_model(takes_text=True)
     train(some, config=config, folder=tmp_path / "whole")
-    monkeypatch.setattr("reelscore.training.loop._STATE_EVERY_S", 0.0)
+    monkeypatch.setattr("reelscore.training.loop._SAVE_INTERVAL_S", 0.0)
 
     def stop(report: EpochReport) -> None:
         if report.epoch == 3:
@@ -170,7 +170,7 @@ def test_what_is_worked_out_once_trains_like_what_is_read_each_time(
 ) -> None:
     some, config = told_set(missing=0.4), with_model(takes_text=True)
     quick = train(some, config=config, folder=tmp_path / "quick")
-    monkeypatch.setattr(reading, "_still", lambda pairs, num_segments: False)
+    monkeypatch.setattr(reading, "_is_deterministic", lambda pairs, num_segments: False)
     slow = train(some, config=config, folder=tmp_path / "slow")
     for one, other in zip(quick.history, slow.history, strict=True):
         assert one == pytest.approx(other, rel=1e-3, abs=1e-4)
@@ -179,9 +179,9 @@ def test_what_is_worked_out_once_trains_like_what_is_read_each_time(
 def test_the_second_cca_is_that_of_the_features_beside_the_text(pairs: PairSet) -> None:
     model = new_model(pairs, with_model(takes_text=True).model).eval()
     standardise(model, pairs)
-    place_cca(model, fit_cca(model, pairs, SETTINGS, told=True), told=True)
-    set_share(model, 1.0)
-    (batch,) = Reader(model, pairs).batches(batch_size=len(pairs))
+    set_cca(model, fit_cca(model, pairs, SETTINGS, with_text=True), with_text=True)
+    set_cca_share(model, 1.0)
+    (batch,) = PairEncoder(model, pairs).batches(batch_size=len(pairs))
     known = torch.cat([batch.video.pooled, batch.video.text], dim=1).numpy()
     cca = LinearCCA.fit(known, batch.music.pooled.numpy(), **SETTINGS)
     video, music = (side.embedding.detach().numpy() for side in (batch.video, batch.music))
@@ -194,22 +194,24 @@ def test_the_second_cca_is_that_of_the_features_beside_the_text(pairs: PairSet) 
 def test_members_that_take_text_hold_on_to_what_text_knows(pairs: PairSet) -> None:
     model = new_model(pairs, with_model(takes_text=True).model).eval()
     standardise(model, pairs)
-    plain, told = (fit_cca(model, pairs, SETTINGS, told=one) for one in (False, True))
-    (batch,) = Reader(model, pairs).batches(batch_size=len(pairs))
+    plain, told = (fit_cca(model, pairs, SETTINGS, with_text=one) for one in (False, True))
+    (batch,) = PairEncoder(model, pairs).batches(batch_size=len(pairs))
     known = torch.cat([batch.video.pooled, batch.video.text], dim=1)
     frozen = LossInputs("correlated", plain, told)
     np.testing.assert_allclose(
         frozen(batch.video, batch.music)[0], plain.x.place(batch.video.pooled.numpy()), atol=1e-4
     )
     np.testing.assert_allclose(
-        frozen.told(batch.video, batch.music)[0], told.x.place(known.numpy()), atol=1e-4
+        frozen.with_text(batch.video, batch.music)[0], told.x.place(known.numpy()), atol=1e-4
     )
-    assert torch.equal(LossInputs("all").told(batch.video, batch.music)[0], known)
+    assert torch.equal(LossInputs("all").with_text(batch.video, batch.music)[0], known)
     loss = build_loss(LossConfig())
-    parts = member_losses(loss, batch, frozen=frozen).parts
+    parts = ensemble_loss(loss, batch, frozen=frozen).parts
     halves = [
         loss(batch.video.members[k], batch.music.members[k], video_features=seen[0], music_features=seen[1])
-        for k, seen in enumerate((frozen(batch.video, batch.music), frozen.told(batch.video, batch.music)))
+        for k, seen in enumerate(
+            (frozen(batch.video, batch.music), frozen.with_text(batch.video, batch.music))
+        )
     ]
     expected = torch.stack([one.parts["intra_video"] for one in halves]).mean()
     torch.testing.assert_close(parts["intra_video"], expected)
@@ -222,9 +224,9 @@ def test_the_cca_reads_text(pairs: PairSet) -> None:
         model = new_model(learn, with_model(takes_text=True).model)
         standardise(model, learn)
         for told in (False, True):
-            settings = tune_cca(pairs, model.config, told=told)
-            place_cca(model, fit_cca(model, learn, settings, told=told), told=told)
-        set_share(model, 1.0)
+            settings = tune_cca(pairs, model.config, with_text=told)
+            set_cca(model, fit_cca(model, learn, settings, with_text=told), with_text=told)
+        set_cca_share(model, 1.0)
         video, music = embed_pairs(model, shown)
         scores = video.embedding @ music.embedding.T
         return float(np.mean((scores >= np.diag(scores)[:, None]).sum(axis=1) == 1))
