@@ -122,8 +122,8 @@ def test_collapsed_embeddings_tie_whatever_the_order_of_addition(size):
     [
         (np.array([[0.0, np.nan]]), np.array([[True, False]]), "candidate 1 is NaN"),
         (np.zeros((1, 2)), np.array([[False, False]]), "query 0 has no hit"),
-        (np.zeros((1, 2)), np.array([[True]]), "one shape"),
-        (np.zeros((0, 2)), np.zeros((0, 2), bool), "one shape"),
+        (np.zeros((1, 2)), np.array([[True]]), "the same shape"),
+        (np.zeros((0, 2)), np.zeros((0, 2), bool), "the same shape"),
     ],
 )
 @pytest.mark.parametrize("measure", [first_hit_ranks, average_precisions])

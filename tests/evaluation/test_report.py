@@ -89,9 +89,9 @@ def test_the_table_is_in_percent():
 @pytest.mark.parametrize(
     ("video", "music", "group", "told"),
     [
-        (np.eye(3), np.eye(4), np.arange(3), "one shape"),
-        (np.zeros((0, 3)), np.zeros((0, 3)), np.arange(0), "one shape"),
-        (np.eye(3), np.eye(3), np.arange(2), "as many groups"),
+        (np.eye(3), np.eye(4), np.arange(3), "the same shape"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), np.arange(0), "the same shape"),
+        (np.eye(3), np.eye(3), np.arange(2), "groups and clusters must have shape"),
         (
             np.eye(3),
             np.where(np.eye(3) > 0, np.nan, 0),

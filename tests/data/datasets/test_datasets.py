@@ -127,7 +127,7 @@ def test_a_missing_array_is_named_with_its_shape(tmp_path, name):
     arrays = arrays_of(name)
     width = arrays.pop(FEATURES[name]).shape[1]
     with pytest.raises(
-        InputError, match=rf"no array '{FEATURES[name]}': a number array of shape \(\w, {width}\)"
+        InputError, match=rf"no array '{FEATURES[name]}', expected a number array of shape \(\w, {width}\)"
     ):
         load_set(name, save(tmp_path, name, arrays))
 
@@ -137,7 +137,7 @@ def test_another_shape_is_named_with_the_one_due(tmp_path, name):
     arrays = arrays_of(name)
     arrays[FEATURES[name]] = arrays[FEATURES[name]][:, :-1]
     with pytest.raises(
-        InputError, match=rf"'{FEATURES[name]}' is float\d+ \(\d+, \d+\) where a number array of shape"
+        InputError, match=rf"'{FEATURES[name]}' must be a number array of shape .*, got float\d+ \(\d+, \d+\)"
     ):
         load_set(name, save(tmp_path, name, arrays))
 
@@ -146,7 +146,7 @@ def test_another_shape_is_named_with_the_one_due(tmp_path, name):
 def test_nan_is_named_with_its_place(tmp_path, name):
     arrays = arrays_of(name)
     arrays[FEATURES[name]][6, 2] = np.nan
-    with pytest.raises(InputError, match=rf"'{FEATURES[name]}' is nan at \(6, 2\)"):
+    with pytest.raises(InputError, match=rf"'{FEATURES[name]}' must be finite, but it is nan at \(6, 2\)"):
         load_set(name, save(tmp_path, name, arrays))
 
 
@@ -214,7 +214,7 @@ def test_pairs_of_one_group_say_why_a_split_is_empty(tmp_path):
     arrays = arrays_of("tiktok") | {"same_audio_group": np.zeros(40, int)}
     pairs = load_set("tiktok", save(tmp_path, "tiktok", arrays))
     empty = next(split for split in SPLITS if split not in pairs.split)
-    with pytest.raises(InputError, match="all 40 being of one group, which is never split up"):
+    with pytest.raises(InputError, match="because all 40 are of one group, which stays in one split"):
         pairs.where(empty)
 
 

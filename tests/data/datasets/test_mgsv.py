@@ -122,9 +122,9 @@ def test_the_folders_may_lie_open_and_splits_may_lack(tmp_path):
         (
             "music_id",
             "../../secret",
-            r"column 'music_id' must name a file of features, got '\.\./\.\./secret'",
+            r"column 'music_id' must be the name of a feature file, got '\.\./\.\./secret'",
         ),
-        ("video_id", " ", "column 'video_id' must name a file of features"),
+        ("video_id", " ", "column 'video_id' must be the name of a feature file"),
     ],
 )
 def test_a_cell_of_another_form_is_told_by_line(tmp_path, column, cell, told):
@@ -178,9 +178,9 @@ def test_files_of_another_form_are_told(tmp_path):
 
     for wrong in (good[:, :511], good[None, None], good.long(), good[0]):
         torch.save(wrong, video)
-        told(r"4000\.pt is \w+ \(.*\) where numbers of shape \(T, 512\) or \(1, T, 512\) are due")
+        told(r"4000\.pt must be float numbers of shape \(T, 512\) or \(1, T, 512\), got \w+ \(.*\)")
     torch.save({"rows": good}, video)
-    told(r"4000\.pt holds a dict where one tensor is due")
+    told(r"4000\.pt must hold one tensor, got a dict")
     torch.save(good.index_fill(0, torch.tensor([1]), float("nan")), video)
     told(r"4000\.pt holds values that are not finite")
     torch.save(good, video)
@@ -192,9 +192,9 @@ def test_files_of_another_form_are_told(tmp_path):
     torch.save(good, video)
     for wrong in (good_mask[:-1], torch.zeros_like(good_mask)):
         torch.save(wrong, mask)
-        told(r"vit_mask.4000\.pt is \(\d+,\) with \d+ rows kept where shape \(12,\) with at least one is due")
+        told(r"vit_mask.4000\.pt must have shape \(12,\).* at least one row, got shape \(\d+,\) with \d+ rows kept")
     mask.unlink()
-    told(r"vit_mask.4000\.pt is not there; unpack all", NotFoundError)
+    told(r"vit_mask.4000\.pt does not exist; unpack all", NotFoundError)
     torch.save(good_mask.bool(), mask)
     torch.save(good.to(torch.bfloat16), video)
     assert (load_set("mgsv", tmp_path).video[0][0] == good.to(torch.bfloat16).float().numpy()[:5]).all()

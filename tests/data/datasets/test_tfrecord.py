@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelscore.data.datasets.example import SequenceExample
-from reelscore.data.datasets.tfrecord import masked_crc32c, read_records
+from reelscore.data.datasets.tfrecord import SequenceExample, masked_crc32c, read_records
 from reelscore.errors import InputError, NotFoundError
 from support import shards
 
@@ -68,7 +67,7 @@ def test_every_flipped_bit_is_told(path):
         path.write_bytes(damaged)
         before = sum(end <= bit // 8 for end in ends) - 1
         found = []
-        with pytest.raises(InputError, match=rf"{path}: record {before + 1} .*fetch or copy the file again"):
+        with pytest.raises(InputError, match=rf"{path}: record {before + 1} .*download or copy the file again"):
             found.extend(read_records(path))
         assert found == list(PAYLOADS[:before])
 
@@ -76,11 +75,11 @@ def test_every_flipped_bit_is_told(path):
 def test_an_absurd_length_is_refused_before_memory_is_taken(path):
     length = struct.pack("<Q", 2**62)
     path.write_bytes(length + shards.checksum(length) + b"payload")
-    with pytest.raises(InputError, match=f"record 1 .* holds {2**62} bytes where at most 67108864 are due"):
+    with pytest.raises(InputError, match=f"record 1 .* length of {2**62} bytes, but at most 67108864 are allowed"):
         list(read_records(path))
     path.write_bytes(shards.framed(bytes(11)))
     assert len(list(read_records(path, max_bytes=11))) == 1
-    with pytest.raises(InputError, match="11 bytes where at most 10 are due"):
+    with pytest.raises(InputError, match="11 bytes, but at most 10 are allowed"):
         list(read_records(path, max_bytes=10))
 
 

@@ -138,14 +138,14 @@ def test_labels_choose_videos_by_number_or_name(tmp_path):
 
 def test_faults_of_labels_are_told(tmp_path):
     video_folder(tmp_path)
-    with pytest.raises(NotFoundError, match=r"'music video' are looked up in .*vocabulary\.csv"):
+    with pytest.raises(NotFoundError, match=r"'music video' need .*vocabulary\.csv"):
         load_set("youtube8m", tmp_path, labels=["Music video"])
     with pytest.raises(InputError, match="holds no videos with any of the labels 99"):
         load_set("youtube8m", tmp_path, labels=["99"])
     with pytest.raises(InputError, match="labels choose among the videos of youtube8m alone"):
         load_set("emomv", tmp_path, labels=["99"])
     (tmp_path / "vocabulary.csv").write_text(VOCABULARY, encoding="utf-8")
-    with pytest.raises(InputError, match="has no label named 'opera'"):
+    with pytest.raises(InputError, match="has no label 'opera'"):
         load_set("youtube8m", tmp_path, labels=["Opera", "Game"])
     (tmp_path / "vocabulary.csv").write_text(VOCABULARY.replace("11,", "eleven,"), encoding="utf-8")
     with pytest.raises(InputError, match="line 4: the index must be a whole number, got 'eleven'"):
@@ -209,7 +209,7 @@ def test_other_folders_are_told(tmp_path):
     write(tmp_path / "train0.tfrecord", features())
     write(tmp_path / "validate0.tfrecord", features())
     with pytest.raises(
-        InputError, match=r"validate0.*record 1 and .*train0.*record 1 are both of the video 'a'"
+        InputError, match=r"validate0.*record 1 and .*train0.*record 1 both hold the video 'a'"
     ):
         load_set("youtube8m", tmp_path)
 
@@ -226,7 +226,7 @@ def test_a_shard_cut_at_any_byte_is_told_or_is_a_shorter_set(tmp_path):
         if cut == first:
             assert load_set("youtube8m", tmp_path).keys == ("a",)
         else:
-            told = rf"train0\.tfrecord: record {1 + (cut > first)} .*is cut short.*fetch or copy"
+            told = rf"train0\.tfrecord: record {1 + (cut > first)} .*is cut short.*download or copy"
             with pytest.raises(InputError, match=told):
                 load_set("youtube8m", tmp_path)
 
@@ -243,7 +243,7 @@ def test_every_flipped_bit_of_a_shard_is_told(tmp_path):
             list(read_videos(shard))
         told.append(str(caught.value))
     assert all("train0.tfrecord: record 1 (from byte 0)" in message for message in told)
-    assert all("fetch or copy the file again" in message for message in told)
+    assert all("download or copy the file again" in message for message in told)
 
 
 def test_a_set_trains_and_is_evaluated_from_the_command_line(tmp_path):
