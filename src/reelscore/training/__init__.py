@@ -5,7 +5,7 @@ from reelscore.errors import missing_extra
 try:
     import torch  # noqa: F401
 except ImportError as error:
-    raise missing_extra("training needs torch", "train") from error
+    raise missing_extra("training and evaluation need torch", "train") from error
 
 from .config import TrainConfig
 from .train import EpochReport, TrainResult, train
