@@ -1,4 +1,4 @@
-"""Batches of a set share of negatives with their anchor's label."""
+"""Batches with a given share of negatives of the anchor's label."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABEL = np.repeat(np.arange(32), 25)
 
 
 def measured(label: np.ndarray, batches: list[np.ndarray]) -> float:
-    """The share in plain loops over ordered pairs."""
+    """Return the share by plain loops over ordered pairs."""
     same = total = 0
     for batch in batches:
         for i in batch:
@@ -28,7 +28,7 @@ def measured(label: np.ndarray, batches: list[np.ndarray]) -> float:
 
 
 @given(size=st.integers(2, 64), rate=st.floats(0, 1))
-def test_two_compositions_of_the_right_size_hold_the_rate_on_average(size: int, rate: float) -> None:
+def test_two_label_counts_of_the_right_size_hold_the_rate_on_average(size: int, rate: float) -> None:
     low, high, share = label_counts(size, rate)
     assert sum(low) == sum(high) == size
     assert min(*low, *high) >= 1
@@ -37,7 +37,7 @@ def test_two_compositions_of_the_right_size_hold_the_rate_on_average(size: int, 
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.2, 0.4, 0.6])
-def test_drawn_batches_have_the_rate_that_was_set(rate: float) -> None:
+def test_sampled_batches_have_the_given_rate(rate: float) -> None:
     batches = [
         batch
         for epoch in range(6)
@@ -47,12 +47,12 @@ def test_drawn_batches_have_the_rate_that_was_set(rate: float) -> None:
     ]
     assert len(batches) == 6 * 25
     assert all(len(set(batch.tolist())) == 32 for batch in batches)
-    # Two neighbouring compositions differ by a few hundredths, so 150 draws pin the mean down to some thousandths.
+    # The two label counts differ by a few hundredths in rate, so the mean of 150 batches is exact to some thousandths.
     assert measured(LABEL, batches) == pytest.approx(rate, abs=0.004)
 
 
 def test_every_item_has_its_turn_and_one_seed_gives_one_order() -> None:
-    def draw(seed: int) -> list[list[int]]:
+    def sample(seed: int) -> list[list[int]]:
         rng = np.random.default_rng(seed)
         return [
             b.tolist()
@@ -60,8 +60,8 @@ def test_every_item_has_its_turn_and_one_seed_gives_one_order() -> None:
             for b in sample_label_batches(LABEL, batch_size=32, rate=0.4, rng=rng)
         ]
 
-    first = draw(1)
-    assert first == draw(1) != draw(2)
+    first = sample(1)
+    assert first == sample(1) != sample(2)
     counts = np.bincount(np.concatenate(first), minlength=len(LABEL))
     assert counts.min() >= 1
 

@@ -1,4 +1,4 @@
-"""Track ranks, moments and their composite figures: by hand, and against slow twins of the published procedure."""
+"""Track ranks and moment metrics, by hand and against a slow reference."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from reelscore.evaluation.ranks import rank_embeddings
 
 def slow_rank(scores, track, candidate_track):
     """Walk down the sorted candidates and count distinct tracks up to the true one."""
-    seen = []
+    tracks = []
     for candidate in sorted(range(len(scores)), key=lambda c: -scores[c]):
-        if candidate_track[candidate] not in seen:
-            seen.append(candidate_track[candidate])
+        if candidate_track[candidate] not in tracks:
+            tracks.append(candidate_track[candidate])
         if candidate_track[candidate] == track:
-            return len(seen)
+            return len(tracks)
     raise AssertionError
 
 
@@ -92,7 +92,7 @@ def test_the_figures_by_hand():
     assert moment_summary(np.array([11]), np.array([0.4]))["miou@10"] == 0.0
 
 
-def test_other_shapes_and_values_are_told():
+def test_other_shapes_and_values_raise():
     one = np.array([1])
     with pytest.raises(InputError, match="a column for each of 1 candidates"):
         track_ranks(np.ones((1, 2)), one, one)

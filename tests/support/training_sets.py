@@ -1,4 +1,4 @@
-"""Small synthetic pairs for training tests, and a configuration that trains on them in a moment."""
+"""Small synthetic pairs and a small configuration for training tests."""
 
 from __future__ import annotations
 

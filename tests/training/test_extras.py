@@ -1,4 +1,4 @@
-"""Optional extras: clear errors without torch, protobuf or google-crc32c, and matching without torch."""
+"""Errors without torch, protobuf or google-crc32c, and matching without torch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ def run_without_torch(code: str) -> subprocess.CompletedProcess[str]:
     "code",
     [
         "from reelscore.training import train",
-        "sys.argv = ['reelscore', 'train', '--set', 'tiktok', '--data', '.', '--model', 'nothing.model']\n"
-        "from reelscore.cli.app import run\nrun()",
+        """
+sys.argv = ['reelscore', 'train', '--set', 'tiktok', '--data', '.', '--model', 'nothing.model']
+from reelscore.cli.app import run
+run()
+""",
     ],
     ids=["function", "command"],
 )

@@ -137,7 +137,7 @@ def test_one_seed_gives_one_model_and_another_another(pairs: PairSet, tmp_path: 
 
 
 LAST = dataclasses.replace(CONFIG, keep="last")
-"""The refit of this configuration has several epochs, whatever validation finds."""
+"""The refit of this configuration has several epochs, independent of validation."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Training with text on the video side: benefit, missing text, determinism and resuming."""
+"""Training with text: benefit, missing text, determinism and resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of retrieval metrics over clusters of queries, with a fixed gallery."""
+"""Bootstrap intervals of retrieval metrics over clusters of queries."""
 
 from __future__ import annotations
 

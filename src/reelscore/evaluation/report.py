@@ -1,4 +1,4 @@
-"""Retrieval report of both directions: metrics, intervals, chance and a CCA baseline."""
+"""Retrieval report: metrics, intervals, chance and a CCA baseline."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from .validation import is_better, overfitting_metrics, validate
 
 _SAVE_INTERVAL_S = 10.0
 
-_VALIDATION_INTERVAL = 10  # in epochs, if the last epoch is kept whatever its validation
+_VALIDATION_INTERVAL = 10  # in epochs, if the last epoch is kept in any case
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""EmoMV: SlowFast features of music video clips and VGGish features of their music.
+"""EmoMV: SlowFast features of music video clips, VGGish features of their music.
 
 726 clips of music videos in five emotions (Thao, Roig and Herremans, Information Fusion 2023), and 5,262 music clips
 without a video. SlowFast columns have heavy tails and are transformed by log1p.

@@ -1,4 +1,4 @@
-"""Read TFRecord files of `tf.train.Example` and `SequenceExample` without TensorFlow.
+"""Read TFRecord files of examples and sequence examples without TensorFlow.
 
 A record is, in little-endian bytes,
 
