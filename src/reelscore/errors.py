@@ -61,6 +61,19 @@ class NotFoundError(ReelscoreError, LookupError):
     """File, track, model or library that does not exist."""
 
 
+def missing_extra(what: str, extra: str) -> NotFoundError:
+    """Return the error for a library of an optional extra that is not installed.
+
+    Examples
+    --------
+    >>> print(missing_extra("training needs torch", "train"))
+    training needs torch, which is not installed; install it: python -m pip install 'reelscore[train]'
+    """
+    return NotFoundError(
+        f"{what}, which is not installed; install it: python -m pip install 'reelscore[{extra}]'"
+    )
+
+
 EXIT_CODES: dict[type[ReelscoreError], int] = {
     InputError: 2,
     ConfigError: 2,

@@ -83,7 +83,7 @@ def load_pairs(
     spec: EncoderSpec | None,
     seed: int,
     num_segments: int,
-    num_draws: int,
+    num_random_samples: int,
     words: TextSpec | None = None,
     workers: int | None,
 ) -> PairSet:
@@ -115,7 +115,7 @@ def load_pairs(
             name=source.name,
             cache_folder=default_folder(),
             num_segments=num_segments,
-            num_draws=num_draws,
+            num_random_samples=num_random_samples,
             seed=seed,
             words=words,
             workers=workers,

@@ -51,7 +51,7 @@ def evaluate(
         spec=spec,
         seed=seed,
         num_segments=embedder.num_segments,
-        num_draws=0,
+        num_random_samples=0,
         words=words,
         workers=workers,
     )
