@@ -1,1 +1,1 @@
-"""Decode, probe and write audio and video files with PyAV."""
+"""A media file enters, streams of timestamped frames and sound blocks leave; PyAV lives here and nowhere else."""
