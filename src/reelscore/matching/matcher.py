@@ -16,7 +16,6 @@ from reelscore.library.library import Library
 from reelscore.library.storage.entry import Moments
 from reelscore.library.storage.open import Searcher
 from reelscore.media.probe import probe
-from reelscore.models.base import WordEmbedder
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.types import FloatArray, Match, MediaInfo, Track
 
@@ -291,8 +290,7 @@ class Matcher:
         self, query: FloatArray, moments: Moments, *, start_s: float, clip_s: float
     ) -> tuple[str, ...]:
         """Say in words what the query and the track have in common where it begins to play."""
-        embedder = self._pipeline.embedder
-        if not isinstance(embedder, WordEmbedder):
-            return ()
         rows, starts_s, ends_s = moments
-        return embedder.reasons(query, rows[(ends_s > start_s) & (starts_s < start_s + clip_s)].mean(axis=0))
+        return self._pipeline.embedder.reasons(
+            query, rows[(ends_s > start_s) & (starts_s < start_s + clip_s)].mean(axis=0)
+        )

@@ -18,10 +18,9 @@ from reelscore.errors import ArtifactError, ConfigError
 from reelscore.files import content_hash, existing_file
 from reelscore.media.probe import probe
 from reelscore.models.affect.model import AffectModel
-from reelscore.models.base import Embedder, PieceEmbedder, WordEmbedder
+from reelscore.models.base import Embedder
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.zeroshot.model import ZeroShotModel
-from reelscore.models.zeroshot.text_query import check_phrase
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.text.video_text import VideoText, clean
@@ -156,17 +155,11 @@ class OpenPipeline:
         InputError
             When the words are empty, too many, or mean nothing to it.
         """
-        text = clean(text)
-        if isinstance(self.embedder, WordEmbedder):
-            return self.embedder.embed_text(text)
-        if (
-            not isinstance(self.embedder, PieceEmbedder)
-            or self.embedder.text_encoder is None
-            or self.words is None
-        ):
-            return None
-        check_phrase(text)
-        return self.embedder.embed_pieces(self.words.encode(VideoText(description=text).pieces()))
+        return self.embedder.embed_text(clean(text), self._encode_query if self.reads_words else None)
+
+    def _encode_query(self, text: str) -> FloatArray:
+        assert self.words is not None
+        return self.words.encode(VideoText(description=text).pieces())
 
     def track(
         self, path: Path | str, *, content: str | None = None, duration_s: float | None = None
