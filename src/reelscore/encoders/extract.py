@@ -28,6 +28,7 @@ def extract(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     draw: int | None = None,
     content: str | None = None,
+    duration_s: float | None = None,
     cache: FeatureCache | None = None,
 ) -> FeatureSequence:
     """Turn a file into features by Global Sparse sampling.
@@ -46,6 +47,8 @@ def extract(
     content : str, optional
         The file's `content_hash` where the caller knows it already; with a cache that has the answer, the file is
         not even opened.
+    duration_s : float, optional
+        The file's duration, if known; the file is then not probed.
     cache : FeatureCache, optional
         Looked up before the file is decoded, or probed, and filled after. Each part of a `ConcatEncoder` has an entry of its
         own: whoever else reads the file with that part finds it there.
@@ -78,7 +81,7 @@ def extract(
         rng = None
         if draw is not None and content is not None:
             rng = np.random.default_rng([draw, *content.encode()])
-        segments = global_sparse(probe(source).duration_s, num_segments=num_segments, rng=rng)
+        segments = global_sparse(duration_s or probe(source).duration_s, num_segments=num_segments, rng=rng)
         for recipe, part in parts.items():
             if recipe in known:
                 continue

@@ -165,7 +165,7 @@ def test_a_newer_format_asks_for_an_update(library):
     file = library / "library.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 3}))
     for read in (Store.open, Snapshot.open, LibraryMeta.read):
-        with pytest.raises(ArtifactError, match="format 3, this reelscore reads up to 2. Update reelscore"):
+        with pytest.raises(ArtifactError, match=r"format 3, this reelscore reads up to 2\. Update reelscore"):
             read(library)
 
 

@@ -153,7 +153,7 @@ def test_names_that_mean_none_or_several_are_errors_that_say_so(library):
         store.get("no such")
     with pytest.raises(NotFoundError, match="reelscore list"):
         store.get("")
-    with pytest.raises(NotFoundError, match="and 6 more. Give the path or key of one"):
+    with pytest.raises(NotFoundError, match=r"and 6 more\. Give the path or key of one"):
         store.get("it's \"nº 1")
 
 
@@ -297,7 +297,7 @@ def test_load_fills_an_empty_library_only(library, tmp_path, entry, meta):
     with Store.create(tmp_path / "new", meta()) as store:
         store.load(table.to_batches(max_chunksize=2))
         assert store.tracks() == [entry(i).track for i in range(9)]
-    with pytest.raises(InputError, match="holds 40 tracks. Use upsert"), Store.open(library) as store:
+    with pytest.raises(InputError, match=r"holds 40 tracks\. Use upsert"), Store.open(library) as store:
         store.load(table.to_batches())
 
 

@@ -10,7 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("LANCE_LOG", "error")  # read at import; its warnings are not meant for users of a command
+os.environ.setdefault(
+    "LANCE_LOG", "error"
+)  # read at import; its warnings are not meant for users of a command
 
 import lancedb
 import pyarrow as pa
@@ -172,13 +174,9 @@ class TrackTable:
     ) -> pa.Table:
         """Return more than the `k` nearest rows by the index, for the caller to score and cut."""
         with lance_errors(self._library):
-            search = (
-                self._table.search(query, vector_column_name="embedding")
-                .distance_type("cosine")
-                .nprobes(_PROBES)
-                .limit(_OVERSAMPLING * k)
-                .select([*columns, "_distance"])
-            )
+            search: Any = self._table.search(query, vector_column_name="embedding")
+            search = search.distance_type("cosine").nprobes(_PROBES).limit(_OVERSAMPLING * k)
+            search = search.select([*columns, "_distance"])
             if where is not None:
                 search = search.where(where, prefilter=True)
             return search.to_arrow()

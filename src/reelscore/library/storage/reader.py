@@ -123,7 +123,9 @@ class View:
                 several = ", ".join(f"{row['title']!r} ({row['path']})" for row in found[:5])
                 more = f" and {len(found) - 5} more" if len(found) > 5 else ""
                 raise NotFoundError(f"{name!r} matches {several}{more}. Give the path or key of one")
-        raise NotFoundError(f"no track {name!r} in {self.path}. List its tracks: reelscore list --library {self.path}")
+        raise NotFoundError(
+            f"no track {name!r} in {self.path}. List its tracks: reelscore list --library {self.path}"
+        )
 
     def search(
         self, query: FloatArray, k: int, *, where: TrackFilter | None = None

@@ -283,7 +283,7 @@ def _reusable(
 
 
 def _arrays(rows: Rows, places: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "offsets": rows.texts.offsets,
         "utf8": rows.texts.utf8,
         "duration_s": rows.duration_s,

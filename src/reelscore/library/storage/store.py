@@ -162,7 +162,9 @@ class Store(View):
         """
         self.begin()
         if len(self):
-            raise InputError(f"load fills an empty library, but {self.path} holds {len(self)} tracks. Use upsert")
+            raise InputError(
+                f"load fills an empty library, but {self.path} holds {len(self)} tracks. Use upsert"
+            )
         self._table.append(pa.RecordBatchReader.from_batches(_schema(self.meta), batches))
         self._forget()
 
