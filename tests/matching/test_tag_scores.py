@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher
+from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.light.music import LightMusic
 from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.snapshot import Snapshot
 from reelscore.library.storage.store import Store
+from reelscore.pipeline.pipeline import open_pipeline
 from support import worlds
 from support.tiny_pack import write_tiny_pack
 
@@ -158,12 +161,10 @@ def test_the_pack_is_found_again_and_a_missing_one_reported(
     finally:
         moved.rename(pack)
     assert Matcher(library.path).match(video_file, text="calm") == expected
-    other = write_tiny_pack(folder / "other")
-    manifest = json.loads((other / "MANIFEST.json").read_text())
-    manifest["encoders"]["tagger"]["outputs"][0]["labels"]["names"][0] = "calm"
-    (other / "MANIFEST.json").write_text(json.dumps(manifest))
+    other = folder / "other.toml"
+    other.write_text(VOCABULARY.replace("-1.0", "-0.5"))
     with pytest.raises(ArtifactError, match="computed with another pack or vocabulary"):
-        Matcher(again(pack=other)).match(text="calm")
+        Matcher(again(vocabulary=other)).match(text="calm")
 
 
 def test_tracks_without_tag_scores_have_no_rank_by_text_and_are_counted(
@@ -220,15 +221,23 @@ def test_a_library_without_tag_scores_gets_them_by_the_command_of_the_error(
     assert keys(Matcher(late).match(text="calm")) == keys(Matcher(library).match(text="calm"))
 
 
-def test_light_features_are_not_computed_twice(library, folder, music_folder):
-    """The light part of the zero-shot features comes from the cache entry of the model's own features."""
-    opened = library.pipeline
-    light = opened.encoders.music
-    tagger = opened.tagger.encoders.music
-    assert light.recipe in tagger.distinct
-    assert opened.model.num_segments == opened.tagger.model.num_segments
+def test_light_features_are_computed_once_for_model_and_tag_scores(
+    library, music_folder, tmp_path, monkeypatch
+):
+    read = []
+    encode = LightMusic.encode
+
+    def counted(self, path, segments):
+        read.append(len(segments))
+        return encode(self, path, segments)
+
+    monkeypatch.setattr(LightMusic, "encode", counted)
+    opened = open_pipeline(library.pipeline.spec, cache=FeatureCache(tmp_path))
+    assert opened.track(music_folder / "song 0.wav").tag_scores is not None
+    assert read == [opened.model.num_segments]
 
 
+@pytest.mark.slow
 def test_neither_adding_nor_matching_needs_torch(
     library, model, pack, vocabulary, video_file, music_folder, tmp_path
 ):
@@ -246,8 +255,6 @@ def test_neither_adding_nor_matching_needs_torch(
     site.mkdir()
     # Worker processes block torch too.
     (site / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
-    import os
-
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False

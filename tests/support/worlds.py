@@ -65,7 +65,7 @@ def light_model(folder: Path) -> Path:
     rng = np.random.default_rng(0)
 
     def features(dim: int) -> tuple[tuple[np.ndarray, ...], ...]:
-        return tuple((rng.standard_normal((4, dim)).astype(np.float32),) for _ in range(12))
+        return tuple((rng.standard_normal((32, dim)).astype(np.float32),) for _ in range(12))
 
     pairs = PairSet(
         name="random",
@@ -76,7 +76,7 @@ def light_model(folder: Path) -> Path:
         split=("train",) * 8 + ("val",) * 4,
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
-        num_segments=4,
+        num_segments=32,
     )
     train(pairs, config=TrainConfig(epochs=1, steps=0), folder=folder)
     return folder
