@@ -28,6 +28,7 @@ def extract(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     draw: int | None = None,
     content: str | None = None,
+    duration_s: float | None = None,
     cache: FeatureCache | None = None,
 ) -> FeatureSequence:
     """Encode a file at the instants of Global Sparse sampling.
@@ -44,6 +45,8 @@ def extract(
         Without it each instant is the middle of its segment.
     content : str, optional
         The file's `content_hash`, if known. If the cache has the entry, the file is then not opened.
+    duration_s : float, optional
+        The file's duration, if known; the file is then not probed.
     cache : FeatureCache, optional
         Searched before the file is opened, and filled afterwards. Each part of a `ConcatEncoder` has its own entry,
         which other encoders with that part share.
@@ -76,7 +79,7 @@ def extract(
         rng = None
         if draw is not None and content is not None:
             rng = np.random.default_rng([draw, *content.encode()])
-        segments = global_sparse(probe(source).duration_s, num_segments=num_segments, rng=rng)
+        segments = global_sparse(duration_s or probe(source).duration_s, num_segments=num_segments, rng=rng)
         for recipe, part in parts.items():
             if recipe in sequences:
                 continue

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol
 
-from reelscore.errors import ArtifactError
+from reelscore.errors import ArtifactError, InputError
 from reelscore.types import FeatureSequence, FloatArray, Modality
+
+EncodeQuery = Callable[[str], FloatArray]
+MAX_QUERY_CHARS = 500
 
 
 class Embedder(Protocol):
@@ -29,7 +33,7 @@ class Embedder(Protocol):
         Fingerprint of the encoder of the text that it takes beside a video; None where it takes none.
     bank : ndarray of float32, shape (B, D), optional
         Embeddings of queries of the kind that will come, for `hubs`; None where a model was stored without.
-    hub_strength : float
+    default_hubness : float
         How much of a correction for hubs does this model good where nobody says how much.
     """
 
@@ -41,7 +45,7 @@ class Embedder(Protocol):
     video_encoder: str
     music_encoder: str
     text_encoder: str | None
-    hub_strength: float
+    default_hubness: float
 
     @property
     def bank(self) -> FloatArray | None:
@@ -64,27 +68,36 @@ class Embedder(Protocol):
         """Return one embedding for each row of a track, shape (T, D), from that row and its two neighbours."""
         ...
 
+    def embed_text(self, text: str, encode: EncodeQuery | None = None, /) -> FloatArray | None:
+        """Return the embedding of a text query, shape (D,), float32, norm 1; None if the model reads no text.
 
-@runtime_checkable
-class WordEmbedder(Protocol):
-    """An `Embedder` whose space can be asked, and explained, in words."""
+        Parameters
+        ----------
+        text : str
+        encode : callable, optional
+            Text -> rows (W, D') of the model's `text_encoder`. A model that has no encoder of its own needs it.
 
-    def embed_text(self, text: str) -> FloatArray:
-        """Return the embedding of what somebody asks for, shape (D,), float32, norm 1."""
+        Raises
+        ------
+        InputError
+            If the query is empty, too long, or means nothing to the model.
+        """
         ...
 
-    def reasons(self, query: FloatArray, embedding: FloatArray, *, most: int = 3) -> tuple[str, ...]:
-        """Return what a query and a track have in common, in words, the weightiest first."""
+    def reasons(self, query: FloatArray, embedding: FloatArray, /) -> tuple[str, ...]:
+        """Return the terms that a query and a track share, highest score first; empty if there are none to name."""
         ...
 
 
-@runtime_checkable
-class PieceEmbedder(Protocol):
-    """An `Embedder` that has learned from text, and can be asked by its pieces where it has a `text_encoder`."""
-
-    def embed_pieces(self, text: FloatArray) -> FloatArray:
-        """Return the embedding of encoded pieces (W, D') alone, shape (D,), float32, norm 1."""
-        ...
+def check_query(text: str) -> None:
+    """Raise `InputError` for a text query that is empty or longer than `MAX_QUERY_CHARS`."""
+    if not text.strip():
+        raise InputError("the words to match are empty; say what the music should be, such as 'calm piano'")
+    if len(text) > MAX_QUERY_CHARS:
+        raise InputError(
+            f"the words to match must have at most {MAX_QUERY_CHARS} characters, got {len(text)}; "
+            "say in a sentence what the music should be"
+        )
 
 
 def check_encoder(embedder: Embedder, sequence: FeatureSequence, *, modality: Modality) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from reelscore.errors import InputError
-from reelscore.models.zeroshot.text_query import LOWEST, MAX_CHARS, read_phrase
+from reelscore.models.base import MAX_QUERY_CHARS
+from reelscore.models.zeroshot.text_query import LOWEST, read_phrase
 from reelscore.types import FloatArray
 
 NAMES = ("calm", "hip hop", "hip", "drums", "sea")
@@ -57,5 +58,5 @@ def test_what_says_nothing_is_refused_with_what_would() -> None:
     for text in ("", "   \t"):
         with pytest.raises(InputError, match="empty"):
             read(text)
-    with pytest.raises(InputError, match=f"at most {MAX_CHARS} characters, got 100000"):
+    with pytest.raises(InputError, match=f"at most {MAX_QUERY_CHARS} characters, got 100000"):
         read("a" * 100_000)

@@ -92,9 +92,9 @@ def train(
         settings = replace(settings, model=replace(settings.model, takes_text=True))
     spec = None
     if set_name is None:
-        from reelscore.pipeline.resolve import resolve_encoder
+        from reelscore.pipeline.resolve import encoder_specs
 
-        spec = resolve_encoder(encoder, pack)
+        spec = encoder_specs(encoder, pack)[0]
     found = load_pairs(
         pairs,
         set_name=set_name,

@@ -23,9 +23,7 @@ def words(
     from reelscore.text.reader import TextReader
     from reelscore.text.spec import TextSpec
 
-    reader = TextReader(
-        TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder())
-    )
+    reader = TextReader(TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder()))
     said = reader.said(video)
     if json:
         told = [

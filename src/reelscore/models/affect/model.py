@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
-from reelscore.models.base import check_encoder, no_text
+from reelscore.models.base import EncodeQuery, check_encoder, no_text
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
 from .rules import AXES, place, squash
@@ -37,7 +37,7 @@ class AffectModel:
     dim = 2 * len(AXES)
     trained = False
     text_encoder: str | None = None
-    hub_strength = 0.0
+    default_hubness = 0.0
 
     def __init__(self, *, video_encoder: str, music_encoder: str) -> None:
         self.video_encoder = video_encoder
@@ -60,6 +60,13 @@ class AffectModel:
         padded = np.pad(readings, ((1, 1), (0, 0)), mode="edge")
         neighbours: FloatArray = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
         return _on_sphere(squash(neighbours))
+
+    def embed_text(self, text: str, _encode: EncodeQuery | None = None, /) -> None:
+        """Return None: the rules read no text."""
+
+    def reasons(self, _query: FloatArray, _embedding: FloatArray, /) -> tuple[str, ...]:
+        """Return nothing: the axes of this space are not terms."""
+        return ()
 
     @property
     def bank(self) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from reelscore.errors import ArtifactError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
-from reelscore.models.base import check_encoder, no_text
+from reelscore.models.base import EncodeQuery, check_encoder, check_query, no_text
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
 from .folder import ModelCard, read_bank, read_model
@@ -38,7 +38,7 @@ class TrainedEmbedder:
     """
 
     trained = True
-    hub_strength = 0.0
+    default_hubness = 0.0
 
     def __init__(
         self,
@@ -114,23 +114,25 @@ class TrainedEmbedder:
             no_text(self, text)
         return self._embed(self._video, sequence, "video", self._pieces(text))
 
-    def embed_pieces(self, text: FloatArray) -> FloatArray:
-        """Return the embedding of words alone, as of a video of which nothing else is known, shape (D,), norm 1.
-
-        Parameters
-        ----------
-        text : ndarray of float32, shape (W, D')
-            Their pieces by the model's `text_encoder`.
+    def embed_text(self, text: str, encode: EncodeQuery | None = None, /) -> FloatArray | None:
+        """Return the embedding of a text query, shape (D,), norm 1; None without text weights or `encode`.
 
         Raises
         ------
+        InputError
+            If the query is empty or too long.
         ArtifactError
-            When the model takes no text, or text of another form.
+            If `encode` returns text of another form than the model takes.
         """
-        if self._video.text is None:
-            no_text(self, text)
-        embedding: FloatArray = self._video.of_text(self._pieces(text)[None])[0]
+        if self._video.text is None or encode is None:
+            return None
+        check_query(text)
+        embedding: FloatArray = self._video.of_text(self._pieces(encode(text))[None])[0]
         return embedding
+
+    def reasons(self, _query: FloatArray, _embedding: FloatArray, /) -> tuple[str, ...]:
+        """Return nothing: the dimensions of this space are not terms."""
+        return ()
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
         """Return the embedding of a track, shape (D,), float32, norm 1."""

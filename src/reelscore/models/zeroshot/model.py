@@ -27,7 +27,7 @@ import numpy as np
 
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.models.affect.rules import place, squash
-from reelscore.models.base import check_encoder
+from reelscore.models.base import EncodeQuery, check_encoder
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
 from .pieces import read_pieces
@@ -73,7 +73,7 @@ class ZeroShotModel:
 
     name = "bridge"
     trained = False
-    hub_strength = 0.5
+    default_hubness = 0.5
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class ZeroShotModel:
         """Return one embedding for each row of a track, shape (T, V), from it and its two neighbours."""
         return self._placed(self._sound(self._read(sequence, "music", whole=False)))
 
-    def embed_text(self, text: str) -> FloatArray:
+    def embed_text(self, text: str, _encode: EncodeQuery | None = None, /) -> FloatArray:
         """Return the embedding of what somebody asks for in words, shape (V,); see `phrases.read_phrase`."""
         named = read_phrase(text, self._texts.rows, self._texts.readings, self.vocabulary.names)
         placed: FloatArray = self._asked(named[None])[0]

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from reelscore.errors import InputError
+from reelscore.models.base import check_query
 from reelscore.types import FloatArray
 
-MAX_CHARS = 500
 LOWEST = 0.4
 """Cosine from which on two texts have something to do with each other."""
 
@@ -62,7 +62,7 @@ def read_phrase(text: str, encode: Encode, terms: FloatArray, texts: Sequence[st
     InputError
         When the text is empty, too long, or nothing in it has to do with any term.
     """
-    check_phrase(text)
+    check_query(text)
     runs = _runs(text.lower())
     spans = sorted({span for _, words in runs for span in _spans(words)})
     found = np.zeros(len(texts), np.float32)
@@ -78,17 +78,6 @@ def read_phrase(text: str, encode: Encode, terms: FloatArray, texts: Sequence[st
             f"{', '.join(texts[:4])}, or a vocabulary and a text encoder of your own"
         )
     return found
-
-
-def check_phrase(text: str) -> None:
-    """Raise `InputError` unless there is something to read, and not too much."""
-    if not text.strip():
-        raise InputError("the words to match are empty; say what the music should be, such as 'calm piano'")
-    if len(text) > MAX_CHARS:
-        raise InputError(
-            f"the words to match must have at most {MAX_CHARS} characters, got {len(text)}; "
-            "say in a sentence what the music should be"
-        )
 
 
 def _runs(text: str) -> list[tuple[int, list[str]]]:
