@@ -243,7 +243,7 @@ def test_a_pack_without_labels_is_not_used_and_says_so(tmp_path, music_folder, v
 def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, video_file):
     for opened in (library, wordy):
         matcher = Matcher(opened)
-        plain, corrected = (matcher.report(video_file, k=6, hub_strength=h).matches for h in (0.0, 1.0))
+        plain, corrected = (matcher.report(video_file, k=6, hubness=h).matches for h in (0.0, 1.0))
         bank = opened.pipeline.open().embedder.bank
         np.testing.assert_allclose(np.linalg.norm(bank, axis=1), 1, atol=1e-5)
         index = opened.searcher()
@@ -254,9 +254,9 @@ def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, vi
             assert score == pytest.approx(before[key] - 0.7 * less[key], abs=1e-5)  # the moment counts 0.3
         assert [m.score for m in corrected] == sorted(after.values(), reverse=True)
     for opened, usual in ((library, 0.0), (wordy, 0.5)):
-        assert Matcher(opened).match(video_file) == Matcher(opened).match(video_file, hub_strength=usual)
+        assert Matcher(opened).match(video_file) == Matcher(opened).match(video_file, hubness=usual)
     with pytest.raises(InputError, match="against hubs"):
-        Matcher(library).match(video_file, hub_strength=2)
+        Matcher(library).match(video_file, hubness=2)
 
 
 def test_a_trained_model_keeps_some_of_its_queries(tmp_path, music_folder, video_file):
@@ -278,12 +278,12 @@ def test_a_trained_model_keeps_some_of_its_queries(tmp_path, music_folder, video
     subprocess.run(cli, check=True, capture_output=True)
     opened = Library.open(tmp_path / "lib", model=tmp_path / "m")
     opened.add(music_folder)
-    assert Matcher(opened).match(video_file, k=6, hub_strength=0.5)
+    assert Matcher(opened).match(video_file, k=6, hubness=0.5)
     (bank,) = (tmp_path / "m").glob("bank-*.safetensors")
     bank.write_bytes(bank.read_bytes()[:-7])
     with pytest.raises(ArtifactError, match="damaged"):
-        Matcher(tmp_path / "lib").match(video_file, hub_strength=0.5)
+        Matcher(tmp_path / "lib").match(video_file, hubness=0.5)
     bank.unlink()
     with pytest.raises(ConfigError, match="train it again, or leave the correction out"):
-        Matcher(tmp_path / "lib").match(video_file, hub_strength=0.5)
+        Matcher(tmp_path / "lib").match(video_file, hubness=0.5)
     assert Matcher(tmp_path / "lib").match(video_file)

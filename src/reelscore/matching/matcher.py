@@ -19,7 +19,7 @@ from reelscore.media.probe import probe
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.types import FloatArray, Match, MediaInfo, Track
 
-from .hubness import hubness
+from . import hubness as hubness_correction
 from .moments import best_moment
 from .rerank import rerank
 
@@ -129,10 +129,10 @@ class Matcher:
         *,
         text: str | None = None,
         text_weight: float = TEXT_WEIGHT,
-        hub_strength: float | None = None,
+        hubness: float | None = None,
     ) -> list[Match]:
         """Return the `k` best tracks, best first; fewer where the library is smaller. See `report`."""
-        told = self.report(video, k=k, text=text, text_weight=text_weight, hub_strength=hub_strength)
+        told = self.report(video, k=k, text=text, text_weight=text_weight, hubness=hubness)
         return list(told.matches)
 
     def report(
@@ -142,7 +142,7 @@ class Matcher:
         k: int = 10,
         text: str | None = None,
         text_weight: float = TEXT_WEIGHT,
-        hub_strength: float | None = None,
+        hubness: float | None = None,
     ) -> MatchReport:
         """Match a video, words, or both, and say with what.
 
@@ -154,7 +154,7 @@ class Matcher:
             What the music should be, such as ``"calm, hopeful, no drums"``.
         text_weight : float
             Where there are both, what the words count: from 0 (nothing) to 1 (all).
-        hub_strength : float, optional
+        hubness : float, optional
             How much of what a track gets from any query is taken off its score, from 0 (nothing) to 1, see
             `models.hubs`: against tracks that stand in every list. Looked at are the tracks nearest to the query.
             By default what suits the model: 0.5 where words match, 0 for a trained one.
@@ -179,7 +179,7 @@ class Matcher:
         if not 0 <= text_weight <= 1:
             raise InputError(f"the weight of the words must lie in [0, 1], got {text_weight}")
         embedder, encoders = self._pipeline.embedder, self._pipeline.encoders
-        against_hubs = embedder.hub_strength if hub_strength is None else hub_strength
+        against_hubs = embedder.default_hubness if hubness is None else hubness
         if not 0 <= against_hubs <= 1:
             raise InputError(f"the strength against hubs must lie in [0, 1], got {against_hubs}")
         info = None if video is None else probe(video)
@@ -246,7 +246,7 @@ class Matcher:
                 "needs; train it again, or leave the correction out"
             )
         found = index.embeddings([track.key for track, _ in candidates])
-        off = strength * hubness(np.stack([found[track.key] for track, _ in candidates]), bank)
+        off = strength * hubness_correction.hubness(np.stack([found[track.key] for track, _ in candidates]), bank)
         return [(track, score - float(less)) for (track, score), less in zip(candidates, off, strict=True)]
 
     def embed_text(self, text: str) -> FloatArray:

@@ -33,7 +33,7 @@ class Embedder(Protocol):
         Fingerprint of the encoder of the text that it takes beside a video; None where it takes none.
     bank : ndarray of float32, shape (B, D), optional
         Embeddings of queries of the kind that will come, for `hubs`; None where a model was stored without.
-    hub_strength : float
+    default_hubness : float
         How much of a correction for hubs does this model good where nobody says how much.
     """
 
@@ -45,7 +45,7 @@ class Embedder(Protocol):
     video_encoder: str
     music_encoder: str
     text_encoder: str | None
-    hub_strength: float
+    default_hubness: float
 
     @property
     def bank(self) -> FloatArray | None:

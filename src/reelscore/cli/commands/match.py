@@ -95,7 +95,7 @@ def match(
             create=False,
         )
         matcher = _matcher(opened, text, on_screen=on_screen, speech=speech)
-    report = matcher.report(video, k=k, text=text, text_weight=text_weight, hub_strength=hubs)
+    report = matcher.report(video, k=k, text=text, text_weight=text_weight, hubness=hubs)
     if json:
         print_json(report.to_json())
         return

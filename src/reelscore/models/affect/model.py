@@ -37,7 +37,7 @@ class AffectModel:
     dim = 2 * len(AXES)
     trained = False
     text_encoder: str | None = None
-    hub_strength = 0.0
+    default_hubness = 0.0
 
     def __init__(self, *, video_encoder: str, music_encoder: str) -> None:
         self.video_encoder = video_encoder

@@ -38,7 +38,7 @@ class TrainedEmbedder:
     """
 
     trained = True
-    hub_strength = 0.0
+    default_hubness = 0.0
 
     def __init__(
         self,

@@ -73,7 +73,7 @@ class ZeroShotModel:
 
     name = "bridge"
     trained = False
-    hub_strength = 0.5
+    default_hubness = 0.5
 
     def __init__(
         self,
