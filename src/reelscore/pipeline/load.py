@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.models.zeroshot.model import ZeroShotModel
-from reelscore.models.zeroshot.prompts import Logits, Prompts, caption_texts
+from reelscore.models.zeroshot.prompts import Logits, PromptTags, caption_texts
 from reelscore.models.zeroshot.tag_scores import ClassifierTags
 from reelscore.models.zeroshot.term_embeddings import TermEmbeddings
 from reelscore.models.zeroshot.vocabulary import Vocabulary, read_vocabulary
@@ -51,16 +51,16 @@ def _of_pack(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache |
     words = labelled(load_pack(str(encoder.folder)), mode=encoder.mode)
     rows = text_rows((*vocabulary.texts, *vocabulary.names), words.text, cache)
     texts = TermEmbeddings(vocabulary, words.text, rows=rows)
-    terms = texts.readings[0]
+    terms = texts.vectors[0]
     return ZeroShotModel(
         vocabulary,
-        texts=texts,
-        video_evidence=[
-            ClassifierTags.of_pictures(text_rows(each, words.text, cache), vocabulary=vocabulary, terms=terms)
+        embeddings=texts,
+        video_scorers=[
+            ClassifierTags.for_video(text_rows(each, words.text, cache), vocabulary=vocabulary, terms=terms)
             for each in words.video_labels
         ],
-        music_evidence=[
-            ClassifierTags.of_sound(text_rows(each, words.text, cache), vocabulary=vocabulary, terms=terms)
+        music_scorers=[
+            ClassifierTags.for_music(text_rows(each, words.text, cache), vocabulary=vocabulary, terms=terms)
             for each in words.music_labels
         ],
         num_light=words.num_light,
@@ -80,22 +80,24 @@ def _of_hub(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | 
     rows = text_rows((*vocabulary.texts, *vocabulary.names), reader, cache)
     return ZeroShotModel(
         vocabulary,
-        texts=TermEmbeddings(vocabulary, reader, rows=rows, centred=encoder.folder is None),
-        video_evidence=[_prompts(words.video, vocabulary, "video", cache)],
-        music_evidence=[_prompts(words.music, vocabulary, "music", cache)],
+        embeddings=TermEmbeddings(vocabulary, reader, rows=rows, centred=encoder.folder is None),
+        video_scorers=[_prompts(words.video, vocabulary, "video", cache)],
+        music_scorers=[_prompts(words.music, vocabulary, "music", cache)],
         num_light=words.num_light,
         video_encoder=words.encoders.video.fingerprint,
         music_encoder=words.encoders.music.fingerprint,
     )
 
 
-def _prompts(asked: Asked, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None) -> Prompts:
+def _prompts(
+    asked: Asked, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None
+) -> PromptTags:
     from reelscore.encoders.extract import text_rows
     from reelscore.encoders.hub.logits import logit_bias, logit_scale
 
     files = asked.files
     captions = caption_texts(vocabulary, files.model_type, modality=modality)
-    return Prompts(
+    return PromptTags(
         vocabulary,
         files.model_type,
         rows=text_rows(captions, asked.text, cache),

@@ -125,7 +125,7 @@ class OpenPipeline:
         """What reads the words of a video, where the model takes them and they are at hand; opened when asked for."""
         if self._words is None and isinstance(self.embedder, ZeroShotModel):
             spec = self.pipeline.words or TextSpec()
-            self._words = TextReader(spec, encoder=self.embedder.words, cache=self._cache)
+            self._words = TextReader(spec, encoder=self.embedder.encoder, cache=self._cache)
         if self._words is None and self.pipeline.words is not None:
             self._words = TextReader(self.pipeline.words, cache=self._cache)
         return self._words
