@@ -184,7 +184,7 @@ def test_the_title_of_a_film_moves_its_list_as_its_words_do(wordy, tmp_path):
     assert favours[0] > favours[1] > favours[2]
     report = matcher.report(calm, k=6).to_json()
     assert report["model"]["reads_words"] is True
-    assert report["model"]["text_encoder"] == opened.embedder.words.fingerprint
+    assert report["model"]["text_encoder"] == opened.embedder.encoder.fingerprint
     assert report == matcher.report(calm, k=6).to_json()
 
 

@@ -13,7 +13,7 @@ from reelscore.models.affect.model import AffectModel
 from reelscore.models.base import Embedder
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.zeroshot.model import ZeroShotModel
-from reelscore.models.zeroshot.prompts import Logits, Prompts, caption_texts
+from reelscore.models.zeroshot.prompts import Logits, PromptTags, caption_texts
 from reelscore.models.zeroshot.tag_scores import ClassifierTags
 from reelscore.models.zeroshot.term_embeddings import TermEmbeddings
 from reelscore.models.zeroshot.vocabulary import Vocabulary, read_vocabulary
@@ -144,19 +144,19 @@ def _with_classifiers(
     from reelscore.encoders.extract import text_rows
 
     rows = text_rows((*vocabulary.texts, *vocabulary.names), encoders.text, cache)
-    texts = TermEmbeddings(vocabulary, encoders.text, rows=rows)
-    terms = texts.readings[0]
+    embeddings = TermEmbeddings(vocabulary, encoders.text, rows=rows)
+    terms = embeddings.vectors[0]
     return ZeroShotModel(
         vocabulary,
-        texts=texts,
-        video_evidence=[
-            ClassifierTags.of_pictures(
+        embeddings=embeddings,
+        video_scorers=[
+            ClassifierTags.for_video(
                 text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms
             )
             for labels in encoders.video_labels
         ],
-        music_evidence=[
-            ClassifierTags.of_sound(
+        music_scorers=[
+            ClassifierTags.for_music(
                 text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms
             )
             for labels in encoders.music_labels
@@ -178,9 +178,9 @@ def _with_prompts(
     rows = text_rows((*vocabulary.texts, *vocabulary.names), text, cache)
     return ZeroShotModel(
         vocabulary,
-        texts=TermEmbeddings(vocabulary, text, rows=rows, centred=pack is None),
-        video_evidence=[_prompts(encoders.video, vocabulary, "video", cache)],
-        music_evidence=[_prompts(encoders.music, vocabulary, "music", cache)],
+        embeddings=TermEmbeddings(vocabulary, text, rows=rows, centred=pack is None),
+        video_scorers=[_prompts(encoders.video, vocabulary, "video", cache)],
+        music_scorers=[_prompts(encoders.music, vocabulary, "music", cache)],
         num_light=encoders.num_light,
         video_encoder=encoders.encoders.video.fingerprint,
         music_encoder=encoders.encoders.music.fingerprint,
@@ -189,13 +189,13 @@ def _with_prompts(
 
 def _prompts(
     model: PromptableModel, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None
-) -> Prompts:
+) -> PromptTags:
     from reelscore.encoders.extract import text_rows
     from reelscore.encoders.hub.logits import logit_bias, logit_scale
 
     files = model.files
     captions = caption_texts(vocabulary, files.model_type, modality=modality)
-    return Prompts(
+    return PromptTags(
         vocabulary,
         files.model_type,
         rows=text_rows(captions, model.text, cache),

@@ -1,4 +1,4 @@
-"""Matching through words over models of the hub, with neither a trained model nor a pack: tiny random CLIP and CLAP."""
+"""Zero-shot matching with hub models, on tiny random CLIP and CLAP."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_words_alone_are_read_by_the_tower_of_the_music_model(library, video_fil
     opposite = {m.track.key: -m.score for m in fast}
     assert {m.track.key: m.score for m in calm} == pytest.approx(opposite, abs=1e-5)
     np.testing.assert_allclose(matcher.embed_text("no fast"), -matcher.embed_text("fast"), atol=1e-6)
-    assert matcher.embed_text("sea") @ matcher.embed_text("calm") > 0.2  # by what the sea suggests
+    assert matcher.embed_text("sea") @ matcher.embed_text("calm") > 0.2  # the sea suggests calm music
     assert matcher.match(video_file, text="calm", k=2)
     with pytest.raises(InputError, match="empty"):
         matcher.match(text="")
@@ -173,7 +173,7 @@ def test_other_words_are_asked_of_cached_features(library, encoder, music_folder
     opened = Library.open(tmp_path / "lib", encoder=encoder, cache=tmp_path / "cache")
     opened.add(copies, workers=1)
     before = Matcher(opened).report(text="calm").model["fingerprint"]
-    shutil.rmtree(copies)  # nothing is left to decode
+    shutil.rmtree(copies)  # only the cache is left
     words = tmp_path / "other.toml"
     words.write_text(TERMS.replace('name = "fast"', 'name = "fast"\ntext = "fast, car"'))
     summary = opened.rebuild(vocabulary=words, workers=1)
@@ -181,7 +181,7 @@ def test_other_words_are_asked_of_cached_features(library, encoder, music_folder
     assert opened.pipeline.spec.encoder.name == encoder
     report = Matcher(Library.open(tmp_path / "lib", cache=tmp_path / "cache")).report(text="calm")
     assert report.model["fingerprint"] != before
-    # Words that changed in place are refused, and the named command mends it with those very words.
+    # A changed vocabulary file is rejected, and the command in the message fixes it.
     words.write_text(TERMS)
     with pytest.raises(ArtifactError, match="Embed it again: reelscore rebuild"):
         Matcher(tmp_path / "lib").match(text="calm")
@@ -206,7 +206,7 @@ def test_scale_and_captions_are_in_the_fingerprint(library, models, vocabulary, 
     assert same.pipeline.embedder.fingerprint != fingerprint
 
 
-def test_a_pack_beside_the_models_compares_the_words(
+def test_a_pack_with_the_models_compares_the_texts(
     library, encoder, vocabulary, music_folder, tmp_path
 ) -> None:
     pack = write_tiny_pack(tmp_path / "pack")
@@ -246,14 +246,14 @@ def test_the_words_of_a_video_are_read_by_the_same_tower(library, tmp_path) -> N
     film = worlds.film(tmp_path / "calm sea.mp4")  # a name of a file is none of its words
     silent = opened.video(film)[0]
     film.with_suffix(".json").write_text(json.dumps({"title": "sea"}))
-    told = opened.video(film)[0]
-    assert told @ opened.embedder.embed_text("sea") > silent @ opened.embedder.embed_text("sea")
+    titled = opened.video(film)[0]
+    assert titled @ opened.embedder.embed_text("sea") > silent @ opened.embedder.embed_text("sea")
     film.with_suffix(".json").write_text(json.dumps({"title": ""}))
     assert opened.video(film)[0].tobytes() == silent.tobytes()
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "error", "message"),
     [
         ({"clip": "dinov2"}, ConfigError, "pictures and texts (clip or siglip or siglip2)"),
         ({"clap": "wavlm"}, ConfigError, "sound and texts (clap)"),
@@ -266,7 +266,7 @@ def test_the_words_of_a_video_are_read_by_the_same_tower(library, tmp_path) -> N
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_next_step(
-    models, vocabulary, music_folder, tmp_path, monkeypatch, change, error, said
+    models, vocabulary, music_folder, tmp_path, monkeypatch, change, error, message
 ) -> None:
     import huggingface_hub.constants
 
@@ -284,6 +284,6 @@ def test_what_cannot_be_asked_is_refused_with_a_next_step(
         words = f"hub:{named['clip']}+{named['clap']}"
         Library.open(tmp_path / "lib", encoder=words, vocabulary=vocabulary).add(music_folder, workers=1)
 
-    with pytest.raises(error, match=re.escape(said)):
+    with pytest.raises(error, match=re.escape(message)):
         make()
     assert not (tmp_path / "lib").exists()
