@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reelscore.cli.app import run
+from reelscore.cli.command import Command
 from reelscore.cli.options import JsonOption
-from reelscore.cli.output import note, print_json, progress_bar
+from reelscore.cli.output import note, print_json
+from reelscore.cli.progress import progress_bar
 from reelscore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ def _bar(name: str) -> Callable[[str], AbstractContextManager[Callable[[int, int
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-app.command()(experiment)
+app.command(cls=Command)(experiment)
 
 
 if __name__ == "__main__":
