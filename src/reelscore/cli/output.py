@@ -68,7 +68,8 @@ def print_table(
             _cell(text, width, right=name in right)
             for text, width, name in zip(line, widths, columns, strict=True)
         ]
-        typer.echo(typer.style("  ".join(cells).rstrip(), bold=number == 0 or None))
+        text = "  ".join(cells).rstrip()
+        typer.echo(text if number else typer.style(text, bold=True))
 
 
 def minutes(seconds: float) -> str:

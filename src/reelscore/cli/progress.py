@@ -46,7 +46,7 @@ class Progress:
         now_s = self._clock()
         if self._first is None or done < self._last:
             # The first call, or a new stage. Items that an earlier run finished do not count for the rate.
-            self._first = done - 1 if done else 0
+            self._first = done if done > 1 else 0
             self._printed_share = 0.0
             if self._last:
                 self._start_s = now_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,19 +171,20 @@ def _licences(video: str | None, music: str | None) -> dict[str, object]:
 
 def _print(facts: dict[str, object]) -> None:
     for name, fact in facts.items():
-        if not isinstance(fact, dict):
-            print(f"{name:<10} {fact}")
-            continue
-        if name == "parts":
+        lines = [str(fact)]
+        if name == "parts" and isinstance(fact, dict):
             versions = ", ".join(f"{part} {version or 'not installed'}" for part, version in fact.items())
-            print(f"{name:<10} {versions}")
-            continue
-        mark = "PROBLEM " if "problem" in fact else ""
-        print(f"{name:<10} {mark}{'; '.join(_text(k, v) for k, v in fact.items())}")
+            lines = textwrap.wrap(versions, 68, break_on_hyphens=False)
+        elif isinstance(fact, dict):
+            lines = [_text(key, value) for key, value in fact.items()]
+        for number, line in enumerate(lines):
+            print(f"{'' if number else name:<10} {line}")
 
 
 def _text(key: str, value: object) -> str:
-    if key in ("problem", "absent", "note", "folder", "name"):
+    if key == "problem":
+        return f"PROBLEM {value}"
+    if key in ("absent", "note", "folder", "name"):
         return str(value)
     if isinstance(value, dict):
         return f"{key} " + ", ".join(f"{k} {v}" for k, v in value.items())

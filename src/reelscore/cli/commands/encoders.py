@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
 encoders = typer.Typer(cls=Group, help="List, check and export encoders.", rich_markup_mode=None)
 
-EXAMPLES = {
-    "list": "reelscore encoders list --pack my-pack",
-    "show": "reelscore encoders show light",
-    "check": "reelscore encoders check openai/clip-vit-base-patch32",
-    "export": "reelscore encoders export my-pack --music laion/clap-htsat-unfused",
-}
-
 NAME_HELP = "light, pack, or the id or folder of a transformers model."
 NamesArgument = Annotated[
     list[str] | None,
@@ -35,7 +28,7 @@ _SECONDS = 12.0
 _NUM_ROWS = 8
 
 
-@encoders.command("list", cls=Command, epilog=examples(EXAMPLES["list"]))
+@encoders.command("list", cls=Command, epilog=examples("reelscore encoders list --pack my-pack"))
 def list_encoders(pack: PackOption = None, json: JsonOption = False) -> None:
     """List the installed encoders: light, the pack and cached models."""
     rows = [_row(encoder) for encoder in _encoders(None, pack)]
@@ -45,7 +38,7 @@ def list_encoders(pack: PackOption = None, json: JsonOption = False) -> None:
     _table(("kind", "name", "part", "dim", "licence"), rows)
 
 
-@encoders.command("show", cls=Command, epilog=examples(EXAMPLES["show"]))
+@encoders.command("show", cls=Command, epilog=examples("reelscore encoders show light"))
 def show_encoder(
     name: Annotated[str, typer.Argument(metavar="NAME", help=NAME_HELP)],
     pack: PackOption = None,
@@ -65,7 +58,9 @@ def show_encoder(
         print()
 
 
-@encoders.command("check", cls=Command, epilog=examples(EXAMPLES["check"]))
+@encoders.command(
+    "check", cls=Command, epilog=examples("reelscore encoders check openai/clip-vit-base-patch32")
+)
 def check_encoders(names: NamesArgument = None, pack: PackOption = None, json: JsonOption = False) -> None:
     """Run encoders on generated media and measure their speed."""
     from reelscore.errors import ReelscoreError
@@ -92,7 +87,11 @@ def check_encoders(names: NamesArgument = None, pack: PackOption = None, json: J
         raise typer.Exit(1)
 
 
-@encoders.command("export", cls=Command, epilog=examples(EXAMPLES["export"]))
+@encoders.command(
+    "export",
+    cls=Command,
+    epilog=examples("reelscore encoders export my-pack --music laion/clap-htsat-unfused"),
+)
 def export_encoders(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder for the pack.")],
     video: Annotated[

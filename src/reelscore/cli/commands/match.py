@@ -147,7 +147,7 @@ def match(
             if report.model["name"] == "affect"
             else "scores of vocabulary terms"
         )
-        note(f"no trained model: matched by {method}; for better results train one with 'reelscore train'")
+        note(f"untrained: matched by {method}; see 'reelscore train'")
     for missing in () if video is None else report.model["missing_words"]:
         note(missing)
     reasons = any(m.reasons for m in report.matches)
