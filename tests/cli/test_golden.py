@@ -72,7 +72,7 @@ def test_evaluate_json(tmp_path: Path) -> None:
     data = set_files.save(tmp_path / "data", "lastfm", set_files.arrays_of("lastfm"))
     pairs = load_set("lastfm", data)
     columns = (pairs.video[0][0].shape[-1], pairs.music[0][0].shape[-1])
-    config = ModelConfig(tower="attention", members=1, dim=8, width=8, num_heads=2, num_segments=4)
+    config = ModelConfig(tower="attention", members=1, cca=False, dim=8, width=8, num_heads=2, num_segments=4)
     rng = np.random.default_rng(0)
     shapes = DualEncoder(*columns, config=config).weights()
     save_model(

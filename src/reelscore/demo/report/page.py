@@ -75,8 +75,8 @@ class Page:
     ----------
     lead : str
         Introduction.
-    tiles : sequence of (str, str)
-        Headline figures: value and label.
+    tiles : sequence of (str, str, str)
+        Headline figures: value, label and values for comparison.
     videos : sequence of MatchedVideo
     columns : sequence of str
         Headings of the table's measures.
@@ -95,7 +95,7 @@ class Page:
     """
 
     lead: str
-    tiles: Sequence[tuple[str, str]]
+    tiles: Sequence[tuple[str, str, str]]
     videos: Sequence[MatchedVideo]
     columns: Sequence[str]
     rows: Sequence[Row]
@@ -134,9 +134,8 @@ def page_html(page: Page) -> str:
 
 <section id="results">
 <h2>Unseen videos with their best tracks</h2>
-<p>These videos were not used in training. Play one to hear it with its best track. The list shows the five best tracks,
-each played from its best start. Mood and compatibility are the ground truth of the synthetic data; the model never
-reads them.</p>
+<p>Play a video to hear it with its best track, or play the five best tracks from their best start. The model has not
+seen these videos. Mood and compatibility (0 to 1) are the ground truth, which is hidden from the model.</p>
 <div class="cards">
 {"".join(map(_card, page.videos))}</div>
 </section>
@@ -168,9 +167,9 @@ reads them.</p>
 """
 
 
-def _tile(tile: tuple[str, str]) -> str:
-    value, label = tile
-    return f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>\n"
+def _tile(tile: tuple[str, str, str]) -> str:
+    value, label, comparison = tile
+    return f"<div><dt>{escape(label)}<small>{escape(comparison)}</small></dt><dd>{escape(value)}</dd></div>\n"
 
 
 def _card(item: MatchedVideo) -> str:
@@ -180,7 +179,7 @@ def _card(item: MatchedVideo) -> str:
 <video controls playsinline preload="metadata" src="{escape(item.video)}"
  aria-label="{escape(item.title)} with {escape(best.title)}"></video>
 <h3>{escape(item.title)}</h3>
-<p class="soft">{escape(item.mood).capitalize()}. {item.num_suitable} suitable tracks in the library.</p>
+<p class="soft">{escape(item.mood)}<br>{item.num_suitable} matching tracks</p>
 </div>
 <ol class="ranked">
 {"".join(map(_candidate, item.candidates))}</ol>
@@ -191,9 +190,11 @@ def _card(item: MatchedVideo) -> str:
 def _candidate(one: Candidate) -> str:
     label, style = ("match", "good") if one.suitable else ("no match", "bad")
     return f"""<li><b>{one.rank}</b>
-<div>{escape(one.title)} <span class="soft">from {one.start_s:.1f} s, score {one.score:.2f}</span><br>
-<span class="badge {style}">{label} {one.compatibility:.2f}</span> <span class="soft">{escape(one.mood)}</span></div>
-<audio controls preload="metadata" src="{escape(one.audio)}#t={one.start_s:.2f}"
+<div>{escape(one.title)} <span class="soft">score {one.score:.2f}, start at {one.start_s:.1f} s</span><br>
+<span class="soft">{escape(one.mood)}</span></div>
+<span class="badge {style}">{label} {one.compatibility:.2f}</span>
+<audio controls controlslist="nodownload noplaybackrate" preload="metadata"
+ src="{escape(one.audio)}#t={one.start_s:.2f}"
  aria-label="{escape(one.title)} from its best start"></audio></li>
 """
 

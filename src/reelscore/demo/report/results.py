@@ -147,13 +147,18 @@ reelscore probe holiday.mp4
 reelscore doctor"""
 
 
-def _tiles(results: Results) -> list[tuple[str, str]]:
-    values = results.measures[INTER_INTRA].values
-    guess = chance(results.truth)
+def _tiles(results: Results) -> list[tuple[str, str, str]]:
+    values = 100 * results.measures[INTER_INTRA].values
+    guess = 100 * chance(results.truth)
+    best = 100 * measure(results.truth.compatibility, results.truth).values[0]
     return [
-        (f"{100 * values[0]:.0f}%", f"of the top 10 tracks match the video (chance: {100 * guess[0]:.0f}%)"),
-        (f"{100 * values[2]:.0f}%", f"R@10 video to music (chance: {100 * guess[2]:.0f}%)"),
-        (f"{100 * values[3]:.0f}%", f"R@10 music to video (chance: {100 * guess[3]:.0f}%)"),
+        (
+            f"{values[0]:.0f}%",
+            "suitable tracks in the top 10",
+            f"chance {guess[0]:.0f}%, best possible {best:.0f}%",
+        ),
+        (f"{values[2]:.0f}%", "R@10 video to music", f"chance {guess[2]:.0f}%"),
+        (f"{values[3]:.0f}%", "R@10 music to video", f"chance {guess[3]:.0f}%"),
     ]
 
 
