@@ -85,7 +85,7 @@ def test_the_readme_runs_from_top_to_bottom(newcomer, tmp_path, monkeypatch):
 
 def test_the_configuration_shown_is_one_that_trains(tmp_path):
     shown = re.findall(
-        r"^```toml\n(.*?)^```", (ROOT / "docs" / "losses.md").read_text("utf-8"), flags=re.M | re.S
+        r"^```toml\n(.*?)^```", (ROOT / "docs" / "reference" / "losses.md").read_text("utf-8"), flags=re.M | re.S
     )
     assert shown
     for text in shown:
@@ -95,6 +95,6 @@ def test_the_configuration_shown_is_one_that_trains(tmp_path):
 
 
 def test_every_link_in_the_documents_leads_somewhere():
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"

@@ -157,7 +157,7 @@ def test_the_document_runs_and_a_library_remembers_its_encoders_and_licences(
         worlds.finished(tmp_path / "finished" / f"{i}.mp4", i=i)
     worlds.songs(tmp_path / "music", 3)
     worlds.film(tmp_path / "holiday.mp4")
-    document = Path(__file__).resolve().parents[2] / "docs" / "encoders.md"
+    document = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "hub-encoders.md"
     blocks = re.findall(r"^```(sh|python)\n(.*?)^```", document.read_text(), flags=re.M | re.S)
     assert len(blocks) == 4
     for language, text in blocks:
