@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "integrations.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "loss-in-your-loop.md"
 BLOCKS = dict(
     re.findall(
         r"^## ([^\n]+)\n(?:(?!^## ).)*?^```python\n(.*?)^```",

@@ -23,7 +23,7 @@ HEADER = (
     "video_frame_rate,video_category"
 )
 COLUMNS = HEADER.split(",")
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "data.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "public-data-sets.md"
 
 
 def write_tensor(folder, encoder, name, num_rows, max_rows, dim, *, batch=False, seed=0):

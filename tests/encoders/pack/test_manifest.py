@@ -199,7 +199,7 @@ def test_the_fingerprint_holds_the_bytes_and_the_input(folder: Path) -> None:
 
 
 def test_the_example_in_the_docs_is_a_manifest(tmp_path: Path) -> None:
-    page = Path(__file__).resolve().parents[3] / "docs" / "packs.md"
+    page = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "packs.md"
     examples = page.read_text(encoding="utf-8").split("```json\n")[1:]
     write_manifest(tmp_path, json.loads(examples[0].split("```")[0]))
     assert set(read_manifest(tmp_path)) == {"video", "music", "tagger", "text"}
