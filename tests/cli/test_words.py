@@ -90,7 +90,7 @@ def test_speech_reaches_the_workers_and_lyrics_are_warned_of(
         talking_film(films / f"{i}.mkv", np.concatenate([spoken(text), np.zeros(RATE_HZ, np.float32)]))
     spec = TextSpec(str(write_tiny_pack(tmp_path / "pack")), speech=str(write_ctc(tmp_path / "ctc")))
     options: dict[str, Any] = {"set_name": None, "data": None, "labels": None, "seed": 0, "num_segments": 2}
-    pairs = load_pairs(films, spec=EncoderSpec(), num_draws=0, words=spec, workers=1, **options)
+    pairs = load_pairs(films, spec=EncoderSpec(), num_random_samples=0, words=spec, workers=1, **options)
     assert "so what is sung in it tells the answer" in capsys.readouterr().err
     assert pairs.text is not None
     assert pairs.text[0] is not None

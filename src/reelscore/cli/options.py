@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from reelscore.errors import ConfigError, NotFoundError
+from reelscore.files import cache_folder, data_folder
 
 LibraryOption = Annotated[
     Path | None,
@@ -65,8 +66,7 @@ def library_folder(given: Path | None) -> Path:
     """Return the named library, else the user's own below ``$XDG_DATA_HOME``."""
     if given is not None:
         return given.expanduser()
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "reelscore" / "library"
+    return data_folder() / "library"
 
 
 def check_one_place(music: Path | None, library: Path | None) -> None:
@@ -81,6 +81,5 @@ def folder_library(music: Path, pipeline_name: str) -> Path:
 
     if not music.expanduser().exists():
         raise NotFoundError(f"there is no music at {music}; name a folder of music files")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = f"{music.expanduser().resolve()}\0{pipeline_name}"
-    return home / "reelscore" / "folders" / hashlib.blake2b(name.encode(), digest_size=10).hexdigest()
+    return cache_folder() / "folders" / hashlib.blake2b(name.encode(), digest_size=10).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,7 +83,7 @@ def load_pairs(
     spec: EncoderSpec | None,
     seed: int,
     num_segments: int,
-    num_draws: int,
+    num_random_samples: int,
     words: TextSpec | None = None,
     workers: int | None,
 ) -> PairSet:
@@ -114,9 +113,9 @@ def load_pairs(
             manifest.rows,
             spec,
             name=source.name,
-            cache_folder=default_folder(os.environ),
+            cache_folder=default_folder(),
             num_segments=num_segments,
-            num_draws=num_draws,
+            num_random_samples=num_random_samples,
             seed=seed,
             words=words,
             workers=workers,

@@ -8,7 +8,6 @@ from pathlib import Path
 from reelscore.demo.report.page import Candidate, Shown
 from reelscore.demo.world.plan import SUITABLE, compatibility, points
 from reelscore.demo.world.render import World, describe
-from reelscore.encoders.cache import FeatureCache
 from reelscore.library.library import Library
 from reelscore.matching.matcher import Matcher
 from reelscore.media.writer import mux
@@ -16,12 +15,10 @@ from reelscore.media.writer import mux
 _NUM_SHOWN = 5
 
 
-def match_newcomers(
-    world: World, library: Library, out: Path, *, cache: Path
-) -> tuple[list[Shown], tuple[Path, ...]]:
+def match_newcomers(world: World, library: Library, out: Path) -> tuple[list[Shown], tuple[Path, ...]]:
     """Match each new video against the whole library and mux its best track under it, into ``out/matched``."""
     plan = world.plan
-    matcher = Matcher(library, cache=FeatureCache(cache))
+    matcher = Matcher(library)
     by_path = {str(world.path(track).absolute()): track for track in plan.tracks}
     shown: list[Shown] = []
     muxed: list[Path] = []

@@ -148,7 +148,7 @@ def run_demo(
     with stages("evaluate", "evaluating on videos and tracks that no model has seen"):
         findings = find(world, runs, pairs.where("val"), config=config, cache=cache)
     with stages("match", f"matching {len(plan.newcomers)} new videos and putting music under them"):
-        shown, muxed = match_newcomers(world, library, out, cache=cache)
+        shown, muxed = match_newcomers(world, library, out)
     page = out / PAGE
     write_bytes(page, page_html(tell(findings, shown, stages.seconds)).encode())
     figures = findings.figures()

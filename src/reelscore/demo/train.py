@@ -31,7 +31,12 @@ def read_pairs(world: World, cache: Path, *, num_segments: int) -> PairSet:
     rows = read_manifest(world.manifest).rows
     # Videos this short hardly differ between random instants: more videos serve better than more draws of each.
     pairs, failures = extract_pairs(
-        rows, EncoderSpec("light"), name="demo", cache_folder=cache, num_segments=num_segments, num_draws=0
+        rows,
+        EncoderSpec("light"),
+        name="demo",
+        cache_folder=cache,
+        num_segments=num_segments,
+        num_random_samples=0,
     )
     if failures:
         raise ReelscoreError(

@@ -1,1 +1,1 @@
-"""Match a video or a text query against a library."""
+"""Matching: rank the tracks of a library for a video or a text, and place the best moment."""

@@ -7,12 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
-from reelscore.encoders.base import TextEncoder
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.factory import load_text_encoder
 from reelscore.errors import ConfigError
 from reelscore.files import content_hash
-from reelscore.types import FloatArray
+from reelscore.types import FloatArray, MediaInfo, TextEncoder
 
 from .spec import TextSpec
 from .timed_lines import Line, LineStore, joined
@@ -73,7 +72,13 @@ class TextReader:
         """Of the text encoder's space; raises `ConfigError` where there is no encoder."""
         return self._encoder().fingerprint
 
-    def said(self, video: Path | str, *, given: Mapping[str, str | None] | None = None) -> dict[str, Said]:
+    def said(
+        self,
+        video: Path | str,
+        *,
+        given: Mapping[str, str | None] | None = None,
+        info: MediaInfo | None = None,
+    ) -> dict[str, Said]:
         """Return every field of `VideoText` that says something, with where it stood.
 
         The medium itself is read only for fields that no other place has.
@@ -83,13 +88,15 @@ class TextReader:
         video : path
         given : mapping of str, optional
             Fields that are known already; they come before any other place.
+        info : MediaInfo, optional
+            Result of `probe`, if known.
 
         Raises
         ------
         NotFoundError, MediaError
             As `words.said_of`, and where pictures or sound that are due cannot be read.
         """
-        said = said_of(video, given=given)
+        said = said_of(video, given=given, info=info)
         spoken = () if "transcript" in said else self._read(video, self._speech)
         if spoken:
             said["transcript"] = Said(" ".join(line.text for line in spoken), "sound", spoken)
@@ -98,17 +105,29 @@ class TextReader:
             said["on_screen"] = Said(joined(shown), "pictures", shown)
         return {field.name: said[field.name] for field in fields(VideoText) if field.name in said}
 
-    def read(self, video: Path | str, *, given: Mapping[str, str | None] | None = None) -> VideoText:
+    def read(
+        self,
+        video: Path | str,
+        *,
+        given: Mapping[str, str | None] | None = None,
+        info: MediaInfo | None = None,
+    ) -> VideoText:
         """Return the words of a video; see `said`."""
-        return VideoText(**{name: one.text for name, one in self.said(video, given=given).items()})
+        return VideoText(**{name: one.text for name, one in self.said(video, given=given, info=info).items()})
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """Return one row for each text, shape (N, D)."""
         return self._encoder().encode(texts)
 
-    def rows(self, video: Path | str, *, given: Mapping[str, str | None] | None = None) -> FloatArray | None:
+    def rows(
+        self,
+        video: Path | str,
+        *,
+        given: Mapping[str, str | None] | None = None,
+        info: MediaInfo | None = None,
+    ) -> FloatArray | None:
         """Return the encoded pieces of a video's words, shape (W, D), or None where nothing is said of it."""
-        pieces = self.read(video, given=given).pieces()
+        pieces = self.read(video, given=given, info=info).pieces()
         if not pieces:
             return None
         from reelscore.encoders.extract import text_rows

@@ -18,6 +18,7 @@ from typing import Any
 from reelscore.errors import MediaError
 from reelscore.media.probe import probe
 from reelscore.media.subtitles import SUFFIXES, captions
+from reelscore.types import MediaInfo
 
 from .timed_lines import Line
 
@@ -93,7 +94,12 @@ def read_video_text(video: Path | str, *, given: Mapping[str, str | None] | None
     return VideoText(**{name: said.text for name, said in said_of(video, given=given).items()})
 
 
-def said_of(video: Path | str, *, given: Mapping[str, str | None] | None = None) -> dict[str, Said]:
+def said_of(
+    video: Path | str,
+    *,
+    given: Mapping[str, str | None] | None = None,
+    info: MediaInfo | None = None,
+) -> dict[str, Said]:
     """Return each field of `VideoText` that says something, from the first place that has it, in the order of `VideoText`.
 
     Parameters
@@ -101,6 +107,8 @@ def said_of(video: Path | str, *, given: Mapping[str, str | None] | None = None)
     video : path
     given : mapping of str, optional
         Fields of `VideoText` that are known already; they come before any other place.
+    info : MediaInfo, optional
+        Result of `probe`, if known.
 
     Raises
     ------
@@ -111,7 +119,7 @@ def said_of(video: Path | str, *, given: Mapping[str, str | None] | None = None)
     """
     path = Path(video)
     known = {name: Said(clean(text), "given") for name, text in (given or {}).items() if text}
-    places = (known, _beside(path), _inside(path))
+    places = (known, _beside(path), _inside(path, info or probe(path)))
     said = {}
     for field in fields(VideoText):
         one = next((p[field.name] for p in places if field.name in p and p[field.name].text), None)
@@ -151,8 +159,8 @@ def _beside(video: Path) -> dict[str, Said]:
     return found
 
 
-def _inside(video: Path) -> dict[str, Said]:
-    tags = probe(video).tags
+def _inside(video: Path, info: MediaInfo) -> dict[str, Said]:
+    tags = info.tags
     found = {
         name: Said(clean(next((tags[key] for key in keys if tags.get(key)), "")), "tags")
         for name, keys in _TAGS.items()

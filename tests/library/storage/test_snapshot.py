@@ -160,7 +160,7 @@ def test_a_damaged_snapshot_is_never_believed(library, unit, damage):
                     assert np.allclose(rows, moments[key][0], atol=0.01), file
                     assert starts_s.shape == moments[key][1].shape
         except ArtifactError as error:
-            assert "delete that folder" in str(error)  # noqa: PT017
+            assert "Delete that folder" in str(error)  # noqa: PT017
         file.write_bytes(whole)
     assert Snapshot.open(library) is not None
 

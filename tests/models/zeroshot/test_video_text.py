@@ -9,7 +9,7 @@ import pytest
 
 from reelscore.encoders.pack.pack import load_pack
 from reelscore.errors import ArtifactError
-from reelscore.models.zeroshot.term_embeddings import TermEmbeddings, TextEncoder
+from reelscore.models.zeroshot.term_embeddings import TermEmbeddings
 from reelscore.models.zeroshot.text_query import (
     CHUNK_FULL_COSINE,
     CHUNK_MARGIN,
@@ -18,7 +18,7 @@ from reelscore.models.zeroshot.text_query import (
     score_query,
 )
 from reelscore.models.zeroshot.vocabulary import Term, Vocabulary, read_vocabulary
-from reelscore.types import FloatArray
+from reelscore.types import FloatArray, TextEncoder
 
 WORDS = Vocabulary(
     (Term("calm", "mood"), Term("sea", "scene"), Term("rock", "genre"), Term("piano", "instrument"))

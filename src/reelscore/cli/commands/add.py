@@ -46,6 +46,8 @@ def add(
     else:
         print_summary(summary, verb="added")
         print(f"library {folder}: {len(opened)} tracks")
+    if message := opened.untagged_note():
+        note(message)
     if summary.failed and not (summary.added or summary.unchanged or summary.moved or summary.duplicates):
         raise typer.Exit(3)
 

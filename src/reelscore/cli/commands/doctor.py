@@ -84,7 +84,7 @@ def _checked(look: object) -> dict[str, object]:
 def _cache() -> dict[str, object]:
     from reelscore.encoders.cache import default_folder
 
-    folder = default_folder(os.environ)
+    folder = default_folder()
     there = folder
     while not there.exists():
         there = there.parent
@@ -122,7 +122,7 @@ def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[
     if folder is None:
         return {"name": "affect", "trained": False}
     from reelscore.models.trained.embedder import load_embedder
-    from reelscore.pipeline.resolve import resolve_pipeline
+    from reelscore.pipeline.resolve import resolve
 
     embedder = load_embedder(folder)
     facts: dict[str, object] = {
@@ -136,8 +136,8 @@ def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[
         return facts | {
             "note": "trained on the features of a public set: it evaluates, but cannot read files"
         }
-    pipeline = resolve_pipeline(model=folder, encoder=encoder, pack=pack)
-    facts["encoder"] = pipeline.encoder.named
+    pipeline = resolve(model=folder, encoder=encoder, pack=pack).spec
+    facts["encoder"] = pipeline.encoder.name
     if embedder.text_encoder is not None:
         facts["text_encoder"] = embedder.text_encoder
     return facts | ({"note": "; ".join(pipeline.missing)} if pipeline.missing else {})
@@ -150,7 +150,8 @@ def _library(folder: Path) -> dict[str, object]:
     if not LibraryMeta.exists(folder):
         return {"absent": f"no library at {folder} yet; make one: reelscore add MUSIC_FOLDER"}
     opened = Library.open(folder)
-    meta = LibraryMeta.read(folder)
+    meta = opened.meta
+    assert meta is not None
     return {
         "folder": str(folder),
         "tracks": len(opened),

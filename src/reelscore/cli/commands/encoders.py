@@ -124,11 +124,11 @@ def export_encoders(
 
 
 def _found(names: list[str] | None, pack: Path | None) -> list[EncoderInfo]:
-    from reelscore.encoders.inventory import everything, named
+    from reelscore.encoders.inventory import find_encoders, list_encoders
 
     if names:
-        return [encoder for name in names for encoder in named(name, pack)]
-    return list(everything(pack, skipped=lambda name, reason: note(f"  skipped  {name}: {reason}")))
+        return [encoder for name in names for encoder in find_encoders(name, pack)]
+    return list_encoders(pack, skipped=lambda name, reason: note(f"  skipped  {name}: {reason}"))
 
 
 def _row(encoder: EncoderInfo) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _input(encoder: EncoderInfo) -> dict[str, Any]:
     """Return what goes in, as far as the encoder tells."""
     from dataclasses import asdict, is_dataclass
 
-    inside = encoder.media or encoder.words
+    inside = encoder.media_encoder or encoder.text_encoder
     told = getattr(inside, "input", None) or getattr(getattr(inside, "model", None), "input", None)
     if told is not None and is_dataclass(told) and not isinstance(told, type):
         return {"input": asdict(told)}
@@ -176,13 +176,13 @@ def _tried(encoder: EncoderInfo, film: Path, song: Path) -> dict[str, Any]:
     from reelscore.features.sampling import global_sparse
 
     def run(num_rows: int) -> int:
-        if encoder.words is not None:
+        if encoder.text_encoder is not None:
             texts = ["people dance at night while the city sleeps"] * num_rows
-            return int(encoder.words.encode(texts).shape[1])
-        assert encoder.media is not None
+            return int(encoder.text_encoder.encode(texts).shape[1])
+        assert encoder.media_encoder is not None
         path = film if encoder.part == "video" else song
         segments = global_sparse(_SECONDS, num_segments=num_rows)
-        return int(encoder.media.encode(path, segments).values.shape[1])
+        return int(encoder.media_encoder.encode(path, segments).values.shape[1])
 
     start = time.perf_counter()
     run(1)

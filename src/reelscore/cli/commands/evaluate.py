@@ -36,11 +36,11 @@ def evaluate(
     check_source(pairs, set_name, data, labels)
     spec = words = None
     if set_name is None:
-        from reelscore.pipeline.resolve import resolve_pipeline
+        from reelscore.pipeline.resolve import resolve
 
-        pipeline = resolve_pipeline(model=model, encoder=encoder, pack=pack)
+        pipeline = resolve(model=model, encoder=encoder, pack=pack).spec
         spec = pipeline.encoder
-        words = pipeline.words
+        words = pipeline.text
         for missing in pipeline.missing:
             note(missing)
     found = load_pairs(
@@ -51,7 +51,7 @@ def evaluate(
         spec=spec,
         seed=seed,
         num_segments=embedder.num_segments,
-        num_draws=0,
+        num_random_samples=0,
         words=words,
         workers=workers,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -22,10 +22,6 @@ from reelscore.cli.options import (
 )
 from reelscore.cli.output import minutes, note, print_json, print_table, progress_bar
 from reelscore.errors import InputError, MediaError
-
-if TYPE_CHECKING:
-    from reelscore.library.library import Library
-    from reelscore.matching.matcher import Matcher
 
 
 def match(
@@ -64,23 +60,26 @@ def match(
     json: JsonOption = False,
 ) -> None:
     """Find music for a video, for words, or for both: rank, title, score and where in each track to begin."""
+    from reelscore.encoders.cache import FeatureCache, default_folder
     from reelscore.library.library import Library
+    from reelscore.matching.matcher import Matcher
     from reelscore.media.probe import probe
-    from reelscore.pipeline.resolve import identity_of, resolve_pipeline
+    from reelscore.pipeline.resolve import identity_of, resolve
 
     check_one_place(music, library)
     # What cannot be matched must fail before a folder of music is indexed for it.
     if video is None and text is None:
         raise InputError("nothing to match: name a video, or say what the music should be with --text")
-    if video is not None and probe(video).video is None:
+    info = None if video is None else probe(video)
+    if video is not None and info is not None and info.video is None:
         raise MediaError("has sound but no pictures; name a video", path=video, stream="video")
     if music is not None:
-        pipeline = resolve_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
-        if on_screen or speech:
-            pipeline.reading(on_screen=on_screen, speech=speech)
-        place = folder_library(music, identity_of(pipeline))
-        opened = Library.open(place, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
-        matcher = _matcher(opened, text, on_screen=on_screen, speech=speech)
+        cache = FeatureCache(default_folder())
+        pipeline = resolve(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=cache)
+        opened = Library.open(folder_library(music, identity_of(pipeline)), pipeline=pipeline)
+        matcher = Matcher(opened, on_screen=on_screen, speech=speech)
+        if text is not None:
+            matcher.embed_text(text)
         with progress_bar("indexing", "tracks") as progress:
             summary = opened.add(music, progress=progress, prune=True)
         for failure in summary.failed:
@@ -94,8 +93,8 @@ def match(
             vocabulary=vocabulary,
             create=False,
         )
-        matcher = _matcher(opened, text, on_screen=on_screen, speech=speech)
-    report = matcher.report(video, k=k, text=text, text_weight=text_weight, hubness=hubs)
+        matcher = Matcher(opened, on_screen=on_screen, speech=speech)
+    report = matcher.report(video, k=k, text=text, text_weight=text_weight, hubness=hubs, info=info)
     if json:
         print_json(report.to_json())
         return
@@ -106,8 +105,8 @@ def match(
             else "what both are in words"
         )
         note(f"untrained: matched on {how}; a model trained on finished videos does better (reelscore train)")
-    for missing in () if video is None else report.model["missing_words"]:
-        note(missing)
+    for message in report.notes:
+        note(message)
     told = any(m.reasons for m in report.matches)
     print_table(
         ["rank", "title", "artist", "score", "start", "length", *(["both"] if told else []), "track"],
@@ -126,14 +125,3 @@ def match(
         ],
         right=["rank", "score", "start", "length"],
     )
-
-
-def _matcher(library: Library, text: str | None, *, on_screen: bool, speech: str | None) -> Matcher:
-    from reelscore.matching.matcher import Matcher
-
-    if on_screen or speech:
-        library.pipeline = library.pipeline.reading(on_screen=on_screen, speech=speech)
-    matcher = Matcher(library)
-    if text is not None:
-        matcher.embed_text(text)
-    return matcher

@@ -92,9 +92,9 @@ def train(
         settings = replace(settings, model=replace(settings.model, takes_text=True))
     spec = None
     if set_name is None:
-        from reelscore.pipeline.resolve import resolve_encoder
+        from reelscore.pipeline.resolve import encoder_specs
 
-        spec = resolve_encoder(encoder, pack)
+        spec = encoder_specs(encoder, pack)[0]
     found = load_pairs(
         pairs,
         set_name=set_name,
@@ -103,7 +103,7 @@ def train(
         spec=spec,
         seed=settings.seed,
         num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
-        num_draws=draws,
+        num_random_samples=draws,
         words=said,
         workers=workers,
     )
@@ -112,13 +112,13 @@ def train(
     note(f"{found.name}: {len(found)} pairs ({sizes}){told}")
 
     from reelscore.training.evaluate import fit_baseline
-    from reelscore.training.train import Report
+    from reelscore.training.train import EpochReport
     from reelscore.training.train import train as fit
 
     with training_bar() as show:
         what = ""
 
-        def report(done: Report) -> None:
+        def report(done: EpochReport) -> None:
             nonlocal what
             if done.stage == "refit":
                 what = "refit on training and validation pairs"

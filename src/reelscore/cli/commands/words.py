@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -24,9 +23,7 @@ def words(
     from reelscore.text.reader import TextReader
     from reelscore.text.spec import TextSpec
 
-    reader = TextReader(
-        TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder(os.environ))
-    )
+    reader = TextReader(TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder()))
     said = reader.said(video)
     if json:
         told = [

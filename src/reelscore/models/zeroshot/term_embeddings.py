@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from reelscore.errors import ArtifactError
-from reelscore.types import FloatArray
+from reelscore.types import FloatArray, TextEncoder
 
 from .vocabulary import Vocabulary
-
-
-class TextEncoder(Protocol):
-    """The part of `encoders.base.TextEncoder` that the zero-shot model uses."""
-
-    dim: int
-    fingerprint: str
-    recipe: str
-
-    def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return one embedding for each text, shape (N, E), norm 1."""
-        ...
 
 
 class TermEmbeddings:

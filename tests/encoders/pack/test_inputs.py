@@ -1,4 +1,4 @@
-"""Samples, filter banks and patches: what a pack feeds its networks, against those who said so first."""
+"""Network inputs of packs against transformers and slow references."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from reelscore.encoders.pack.audio import prepared_sound
-from reelscore.encoders.pack.input import FilterBankInput, PatchesInput, SamplesInput
-from reelscore.encoders.pack.kaldi import filter_bank
+from reelscore.encoders.pack.audio import prepare_audio
+from reelscore.encoders.pack.filterbank import log_filter_bank
 from reelscore.encoders.pack.pack import load_pack
-from reelscore.encoders.pack.patches import patches_of, prepared_patches
+from reelscore.encoders.pack.specs import FilterBankInput, PatchesInput, SamplesInput
+from reelscore.encoders.pack.video import patch_grid, prepare_patches
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.features.sampling import global_sparse
 from reelscore.media.writer import write_audio, write_video
@@ -66,24 +66,24 @@ def sounds(num_samples: int) -> dict[str, FloatArray]:
 @pytest.mark.parametrize("seconds", ["whole", "short", "long"])
 @pytest.mark.parametrize("sound", ["noise", "tone", "offset", "silence"])
 def test_filter_banks_are_those_of_transformers(sound: str, seconds: str) -> None:
-    """AST's extractor on its NumPy path: frames, filling, floor and scale."""
+    """AST's extractor on its NumPy path: frames, padding, floor and scale."""
     transformers = pytest.importorskip("transformers")
     num_samples = BANK.num_samples(BANK.patch_s) + {"whole": 0, "short": -3_000, "long": 3_000}[seconds]
     samples = sounds(num_samples)[sound]
     extractor = transformers.ASTFeatureExtractor(max_length=48, num_mel_bins=32)
-    theirs = extractor(samples, sampling_rate=RATE_HZ, return_tensors="np")["input_values"][0]
-    ours = filter_bank(samples, BANK)
-    assert ours.shape == theirs.shape == (48, 32)
-    # Theirs goes through complex64; next to the floor that shows in the third place.
-    np.testing.assert_allclose(ours, theirs, atol=2e-3 if sound in ("tone", "offset") else 1e-5)
+    expected = extractor(samples, sampling_rate=RATE_HZ, return_tensors="np")["input_values"][0]
+    actual = log_filter_bank(samples, BANK)
+    assert actual.shape == expected.shape == (48, 32)
+    # The extractor computes in complex64, which differs in the third decimal near the floor.
+    np.testing.assert_allclose(actual, expected, atol=2e-3 if sound in ("tone", "offset") else 1e-5)
 
 
 @pytest.mark.parametrize("window", ["povey", "hann_symmetric"])
-def test_filter_banks_against_a_slow_twin(window: str) -> None:
+def test_filter_banks_against_a_slow_reference(window: str) -> None:
     """One frame, one transform and one band at a time."""
     spec = replace(BANK, window=window, frames=0, mean=0.5, std=2.0, preemphasis=0.9)
     samples = np.random.default_rng(1).standard_normal(400 + 5 * 160 + 7).astype(np.float32)
-    bank = filter_bank(samples, spec)
+    bank = log_filter_bank(samples, spec)
     assert bank.shape == (6, 32) == spec.shape(len(samples))[1:]
 
     def mel(hz: float) -> float:
@@ -114,8 +114,8 @@ def test_samples_are_those_of_transformers(sound: str, scale: Any) -> None:
     spec = SamplesInput(form="samples", tensor="samples", rate_hz=RATE_HZ, patch_s=0.5, scale=scale)
     samples = sounds(8_000)[sound]
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=scale == "unit_variance")
-    theirs = extractor(samples, sampling_rate=RATE_HZ, return_tensors="np")["input_values"][0]
-    np.testing.assert_allclose(prepared_sound(samples, spec), theirs, atol=1e-5)
+    expected = extractor(samples, sampling_rate=RATE_HZ, return_tensors="np")["input_values"][0]
+    np.testing.assert_allclose(prepare_audio(samples, spec), expected, atol=1e-5)
     assert spec.shape(8_000) == (1, 8_000)
 
 
@@ -128,33 +128,33 @@ def test_patches_are_those_of_transformers(height: int, width: int) -> None:
 
     spec = replace(PATCHES, patch_px=16, max_patches=64, mean=(127.5,) * 3, std=(127.5,) * 3)
     pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    theirs = Siglip2ImageProcessorPil(patch_size=16, max_num_patches=64)(pixels, return_tensors="np")
-    patches, shape = prepared_patches(pixels, spec)
-    assert shape.tolist() == theirs["spatial_shapes"][0].tolist()
-    assert theirs["pixel_attention_mask"][0].sum() == shape.prod()
-    np.testing.assert_allclose(patches, theirs["pixel_values"][0], atol=1e-5)
+    expected = Siglip2ImageProcessorPil(patch_size=16, max_num_patches=64)(pixels, return_tensors="np")
+    patches, shape = prepare_patches(pixels, spec)
+    assert shape.tolist() == expected["spatial_shapes"][0].tolist()
+    assert expected["pixel_attention_mask"][0].sum() == shape.prod()
+    np.testing.assert_allclose(patches, expected["pixel_values"][0], atol=1e-5)
 
 
 def test_a_picture_keeps_its_shape_in_patches() -> None:
     for height, width in product((1, 7, 100, 999), repeat=2):
-        high, wide = patches_of(height, width, patch_px=16, max_patches=40)
+        high, wide = patch_grid(height, width, patch_px=16, max_patches=40)
         assert 1 <= high * wide <= 40
         assert (high > wide) <= (height > width)
     pixels = np.zeros((8, 12, 3), np.uint8)
     pixels[4:, 8:] = (11, 24, 38)  # the last patch
-    patches, shape = prepared_patches(pixels, PATCHES)
+    patches, shape = prepare_patches(pixels, PATCHES)
     assert shape.tolist() == [2, 3]
     assert patches.shape == (6, 48)
     np.testing.assert_allclose(patches[5].reshape(4, 4, 3)[2, 2], [1, 2, 2], atol=1e-5)
     np.testing.assert_allclose(patches[0].reshape(4, 4, 3)[0, 0], [-10, -10, -7.5], atol=1e-5)
-    few, shape = prepared_patches(pixels, replace(PATCHES, max_patches=7))
+    few, shape = prepare_patches(pixels, replace(PATCHES, max_patches=7))
     assert shape.prod() == 6
     assert not few[6].any()
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A pack that sees patches, hears samples and tags filter banks."""
+    """A pack with inputs of patches, samples and filter banks."""
     folder = write_tiny_pack(tmp_path / "pack")
     nodes = [helper.make_node("ReduceMean", ["samples", "last"], ["low"], keepdims=1)]
     nodes.append(helper.make_node("ReduceMax", ["samples", "last"], ["high"], keepdims=1))
@@ -162,7 +162,7 @@ def folder(tmp_path: Path) -> Path:
     save(folder / "sound.onnx", nodes, [("samples", ["N", 8_000], TensorProto.FLOAT)], 2, {"last": [1]})
     nodes = [helper.make_node("ReduceMean", ["bank", "time"], ["emb"], keepdims=0)]
     save(folder / "tags.onnx", nodes, [("bank", ["N", 48, 32], TensorProto.FLOAT)], 32, {"time": [1]})
-    # How many patches there are, each way.
+    # The outputs are the patch rows, the patch columns and the maximum.
     inputs = [("patches", ["N", 6, 48], TensorProto.FLOAT), ("shape", ["N", 2], TensorProto.INT64)]
     nodes = [
         helper.make_node("ReduceMax", ["patches", "rest"], ["most"], keepdims=1),
@@ -171,15 +171,15 @@ def folder(tmp_path: Path) -> Path:
         helper.make_node("Concat", ["counts", "column"], ["emb"], axis=1),
     ]
     save(folder / "image.onnx", nodes, inputs, 3, {"rest": [1, 2], "last": [2]})
-    told = manifest(folder)
-    encoders = told["encoders"]
+    content = manifest(folder)
+    encoders = content["encoders"]
     encoders["video"] |= {"input": plain(PATCHES), "outputs": [{"name": "emb", "dim": 3}]}
     encoders["music"] |= {
         "input": {"form": "samples", "tensor": "samples", "rate_hz": RATE_HZ, "patch_s": 0.5},
         "outputs": [{"name": "emb", "dim": 2}],
     }
     encoders["tagger"] |= {"input": plain(BANK), "outputs": [{"name": "emb", "dim": 32}]}
-    write_manifest(folder, told)
+    write_manifest(folder, content)
     return folder
 
 
@@ -194,14 +194,14 @@ def save(
     dim: int,
     constants: dict[str, list[int]],
 ) -> None:
-    told = [helper.make_tensor_value_info(name, kind, shape) for name, shape, kind in inputs]
+    tensors = [helper.make_tensor_value_info(name, kind, shape) for name, shape, kind in inputs]
     out = [helper.make_tensor_value_info("emb", TensorProto.FLOAT, ["N", dim])]
     values = [numpy_helper.from_array(np.array(v, np.int64), name) for name, v in constants.items()]
-    graph = helper.make_graph(nodes, "tiny", told, out, values)
+    graph = helper.make_graph(nodes, "tiny", tensors, out, values)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
 
 
-def test_a_pack_hears_samples_and_filter_banks_and_sees_patches(folder: Path, tmp_path: Path) -> None:
+def test_a_pack_encodes_from_samples_filter_banks_and_patches(folder: Path, tmp_path: Path) -> None:
     pack = load_pack(folder)
     song, film = tmp_path / "song.wav", tmp_path / "film.mp4"
     samples = np.concatenate([np.full(RATE_HZ, 0.25), np.full(RATE_HZ, -0.5)]).astype(np.float32)
@@ -211,10 +211,12 @@ def test_a_pack_hears_samples_and_filter_banks_and_sees_patches(folder: Path, tm
     noise = sounds(2 * BANK.num_samples(BANK.patch_s))["noise"]
     tags = pack.tagger().outputs(noise)["emb"]
     assert tags.shape == (2, 32)
-    np.testing.assert_allclose(tags[1], filter_bank(noise[len(noise) // 2 :], BANK).mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        tags[1], log_filter_bank(noise[len(noise) // 2 :], BANK).mean(axis=0), atol=1e-5
+    )
     write_video(film, (np.full((64, 96, 3), 110, np.uint8) for _ in range(20)), frame_rate_hz=10)
-    seen = pack.video_encoder().encode(film, global_sparse(2.0, num_segments=2)).values
-    np.testing.assert_allclose(seen, [[2, 3, 100], [2, 3, 100]], atol=3)
+    rows = pack.video_encoder().encode(film, global_sparse(2.0, num_segments=2)).values
+    np.testing.assert_allclose(rows, [[2, 3, 100], [2, 3, 100]], atol=3)
 
 
 @pytest.mark.parametrize(
@@ -240,9 +242,9 @@ def test_a_pack_hears_samples_and_filter_banks_and_sees_patches(folder: Path, tm
     ],
 )
 def test_a_wrong_input_is_refused_with_its_place(folder: Path, role: str, change: Any, message: str) -> None:
-    told = json.loads((folder / "MANIFEST.json").read_text())
-    told["encoders"][role]["input"] |= change
-    write_manifest(folder, told)
+    content = json.loads((folder / "MANIFEST.json").read_text())
+    content["encoders"][role]["input"] |= change
+    write_manifest(folder, content)
     with pytest.raises(ArtifactError, match=message):
         load_pack(folder)
 
@@ -250,8 +252,8 @@ def test_a_wrong_input_is_refused_with_its_place(folder: Path, role: str, change
 @pytest.mark.parametrize(
     ("role", "change", "message"),
     [
-        ("music", {"patch_s": 0.25}, r"promises the inputs samples \[1, 4000\] tensor\(float\)"),
-        ("tagger", {"frames": 0, "patch_s": 1.0, "window_s": 1.0}, r"promises the inputs bank \[1, 98, 32\]"),
+        ("music", {"patch_s": 0.25}, r"declares the inputs samples \[1, 4000\] tensor\(float\)"),
+        ("tagger", {"frames": 0, "patch_s": 1.0, "window_s": 1.0}, r"declares the inputs bank \[1, 98, 32\]"),
         (
             "video",
             {"max_patches": 7},
@@ -259,10 +261,10 @@ def test_a_wrong_input_is_refused_with_its_place(folder: Path, role: str, change
         ),
     ],
 )
-def test_a_model_of_another_shape_is_told(folder: Path, role: str, change: Any, message: str) -> None:
-    told = json.loads((folder / "MANIFEST.json").read_text())
-    told["encoders"][role]["input"] |= change
-    write_manifest(folder, told)
+def test_a_model_of_another_shape_is_rejected(folder: Path, role: str, change: Any, message: str) -> None:
+    content = json.loads((folder / "MANIFEST.json").read_text())
+    content["encoders"][role]["input"] |= change
+    write_manifest(folder, content)
     pack = load_pack(folder)
     model = {"video": pack.video_encoder, "music": pack.music_encoder}.get(role, pack.tagger)()
     example = np.zeros((8, 8, 3), np.uint8) if role == "video" else np.zeros(RATE_HZ, np.float32)
@@ -271,17 +273,17 @@ def test_a_model_of_another_shape_is_told(folder: Path, role: str, change: Any, 
 
 
 def test_inputs_of_older_manifests_keep_their_fingerprints(folder: Path) -> None:
-    """As they were before an input had a form; libraries and models of older packs stay valid."""
+    """Inputs without a form keep their fingerprints, so models and libraries of older packs stay valid."""
     write_tiny_pack(folder)
-    told = json.loads((folder / "MANIFEST.json").read_text())
+    content = json.loads((folder / "MANIFEST.json").read_text())
     for role in ("video", "music"):
-        told["encoders"][role]["sha256"] = "0" * 64
-    write_manifest(folder, told)
+        content["encoders"][role]["sha256"] = "0" * 64
+    write_manifest(folder, content)
     before = (load_pack(folder).video_encoder().fingerprint, load_pack(folder).music_encoder().fingerprint)
     assert before == ("pack-tiny-image-1-83d5310b462e", "pack-tiny-sound-1-aadc715827ac")
-    told["encoders"]["video"]["input"]["form"] = "square"
-    told["encoders"]["music"]["input"]["form"] = "log_mel"
-    write_manifest(folder, told)
+    content["encoders"]["video"]["input"]["form"] = "square"
+    content["encoders"]["music"]["input"]["form"] = "log_mel"
+    write_manifest(folder, content)
     assert before == (
         load_pack(folder).video_encoder().fingerprint,
         load_pack(folder).music_encoder().fingerprint,
