@@ -57,7 +57,7 @@ PackOption = Annotated[
     typer.Option(
         "--pack",
         metavar="FOLDER",
-        help="Folder of ONNX encoders; create one with 'reelscore encoders export' (see docs/packs.md).",
+        help="Folder of ONNX encoders; create one with 'reelscore encoders export' (see docs/how-to/packs.md).",
         envvar="REELSCORE_PACK",
         show_default=False,
         rich_help_panel=LIBRARY,

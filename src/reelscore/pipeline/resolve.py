@@ -165,6 +165,6 @@ def _with_text(pack: Path | str | None) -> str | None:
 
 def _unused(pack: Path | str) -> str:
     return (
-        f"the pack {pack} is not used: it does not name what it sees and hears (docs/packs.md: labels of video and of "
-        "music or tagger, and a text encoder). Train a model on it (reelscore train FOLDER --encoder pack)"
+        f"the pack {pack} is not used: zero-shot matching needs labels of video and of music or tagger, and a text "
+        "encoder (docs/how-to/packs.md). Train a model on it: reelscore train FOLDER --encoder pack"
     )

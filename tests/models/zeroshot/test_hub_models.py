@@ -157,7 +157,7 @@ def test_words_alone_are_read_by_the_tower_of_the_music_model(library, video_fil
     against = {m.track.key: m.score for m in fast}
     assert against[calm[0].track.key] == pytest.approx(fast[-1].score, abs=1e-5)
     assert fast[0].score - fast[-1].score > 1
-    calm, fast = (matcher.match(text=text, k=6, hub_strength=0) for text in ("calm", "fast"))
+    calm, fast = (matcher.match(text=text, k=6, hubness=0) for text in ("calm", "fast"))
     opposite = {m.track.key: -m.score for m in fast}
     assert {m.track.key: m.score for m in calm} == pytest.approx(opposite, abs=1e-5)
     np.testing.assert_allclose(matcher.embed_text("no fast"), -matcher.embed_text("fast"), atol=1e-6)
@@ -198,7 +198,9 @@ def test_scale_and_captions_are_in_the_fingerprint(library, models, vocabulary, 
         for clip in (copy, models["siglip"])
     )
     fingerprint = library.pipeline.embedder.fingerprint
-    assert same.pipeline.embedder.fingerprint == fingerprint  # a folder is known by its content
+    assert (
+        same.pipeline.embedder.fingerprint == fingerprint
+    )  # the fingerprint depends on the content, not the path
     assert other.pipeline.embedder.fingerprint != fingerprint
     weights = load_file(copy / "model.safetensors")
     weights["logit_scale"] += 1
@@ -219,7 +221,7 @@ def test_a_pack_with_the_models_compares_the_texts(
     assert report.model["fingerprint"] != library.pipeline.embedder.fingerprint
     with pytest.raises(InputError, match="such as calm, fast"):
         Matcher(tmp_path / "lib").match(text="zzz")
-    # A library that was built without one goes on without one.
+    # A library that was built without a pack stays without.
     assert Library.open(library.path, pack=pack).pipeline.spec == library.pipeline.spec
 
 
@@ -243,7 +245,7 @@ def test_the_command_line_gives_the_list_with_reasons(
 
 def test_the_words_of_a_video_are_read_by_the_same_tower(library, tmp_path) -> None:
     opened = library.pipeline
-    film = worlds.film(tmp_path / "calm sea.mp4")  # a name of a file is none of its words
+    film = worlds.film(tmp_path / "calm sea.mp4")  # the file name is not part of its text
     silent = opened.video(film)[0]
     film.with_suffix(".json").write_text(json.dumps({"title": "sea"}))
     titled = opened.video(film)[0]
