@@ -235,8 +235,8 @@ def test_a_pack_without_labels_is_not_used_and_says_so(tmp_path, music_folder, v
     opened.add(music_folder)
     report = Matcher(opened).report(video_file)
     assert report.model["name"] == "affect"
-    assert "is not used: it does not name what it sees" in report.model["missing_words"][0]
-    with pytest.raises(ConfigError, match="is not used: it does not name"):
+    assert "is not used: zero-shot matching needs labels" in report.model["missing_words"][0]
+    with pytest.raises(ConfigError, match="is not used: zero-shot matching"):
         Matcher(opened).match(text="calm")
 
 
