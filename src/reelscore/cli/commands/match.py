@@ -36,10 +36,7 @@ if TYPE_CHECKING:
 
 
 def match(
-    video: Annotated[
-        Path | None,
-        typer.Argument(metavar="VIDEO", help="The video that needs music.", show_default=False),
-    ] = None,
+    video: Annotated[Path | None, typer.Argument(metavar="VIDEO", help="The video that needs music.")] = None,
     text: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +44,6 @@ def match(
             "-t",
             metavar="TEXT",
             help='Describe the music: "calm piano". Alone, or together with a video.',
-            show_default=False,
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -59,7 +55,6 @@ def match(
             "--music",
             metavar="FOLDER",
             help="Folder of music to search, in place of a library. Its index is kept in the cache.",
-            show_default=False,
             rich_help_panel=LIBRARY,
         ),
     ] = None,
@@ -89,7 +84,6 @@ def match(
             max=1,
             help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.5 "
             "without a trained model, else 0 (off).",
-            show_default=False,
             rich_help_panel=MATCHING,
         ),
     ] = None,
