@@ -25,7 +25,6 @@ LibraryOption = Annotated[
         metavar="FOLDER",
         help="Library folder; default: reelscore/library in the user's data folder.",
         envvar="REELSCORE_LIBRARY",
-        show_default=False,
         rich_help_panel=LIBRARY,
     ),
 ]
@@ -37,7 +36,6 @@ ModelOption = Annotated[
         metavar="FOLDER",
         help="Folder of a trained model (see 'reelscore train').",
         envvar="REELSCORE_MODEL",
-        show_default=False,
         rich_help_panel=LIBRARY,
     ),
 ]
@@ -48,7 +46,6 @@ EncoderOption = Annotated[
         metavar="NAME",
         help="light (built in), pack (the ONNX encoders of --pack), words (vocabulary scores of the pack; the default "
         "with --pack and no model), or hub:VIDEO+MUSIC (two transformers models).",
-        show_default=False,
         rich_help_panel=LIBRARY,
     ),
 ]
@@ -57,9 +54,8 @@ PackOption = Annotated[
     typer.Option(
         "--pack",
         metavar="FOLDER",
-        help="Folder of ONNX encoders; create one with 'reelscore encoders export' (see docs/how-to/packs.md).",
+        help="Folder of ONNX encoders; create one with 'reelscore encoders export' (docs: packs).",
         envvar="REELSCORE_PACK",
-        show_default=False,
         rich_help_panel=LIBRARY,
     ),
 ]
@@ -69,7 +65,6 @@ VocabularyOption = Annotated[
         "--vocabulary",
         metavar="FILE",
         help="TOML file of vocabulary terms for matching without a trained model; replaces the built-in terms.",
-        show_default=False,
         rich_help_panel=LIBRARY,
     ),
 ]
@@ -85,7 +80,6 @@ SpeechOption = Annotated[
         "--speech",
         metavar="MODEL",
         help="Transcribe speech with this transformers model, an id or a folder (extra 'hub').",
-        show_default=False,
         rich_help_panel=INPUT,
     ),
 ]
@@ -98,12 +92,7 @@ PathsOption = Annotated[
 WorkersOption = Annotated[
     int | None,
     typer.Option(
-        "--workers",
-        "-w",
-        metavar="N",
-        min=1,
-        help="Number of worker processes; default: one for each core.",
-        show_default=False,
+        "--workers", "-w", metavar="N", min=1, help="Number of worker processes; default: one for each core."
     ),
 ]
 

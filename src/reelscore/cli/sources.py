@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 PairsArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="PAIRS",
-        help="A folder of videos with music, or a manifest (CSV, JSONL or Parquet).",
-        show_default=False,
+        metavar="PAIRS", help="A folder of videos with music, or a manifest (CSV, JSONL or Parquet)."
     ),
 ]
 SetOption = Annotated[
@@ -33,19 +31,12 @@ SetOption = Annotated[
         "--set",
         metavar="NAME",
         help="A public set in place of PAIRS: muvisync, emomv, tiktok, lastfm, wikipedia, youtube8m or mgsv.",
-        show_default=False,
         rich_help_panel=INPUT,
     ),
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option(
-        "--data",
-        metavar="FOLDER",
-        help="Folder of the public set's files.",
-        show_default=False,
-        rich_help_panel=INPUT,
-    ),
+    typer.Option("--data", metavar="FOLDER", help="Folder of the public set's files.", rich_help_panel=INPUT),
 ]
 LabelsOption = Annotated[
     list[str] | None,
@@ -53,7 +44,6 @@ LabelsOption = Annotated[
         "--labels",
         metavar="LABEL",
         help="youtube8m: use only videos with this label, a number or a name from vocabulary.csv. Repeatable.",
-        show_default=False,
         rich_help_panel=INPUT,
     ),
 ]

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 def add(
     paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATHS", help="Music files, or folders with subfolders.", show_default=False),
+        list[Path], typer.Argument(metavar="PATHS", help="Music files, or folders with subfolders.")
     ],
     library: LibraryOption = None,
     model: ModelOption = None,

@@ -18,8 +18,7 @@ def demo(
         ),
     ] = Path("demo-output"),
     seed: Annotated[
-        int,
-        typer.Option("--seed", metavar="N", min=0, help="Seed of the data set and of training."),
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of the data set and of training.")
     ] = 0,
 ) -> None:
     """Make a synthetic data set, train on it and show the results.

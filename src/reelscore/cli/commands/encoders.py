@@ -20,8 +20,7 @@ encoders = typer.Typer(cls=Group, help="List, check and export encoders.", rich_
 
 NAME_HELP = "light, pack, or the id or folder of a transformers model."
 NamesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="NAMES", help=f"{NAME_HELP} Default: all that are installed."),
+    list[str] | None, typer.Argument(metavar="NAMES", help=f"{NAME_HELP} Default: all that are installed.")
 ]
 
 _SECONDS = 12.0
@@ -97,11 +96,7 @@ def export_encoders(
     video: Annotated[
         str | None,
         typer.Option(
-            "--video",
-            metavar="MODEL",
-            help="Image model, an id or a folder.",
-            show_default=False,
-            rich_help_panel=INPUT,
+            "--video", metavar="MODEL", help="Image model, an id or a folder.", rich_help_panel=INPUT
         ),
     ] = None,
     music: Annotated[
@@ -110,19 +105,12 @@ def export_encoders(
             "--music",
             metavar="MODEL",
             help="Audio model (CLAP, AST, ...), an id or a folder.",
-            show_default=False,
             rich_help_panel=INPUT,
         ),
     ] = None,
     text: Annotated[
         str | None,
-        typer.Option(
-            "--text",
-            metavar="MODEL",
-            help="Text model, an id or a folder.",
-            show_default=False,
-            rich_help_panel=INPUT,
-        ),
+        typer.Option("--text", metavar="MODEL", help="Text model, an id or a folder.", rich_help_panel=INPUT),
     ] = None,
     json: JsonOption = False,
 ) -> None:

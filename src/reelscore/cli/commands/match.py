@@ -32,10 +32,7 @@ from reelscore.errors import InputError, MediaError
 
 
 def match(
-    video: Annotated[
-        Path | None,
-        typer.Argument(metavar="VIDEO", help="The video that needs music.", show_default=False),
-    ] = None,
+    video: Annotated[Path | None, typer.Argument(metavar="VIDEO", help="The video that needs music.")] = None,
     text: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +40,6 @@ def match(
             "-t",
             metavar="TEXT",
             help='Describe the music: "calm piano". Alone, or together with a video.',
-            show_default=False,
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -55,7 +51,6 @@ def match(
             "--music",
             metavar="FOLDER",
             help="Folder of music to search, in place of a library. Its index is kept in the cache.",
-            show_default=False,
             rich_help_panel=LIBRARY,
         ),
     ] = None,
@@ -85,7 +80,6 @@ def match(
             max=1,
             help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.5 "
             "without a trained model, else 0 (off).",
-            show_default=False,
             rich_help_panel=MATCHING,
         ),
     ] = None,

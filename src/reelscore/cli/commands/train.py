@@ -30,7 +30,6 @@ from reelscore.cli.sources import (
     text_spec,
 )
 from reelscore.errors import ArtifactError, ConfigError
-from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 
 
 def train(
@@ -52,7 +51,6 @@ def train(
             "--text-encoder",
             metavar="NAME",
             help="Text encoder of --words: hub:ID-or-folder (a transformers model) or the folder of a pack.",
-            show_default=False,
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -70,22 +68,13 @@ def train(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config",
-            metavar="FILE",
-            help="TOML file of training settings.",
-            show_default=False,
-            rich_help_panel=TRAINING,
+            "--config", metavar="FILE", help="TOML file of training settings.", rich_help_panel=TRAINING
         ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
-            "--epochs",
-            metavar="N",
-            min=1,
-            help="Largest number of epochs.",
-            show_default=False,
-            rich_help_panel=TRAINING,
+            "--epochs", metavar="N", min=1, help="Largest number of epochs.", rich_help_panel=TRAINING
         ),
     ] = None,
     seed: Annotated[
@@ -95,7 +84,6 @@ def train(
             metavar="N",
             min=0,
             help="Seed of the splits, the weights and the batches.",
-            show_default=False,
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -119,6 +107,7 @@ def train(
     row. After an interruption, run the same command again to resume.
     """
     from reelscore.config import read_toml
+    from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 
     check_source(pairs, set_name, data, labels)
     if (model / "model.json").exists() and not overwrite:
