@@ -1,4 +1,4 @@
-"""Matching through words over models of the hub, with neither a trained model nor a pack: tiny random CLIP and CLAP."""
+"""Zero-shot matching with two hub models: tiny random CLIP and CLAP."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_other_words_are_asked_of_cached_features(library, encoder, music_folder
     assert opened.pipeline.spec.encoder.named == encoder
     report = Matcher(Library.open(tmp_path / "lib", cache=tmp_path / "cache")).report(text="calm")
     assert report.model["fingerprint"] != before
-    # Words that changed in place are refused, and the named command mends it with those very words.
+    # A vocabulary changed in place raises, and the command in the error rebuilds with it.
     words.write_text(TERMS)
     with pytest.raises(ArtifactError, match="Embed it again: reelscore rebuild"):
         Matcher(tmp_path / "lib").match(text="calm")
@@ -236,11 +236,11 @@ def test_the_command_line_gives_the_list_with_reasons(
 
 def test_the_words_of_a_video_are_read_by_the_same_tower(library, tmp_path) -> None:
     opened = library.pipeline
-    film = worlds.film(tmp_path / "calm sea.mp4")  # a name of a file is none of its words
+    film = worlds.film(tmp_path / "calm sea.mp4")  # the file's name is not part of the text
     silent = opened.video(film)[0]
     film.with_suffix(".json").write_text(json.dumps({"title": "sea"}))
-    told = opened.video(film)[0]
-    assert told @ opened.embedder.embed_text("sea") > silent @ opened.embedder.embed_text("sea")
+    titled = opened.video(film)[0]
+    assert titled @ opened.embedder.embed_text("sea") > silent @ opened.embedder.embed_text("sea")
     film.with_suffix(".json").write_text(json.dumps({"title": ""}))
     assert opened.video(film)[0].tobytes() == silent.tobytes()
 
