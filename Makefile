@@ -1,15 +1,18 @@
-# `make demo` and `make test` are all a fresh machine needs; both install into .venv first.
+# `make demo` and `make test` need Python and make only; both install into .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+# One thread for each test process: the processes share the cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+CODE := src research tests benchmarks
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test test-slow test-research check docs bench install clean
 
 install: $(STAMP)
 
-# torch goes first and pinned: asked for by another package it would bring CUDA along.
+# torch goes first and pinned: another package that asks for it would bring CUDA along.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
@@ -20,15 +23,26 @@ demo: $(STAMP)
 	$(BIN)/reelscore demo --out demo-output
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+	$(PYTEST) -m "not slow" --ignore tests/research
+
+# The rest of the tests, which .ci/run also runs.
+test-slow: $(STAMP)
+	$(PYTEST) -m slow --ignore tests/research
+
+test-research: $(STAMP)
+	$(PYTEST) tests/research
 
 check: $(STAMP)
-	$(BIN)/ruff format --check src research tests benchmarks
-	$(BIN)/ruff check src research tests benchmarks
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/codespell
 	$(BIN)/mypy
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/all.py $(BENCH)
 
 clean:
-	rm -rf $(VENV) build dist demo-output
+	rm -rf $(VENV) build dist site demo-output

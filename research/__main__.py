@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reelscore.cli.app import run
+from reelscore.cli.command import Command
 from reelscore.cli.options import JsonOption
-from reelscore.cli.output import note, print_json, progress_bar
+from reelscore.cli.output import note, print_json
+from reelscore.cli.progress import progress_bar
 from reelscore.errors import ConfigError
+from reelscore.files import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,9 +73,7 @@ def experiment(
     names = list(EXPERIMENTS) if name == "all" else [name]
     if config is not None and len(names) > 1:
         raise ConfigError("--config holds the plan of one experiment; name that one instead of all")
-    folder = (
-        cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reelscore/experiments"
-    )
+    folder = cache or cache_folder() / "experiments"
     plans: dict[str, Any] = {}
     for each in names:
         plan = read_plan(EXPERIMENTS[each].plan, each, quick=quick, file=config)
@@ -107,7 +107,7 @@ def _bar(name: str) -> Callable[[str], AbstractContextManager[Callable[[int, int
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-app.command()(experiment)
+app.command(cls=Command)(experiment)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from typing import Literal
 
 import numpy as np
 
-from reelscore.data.pairs import Draws, IntArray, PairSet
-from reelscore.data.splits import connected
+from reelscore.data.pairs import IntArray, PairSet, Samples
+from reelscore.data.splits import connected_components
 from reelscore.errors import ConfigError
 from reelscore.features.sampling import global_sparse_rows
 
@@ -130,7 +130,7 @@ def excerpt(pairs: PairSet, *, rows: int, where: Where, draw: int = 0) -> PairSe
         else np.full(len(pairs), 0.5)
     )
 
-    def cut(items: tuple[Draws, ...]) -> tuple[Draws, ...]:
+    def cut(items: tuple[Samples, ...]) -> tuple[Samples, ...]:
         return tuple(
             tuple(d[_rows(len(d), rows, where, float(at))] for d in draws)
             for draws, at in zip(items, place, strict=True)
@@ -164,10 +164,10 @@ def _linked(one: IntArray, other: IntArray) -> IntArray:
     """Number pairs by what their members belong to: pairs that share it, directly or by a chain, get one number."""
     # The same name may stand on both sides, so every pair is one node between its two names.
     pairs = [*range(len(one)), *range(len(other))]
-    return connected([*one.tolist(), *other.tolist()], pairs)[: len(one)]
+    return connected_components([*one.tolist(), *other.tolist()], pairs)[: len(one)]
 
 
-def _side(pairs: PairSet, side: Side) -> tuple[Draws, ...]:
+def _side(pairs: PairSet, side: Side) -> tuple[Samples, ...]:
     if side not in ("video", "music"):
         raise ConfigError(f"a side is 'video' or 'music', got {side!r}; mend the plan")
     return pairs.video if side == "video" else pairs.music

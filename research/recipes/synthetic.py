@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.config import from_mapping
-from reelscore.data.pairs import SPLITS, Draws, PairSet
+from reelscore.data.pairs import SPLITS, PairSet, Samples
 from reelscore.errors import ConfigError
 
 from .recipe import Maker, Material, Recipe, known, no_files, same_number
@@ -128,7 +128,7 @@ def made_world(world: World, *, knows: Knows = "pairs", by_text: int = 0, missin
     split = tuple(part for part, count in zip(SPLITS, sizes, strict=True) for _ in range(count))
     size, shared = len(topic), world.shared_style
     common = rng.normal(size=(size, world.style_dim))
-    sides: list[tuple[Draws, ...]] = []
+    sides: list[tuple[Samples, ...]] = []
     shown = np.arange(world.topic_dim) < world.topic_dim - by_text
     for known_of in (shown, True):
         own = rng.normal(size=(size, world.style_dim))
@@ -168,7 +168,7 @@ def made_world(world: World, *, knows: Knows = "pairs", by_text: int = 0, missin
 
 def _view(
     centres: npt.NDArray[np.float64], style: npt.NDArray[np.float64], world: World, rng: np.random.Generator
-) -> tuple[Draws, ...]:
+) -> tuple[Samples, ...]:
     size = len(centres)
     own, drift = rng.normal(size=(2, size, world.nuisance_dim)) * world.nuisance
     instants = np.linspace(-1, 1, world.num_segments) if world.num_segments > 1 else np.zeros(1)

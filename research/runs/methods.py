@@ -19,7 +19,7 @@ from reelscore.matching.hubness import hubness
 from reelscore.models.linear.cca import LinearCCA
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.training import TrainConfig, train
-from reelscore.training.evaluate import embed_set, pooled_sides, rival_material
+from reelscore.training.evaluate import baseline_data, embed_set, pooled_sides
 from research.baselines.ridge import Ridge
 
 Placed: TypeAlias = tuple[Scores, Scores]
@@ -100,7 +100,7 @@ def _corrected(placed: Placed, bank: Placed, strength: float) -> Placed:
 def fit_cca(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Fit a linear CCA on training and validation pairs, its settings tuned on the latter before."""
     del config
-    known, val, options = rival_material(pairs)
+    known, val, options = baseline_data(pairs)
     return _placing(LinearCCA.fit_tuned(known, val, **options))
 
 
@@ -113,7 +113,7 @@ def fit_cca_on_train(pairs: PairSet, config: TrainConfig | None) -> Fitted:
 def fit_ridge(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Fit the two ridge regressions on training and validation pairs, tuned on the latter before."""
     del config
-    known, val, options = rival_material(pairs)
+    known, val, options = baseline_data(pairs)
     return _placing(Ridge.fit_tuned(known, val, **options))
 
 

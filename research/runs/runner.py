@@ -96,7 +96,7 @@ class Runner:
             jobs = self.jobs or _default_jobs()
             with self._show(told) as report:
                 report(0, len(missing))
-                done = run_all(missing, worker, self.data, code_hash(), workers=jobs, alike=_recipe)
+                done = run_all(missing, worker, self.data, code_hash(), workers=jobs, group=_recipe)
                 for count, outcome in enumerate(done, start=1):
                     run, file = outcome.item
                     if outcome.reason is not None:

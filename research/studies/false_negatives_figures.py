@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from reelscore.data.label_batches import composed
+from reelscore.data.label_batches import sample_label_batches
 from reelscore.evaluation.ranks import FloatArray, average_precisions
 from reelscore.models.linear.cca import pooled
 from research.recipes.synthetic import World, made_world
@@ -95,7 +95,7 @@ def measured_rate(world: World, *, batch_size: int, rate: float, epochs: int = 8
     shares = []
     for epoch in range(epochs):
         rng = np.random.default_rng([world.seed, epoch])
-        for batch in composed(label, batch_size=min(batch_size, len(label)), rate=rate, rng=rng):
+        for batch in sample_label_batches(label, batch_size=min(batch_size, len(label)), rate=rate, rng=rng):
             same = label[batch][:, None] == label[batch][None, :]
             shares.append((same.sum() - len(batch)) / (len(batch) * (len(batch) - 1)))
     return float(np.mean(shares))

@@ -64,7 +64,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, music_folder):
     _, errors = process.communicate(timeout=30)
     assert "Traceback" not in errors
     assert process.returncode in (0, 130)
-    assert ("stopped; the same command goes on" in errors) == (process.returncode == 130)
+    assert ("run the same command again to continue" in errors) == (process.returncode == 130)
     library = Library.open(tmp_path / "lib")
     library.add(music_folder)
     assert len(library) == 6

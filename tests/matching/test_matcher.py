@@ -180,7 +180,7 @@ def test_the_title_of_a_film_moves_its_list_as_its_words_do(wordy, tmp_path):
     assert favours[0] > favours[1] > favours[2]
     report = matcher.report(calm, k=6).to_json()
     assert report["model"]["reads_words"] is True
-    assert report["model"]["text_encoder"] == opened.embedder.words.fingerprint
+    assert report["model"]["text_encoder"] == opened.embedder.encoder.fingerprint
     assert report == matcher.report(calm, k=6).to_json()
 
 
@@ -231,8 +231,8 @@ def test_a_pack_without_labels_is_not_used_and_says_so(tmp_path, music_folder, v
     opened.add(music_folder / "song 0.wav", workers=1)
     report = Matcher(opened).report(video_file)
     assert report.model["name"] == "affect"
-    assert "is not used: it does not name what it sees" in report.model["missing_words"][0]
-    with pytest.raises(ConfigError, match="is not used: it does not name"):
+    assert "is not used: zero-shot matching needs labels" in report.model["missing_words"][0]
+    with pytest.raises(ConfigError, match="is not used: zero-shot matching"):
         Matcher(opened).match(text="calm")
 
 

@@ -25,7 +25,7 @@ MAIN = MainPlan(**COMMON, linear=("cca", "ridge"))
 FEW = FewPlan(**COMMON, shares=(0.5, 1.0))
 
 
-def run_here(items, prepare, *arguments, workers=None, alike=None):
+def run_here(items, prepare, *arguments, workers=None, group=None):
     """Do what `run_all` does, without the seconds that a worker takes to start; test_runner.py holds the workers."""
     work = prepare(*arguments)
     for item in items:

@@ -21,7 +21,7 @@ def library_meta(opened: OpenPipeline) -> LibraryMeta:
         model=model.name,
         model_fingerprint=model.fingerprint,
         model_path=spec.model,
-        encoder_kind=spec.encoder.named,
+        encoder_kind=spec.encoder.name,
         encoder_folder=spec.encoder.folder,
         vocabulary=spec.vocabulary,
         video_licence=opened.encoders.video_licence,

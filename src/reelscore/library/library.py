@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -136,7 +135,7 @@ class Library:
         elif pipeline is not None and pipeline.cache is not None:
             cache_folder = pipeline.cache.folder
         else:
-            cache_folder = default_folder(os.environ)
+            cache_folder = default_folder()
         features = FeatureCache(cache_folder)
         file = LibraryFile(folder)
         if not LibraryMeta.exists(folder):
@@ -156,7 +155,7 @@ class Library:
         loaded = None
         if encoder is not None:
             # A library stores a hub encoder by commit or absolute folder.
-            encoder = encoder_specs(encoder)[0].named if encoder.startswith("hub:") else encoder
+            encoder = encoder_specs(encoder)[0].name if encoder.startswith("hub:") else encoder
             loaded = check_encoder(meta, folder, encoder, cache=features)
         library = cls(
             file,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import InputError, MediaError
-from reelscore.files import replacing
+from reelscore.files import replace_file
 
 from .audio import decoded_audio
 from .container import opened, packets, use_stream
@@ -161,7 +161,7 @@ def mux(
 @contextmanager
 def _writing(path: Path | str) -> Iterator[IO[bytes]]:
     try:
-        with replacing(path) as file:
+        with replace_file(path) as file:
             yield file
     except OSError as error:
         reason = error.strerror or str(error)

@@ -1,9 +1,11 @@
-"""What every model promises to search: feature sequences enter, unit embeddings of both modalities leave."""
+"""The interface of all models: features of a video or a track to an embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
+
+import numpy as np
 
 from reelscore.errors import ArtifactError, InputError
 from reelscore.types import FeatureSequence, FloatArray, Modality
@@ -13,28 +15,27 @@ MAX_QUERY_CHARS = 500
 
 
 class Embedder(Protocol):
-    """Puts videos and music into one space where the dot product is the score.
+    """A model that embeds videos and music in one space, where the dot product is the score.
 
     Attributes
     ----------
     name : str
-        For people.
     fingerprint : str
-        Identity of the embedding space: only embeddings of equal fingerprints may be compared.
+        Identity of the embedding space. Only embeddings with equal fingerprints are comparable.
     dim : int
         D.
     num_segments : int
-        How many Global Sparse segments it wants a source to be read at.
+        Global Sparse segments that a source is sampled at.
     trained : bool
-        False for a model made of rules.
+        False for a model without learned weights.
     video_encoder, music_encoder : str
-        Fingerprints of the encoders whose features it reads.
+        Fingerprints of the encoders of its input features.
     text_encoder : str, optional
-        Fingerprint of the encoder of the text that it takes beside a video; None where it takes none.
+        Fingerprint of the encoder of the video's text; None if the model takes no text.
     bank : ndarray of float32, shape (B, D), optional
-        Embeddings of queries of the kind that will come, for `hubs`; None where a model was stored without.
+        Embeddings of typical queries, for the hubness correction; None if the model has none.
     default_hubness : float
-        How much of a correction for hubs does this model good where nobody says how much.
+        Default strength of the hubness correction, in [0, 1].
     """
 
     name: str
@@ -55,8 +56,11 @@ class Embedder(Protocol):
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
         """Return the embedding of a video, shape (D,), float32, norm 1.
 
-        `text` are the pieces of its text, encoded, shape (W, D'): only for a model with a `text_encoder`, and never
-        needed.
+        Parameters
+        ----------
+        sequence : FeatureSequence
+        text : ndarray of float32, shape (W, D'), optional
+            Chunks of the video's text, encoded by `text_encoder`. Only for a model that takes text.
         """
         ...
 
@@ -75,7 +79,7 @@ class Embedder(Protocol):
         ----------
         text : str
         encode : callable, optional
-            Text -> rows (W, D') of the model's `text_encoder`. A model that has no encoder of its own needs it.
+            Text -> rows (W, D') of the model's `text_encoder`. A model without an encoder of its own needs it.
 
         Raises
         ------
@@ -85,31 +89,23 @@ class Embedder(Protocol):
         ...
 
     def reasons(self, query: FloatArray, embedding: FloatArray, /) -> tuple[str, ...]:
-        """Return the terms that a query and a track share, highest score first; empty if there are none to name."""
+        """Return the terms that a query and a track share, highest score first; empty if the model has no terms."""
         ...
 
 
 def check_query(text: str) -> None:
     """Raise `InputError` for a text query that is empty or longer than `MAX_QUERY_CHARS`."""
     if not text.strip():
-        raise InputError("the words to match are empty; say what the music should be, such as 'calm piano'")
+        raise InputError("the text query is empty; describe the music, such as 'calm piano'")
     if len(text) > MAX_QUERY_CHARS:
         raise InputError(
-            f"the words to match must have at most {MAX_QUERY_CHARS} characters, got {len(text)}; "
-            "say in a sentence what the music should be"
+            f"the text query must have at most {MAX_QUERY_CHARS} characters, got {len(text)}; "
+            "describe the music in one sentence"
         )
 
 
 def check_encoder(embedder: Embedder, sequence: FeatureSequence, *, modality: Modality) -> None:
-    """Raise `ArtifactError` unless the features come from the encoder that the model reads.
-
-    Parameters
-    ----------
-    embedder : Embedder
-    sequence : FeatureSequence
-    modality : {"video", "music"}
-        Which of the model's two encoders is meant.
-    """
+    """Raise `ArtifactError` unless the features come from the model's encoder of this modality."""
     expected = embedder.video_encoder if modality == "video" else embedder.music_encoder
     if sequence.encoder != expected:
         raise ArtifactError(
@@ -118,10 +114,17 @@ def check_encoder(embedder: Embedder, sequence: FeatureSequence, *, modality: Mo
         )
 
 
-def no_text(embedder: Embedder, text: FloatArray | None) -> None:
-    """Raise `ArtifactError` when text is given to a model that takes none."""
+def reject_text(embedder: Embedder, text: FloatArray | None) -> None:
+    """Raise `ArtifactError` if a model that takes no text is given some."""
     if text is not None:
         raise ArtifactError(
-            f"model {embedder.name!r} takes no text beside a video, got some; leave it out, or train a model with "
-            "text (reelscore train --words)"
+            f"model {embedder.name!r} takes no text of a video, got some; omit it, or train a model with text "
+            "(reelscore train --words)"
         )
+
+
+def neighbour_means(rows: FloatArray) -> FloatArray:
+    """Return the mean of each row (T, D) with its two neighbours; the ends count twice at the edges."""
+    padded = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
+    means: FloatArray = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
+    return means

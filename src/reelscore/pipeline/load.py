@@ -13,7 +13,7 @@ from reelscore.models.affect.model import AffectModel
 from reelscore.models.base import Embedder
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.zeroshot.model import ZeroShotModel
-from reelscore.models.zeroshot.prompts import Logits, Prompts, caption_texts
+from reelscore.models.zeroshot.prompts import Logits, PromptTags, caption_texts
 from reelscore.models.zeroshot.tag_scores import ClassifierTags
 from reelscore.models.zeroshot.term_embeddings import TermEmbeddings
 from reelscore.models.zeroshot.vocabulary import Vocabulary, read_vocabulary
@@ -22,7 +22,7 @@ from reelscore.types import Modality
 from .spec import Pipeline
 
 if TYPE_CHECKING:
-    from reelscore.encoders.promptable import Asked, PromptableEncoders
+    from reelscore.encoders.promptable import PromptableEncoders, PromptableModel
     from reelscore.encoders.tagged import TaggedEncoders
 
 LoadedEncoders: TypeAlias = "EncoderPair | TaggedEncoders | PromptableEncoders"
@@ -34,13 +34,13 @@ def open_encoders(spec: EncoderSpec) -> LoadedEncoders:
     if spec.kind != "words":
         return load_encoders(spec)
     if spec.video_model is not None:
-        from reelscore.encoders.promptable import prompted
+        from reelscore.encoders.promptable import promptable_encoders
 
-        return prompted(spec.video_model, str(spec.music_model), mode=spec.mode)
+        return promptable_encoders(spec.video_model, str(spec.music_model), mode=spec.mode)
     from reelscore.encoders.pack.pack import load_pack
-    from reelscore.encoders.tagged import labelled
+    from reelscore.encoders.tagged import tagged_encoders
 
-    return labelled(load_pack(str(spec.folder)), mode=spec.mode)
+    return tagged_encoders(load_pack(str(spec.folder)), mode=spec.mode)
 
 
 def fingerprints(encoders: LoadedEncoders) -> tuple[str, str]:
@@ -85,7 +85,7 @@ def load_model(
         raise ConfigError(
             f"the untrained affect model reads the columns of the light encoder, not of {pipeline.encoder.kind!r}. Use "
             "--encoder light or words, or train a model on these features: reelscore train ... "
-            f"--encoder {pipeline.encoder.named}"
+            f"--encoder {pipeline.encoder.name}"
         )
     return AffectModel(video_encoder=video, music_encoder=music)
 
@@ -144,19 +144,19 @@ def _with_classifiers(
     from reelscore.encoders.extract import text_rows
 
     rows = text_rows((*vocabulary.texts, *vocabulary.names), encoders.text, cache)
-    texts = TermEmbeddings(vocabulary, encoders.text, rows=rows)
-    terms = texts.readings[0]
+    embeddings = TermEmbeddings(vocabulary, encoders.text, rows=rows)
+    terms = embeddings.vectors[0]
     return ZeroShotModel(
         vocabulary,
-        texts=texts,
-        video_evidence=[
-            ClassifierTags.of_pictures(
+        embeddings=embeddings,
+        video_scorers=[
+            ClassifierTags.for_video(
                 text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms
             )
             for labels in encoders.video_labels
         ],
-        music_evidence=[
-            ClassifierTags.of_sound(
+        music_scorers=[
+            ClassifierTags.for_music(
                 text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms
             )
             for labels in encoders.music_labels
@@ -178,22 +178,24 @@ def _with_prompts(
     rows = text_rows((*vocabulary.texts, *vocabulary.names), text, cache)
     return ZeroShotModel(
         vocabulary,
-        texts=TermEmbeddings(vocabulary, text, rows=rows, centred=pack is None),
-        video_evidence=[_prompts(encoders.video, vocabulary, "video", cache)],
-        music_evidence=[_prompts(encoders.music, vocabulary, "music", cache)],
+        embeddings=TermEmbeddings(vocabulary, text, rows=rows, centred=pack is None),
+        video_scorers=[_prompts(encoders.video, vocabulary, "video", cache)],
+        music_scorers=[_prompts(encoders.music, vocabulary, "music", cache)],
         num_light=encoders.num_light,
         video_encoder=encoders.encoders.video.fingerprint,
         music_encoder=encoders.encoders.music.fingerprint,
     )
 
 
-def _prompts(model: Asked, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None) -> Prompts:
+def _prompts(
+    model: PromptableModel, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None
+) -> PromptTags:
     from reelscore.encoders.extract import text_rows
     from reelscore.encoders.hub.logits import logit_bias, logit_scale
 
     files = model.files
     captions = caption_texts(vocabulary, files.model_type, modality=modality)
-    return Prompts(
+    return PromptTags(
         vocabulary,
         files.model_type,
         rows=text_rows(captions, model.text, cache),

@@ -127,7 +127,7 @@ class OpenPipeline:
     def text_reader(self) -> TextReader | None:
         """Reader of a video's text, where the model takes text and its text encoder is available."""
         if isinstance(self.embedder, ZeroShotModel):
-            return TextReader(self.spec.text or TextSpec(), encoder=self.embedder.words, cache=self.cache)
+            return TextReader(self.spec.text or TextSpec(), encoder=self.embedder.encoder, cache=self.cache)
         return None if self.spec.text is None else TextReader(self.spec.text, cache=self.cache)
 
     @property

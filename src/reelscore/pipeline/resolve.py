@@ -152,8 +152,8 @@ def find_tagger(pack: Path | str | None, *, required: bool = False) -> EncoderSp
 
 def _has_labels(pack: Pack) -> bool:
     specs = pack.specs
-    music = any(role in specs and specs[role].labelled is not None for role in ("music", "tagger"))
-    return "text" in specs and "video" in specs and specs["video"].labelled is not None and music
+    music = any(role in specs and specs[role].label_output is not None for role in ("music", "tagger"))
+    return "text" in specs and "video" in specs and specs["video"].label_output is not None and music
 
 
 def _with_text(pack: Path | str | None) -> str | None:
@@ -165,6 +165,6 @@ def _with_text(pack: Path | str | None) -> str | None:
 
 def _unused(pack: Path | str) -> str:
     return (
-        f"the pack {pack} is not used: it does not name what it sees and hears (docs/packs.md: labels of video and of "
-        "music or tagger, and a text encoder). Train a model on it (reelscore train FOLDER --encoder pack)"
+        f"the pack {pack} is not used: zero-shot matching needs labels of video and of music or tagger, and a text "
+        "encoder (docs/how-to/packs.md). Train a model on it: reelscore train FOLDER --encoder pack"
     )

@@ -7,12 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
-from reelscore.encoders.base import TextEncoder
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.factory import load_text_encoder
 from reelscore.errors import ConfigError
 from reelscore.files import content_hash
-from reelscore.types import FloatArray, MediaInfo
+from reelscore.types import FloatArray, MediaInfo, TextEncoder
 
 from .spec import TextSpec
 from .timed_lines import Line, LineStore, joined

@@ -119,7 +119,7 @@ def test_every_kind_that_a_pack_can_hold_is_exported(models, tmp_path, role, kin
     if role == "text":
         texts = ["calm sea", "fast car", "sea calm", "car"]
         encoder = load_pack(tmp_path / "pack").text_encoder()
-        assert not encoder.one_at_a_time
+        assert not encoder.single_row_only
         alone = np.concatenate([encoder.encode([text]) for text in texts])
         assert encoder.encode(texts).tobytes() == alone.tobytes()
     assert exported.num_bytes == sum(f.stat().st_size for f in (tmp_path / "pack").glob("*.onnx"))

@@ -161,7 +161,7 @@ def test_ast_hears_its_whole_input(models) -> None:
 
 def test_the_specification_loads_both_and_tells_their_licences(models, film, song) -> None:
     spec = EncoderSpec("hub", video_model=str(models["clip"]), music_model=str(models["clap"]))
-    assert spec.named == f"hub:{models['clip']}+{models['clap']}"
+    assert spec.name == f"hub:{models['clip']}+{models['clap']}"
     pair = load_encoders(pickle.loads(pickle.dumps(spec)))
     assert (pair.video_licence, pair.music_licence) == ("apache-2.0", "apache-2.0")
     assert pair.video.encode(film, global_sparse(6.0, num_segments=2)).values.shape == (2, 16)

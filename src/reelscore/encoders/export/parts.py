@@ -15,10 +15,9 @@ from reelscore.encoders.hub.files import HubFiles
 from reelscore.encoders.hub.music import HubMusic
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.hub.video import HubVideo
-from reelscore.encoders.pack.input import ImageInput
 from reelscore.encoders.pack.pack import Pack
-from reelscore.encoders.pack.specs import Role
-from reelscore.encoders.pack.video import prepared_picture
+from reelscore.encoders.pack.specs import Role, SquareInput
+from reelscore.encoders.pack.video import prepare_image
 from reelscore.files import write_bytes
 from reelscore.types import FloatArray
 
@@ -47,8 +46,8 @@ def picture_part(folder: Path, files: HubFiles) -> Part:
     encoder = HubVideo(files)
     encoder.model.precise = True
     told = encoder.input
-    side = told.crop_px if isinstance(told, ImageInput) else 64
-    example = prepared_picture(np.zeros((side, side, 3), np.uint8), told)
+    side = told.crop_px if isinstance(told, SquareInput) else 64
+    example = prepare_image(np.zeros((side, side, 3), np.uint8), told)
     entry = written_network(
         folder,
         "pictures.onnx",

@@ -43,7 +43,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 INSTEAD = (
     "use a model that transformers itself brings (pictures: CLIP, SigLIP, DINOv2, DINOv3; music: CLAP, AST, "
-    "wav2vec 2.0, HuBERT, WavLM), or an ONNX pack (docs/packs.md)"
+    "wav2vec 2.0, HuBERT, WavLM), or an ONNX pack (docs/how-to/packs.md)"
 )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from reelscore.encoders.pack.audio import prepared_sound
-from reelscore.encoders.pack.input import AudioInput, FilterBankInput, SamplesInput, SoundInput, input_facts
+from reelscore.encoders.pack.audio import prepare_audio
+from reelscore.encoders.pack.specs import FilterBankInput, LogMelInput, SamplesInput, SoundInput, input_facts
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.types import FloatArray
 
@@ -62,7 +62,7 @@ class Sound:
 
     def prepared(self, samples: FloatArray) -> dict[str, npt.NDArray[Any]]:
         """Return the network's inputs, without their N axis, for `num_samples` samples."""
-        return {self.input.tensor: prepared_sound(samples, self.input)}
+        return {self.input.tensor: prepare_audio(samples, self.input)}
 
 
 def sound_of(files: HubFiles) -> Sound:
@@ -98,7 +98,7 @@ def _clap(facts: Mapping[str, Any], config: Any) -> Sound:
     The windows here are never longer than the model's, so nothing is drawn at random.
     """
     fused = bool(config.audio_config.enable_fusion)
-    told = AudioInput(
+    told = LogMelInput(
         tensor="input_features",
         rate_hz=int(facts["sampling_rate"]),
         n_fft=int(facts["fft_window_size"]),

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.encoders.base import fingerprint
-from reelscore.encoders.pack.input import input_facts
-from reelscore.encoders.pack.video import prepared_picture
+from reelscore.encoders.pack.specs import input_facts
+from reelscore.encoders.pack.video import prepare_image
 from reelscore.errors import ConfigError
 from reelscore.media.frames import frames_at
 from reelscore.types import FeatureSequence, FloatArray, Modality, Segment
@@ -95,4 +95,4 @@ class HubVideo:
 
     def pictures(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> list[FloatArray]:
         """Return one embedding, shape (D,), for each RGB picture of shape (H, W, 3)."""
-        return self.model.rows([prepared_picture(p, self.input) for p in pixels])
+        return self.model.rows([prepare_image(p, self.input) for p in pixels])

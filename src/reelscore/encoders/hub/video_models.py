@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from reelscore.encoders.pack.input import ImageInput, PatchesInput, PictureInput
+from reelscore.encoders.pack.specs import PatchesInput, PictureInput, SquareInput
 from reelscore.errors import ConfigError
 
 from .files import HubFiles
@@ -108,7 +108,7 @@ def picture_input(files: HubFiles, kind: PictureKind) -> PictureInput:
     ArtifactError
         When the file is absent or leaves out what must be known.
     ConfigError
-        When it asks for what `ImageInput` and `PatchesInput` cannot say.
+        When it asks for what `SquareInput` and `PatchesInput` cannot say.
     """
     facts = files.preparation("image_processor", "pictures are")
     try:
@@ -135,7 +135,7 @@ def _patches(facts: Mapping[str, Any]) -> PatchesInput:
     )
 
 
-def _square_picture(facts: Mapping[str, Any], *, bicubic: bool) -> ImageInput:
+def _square_picture(facts: Mapping[str, Any], *, bicubic: bool) -> SquareInput:
     crops = bool(facts.get("do_center_crop", "crop_size" in facts and facts["crop_size"] is not None))
     size = facts["size"]
     # A plain number is the short side where a square is cut out afterwards, else both sides.
@@ -149,7 +149,7 @@ def _square_picture(facts: Mapping[str, Any], *, bicubic: bool) -> ImageInput:
     else:
         crop_px = _square(facts["crop_size"])
     mean, std = _levels(facts)
-    return ImageInput(
+    return SquareInput(
         tensor="pixel_values",
         short_side_px=int(short),
         crop_px=crop_px,

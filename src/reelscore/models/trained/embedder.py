@@ -9,7 +9,7 @@ import numpy as np
 
 from reelscore.errors import ArtifactError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
-from reelscore.models.base import EncodeQuery, check_encoder, check_query, no_text
+from reelscore.models.base import EncodeQuery, check_encoder, check_query, reject_text
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
 from .folder import ModelCard, read_bank, read_model
@@ -111,7 +111,7 @@ class TrainedEmbedder:
         if text is None:
             return self._embed(self._video, sequence, "video")
         if self._video.text is None:
-            no_text(self, text)
+            reject_text(self, text)
         return self._embed(self._video, sequence, "video", self._pieces(text))
 
     def embed_text(self, text: str, encode: EncodeQuery | None = None, /) -> FloatArray | None:

@@ -1,1 +1,0 @@
-"""Many files enter, features or reasons leave: the worker pool and what runs in it."""
