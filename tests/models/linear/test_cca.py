@@ -1,4 +1,4 @@
-"""Linear CCA: planted correlations, its definition, tuning, storage and input checks."""
+"""Linear CCA: planted correlations, definition, tuning, storage and input checks."""
 
 from __future__ import annotations
 

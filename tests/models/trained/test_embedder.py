@@ -1,4 +1,4 @@
-"""Reading and writing a model's folder, and embedding with the model without torch."""
+"""Read and write a model's folder, and embed with the model without torch."""
 
 from __future__ import annotations
 

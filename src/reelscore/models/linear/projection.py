@@ -1,4 +1,4 @@
-"""Projections, singular value decompositions and checks shared by the linear baselines."""
+"""Projections and checks shared by the linear baselines."""
 
 from __future__ import annotations
 
