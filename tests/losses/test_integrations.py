@@ -1,4 +1,4 @@
-"""The Python blocks of docs/integrations.md run, each in a new interpreter without network."""
+"""The Python blocks of docs/integrations.md run as printed."""
 
 from __future__ import annotations
 
