@@ -17,7 +17,7 @@ from typing import Any
 
 from reelscore.errors import MediaError
 from reelscore.media.probe import probe
-from reelscore.media.subtitles import SUFFIXES, captions
+from reelscore.media.subtitles import SUFFIXES, read_subtitles
 
 from .timed_lines import Line
 
@@ -174,10 +174,10 @@ def _spoken(file: Path) -> Said:
 
 def _subtitles(file: Path, source: str) -> Said:
     lines: list[Line] = []
-    for caption in captions(file):
-        text = clean(caption.text)
+    for cue in read_subtitles(file):
+        text = clean(cue.text)
         if text and not (lines and lines[-1].text == text):  # rolling subtitles repeat their last line
-            lines.append(Line(text, caption.start_s, caption.end_s))
+            lines.append(Line(text, cue.start_s, cue.end_s))
     return Said(" ".join(line.text for line in lines), source, tuple(lines))
 
 
