@@ -131,8 +131,8 @@ def test_words_beside_the_videos_are_learned_and_read(tmp_path):
     told = reelscore("evaluate", tmp_path / "m", films, "--split", "all")
     pack = pack.rename(tmp_path / "moved")
     silent = reelscore("evaluate", tmp_path / "m", films, "--split", "all")
-    assert "also takes the words" in silent.stderr
-    assert "also takes the words" not in told.stderr
+    assert "also uses the text" in silent.stderr
+    assert "also uses the text" not in told.stderr
     music = worlds.songs(tmp_path / "music", 4)
     arguments = ("match", films / "film 1.mp4", "--music", music, "--model", tmp_path / "m")
     with_words, without = (
@@ -174,7 +174,7 @@ def test_a_model_of_texts_from_the_hub_encodes_the_words(tmp_path):
     assert "6 with words" in done.stderr
     assert json.loads((tmp_path / "m" / "model.json").read_text())["words"]["encoder"] == f"hub:{bert}"
     told = reelscore("evaluate", tmp_path / "m", films, "--split", "all", "--workers", 1)
-    assert "also takes the words" not in told.stderr
+    assert "also uses the text" not in told.stderr
     bert.rename(tmp_path / "gone")
     silent = reelscore("evaluate", tmp_path / "m", films, "--split", "all", "--workers", 1)
     assert f"there is no folder {bert}" in silent.stderr

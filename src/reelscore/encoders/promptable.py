@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reelscore.encoders.hub.files import HubFiles, find_model
-from reelscore.encoders.hub.logits import LOGITS
+from reelscore.encoders.hub.logits import LOGIT_WEIGHTS
 from reelscore.encoders.hub.music import HubMusic
-from reelscore.encoders.hub.music_models import SOUND_TYPES
+from reelscore.encoders.hub.music_models import MUSIC_TOWERS
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.hub.video import HubVideo
-from reelscore.encoders.hub.video_models import PICTURE_KINDS
+from reelscore.encoders.hub.video_models import VIDEO_TOWERS
 from reelscore.encoders.light.music import LightMusic
 from reelscore.encoders.light.video import LightVideo
 from reelscore.errors import ConfigError
@@ -73,8 +73,8 @@ def prompted(
     seen, heard = find_model(video_model), find_model(music_model)
     named = f"hub:{video_model}+{music_model}"
     for files, what, known in (
-        (seen, "pictures", [kind for kind in LOGITS if kind in PICTURE_KINDS]),
-        (heard, "sound", [kind for kind in LOGITS if kind in SOUND_TYPES]),
+        (seen, "pictures", [kind for kind in LOGIT_WEIGHTS if kind in VIDEO_TOWERS]),
+        (heard, "sound", [kind for kind in LOGIT_WEIGHTS if kind in MUSIC_TOWERS]),
     ):
         if files.model_type not in known:
             raise ConfigError(
@@ -101,5 +101,5 @@ def prompted(
 def _text(files: HubFiles) -> HubTextEncoder:
     text = HubTextEncoder(files)
     # Few and short: kept on the processor, so that a cache has the same rows wherever they were made.
-    text.model.precise = True
+    text.model.cpu_only = True
     return text

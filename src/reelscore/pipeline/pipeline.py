@@ -166,7 +166,7 @@ class OpenPipeline:
         ):
             return None
         check_phrase(text)
-        return self.embedder.embed_pieces(self.words.encode(VideoText(description=text).pieces()))
+        return self.embedder.embed_pieces(self.words.encode(VideoText(description=text).chunks()))
 
     def track(
         self, path: Path | str, *, content: str | None = None, duration_s: float | None = None

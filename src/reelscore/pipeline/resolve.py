@@ -10,7 +10,7 @@ from reelscore.encoders.pack.pack import load_pack
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.models.trained.embedder import load_embedder
-from reelscore.text.availability import unavailable_text
+from reelscore.text.availability import available_text_spec
 
 from .pipeline import Pipeline, misfit
 
@@ -77,7 +77,7 @@ def resolve_pipeline(
         if ours == theirs:
             said, missing = None, tuple[str, ...]()
             if embedder.text_encoder is not None:
-                said, missing = unavailable_text(embedder.card.words, embedder.text_encoder, pack=pack)
+                said, missing = available_text_spec(embedder.card.words, embedder.text_encoder, pack=pack)
             return Pipeline(spec, folder, words=said, missing=missing)
     raise ArtifactError(misfit(folder, theirs, ours))
 

@@ -27,7 +27,7 @@ def words(
     reader = TextReader(
         TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder(os.environ))
     )
-    said = reader.said(video)
+    said = reader.sources(video)
     if json:
         told = [
             {"field": name, "source": one.source, "text": one.text, "lines": [asdict(x) for x in one.lines]}
