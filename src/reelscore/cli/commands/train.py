@@ -123,7 +123,8 @@ def train(
             if done.stage == "refit":
                 what = "refit on training and validation pairs"
             elif "recall@10" in done.figures:
-                what = f"epoch {done.epoch}, val R@10 {100 * done.figures['recall@10']:.1f}%"
+                when = f"epoch {done.epoch}" if done.epoch else "before training"
+                what = f"{when}, val R@10 {100 * done.figures['recall@10']:.1f}%"
             show(done.epoch, done.num_epochs, what, done.pairs_per_s)
 
         result = fit(found, config=settings, folder=model, progress=report, resume=not overwrite)
