@@ -16,7 +16,8 @@ from pathlib import Path
 
 from reelscore.errors import MediaError
 from reelscore.library.library import Library
-from reelscore.pipeline.resolve import resolve_pipeline
+from reelscore.pipeline.pipeline import open_pipeline
+from reelscore.pipeline.resolve import resolve
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    pipeline = resolve_pipeline(model=given.model, pack=given.pack)
+    pipeline = resolve(model=given.model, pack=given.pack).spec
     shared: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         library = Library.open(
@@ -38,7 +39,7 @@ def main() -> None:
         library.add(given.music)
         searcher = library.searcher()
         opened = {
-            mode: replace(pipeline, encoder=replace(pipeline.encoder, mode=mode)).open()
+            mode: open_pipeline(replace(pipeline, encoder=replace(pipeline.encoder, mode=mode)))
             for mode in ("fast", "exact")
         }
         for video in sorted(given.videos.iterdir()):

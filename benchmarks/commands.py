@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 
 from reelscore.encoders.factory import load_encoders
-from reelscore.library.indexing import library_meta
+from reelscore.library.compatibility import library_meta
 from reelscore.library.storage.entry import TrackEntry
 from reelscore.library.storage.store import Store
 from reelscore.media.writer import write_audio, write_video
-from reelscore.pipeline.pipeline import Pipeline
-from reelscore.pipeline.resolve import resolve_pipeline
+from reelscore.pipeline.pipeline import OpenPipeline
+from reelscore.pipeline.resolve import resolve
 from reelscore.types import Track
 
 COMMAND = [sys.executable, "-m", "reelscore"]
@@ -71,9 +71,9 @@ def make_film(path: Path, *, seconds: int = 30) -> Path:
     return path
 
 
-def make_library(folder: Path, pipeline: Pipeline, num_tracks: int) -> Path:
+def make_library(folder: Path, pipeline: OpenPipeline, num_tracks: int) -> Path:
     """A library of random unit vectors, 32 moments each."""
-    meta = library_meta(pipeline, folder.parent / "cache")
+    meta = library_meta(pipeline)
     rng = np.random.default_rng(0)
     starts = np.arange(32) * 180 / 32
     store = Store.create(folder, meta)
@@ -204,10 +204,10 @@ def main() -> None:
         }
         found["help"] = timed(["--help"], runs=given.runs, environment=environment)
         film = make_film(folder / "film.mp4")
-        pipelines = {"light": Pipeline(resolve_pipeline().encoder)}
+        pipelines = {"light": resolve()}
         if given.pack:
             model = make_pack_model(folder / "model", given.pack)
-            pipelines["pack"] = resolve_pipeline(model=model, pack=given.pack)
+            pipelines["pack"] = resolve(model=model, pack=given.pack)
         for name, pipeline in pipelines.items():
             library = make_library(folder / f"library-{name}", pipeline, given.tracks)
             arguments = ["match", str(film), "--library", str(library)]

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from reelscore.library.storage.filters import TrackFilter
 from reelscore.library.storage.meta import LibraryMeta
-from reelscore.library.storage.schema import card, table_schema
+from reelscore.library.storage.schema import table_schema, track_json
 from reelscore.library.storage.store import Store
 from reelscore.types import Track
 
@@ -73,7 +73,7 @@ def batches(rows: int, dim: int, seed: int) -> Iterator[pa.RecordBatch]:
             pa.array([f"Album {i % 5000}" for i in numbers]),
             pa.array(np.full(len(block), 180.0)),
             *(pa.array(np.ones(len(block), dtype=np.int64)) for _ in range(3)),
-            pa.array([card(track(i)) for i in numbers]),
+            pa.array([track_json(track(i)) for i in numbers]),
             pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), dim),
             pa.ListArray.from_arrays(none, pa.array([], pa.float16())),
             *(pa.ListArray.from_arrays(none, pa.array([], pa.float64())) for _ in range(2)),

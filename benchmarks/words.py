@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from reelscore import Library, Matcher
 from reelscore.encoders.cache import FeatureCache
-from reelscore.library.indexing import library_meta
+from reelscore.library.compatibility import library_meta
 from reelscore.library.storage.entry import TrackEntry
 from reelscore.library.storage.schema import entries_to_table
 from reelscore.library.storage.store import Store
@@ -80,7 +80,7 @@ def main() -> None:
         folder, cache = Path(temporary) / "library", Path(temporary) / "cache"
         described = Library.open(folder, pack=args.pack, cache=cache)
         begun = time.perf_counter()
-        meta = library_meta(described.pipeline, described.cache_folder)
+        meta = library_meta(described.pipeline)
         first_s = time.perf_counter() - begun
         with Store.create(folder, meta) as store:
             store.load(batches(args.rows, meta.dim, args.seed))

@@ -8,14 +8,15 @@ from json import loads
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 import typer
 
 from reelscore.cli.app import run
+from reelscore.cli.command import Command, Group, examples
 from reelscore.cli.options import JsonOption
-from reelscore.cli.output import note, print_json, progress_bar
+from reelscore.cli.output import note, print_json
+from reelscore.cli.progress import progress_bar
 from reelscore.errors import ConfigError
-from reelscore.files import write_bytes
+from reelscore.files import cache_folder, write_bytes
 
 from .plan_files import read_plan, with_seeds
 from .registry import STUDIES, run_study
@@ -49,8 +50,9 @@ SeedsOption = Annotated[
 
 app = typer.Typer(
     name="research",
-    help="Run a study of the method and write its result.\n\nExample: python -m research losses --data features",
-    no_args_is_help=True,
+    cls=Group,
+    help="Run a study of the method and write its result.",
+    epilog=examples("python -m research losses --data features", "python -m research tables"),
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -80,15 +82,16 @@ def _command(study: Study) -> Callable[..., None]:
         result = run_study(study.name, plan, runner)
         _show([result], out, json=json)
 
-    command.__doc__ = f"{study.question}\n\nExample: python -m research {study.name} --data features"
+    command.__doc__ = study.question
     return command
 
 
 for _study in STUDIES.values():
-    app.command(_study.name)(_command(_study))
+    _epilog = examples(f"python -m research {_study.name} --data features")
+    app.command(_study.name, cls=Command, short_help=_study.title, epilog=_epilog)(_command(_study))
 
 
-@app.command("all")
+@app.command("all", cls=Command)
 def run_all(
     data: DataOption = None,
     quick: QuickOption = False,
@@ -111,7 +114,7 @@ def run_all(
     _show(results, out, json=json)
 
 
-@app.command()
+@app.command(cls=Command)
 def tables(
     results: Annotated[Path, typer.Option("--results", help="Folder of the results.")] = RESULTS,
     page: Annotated[Path, typer.Option("--page", help="Markdown file to write.")] = PAGE,
@@ -137,7 +140,7 @@ def _show(results: Sequence[Result], out: Path, *, json: bool) -> None:
 
 
 def _cache(folder: Path | None) -> Path:
-    return folder or Path(platformdirs.user_cache_dir("reelscore")) / "studies"
+    return folder or cache_folder() / "studies"
 
 
 def _progress(name: str) -> Callable[[str], AbstractContextManager[Callable[[int, int], None]]]:

@@ -1,4 +1,4 @@
-"""What a GPU changes: nothing but rounding, and how long it takes. Skipped where there is none."""
+"""GPU tests: same values as on the CPU up to rounding, determinism and memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from losses.test_every_loss import CONFIGS, batch
 from reelscore.encoders.hub.files import find_model
 from reelscore.encoders.hub.music import HubMusic
 from reelscore.encoders.hub.video import HubVideo
 from reelscore.errors import InputError
 from reelscore.losses import InterIntraLoss, LossConfig, PairLoss, build_loss
-from reelscore.training import Report, TrainConfig, train
-from reelscore.training import loop as fit_module
+from reelscore.training import EpochReport, TrainConfig, loop, train
 from research.runs.run import Run
 from research.runs.runner import Runner
+from support.loss_batches import CONFIGS, batch
 from support.tiny_hub import PICTURES, SOUNDS, write_model
-from training.test_training import CONFIG, content, made_set
+from support.training_sets import CONFIG, file_contents, synthetic_pairs
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 
@@ -34,10 +33,10 @@ def moved(given: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch
     }
 
 
-def learned(
+def loss_and_gradients(
     loss: PairLoss, given: dict[str, torch.Tensor], cast: torch.dtype | None = None
 ) -> list[torch.Tensor]:
-    """Return the value, the gradient of both sides, and those of what the loss itself learns."""
+    """Return the loss, its gradients by both sides, and those of its own parameters."""
     sides = {side: given[side].clone().requires_grad_() for side in ("video_embeddings", "music_embeddings")}
     with torch.autocast("cuda", cast or torch.bfloat16, enabled=cast is not None):
         total = loss(**{**given, **sides}).total
@@ -48,16 +47,14 @@ def learned(
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_loss_has_the_value_and_gradient_that_it_has_on_the_processor(
-    name: str, chunk_size: int | None
-) -> None:
+def test_a_loss_has_the_value_and_gradient_that_it_has_on_the_cpu(name: str, chunk_size: int | None) -> None:
     loss = build_loss(dataclasses.replace(CONFIGS[name], chunk_size=chunk_size)).double()
-    here = learned(loss, batch())
+    on_cpu = loss_and_gradients(loss, batch())
     loss.zero_grad()
-    there = learned(loss.cuda(), moved(batch(), torch.float64))
-    assert len(here) == len(there)
-    for found, expected in zip(there, here, strict=True):
-        torch.testing.assert_close(found.cpu(), expected, rtol=1e-9, atol=1e-12)
+    on_gpu = loss_and_gradients(loss.cuda(), moved(batch(), torch.float64))
+    assert len(on_cpu) == len(on_gpu)
+    for actual, expected in zip(on_gpu, on_cpu, strict=True):
+        torch.testing.assert_close(actual.cpu(), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
@@ -67,12 +64,12 @@ def test_autocast_and_half_precision_cost_nothing_but_rounding(name: str, half: 
     given = moved(batch(), torch.float32)
     rounded = {key: value.to(half) if "embeddings" in key else value for key, value in given.items()}
     single = {key: value.float() if "embeddings" in key else value for key, value in rounded.items()}
-    plain = learned(loss, single)
+    plain = loss_and_gradients(loss, single)
     for what in (rounded, single):
         for cast in (torch.float16, torch.bfloat16):
             loss.zero_grad()
-            for found, expected in zip(learned(loss, what, cast), plain, strict=True):
-                torch.testing.assert_close(found.to(half), expected.to(half))
+            for actual, expected in zip(loss_and_gradients(loss, what, cast), plain, strict=True):
+                torch.testing.assert_close(actual.to(half), expected.to(half))
 
 
 @pytest.mark.parametrize("intra", ["kl", "mse"])
@@ -98,35 +95,35 @@ def test_a_batch_over_two_devices_is_refused_in_words() -> None:
 def test_training_repeats_itself_to_the_byte_also_where_it_was_cut_off(
     tmp_path: Path, tower: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "_STATE_EVERY_S", 0.0)
+    monkeypatch.setattr(loop, "_SAVE_INTERVAL_S", 0.0)
     model = dataclasses.replace(CONFIG.model, tower=tower)
-    config, pairs = dataclasses.replace(CONFIG, keep="last", model=model), made_set()
-    for name in ("whole", "again"):
+    config, pairs = dataclasses.replace(CONFIG, keep="last", model=model), synthetic_pairs()
+    for name in ("first", "again"):
         train(pairs, config=config, folder=tmp_path / name)
 
-    def cut(report: Report) -> None:
+    def cut(report: EpochReport) -> None:
         if report.epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(pairs, config=config, folder=tmp_path / "cut", progress=cut)
     train(pairs, config=config, folder=tmp_path / "cut", resume=True)
-    whole = content(tmp_path / "whole")
-    assert content(tmp_path / "again") == whole
-    assert content(tmp_path / "cut") == whole
+    first = file_contents(tmp_path / "first")
+    assert file_contents(tmp_path / "again") == first
+    assert file_contents(tmp_path / "cut") == first
 
 
-def test_a_model_learns_what_it_learns_on_the_processor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = dataclasses.replace(CONFIG.model, dropout=0.0, input_dropout=0.0)  # each device draws its own
-    config, pairs = dataclasses.replace(CONFIG, model=model), made_set()
-    there = train(pairs, config=config, folder=tmp_path / "there")
+def test_a_model_learns_what_it_learns_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = dataclasses.replace(
+        CONFIG.model, dropout=0.0, input_dropout=0.0
+    )  # random states differ between devices
+    config, pairs = dataclasses.replace(CONFIG, model=model), synthetic_pairs()
+    on_gpu = train(pairs, config=config, folder=tmp_path / "gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    here = train(pairs, config=config, folder=tmp_path / "here")
-    assert here.history[0]["recall@10"] > 0.5
-    for found, expected in zip(there.history, here.history, strict=True):
-        assert found == pytest.approx(expected, rel=0.02, abs=0.02)
+    on_cpu = train(pairs, config=config, folder=tmp_path / "cpu")
+    assert on_cpu.history[0]["recall@10"] > 0.5
+    for actual, expected in zip(on_gpu.history, on_cpu.history, strict=True):
+        assert actual == pytest.approx(expected, rel=0.02, abs=0.02)
 
 
 def test_an_experiment_says_on_what_it_ran(tmp_path: Path) -> None:
@@ -148,16 +145,20 @@ def test_a_hub_encoder_in_half_precision_says_what_it_says_in_single(
     models: dict[str, Path], kind: str
 ) -> None:
     rows = []
-    for precise in (True, False, False):
+    for cpu_only in (True, False, False):
         files = find_model(str(models[kind]))
         encoder = HubVideo(files, mode="exact") if kind in PICTURES else HubMusic(files)
-        encoder.model.precise = precise
+        encoder.model.cpu_only = cpu_only
         rng = np.random.default_rng(0)
         if isinstance(encoder, HubVideo):
-            rows.append(encoder.pictures([rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in "abc"]))
+            rows.append(
+                encoder.embed_images([rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in "abc"])
+            )
         else:
-            size = encoder.sound.num_samples
-            rows.append(encoder.windows([0.1 * rng.standard_normal(size).astype(np.float32) for _ in "abc"]))
+            size = encoder.tower.num_samples
+            rows.append(
+                encoder.embed_windows([0.1 * rng.standard_normal(size).astype(np.float32) for _ in "abc"])
+            )
     single, half, again = (np.asarray(each, np.float64) for each in rows)
     np.testing.assert_array_equal(again, half)
     cosine = (single * half).sum(axis=1) / np.linalg.norm(single, axis=1) / np.linalg.norm(half, axis=1)

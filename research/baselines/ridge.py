@@ -1,4 +1,4 @@
-"""Ridge regressions between the pooled features of both sides, as a linear baseline.
+"""Linear baseline: ridge regressions between the pooled features of both sides.
 
 With X and Y of standardised columns, W = (X'X + n*r_x*I)^-1 X'Y predicts the music of a video and
 W' = (Y'Y + n*r_y*I)^-1 Y'X the video of a track. A pair is scored in both predicted spaces,

@@ -1,4 +1,4 @@
-"""Recipes that derive other pairs from the public sets; an item never changes its split.
+"""Recipes that derive other pairs from the public sets, split by split.
 
     {"kind": "halves", "name": "muvisync", "side": "music"}
     {"kind": "same-class", "name": "wikipedia", "side": "video", "oracle": true}
@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from reelscore.data.pairs import Draws, IntArray, PairSet
-from reelscore.data.splits import connected
+from reelscore.data.pairs import IntArray, PairSet, Samples
+from reelscore.data.splits import connected_components
 from reelscore.errors import ConfigError
 from reelscore.features.sampling import global_sparse_rows
 
@@ -120,7 +120,7 @@ def excerpt(pairs: PairSet, *, rows: int, where: Where, draw: int = 0) -> PairSe
         else np.full(len(pairs), 0.5)
     )
 
-    def cut(items: tuple[Draws, ...]) -> tuple[Draws, ...]:
+    def cut(items: tuple[Samples, ...]) -> tuple[Samples, ...]:
         return tuple(
             tuple(d[_rows(len(d), rows, where, float(at))] for d in draws)
             for draws, at in zip(items, position, strict=True)
@@ -154,10 +154,10 @@ def _components(one: IntArray, other: IntArray) -> IntArray:
     """Number pairs by the connected component of their two items' numbers."""
     # The same number can occur on both sides, so every pair is one node that links its two numbers.
     pairs = [*range(len(one)), *range(len(other))]
-    return connected([*one.tolist(), *other.tolist()], pairs)[: len(one)]
+    return connected_components([*one.tolist(), *other.tolist()], pairs)[: len(one)]
 
 
-def _side(pairs: PairSet, side: Side) -> tuple[Draws, ...]:
+def _side(pairs: PairSet, side: Side) -> tuple[Samples, ...]:
     if side not in ("video", "music"):
         raise ConfigError(f"a recipe's side must be 'video' or 'music', got {side!r}")
     return pairs.video if side == "video" else pairs.music

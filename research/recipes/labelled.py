@@ -1,4 +1,4 @@
-"""Recipes of public sets that are scored against labels as well as against their pairs.
+"""Recipes of public sets with labels as a second ground truth.
 
     {"kind": "labelled", "name": "tiktok"}
     {"kind": "labelled", "name": "wikipedia", "oracle": true}

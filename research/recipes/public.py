@@ -1,4 +1,4 @@
-"""Recipes of the public sets: a share of the training pairs, or a rotating test fold.
+"""Recipes of the public sets, with shares of the pairs and rotating folds.
 
 {"kind": "set", "name": "emomv"}
 {"kind": "set", "name": "emomv", "share": 0.25, "draw": 3}

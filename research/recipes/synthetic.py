@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.config import from_mapping
-from reelscore.data.pairs import SPLITS, Draws, PairSet
+from reelscore.data.pairs import SPLITS, PairSet, Samples
 from reelscore.errors import ConfigError
 
 from .labelled import first_indices
@@ -124,7 +124,7 @@ def synthetic_data(
     split = tuple(part for part, count in zip(SPLITS, sizes, strict=True) for _ in range(count))
     size, shared = len(topic), settings.shared_style
     common = rng.normal(size=(size, settings.style_dim))
-    sides: list[tuple[Draws, ...]] = []
+    sides: list[tuple[Samples, ...]] = []
     of_video = np.arange(settings.topic_dim) < settings.topic_dim - text_dims
     for visible in (of_video, True):
         own = rng.normal(size=(size, settings.style_dim))
@@ -164,7 +164,7 @@ def _view(
     style: npt.NDArray[np.float64],
     settings: SyntheticSettings,
     rng: np.random.Generator,
-) -> tuple[Draws, ...]:
+) -> tuple[Samples, ...]:
     size = len(centres)
     own, drift = rng.normal(size=(2, size, settings.nuisance_dim)) * settings.nuisance
     times = np.linspace(-1, 1, settings.num_segments) if settings.num_segments > 1 else np.zeros(1)

@@ -16,7 +16,7 @@ from reelscore.matching.hubness import hubness
 from reelscore.models.linear.cca import LinearCCA
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.training import TrainConfig, train
-from reelscore.training.evaluate import embed_set, pooled_sides, rival_material
+from reelscore.training.evaluate import baseline_data, embed_set, pooled_sides
 from research.baselines.ridge import Ridge
 
 Embeddings: TypeAlias = tuple[Scores, Scores]
@@ -98,7 +98,7 @@ def _corrected(embeddings: Embeddings, bank: Embeddings, strength: float) -> Emb
 def fit_cca(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Tune a linear CCA on the validation pairs and fit it on training and validation pairs."""
     del config
-    train_sides, val_sides, options = rival_material(pairs)
+    train_sides, val_sides, options = baseline_data(pairs)
     return _linear(LinearCCA.fit_tuned(train_sides, val_sides, **options))
 
 
@@ -111,7 +111,7 @@ def fit_cca_on_train(pairs: PairSet, config: TrainConfig | None) -> Fitted:
 def fit_ridge(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Tune the ridge regressions on the validation pairs and fit them on training and validation pairs."""
     del config
-    train_sides, val_sides, options = rival_material(pairs)
+    train_sides, val_sides, options = baseline_data(pairs)
     return _linear(Ridge.fit_tuned(train_sides, val_sides, **options))
 
 

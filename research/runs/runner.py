@@ -129,7 +129,7 @@ class Runner:
             with self._show(f"{title} ({len(outcomes)} cached)" if outcomes else title) as report:
                 report(0, len(missing))
                 jobs = self.jobs or _default_jobs()
-                done = run_all(missing, worker, self.data, code_hash(), workers=jobs, alike=_recipe_hash)
+                done = run_all(missing, worker, self.data, code_hash(), workers=jobs, group=_recipe_hash)
                 for count, outcome in enumerate(done, start=1):
                     run, file = outcome.item
                     if outcome.reason is not None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reelscore.data.label_batches import composed
+from reelscore.data.label_batches import sample_label_batches
 from reelscore.evaluation.ranks import FloatArray, average_precisions
 from reelscore.models.linear.cca import pooled
 from research.recipes.synthetic import SyntheticSettings, synthetic_data
@@ -62,7 +62,7 @@ def measured_rate(settings: SyntheticSettings, *, batch_size: int, rate: float, 
     shares = []
     for epoch in range(epochs):
         rng = np.random.default_rng([settings.seed, epoch])
-        for batch in composed(label, batch_size=min(batch_size, len(label)), rate=rate, rng=rng):
+        for batch in sample_label_batches(label, batch_size=min(batch_size, len(label)), rate=rate, rng=rng):
             same = label[batch][:, None] == label[batch][None, :]
             shares.append((same.sum() - len(batch)) / (len(batch) * (len(batch) - 1)))
     return float(np.mean(shares))

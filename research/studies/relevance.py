@@ -1,7 +1,7 @@
 """Compare the rules of the affect model with human relevance judgements.
 
 A rule had proposed ten tracks for each of a few dozen videos, and people judged which of them are relevant. The same
-ten are ranked by the affect model, as far as its inputs are available, and by simple baselines. Nothing is trained.
+ten are ranked by the affect model, from the inputs that were measured, and by simple baselines. Nothing is trained.
 """
 
 from __future__ import annotations

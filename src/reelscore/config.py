@@ -1,4 +1,4 @@
-"""Configuration: a TOML text or mapping enters, a frozen dataclass with nothing unknown leaves, and back."""
+"""Conversion between configuration dataclasses, mappings and TOML files."""
 
 from __future__ import annotations
 
@@ -17,24 +17,34 @@ T = TypeVar("T")
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any], *, where: str = "configuration") -> T:
-    """Build the dataclass `kind` from a mapping; unknown keys and wrong types raise `ConfigError`.
+    """Build the dataclass `kind` from a mapping.
 
-    Nested dataclasses are built from nested mappings. Missing keys take the dataclass's defaults.
+    Nested dataclasses are built from nested mappings. Missing keys take the defaults.
+
+    Parameters
+    ----------
+    where : str
+        Prefix of error messages, such as the file's name.
+
+    Raises
+    ------
+    ConfigError
+        When a key is unknown or missing, or a value has the wrong type.
     """
     hints = typing.get_type_hints(kind)
     known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(known)}")
-    built = {name: _checked(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    arguments = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()}
     try:
-        return kind(**built)
+        return kind(**arguments)
     except TypeError as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """Return the dataclass as plain nested dicts, without the keys whose value is None (TOML has no null)."""
+    """Return a dataclass as nested dicts, without values of None, which TOML cannot express."""
     out: dict[str, Any] = {}
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
@@ -47,7 +57,7 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 
 def read_toml(kind: type[T], path: Path | str) -> T:
-    """Read the dataclass `kind` from a TOML file."""
+    """Read a TOML file into the dataclass `kind`."""
     try:
         values = tomllib.loads(existing_file(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -55,7 +65,7 @@ def read_toml(kind: type[T], path: Path | str) -> T:
     return from_mapping(kind, values, where=str(path))
 
 
-def _checked(hint: Any, value: Any, where: str) -> Any:
+def _convert(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(hint)
@@ -63,12 +73,12 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
             return None
         tables = [option for option in options if dataclasses.is_dataclass(option)]
         if isinstance(value, Mapping) and len(tables) == 1:
-            return _checked(tables[0], value, where)
+            return _convert(tables[0], value, where)
         for option in options:
             if option is type(None):
                 continue
             try:
-                return _checked(option, value, where)
+                return _convert(option, value, where)
             except ConfigError:
                 continue
         raise ConfigError(f"{where} must be one of {hint}, got {value!r}")
@@ -81,8 +91,10 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         item = typing.get_args(hint)[0]
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{where} must be a list, got {value!r}")
-        return tuple(_checked(item, v, f"{where}[{i}]") for i, v in enumerate(value))
+        return tuple(_convert(item, v, f"{where}[{i}]") for i, v in enumerate(value))
     if dataclasses.is_dataclass(hint):
+        if isinstance(value, typing.cast(type[Any], hint)):
+            return value
         if isinstance(value, Mapping):
             return from_mapping(typing.cast(type[Any], hint), value, where=where)
         raise ConfigError(f"{where} must be a table, got {value!r}")

@@ -1,4 +1,4 @@
-"""The whole error family: a message enters saying what was expected, what came and what to do next."""
+"""Exceptions of reelscore and their exit codes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from pathlib import Path
 
 
 class ReelscoreError(Exception):
-    """Every error that reelscore raises on purpose; its message is written for the user."""
+    """Base class of all errors that reelscore raises for the user; the message says what to do."""
 
 
 class InputError(ReelscoreError, ValueError):
-    """A value, array or table that does not have the promised form."""
+    """Invalid value, array or table."""
 
 
 class ConfigError(ReelscoreError, ValueError):
-    """A configuration with an unknown key or a value out of range."""
+    """Configuration with an unknown key or a value out of range."""
 
 
 class MediaError(ReelscoreError):
-    """A media file that cannot give what was asked of it.
+    """Media file that cannot be decoded as required.
 
     Parameters
     ----------
     message : str
-        What was expected, what came, what to do.
+        What is wrong and what to do.
     path : Path or str
         The file.
     stream : str, optional
-        The stream in question, such as ``"video"`` or ``"audio"``.
+        The stream with the error, such as ``"video"`` or ``"audio"``.
     time_s : float, optional
-        Where in the file it happened, in seconds.
+        Time of the error in the file, in seconds.
     """
 
     def __init__(
@@ -54,11 +54,24 @@ def _rebuild_media_error(message: str, path: str, stream: str | None, time_s: fl
 
 
 class ArtifactError(ReelscoreError):
-    """A model, library, cache entry or pack that is corrupt, of another version or of another fingerprint."""
+    """Model, library, cache entry or pack that is damaged or has another version or fingerprint."""
 
 
 class NotFoundError(ReelscoreError, LookupError):
-    """A file, track, model or library that is not there."""
+    """File, track, model or library that does not exist."""
+
+
+def missing_extra(what: str, extra: str) -> NotFoundError:
+    """Return the error for a library of an optional extra that is not installed.
+
+    Examples
+    --------
+    >>> print(missing_extra("training needs torch", "train"))
+    training needs torch, which is not installed; install it: python -m pip install 'reelscore[train]'
+    """
+    return NotFoundError(
+        f"{what}, which is not installed; install it: python -m pip install 'reelscore[{extra}]'"
+    )
 
 
 EXIT_CODES: dict[type[ReelscoreError], int] = {
@@ -68,11 +81,11 @@ EXIT_CODES: dict[type[ReelscoreError], int] = {
     ArtifactError: 4,
     NotFoundError: 5,
 }
-"""Exit code of the command line for each kind of error; anything else of ours exits with 1."""
+"""Exit codes of the command line; any other `ReelscoreError` exits with 1."""
 
 
 def exit_code(error: ReelscoreError) -> int:
-    """Return the exit code of the nearest class of `error` in `EXIT_CODES`, else 1."""
+    """Return the exit code of the error's class or nearest base class in `EXIT_CODES`, else 1."""
     for kind in type(error).__mro__:
         if kind in EXIT_CODES:
             return EXIT_CODES[kind]

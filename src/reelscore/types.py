@@ -1,11 +1,11 @@
-"""The carriers that flow through reelscore: plain values enter, frozen and checked dataclasses leave."""
+"""Data classes and protocols that several packages share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +18,20 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class VideoStream:
-    """The picture stream that would be used.
+    """The video stream to decode.
 
     Attributes
     ----------
     index : int
-        Number of the stream inside the container.
+        Index of the stream in the container.
     codec, pixel_format : str
-        Names as libav gives them.
+        Names in libav.
     width_px, height_px : int
-        Size as shown, after rotation.
+        Displayed size, after rotation.
     frame_rate_hz : float or None
-        Average rate; None where the container does not say.
+        Average rate; None if the container has none.
     rotation_deg : int
-        Clockwise rotation that the frames get before anybody sees them: 0, 90, 180 or 270.
+        Clockwise rotation that decoding applies: 0, 90, 180 or 270.
     """
 
     index: int
@@ -45,7 +45,7 @@ class VideoStream:
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """The sound stream that would be used: its container index, libav codec name, rate and channel count."""
+    """The audio stream to decode: its index in the container, libav codec name, rate and channel count."""
 
     index: int
     codec: str
@@ -55,24 +55,24 @@ class AudioStream:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What is inside a media file and what of it would be used.
+    """Contents of a media file.
 
     Attributes
     ----------
     path : str
-        The file.
+        Path of the file.
     container : str
-        libav's name of the container format.
+        Name of the container format in libav.
     duration_s : float
-        Length in seconds; measured by reading packets where the container does not say. Positive.
+        Duration in seconds, positive; measured from the packets if the container has none.
     video : VideoStream or None
-        None where there is no picture stream that can be decoded (cover art does not count).
+        None if there is no video stream that can be decoded; cover art does not count.
     audio : AudioStream or None
-        None where there is no sound stream that can be decoded.
+        None if there is no audio stream that can be decoded.
     tags : Mapping[str, str]
-        Container tags with lower-case keys (title, artist, album ...).
+        Container tags with lower-case keys, such as title, artist and album.
     notes : tuple of str
-        What a user should know: unused streams, cover art, a missing decoder, a guessed duration.
+        Remarks for the user: unused streams, cover art, a missing decoder, an estimated duration.
     """
 
     path: str
@@ -92,7 +92,7 @@ class MediaInfo:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One of the N equal parts of a source: [start_s, end_s) with the sampled instant inside, in seconds."""
+    """Part [start_s, end_s) of a source with the sampled instant inside, in seconds."""
 
     start_s: float
     end_s: float
@@ -108,18 +108,18 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureSequence:
-    """What an encoder says about a source: one feature row for each segment.
+    """Features of a source: one row for each segment.
 
     Attributes
     ----------
     values : ndarray of float32, shape (T, D)
-        Finite; read-only.
+        Finite, read-only.
     segments : tuple of Segment, length T
-        Where each row comes from.
+        The segment of each row.
     encoder : str
-        Fingerprint of the encoder that made it.
+        Fingerprint of the encoder.
     columns : tuple of str, length D, or None
-        Names of the columns where they mean something to people.
+        Names of the columns, if they are interpretable.
     """
 
     values: FloatArray
@@ -145,7 +145,7 @@ class FeatureSequence:
         return len(self.segments)
 
     def column(self, name: str) -> FloatArray:
-        """Return the named column, shape (T,), or raise `InputError` naming the columns there are."""
+        """Return a column by name, shape (T,), or raise `InputError` with the existing names."""
         if self.columns is None or name not in self.columns:
             known = "none" if self.columns is None else ", ".join(self.columns)
             raise InputError(f"no feature column {name!r}; this encoder's columns: {known}")
@@ -153,9 +153,31 @@ class FeatureSequence:
         return column
 
 
+class TextEncoder(Protocol):
+    """Encoder of texts, such as `PackTextEncoder`.
+
+    Attributes
+    ----------
+    dim : int
+        D, the number of columns.
+    fingerprint : str
+        Identity of the feature space: rows with equal fingerprints are comparable.
+    recipe : str
+        Identity of the numbers, for the cache.
+    """
+
+    dim: int
+    fingerprint: str
+    recipe: str
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return one embedding for each text, shape (N, D), norm 1."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One piece of music in a library; `key` is the hash of its content: a moved file stays the same."""
+    """One piece of music in a library; `key` is the content hash, so it does not change when the file moves."""
 
     key: str
     path: str
@@ -166,19 +188,19 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One result.
+    """One result of a search.
 
     Attributes
     ----------
     rank : int
-        From 1.
+        Rank, from 1.
     score : float
         Larger is better.
     track : Track
     start_s : float
-        Where its best moment begins.
+        Start of the best matching moment of the track, in seconds.
     reasons : tuple of str
-        What query and track share, in words, the weightiest first; none where the model has no words.
+        What query and track have in common, strongest first; empty if the model gives no reasons.
     """
 
     rank: int

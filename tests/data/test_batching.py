@@ -1,4 +1,4 @@
-"""Batches: which pairs, which rows, which draws, and the mask."""
+"""Batches: order of pairs, choice of rows and samples, and masks."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from reelscore.errors import InputError
 from reelscore.features.sampling import global_sparse_rows
 
 
-def pair_set(lengths, *, num_draws=1, num_segments=4):
-    """Video row t of draw k of item i is (i, k, t); the music is one row."""
+def pair_set(lengths, *, num_random_samples=1, num_segments=4):
+    """Video row t of sample k of item i is (i, k, t); the music is one row."""
     size = len(lengths)
 
-    def draws(i):
+    def samples(i):
         return tuple(
-            np.stack([[i, k, t] for t in range(lengths[i])]).astype(np.float32) for k in range(num_draws)
+            np.stack([[i, k, t] for t in range(lengths[i])]).astype(np.float32)
+            for k in range(num_random_samples)
         )
 
     return PairSet(
         name="counted",
         keys=tuple(str(i) for i in range(size)),
-        video=tuple(draws(i) for i in range(size)),
+        video=tuple(samples(i) for i in range(size)),
         music=tuple((np.full((1, 2), i, np.float32),) for i in range(size)),
         group=np.arange(size) // 2,
         split=("train",) * size,
@@ -44,9 +45,9 @@ def pair_set(lengths, *, num_draws=1, num_segments=4):
     st.integers(1, 3),
 )
 def test_inference_gives_every_pair_once_in_order_with_middle_rows(
-    lengths, batch_size, num_segments, num_draws
+    lengths, batch_size, num_segments, num_random_samples
 ):
-    pairs = pair_set(lengths, num_draws=num_draws)
+    pairs = pair_set(lengths, num_random_samples=num_random_samples)
     batches = list(iterate(pairs, batch_size=batch_size, num_segments=num_segments))
     assert np.concatenate([b.index for b in batches]).tolist() == list(range(len(lengths)))
     assert len(batches) == num_batches(len(lengths), batch_size=batch_size, training=False)
@@ -77,16 +78,16 @@ def test_training_gives_each_pair_at_most_once_in_full_batches(size, batch_size,
 def test_training_rows_fall_one_into_each_segment_and_move():
     pairs = pair_set([40, 40])
     rng = np.random.default_rng(0)
-    seen = [
+    batches = [
         b.video[:, :, 2] for _ in range(20) for b in iterate(pairs, batch_size=2, num_segments=4, rng=rng)
     ]
-    rows = np.concatenate(seen)
+    rows = np.concatenate(batches)
     assert (rows // 10 == np.arange(4)).all()
     assert len(np.unique(rows)) > 30
 
 
-def test_training_mixes_draws_row_by_row():
-    pairs = pair_set([6, 6], num_draws=3)
+def test_training_mixes_samples_row_by_row():
+    pairs = pair_set([6, 6], num_random_samples=3)
     rng = np.random.default_rng(0)
     video = np.concatenate(
         [b.video for _ in range(10) for b in iterate(pairs, batch_size=2, num_segments=6, rng=rng)]
@@ -97,7 +98,7 @@ def test_training_mixes_draws_row_by_row():
 
 
 def test_one_seed_gives_one_epoch_and_the_next_epoch_another():
-    pairs = pair_set([9] * 20, num_draws=2)
+    pairs = pair_set([9] * 20, num_random_samples=2)
 
     def epochs(seed):
         rng = np.random.default_rng(seed)
@@ -112,16 +113,16 @@ def test_one_seed_gives_one_epoch_and_the_next_epoch_another():
 
 
 @pytest.mark.parametrize(
-    ("size", "batch_size", "told"), [(1, 8, "add pairs"), (5, 1, "raise batch_size"), (5, 0, "at least 1")]
+    ("size", "batch_size", "message"), [(1, 8, "add pairs"), (5, 1, "raise batch_size"), (5, 0, "at least 1")]
 )
-def test_too_few_pairs_for_training_are_told_at_once(size, batch_size, told):
-    with pytest.raises(InputError, match=told):
+def test_too_few_pairs_for_training_raise_at_once(size, batch_size, message):
+    with pytest.raises(InputError, match=message):
         iterate(pair_set([2] * size), batch_size=batch_size, rng=np.random.default_rng(0))
 
 
-def test_text_is_padded_and_nobody_has_any_where_it_is_missing():
-    said = (np.ones((2, 3), np.float32), None, np.full((1, 3), 2, np.float32), None, None)
-    pairs = dataclasses.replace(pair_set([1] * 5), text=said, text_encoder="t")
+def test_text_is_padded_and_none_where_it_is_missing():
+    texts = (np.ones((2, 3), np.float32), None, np.full((1, 3), 2, np.float32), None, None)
+    pairs = dataclasses.replace(pair_set([1] * 5), text=texts, text_encoder="t")
     first, second, third = iterate(pairs, batch_size=2)
     assert first.text.tolist() == [[[1] * 3] * 2, [[0] * 3] * 2]
     assert first.text_mask.tolist() == [[True, True], [False, False]]

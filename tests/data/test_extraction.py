@@ -1,4 +1,4 @@
-"""Rows whose videos say something: their words become text beside the features; a bad file costs its own row alone."""
+"""Feature extraction of manifest rows, with text and with a bad file."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
     rows = [ManifestRow(film, key=film.name) for film in films]
     rows[0] = ManifestRow(films[0], text="calm sea", key=films[0].name)
     pack = write_tiny_pack(tmp_path / "pack")
-    words, spec = load_pack(pack).text_encoder(), TextSpec(str(pack))
+    encoder, spec = load_pack(pack).text_encoder(), TextSpec(str(pack))
     pairs, failures = extract_pairs(
         rows,
         EncoderSpec(),
         name="films",
         cache_folder=tmp_path / "cache",
         num_segments=2,
-        num_draws=0,
+        num_random_samples=0,
         words=spec,
         workers=1,
     )
     assert pairs.keys == ("film 0.mp4", "film 1.mp4", "film 2.mp4")
-    assert (pairs.text_encoder, pairs.text_columns) == (words.fingerprint, len(WORDS))
+    assert (pairs.text_encoder, pairs.text_columns) == (encoder.fingerprint, len(WORDS))
     assert pairs.words == {"encoder": str(pack), "on_screen": False}
     assert pairs.text is not None
-    for text, said in zip(pairs.text, (["calm sea"], ["Fast. Car car."], None), strict=True):
-        if said is None:
+    for text, expected in zip(pairs.text, (["calm sea"], ["Fast. Car car."], None), strict=True):
+        if expected is None:
             assert text is None
         else:
-            np.testing.assert_array_equal(text, words.encode(said))
+            np.testing.assert_array_equal(text, encoder.encode(expected))
     (failure,) = failures
     assert failure.path.endswith("film 3.mp4")
     assert "expected JSON" in failure.reason
@@ -51,7 +51,7 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
         name="films",
         cache_folder=tmp_path / "cache",
         num_segments=2,
-        num_draws=0,
+        num_random_samples=0,
         workers=1,
     )
     assert len(plain) == 4

@@ -1,4 +1,4 @@
-"""Manifests and folders: three formats, one meaning; the table's faults stop, a row's faults are recorded."""
+"""Manifests and folders: formats, invalid tables, invalid rows and splits."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ def test_the_three_formats_mean_the_same(folder, extension):
             {"video": "-dash.mp4", "music": str(folder / "two.mp3"), "group": "7", "text": "", "split": None},
         ],
     )
-    found = read_manifest(path)
-    assert found.problems == ()
-    first, second, third = found.rows
+    manifest = read_manifest(path)
+    assert manifest.problems == ()
+    first, second, third = manifest.rows
     assert (first.video, first.music) == (folder / "a.mp4", folder / "one.mp3")
     assert (first.group, first.text, first.split) == ("g", "a walk", "train")
     assert (second.video, second.music, second.group) == (folder / "c, “d” 🎬.mp4", None, None)
     assert (second.text, second.split) == (None, "val")
     assert (third.music, third.group, third.text) == (folder / "two.mp3", "7", None)
-    assert [row.line for row in found.rows] == ([2, 3, 4] if extension == "csv" else [1, 2, 3])
+    assert [row.line for row in manifest.rows] == ([2, 3, 4] if extension == "csv" else [1, 2, 3])
 
 
 def test_only_the_video_column_is_needed_and_others_are_left_alone(folder):
-    found = read_manifest(write(folder, " Video ,title\r\na.mp4,x\r\n\r\nsub/../b.mp4\r\n"))
-    assert [row.video for row in found.rows] == [folder / "a.mp4", folder / "b.mp4"]
-    assert [row.line for row in found.rows] == [2, 4]
+    manifest = read_manifest(write(folder, " Video ,title\r\na.mp4,x\r\n\r\nsub/../b.mp4\r\n"))
+    assert [row.video for row in manifest.rows] == [folder / "a.mp4", folder / "b.mp4"]
+    assert [row.line for row in manifest.rows] == [2, 4]
 
 
 def test_a_frames_nan_is_nothing(folder):
@@ -85,58 +85,58 @@ def test_bad_rows_are_recorded_and_the_others_go_on(folder):
         "a.mp4,one.mp3,g,t,train,more",
         f"{'x' * 400},",
     ]
-    found = read_manifest(write(folder, "video,music,group,text,split\n" + "\n".join(lines) + "\n"))
-    assert [row.line for row in found.rows] == [2]
-    told = {problem.line: problem.reason for problem in found.problems}
-    assert "gone.mp4 does not exist" in told[3]
-    assert "gone.mp3 does not exist" in told[4]
-    assert "no video is named" in told[5]
-    assert "is a folder" in told[6]
-    assert "6 cells where the header names 5" in told[7]
-    assert "cannot be opened" in told[8]
+    manifest = read_manifest(write(folder, "video,music,group,text,split\n" + "\n".join(lines) + "\n"))
+    assert [row.line for row in manifest.rows] == [2]
+    reasons = {problem.line: problem.reason for problem in manifest.problems}
+    assert "gone.mp4 does not exist" in reasons[3]
+    assert "gone.mp3 does not exist" in reasons[4]
+    assert "the video column is empty" in reasons[5]
+    assert "is a folder" in reasons[6]
+    assert "6 cells but 5 columns in the header" in reasons[7]
+    assert "cannot be opened" in reasons[8]
 
 
 def test_bad_json_lines_are_recorded(folder):
-    found = read_manifest(
+    manifest = read_manifest(
         write(
             folder,
             '{"video": "a.mp4"}\n{oops\n\n[1]\n{"video": ["b.mp4"]}\n{"video": "a\\u0000.mp4"}\n',
             "p.jsonl",
         )
     )
-    assert [row.line for row in found.rows] == [1]
-    told = {problem.line: problem.reason for problem in found.problems}
-    assert list(told) == [2, 4, 5, 6]
-    assert told[2].startswith("not JSON")
-    assert "got list" in told[4]
-    assert "must be text" in told[5]
+    assert [row.line for row in manifest.rows] == [1]
+    reasons = {problem.line: problem.reason for problem in manifest.problems}
+    assert list(reasons) == [2, 4, 5, 6]
+    assert reasons[2].startswith("not JSON")
+    assert "got list" in reasons[4]
+    assert "must be text" in reasons[5]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "is empty"),
         ("\n\n", "is empty"),
         ("video,music\n", "is empty"),
         ("film,music\na.mp4,one.mp3\n", "no column 'video'; its columns are film, music"),
-        ("video;music\na.mp4;one.mp3\n", "parted by commas"),
-        ("video,split\na.mp4,dev\n", "line 2: split must be train, val, test or nothing, got 'dev'"),
-        ("video,music\na.mp4,one.mp3\nb.mp4,\n./a.mp4,one.mp3\n", "lines 2 and 4 name the same pair"),
-        ("video\na.mp4\na.mp4\n", "lines 2 and 3 name the same pair"),
+        ("video;music\na.mp4;one.mp3\n", "separate columns by commas"),
+        ("video,split\na.mp4,dev\n", "line 2: split must be train, val, test or empty, got 'dev'"),
+        ("video,music\na.mp4,one.mp3\nb.mp4,\n./a.mp4,one.mp3\n", "lines 2 and 4 hold the same pair"),
+        ("video\na.mp4\na.mp4\n", "lines 2 and 3 hold the same pair"),
         ("video,video\na.mp4,b.mp4\n", "two columns named 'video'"),
         ('video\n"a.mp4" x\n', "line 2 is not CSV"),
         ("video\ngone.mp4\n", "at least one usable row; line 2: .*gone.mp4 does not exist"),
     ],
 )
-def test_faults_of_the_table_stop_it(folder, text, told):
-    with pytest.raises(InputError, match=told):
+def test_faults_of_the_table_stop_it(folder, text, message):
+    with pytest.raises(InputError, match=message):
         read_manifest(write(folder, text))
 
 
 def test_other_files_are_refused(folder):
     with pytest.raises(InputError, match="UTF-8"):
         read_manifest(write(folder, "video\nü.mp4\n", encoding="latin-1"))
-    with pytest.raises(InputError, match=r"ends in \.xlsx"):
+    with pytest.raises(InputError, match=r"extension '\.xlsx'"):
         read_manifest(write(folder, "x", "pairs.xlsx"))
     with pytest.raises(InputError, match="not a readable Parquet file"):
         read_manifest(write(folder, "x", "pairs.parquet"))
@@ -150,8 +150,8 @@ def test_a_folder_gives_its_videos_at_any_depth_and_no_hidden_ones(folder):
         (folder / hidden).write_bytes(b"x")
     (folder / "UPPER.MP4").write_bytes(b"x")
     (folder / "lost.mp4").symlink_to(folder / "nowhere.mp4")
-    found = rows_from_folder(folder)
-    assert [row.key for row in found.rows] == [
+    manifest = rows_from_folder(folder)
+    assert [row.key for row in manifest.rows] == [
         "-dash.mp4",
         "UPPER.MP4",
         "a.mp4",
@@ -159,11 +159,11 @@ def test_a_folder_gives_its_videos_at_any_depth_and_no_hidden_ones(folder):
         "c, “d” 🎬.mp4",
         "sub/e.mov",
     ]
-    assert all(row.music is None and row.video.is_absolute() for row in found.rows)
-    assert ["link to nowhere" in problem.reason for problem in found.problems] == [True]
+    assert all(row.music is None and row.video.is_absolute() for row in manifest.rows)
+    assert ["broken link" in problem.reason for problem in manifest.problems] == [True]
 
 
-def test_a_folder_without_videos_is_told(tmp_path):
+def test_a_folder_without_videos_raises(tmp_path):
     with pytest.raises(InputError, match="no video files"):
         rows_from_folder(tmp_path)
     with pytest.raises(NotFoundError, match="not a folder"):
@@ -171,10 +171,10 @@ def test_a_folder_without_videos_is_told(tmp_path):
 
 
 def rows_of(*fields):
-    made = []
-    for line, (video, music, group, split) in enumerate(fields, start=1):
-        made.append(ManifestRow(video, music, group, None, split, line, video))
-    return made
+    return [
+        ManifestRow(video, music, group, None, split, line, video)
+        for line, (video, music, group, split) in enumerate(fields, start=1)
+    ]
 
 
 def test_what_belongs_together_gets_one_split():

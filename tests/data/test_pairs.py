@@ -1,4 +1,4 @@
-"""PairSet: what it promises at birth, and how it is cut."""
+"""PairSet: validation, subsets and text."""
 
 from __future__ import annotations
 
@@ -40,56 +40,56 @@ def test_a_good_set_keeps_what_came():
 
 
 def test_features_are_float32_and_read_only_and_the_callers_array_is_not_touched():
-    mine = np.ones((2, 3))
-    theirs = np.ones((2, 3), np.float32)
-    pairs = pair_set(1, video=((mine, theirs),))
-    for draw in pairs.video[0]:
-        assert draw.dtype == np.float32
+    double = np.ones((2, 3))
+    single = np.ones((2, 3), np.float32)
+    pairs = pair_set(1, video=((double, single),))
+    for sample in pairs.video[0]:
+        assert sample.dtype == np.float32
         with pytest.raises(ValueError, match="read-only"):
-            draw[0, 0] = 0
-    assert mine.flags.writeable
-    assert theirs.flags.writeable
+            sample[0, 0] = 0
+    assert double.flags.writeable
+    assert single.flags.writeable
 
 
 def ones(*shape):
     return (np.ones(shape, np.float32),)
 
 
-def holed():
+def with_nan():
     values = np.ones((5, 3), np.float32)
     values[2, 1] = np.nan
     return (values,)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"keys": (), "video": (), "music": (), "group": np.arange(0), "split": ()}, "holds no pairs"),
         ({"group": np.arange(3)}, "4 entries in group, got 3"),
-        ({"keys": ("a", "b", "a", "c")}, "'a' comes twice"),
+        ({"keys": ("a", "b", "a", "c")}, "'a' is repeated"),
         ({"num_segments": 0}, "num_segments"),
-        ({"video": (ones(5, 3), ones(5, 4), ones(5, 3), ones(5, 3))}, "'k1' has 4 columns where 'k0' has 3"),
+        ({"video": (ones(5, 3), ones(5, 4), ones(5, 3), ones(5, 3))}, "'k1' has 4 columns but 'k0' has 3"),
         (
-            {"video": (ones(5, 3), holed(), ones(5, 3), ones(5, 3))},
+            {"video": (ones(5, 3), with_nan(), ones(5, 3), ones(5, 3))},
             "of 'k1' must be finite; row 2, column 1 is nan",
         ),
         ({"video": (ones(5, 3), ones(5), ones(5, 3), ones(5, 3))}, "of 'k1' must be numbers of shape"),
-        ({"video": (ones(5, 3), (), ones(5, 3), ones(5, 3))}, "'k1' has no draw"),
-        ({"video": (ones(5, 3) + ones(4, 3), *[ones(5, 3)] * 3)}, "draws of 'k0' differ in shape"),
+        ({"video": (ones(5, 3), (), ones(5, 3), ones(5, 3))}, "'k1' has no sample"),
+        ({"video": (ones(5, 3) + ones(4, 3), *[ones(5, 3)] * 3)}, "samples of 'k0' differ in shape"),
         ({"video": ((np.full((5, 3), 1e300),), *[ones(5, 3)] * 3)}, "of 'k0' must be finite"),
-        ({"group": np.array([0, 1, 2, 1])}, "'k1' and 'k3' are of one group but lie in the train and test"),
-        ({"source": np.array([0, 1, 0, 3])}, "'k0' and 'k2' are of one source but lie in the train and val"),
+        ({"group": np.array([0, 1, 2, 1])}, "'k1' and 'k3' are of one group but in the train and test"),
+        ({"source": np.array([0, 1, 0, 3])}, "'k0' and 'k2' are of one source but in the train and val"),
         ({"group": np.arange(4.0)}, "whole numbers"),
         ({"split": ("train", "train", "dev", "test")}, "split of 'k2' must be"),
         ({"unpaired_music": ones(1, 5)}, "'unpaired 0' has 5 columns"),
     ],
 )
-def test_broken_promises_are_named(changes, told):
-    with pytest.raises(InputError, match=told):
+def test_invalid_fields_are_named(changes, message):
+    with pytest.raises(InputError, match=message):
         pair_set(**changes)
 
 
-def test_an_empty_split_is_told_with_the_sizes():
+def test_an_empty_split_raises_with_the_sizes():
     with pytest.raises(InputError, match=r"no pairs in the val split \(train 2, val 0, test 0\)"):
         pair_set(2).where("val")
     with pytest.raises(InputError, match="must be train"):
@@ -97,8 +97,8 @@ def test_an_empty_split_is_told_with_the_sizes():
 
 
 def test_text_goes_with_its_items_and_may_be_missing():
-    said = (np.ones((2, 5)), None, np.zeros((1, 5)), None)
-    pairs = pair_set(text=said, text_encoder="t-1")
+    texts = (np.ones((2, 5)), None, np.zeros((1, 5)), None)
+    pairs = pair_set(text=texts, text_encoder="t-1")
     assert pairs.text_columns == 5
     assert pairs.text[0].dtype == np.float32
     assert not pairs.text[0].flags.writeable
@@ -109,14 +109,14 @@ def test_text_goes_with_its_items_and_may_be_missing():
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"text": (None,) * 4}, "text and text_encoder go together, got text alone"),
         ({"text_encoder": "t-1"}, "got text_encoder alone"),
         ({"text": (None,) * 3, "text_encoder": "t-1"}, "4 entries in text, got 3"),
         (
             {"text": (None, np.ones((1, 5)), np.ones((1, 4)), None), "text_encoder": "t-1"},
-            "'k2' has 4 columns where 'k1' has 5",
+            "'k2' has 4 columns but 'k1' has 5",
         ),
         (
             {"text": (None, None, None, np.full((1, 2), np.nan)), "text_encoder": "t-1"},
@@ -125,6 +125,6 @@ def test_text_goes_with_its_items_and_may_be_missing():
         ({"text": (np.ones((0, 5)), None, None, None), "text_encoder": "t-1"}, "T, D >= 1"),
     ],
 )
-def test_text_that_is_none_is_refused(changes, words):
-    with pytest.raises(InputError, match=words):
+def test_text_that_is_none_is_refused(changes, message):
+    with pytest.raises(InputError, match=message):
         pair_set(**changes)

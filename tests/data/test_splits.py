@@ -1,4 +1,4 @@
-"""Splits by hash: groups whole, stable as data grow, never an empty split where there is enough."""
+"""Splits by hash: whole groups, stability as data grow, no empty split."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelscore.data.splits import connected, hash_splits
+from reelscore.data.splits import connected_components, hash_splits
 from reelscore.errors import InputError
 
 groups = st.lists(st.integers(0, 30).map(str), min_size=1, max_size=60)
@@ -53,8 +53,8 @@ label = st.none() | st.integers(0, 6)
 
 
 @given(st.lists(st.tuples(label, label), min_size=1, max_size=14))
-def test_connected_agrees_with_repeated_merging(items):
-    """The slow twin: spread the least number over every shared label until nothing changes."""
+def test_connected_components_agree_with_repeated_merging(items):
+    """Slow reference: spread the smallest number over every shared label until nothing changes."""
     number = list(range(len(items)))
     changed = True
     while changed:
@@ -65,5 +65,5 @@ def test_connected_agrees_with_repeated_merging(items):
                 if shared and number[i] != number[j]:
                     number[i] = number[j] = min(number[i], number[j])
                     changed = True
-    assert connected(*zip(*items, strict=True)).tolist() == number
-    assert connected(*zip(*items, strict=True)).dtype == np.int64
+    assert connected_components(*zip(*items, strict=True)).tolist() == number
+    assert connected_components(*zip(*items, strict=True)).dtype == np.int64

@@ -1,15 +1,16 @@
+"""The feature cache: entries, keys, damage and concurrent writers."""
+
 from __future__ import annotations
 
 import multiprocessing
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reelscore.encoders.cache import FeatureCache, default_folder
-from reelscore.errors import ArtifactError, ConfigError
+from reelscore.encoders.cache import FeatureCache
+from reelscore.errors import ArtifactError
 from reelscore.features.sampling import global_sparse
 from reelscore.types import FeatureSequence
 
@@ -133,12 +134,3 @@ def test_two_processes_at_once(tmp_path):
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
-
-
-def test_the_default_folder():
-    assert default_folder({"XDG_CACHE_HOME": "/c", "HOME": "/h"}) == Path("/c/reelscore/features")
-    assert default_folder({"XDG_CACHE_HOME": "relative", "HOME": "/h"}) == Path(
-        "/h/.cache/reelscore/features"
-    )
-    with pytest.raises(ConfigError, match="XDG_CACHE_HOME"):
-        default_folder({})

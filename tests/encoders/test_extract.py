@@ -1,3 +1,5 @@
+"""Feature extraction, the cache in it, and dense sampling."""
+
 from __future__ import annotations
 
 import pickle
@@ -24,7 +26,7 @@ from support.sounds import tune
 
 
 class Counting(LightMusic):
-    """The light encoder, counting how often it reads a file."""
+    """The light encoder with a counter of the files that it reads."""
 
     def __init__(self):
         self.calls = 0
@@ -71,7 +73,7 @@ def test_a_file_known_by_its_content_need_not_be_there(song, tmp_path):
     assert moved.values.tobytes() == first.values.tobytes()
 
 
-def test_a_damaged_entry_is_made_anew(song, tmp_path):
+def test_a_damaged_entry_is_computed_again(song, tmp_path):
     encoder, cache = Counting(), FeatureCache(tmp_path)
     first = extract(song, encoder, num_segments=4, cache=cache)
     entry = cache.path_of(content_hash(song), recipe=encoder.recipe, sampling="gs-4")
@@ -85,7 +87,7 @@ def test_a_damaged_entry_is_made_anew(song, tmp_path):
 
 
 class Loud(Counting):
-    """Another encoder of the same file: the light one's first columns, a little louder."""
+    """An encoder with the first two light columns plus 1."""
 
     recipe = fingerprint = "loud-1"
     dim = 2
@@ -97,7 +99,7 @@ class Loud(Counting):
         return FeatureSequence(found.values[:, :2] + 1, found.segments, self.fingerprint, self.columns)
 
 
-def test_parts_that_are_joined_share_the_cache_with_all_who_use_them(song, tmp_path):
+def test_parts_of_concatenated_encoders_share_their_cache_entries(song, tmp_path):
     light, loud, cache = Counting(), Loud(), FeatureCache(tmp_path)
     alone = extract(song, light, num_segments=4, cache=cache)
     inner = ConcatEncoder("inner", [light, loud])

@@ -1,4 +1,4 @@
-"""Models of the hub that are asked in words: their columns, their own scale and bias, and what is refused."""
+"""Promptable encoders: their columns, logit scale and bias, and rejected models."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from reelscore.encoders.extract import extract
 from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.hub.files import INDEX, WEIGHTS, find_model
-from reelscore.encoders.hub.logits import LOGITS, logit_bias, logit_scale
+from reelscore.encoders.hub.logits import LOGIT_WEIGHTS, logit_bias, logit_scale
 from reelscore.encoders.hub.text import HubTextEncoder
-from reelscore.encoders.promptable import prompted
+from reelscore.encoders.promptable import promptable_encoders
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.models.zeroshot.prompts import CAPTIONS
@@ -31,7 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def changed(model: Path, folder: Path, **numbers: float) -> Path:
-    """A copy whose weights say other numbers; None takes one out."""
+    """Copy a model with other weights; None removes a weight."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -47,10 +47,10 @@ def changed(model: Path, folder: Path, **numbers: float) -> Path:
 
 
 def test_light_columns_stand_before_the_embeddings(models, video_file, music_folder) -> None:
-    made = prompted(str(models["clip"]), str(models["clap"]))
+    promptable = promptable_encoders(str(models["clip"]), str(models["clap"]))
     for path, encoder, light, kind in (
-        (video_file, made.encoders.video, made.num_light[0], "clip"),
-        (music_folder / "song 0.wav", made.encoders.music, made.num_light[1], "clap"),
+        (video_file, promptable.encoders.video, promptable.num_light[0], "clip"),
+        (music_folder / "song 0.wav", promptable.encoders.music, promptable.num_light[1], "clap"),
     ):
         found = extract(path, encoder, num_segments=4)
         assert found.values.shape == (4, encoder.dim) == (4, light + 16)
@@ -60,14 +60,17 @@ def test_light_columns_stand_before_the_embeddings(models, video_file, music_fol
             np.testing.assert_array_equal(
                 extract(path, part, num_segments=4).values, found.values[:, columns]
             )
-    assert (made.encoders.video_licence, made.encoders.music_licence) == ("clip-licence", "clap-licence")
+    assert (promptable.encoders.video_licence, promptable.encoders.music_licence) == (
+        "clip-licence",
+        "clap-licence",
+    )
 
 
 def test_a_worker_gets_the_same_encoders_and_a_user_the_same_name(models) -> None:
     spec = EncoderSpec("words", video_model=str(models["siglip"]), music_model=str(models["clap"]))
     again = pickle.loads(pickle.dumps(spec))
     assert load_encoders(again).video.fingerprint == load_encoders(spec).video.fingerprint
-    assert spec.named == f"hub:{models['siglip']}+{models['clap']}"
+    assert spec.name == f"hub:{models['siglip']}+{models['clap']}"
     bare = EncoderSpec("hub", video_model=str(models["siglip"]), music_model=str(models["clap"]))
     assert load_encoders(bare).video.fingerprint != load_encoders(spec).video.fingerprint
     for wrong in ({"video_model": "a/b"}, {"music_model": "a/b"}, {}):
@@ -89,8 +92,8 @@ def test_scale_and_bias_are_the_weights_own(models, tmp_path) -> None:
 
 
 def test_every_model_with_a_scale_has_captions_and_gives_its_bias(models) -> None:
-    assert set(LOGITS) == set(CAPTIONS)
-    for kind in LOGITS:
+    assert set(LOGIT_WEIGHTS) == set(CAPTIONS)
+    for kind in LOGIT_WEIGHTS:
         files = find_model(str(models[kind]))
         assert logit_scale(files) > 0
         assert (logit_bias(files) is not None) == kind.startswith("siglip")
@@ -123,17 +126,17 @@ def test_weights_that_do_not_say_it_are_refused_and_never_guessed(models, tmp_pa
 
 
 def test_captions_are_encoded_as_by_the_model_itself(models) -> None:
-    made = prompted(str(models["clip"]), str(models["clap"]))
+    promptable = promptable_encoders(str(models["clip"]), str(models["clap"]))
     texts = ["a photo of sea.", "calm"]
     np.testing.assert_array_equal(
-        made.video.text.encode(texts), HubTextEncoder(find_model(str(models["clip"]))).encode(texts)
+        promptable.video.text.encode(texts), HubTextEncoder(find_model(str(models["clip"]))).encode(texts)
     )
-    assert made.video.text.fingerprint != made.music.text.fingerprint
+    assert promptable.video.text.fingerprint != promptable.music.text.fingerprint
 
 
 def test_models_that_know_no_texts_are_refused_with_what_would_do(models) -> None:
     def ask(video: str, music: str) -> None:
-        prompted(str(models.get(video, video)), str(models.get(music, music)))
+        promptable_encoders(str(models.get(video, video)), str(models.get(music, music)))
 
     with pytest.raises(
         ConfigError, match=r"pictures and texts \(clip or siglip or siglip2\).*of the kind dinov2.*train"

@@ -1,4 +1,4 @@
-"""Encoders told in names: columns of light and of labels side by side, from a tiny pack and from the real one."""
+"""Tagged encoders of a tiny pack and a real one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import extract, text_rows
 from reelscore.encoders.factory import load_encoders
-from reelscore.encoders.pack.known_files import JAMENDO_TOP50, READABLE
 from reelscore.encoders.pack.pack import load_pack
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.encoders.tagged import labelled, readable
+from reelscore.encoders.tagged import _TAG_TEXTS, readable, tagged_encoders
 from reelscore.errors import ConfigError, NotFoundError
 from support.tiny_pack import sha256, write_tiny_pack
 
@@ -26,11 +25,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_light_columns_stand_before_the_labels(folder: Path, video_file: Path, music_folder: Path) -> None:
-    words = labelled(load_pack(folder))
+    tagged = tagged_encoders(load_pack(folder))
     song = music_folder / "song 0.wav"
     for path, encoder, light, labels in (
-        (video_file, words.encoders.video, words.num_light[0], words.video_labels),
-        (song, words.encoders.music, words.num_light[1], words.music_labels),
+        (video_file, tagged.encoders.video, tagged.num_light[0], tagged.video_labels),
+        (song, tagged.encoders.music, tagged.num_light[1], tagged.music_labels),
     ):
         found = extract(path, encoder, num_segments=4)
         assert found.columns is not None
@@ -38,9 +37,9 @@ def test_light_columns_stand_before_the_labels(folder: Path, video_file: Path, m
         alone = extract(path, encoder.parts[0], num_segments=4)  # type: ignore[attr-defined]
         np.testing.assert_array_equal(found.values[:, :light], alone.values)
         assert found.columns[:light] == alone.columns
-    assert words.video_labels == (("red", "green", "blue"),)
-    assert words.music_labels == (tuple(f"band {i}" for i in range(16)),)
-    probabilities = extract(video_file, words.encoders.video, num_segments=4).values[:, -3:]
+    assert tagged.video_labels == (("red", "green", "blue"),)
+    assert tagged.music_labels == (tuple(f"band {i}" for i in range(16)),)
+    probabilities = extract(video_file, tagged.encoders.video, num_segments=4).values[:, -3:]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
@@ -58,8 +57,8 @@ def test_a_pack_that_names_nothing_is_refused(tmp_path: Path) -> None:
     manifest = json.loads((folder / "MANIFEST.json").read_text())
     manifest["encoders"]["video"]["outputs"].pop()
     (folder / "MANIFEST.json").write_text(json.dumps(manifest))
-    with pytest.raises(NotFoundError, match="does not name what it sees"):
-        labelled(load_pack(folder))
+    with pytest.raises(NotFoundError, match="has no labels for video or music"):
+        tagged_encoders(load_pack(folder))
     del manifest["encoders"]["text"]
     (folder / "MANIFEST.json").write_text(json.dumps(manifest))
     with pytest.raises(ConfigError, match="folder of the pack"):
@@ -78,8 +77,9 @@ def test_texts_are_encoded_once_and_kept(folder: Path, tmp_path: Path) -> None:
     assert sha256(folder / "text.onnx") != sha256(tmp_path / "other" / "text.onnx")
 
 
-def test_every_tag_of_jamendo_is_said_in_words() -> None:
-    said = [readable(tag) for tag in JAMENDO_TOP50]
-    assert len(set(said)) == len(said)
-    assert set(READABLE) <= {tag.partition("---")[2] for tag in JAMENDO_TOP50}
-    assert not any("---" in each for each in said)
+def test_every_tag_of_jamendo_is_readable(shared: Path) -> None:
+    tags = load_pack(shared / "models").tagger().labels("tags")
+    texts = [readable(tag) for tag in tags]
+    assert len(set(texts)) == len(texts) == 50
+    assert not any("---" in text for text in texts)
+    assert set(_TAG_TEXTS) <= {tag.partition("---")[2] for tag in tags}

@@ -1,4 +1,4 @@
-"""Bootstrap: whole clusters, same seed same ends, known width, pairing narrows."""
+"""Bootstrap intervals: whole clusters, determinism, width, and paired differences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def mean_of(values):
     return lambda rows: np.array([values[rows].mean()])
 
 
-def test_clusters_are_drawn_whole_and_in_number():
+def test_clusters_are_resampled_whole():
     cluster = np.array([5, 9, 5, 2, 9, 9])
     for rows in resamples(cluster, num_bootstrap=50, seed=0):
         counts = np.bincount(rows, minlength=6)

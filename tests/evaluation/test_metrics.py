@@ -1,4 +1,4 @@
-"""Metrics by hand, and chance formulas against random orders."""
+"""Metrics by hand, and chance formulas against all rankings."""
 
 from __future__ import annotations
 

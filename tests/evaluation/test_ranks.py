@@ -1,4 +1,4 @@
-"""Ranks and average precisions against loop twins, and what must not change them."""
+"""Ranks and average precisions against slow references, and their invariances."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reelscore.errors import InputError
-from reelscore.evaluation import ranks as room
+from reelscore.evaluation import ranks as module
 from reelscore.evaluation.ranks import average_precisions, first_hit_ranks, rank_embeddings
 
 
 def loop_order(row, hit):
-    """The gallery in the worst order that the scores allow: wrong candidates before hits of the same score."""
+    """Return the worst ranking that the scores allow: wrong candidates before hits of the same score."""
     return sorted(range(len(row)), key=lambda i: (-row[i], hit[i]))
 
 
@@ -85,7 +85,7 @@ def test_blocks_give_what_one_block_gives(monkeypatch):
     video, music = rng.normal(size=(2, 57, 8)).astype(np.float32)
     group = rng.integers(40, size=57)
     whole = rank_embeddings(video, music, group, group)
-    monkeypatch.setattr(room, "BLOCK_SCORES", 57 * 5)
+    monkeypatch.setattr("reelscore.evaluation.ranks.BLOCK_SCORES", 57 * 5)
     blocks = rank_embeddings(video, music, group, group)
     assert (whole[0] == blocks[0]).all()
     assert (whole[1] == blocks[1]).all()
@@ -118,15 +118,15 @@ def test_collapsed_embeddings_tie_whatever_the_order_of_addition(size):
 
 
 @pytest.mark.parametrize(
-    ("scores", "hits", "told"),
+    ("scores", "hits", "message"),
     [
         (np.array([[0.0, np.nan]]), np.array([[True, False]]), "candidate 1 is NaN"),
         (np.zeros((1, 2)), np.array([[False, False]]), "query 0 has no hit"),
-        (np.zeros((1, 2)), np.array([[True]]), "one shape"),
-        (np.zeros((0, 2)), np.zeros((0, 2), bool), "one shape"),
+        (np.zeros((1, 2)), np.array([[True]]), "the same shape"),
+        (np.zeros((0, 2)), np.zeros((0, 2), bool), "the same shape"),
     ],
 )
 @pytest.mark.parametrize("measure", [first_hit_ranks, average_precisions])
-def test_bad_scores_are_refused(measure, scores, hits, told):
-    with pytest.raises(InputError, match=told):
+def test_bad_scores_are_refused(measure, scores, hits, message):
+    with pytest.raises(InputError, match=message):
         measure(scores, hits)

@@ -1,4 +1,4 @@
-"""The report: its JSON shape, groups as hits, both directions, the CCA row, bad embeddings."""
+"""Retrieval report: JSON, hits by group, directions, CCA and invalid embeddings."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def embeddings(num_pairs=40, dim=6, *, noise=0.5, seed=0):
 
 def test_the_json_has_exactly_the_promised_shape():
     video, music = embeddings()
-    told = json.loads(
+    message = json.loads(
         json.dumps(evaluate_embeddings(video, music, np.arange(40), cca=(music, video)).to_json())
     )
-    assert list(told) == ["gallery_size", "directions", "chance", "cca"]
-    assert told["gallery_size"] == 40
-    assert list(told["chance"]) == list(METRICS)
+    assert list(message) == ["gallery_size", "directions", "chance", "cca"]
+    assert message["gallery_size"] == 40
+    assert list(message["chance"]) == list(METRICS)
     for part in ("directions", "cca"):
-        assert [(d["query"], d["gallery"]) for d in told[part]] == [("video", "music"), ("music", "video")]
-        for direction in told[part]:
+        assert [(d["query"], d["gallery"]) for d in message[part]] == [("video", "music"), ("music", "video")]
+        for direction in message[part]:
             assert list(direction) == ["query", "gallery", *METRICS, "intervals"]
             for name, (low, high) in direction["intervals"].items():
                 assert low <= direction[name] <= high
@@ -87,11 +87,11 @@ def test_the_table_is_in_percent():
 
 
 @pytest.mark.parametrize(
-    ("video", "music", "group", "told"),
+    ("video", "music", "group", "message"),
     [
-        (np.eye(3), np.eye(4), np.arange(3), "one shape"),
-        (np.zeros((0, 3)), np.zeros((0, 3)), np.arange(0), "one shape"),
-        (np.eye(3), np.eye(3), np.arange(2), "as many groups"),
+        (np.eye(3), np.eye(4), np.arange(3), "the same shape"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), np.arange(0), "the same shape"),
+        (np.eye(3), np.eye(3), np.arange(2), "groups and clusters must have shape"),
         (
             np.eye(3),
             np.where(np.eye(3) > 0, np.nan, 0),
@@ -100,6 +100,6 @@ def test_the_table_is_in_percent():
         ),
     ],
 )
-def test_bad_embeddings_are_refused(video, music, group, told):
-    with pytest.raises(InputError, match=told):
+def test_bad_embeddings_are_refused(video, music, group, message):
+    with pytest.raises(InputError, match=message):
         evaluate_embeddings(video, music, group)

@@ -1,4 +1,4 @@
-"""What columns do over time, against the words of its definition."""
+"""Statistics of pooling against their definitions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from reelscore.features.pooling import LAGS, NUM_ORDERLESS, NUM_STATISTICS, QUAN
 ALL = NUM_STATISTICS["texture"]
 
 
-def told(rows: np.ndarray) -> list[np.ndarray]:
-    """Describe (T, D) one column after the other, in loops."""
+def reference(rows: np.ndarray) -> list[np.ndarray]:
+    """Compute the statistics of (T, D) column by column in loops."""
     blocks: list[list[float]] = [[] for _ in range(ALL)]
     for column in rows.T.tolist():
         mean = sum(column) / len(column)
@@ -37,7 +37,7 @@ def test_statistics_are_as_defined(length: int) -> None:
     rows = np.random.default_rng(length).normal(size=(length, 4))
     rows[:, 2] = 3.0
     got = pool(rows[None], np.ones((1, length), bool), ALL)[0]
-    np.testing.assert_allclose(got, np.concatenate(told(rows)), atol=1e-12)
+    np.testing.assert_allclose(got, np.concatenate(reference(rows)), atol=1e-12)
 
 
 def test_padding_does_not_matter() -> None:

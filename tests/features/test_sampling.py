@@ -1,4 +1,4 @@
-"""Global Sparse sampling: equal segments over the whole source, fixed at inference, random in training."""
+"""Global Sparse sampling of instants and rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Column maps: standardising within bounds, normal scores, ties, constants, rows never seen."""
+"""Column maps: standardisation, normal scores, ties, constants and unseen rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy.stats import norm, rankdata
 from reelscore.features.scaling import CLIP, NUM_KNOTS, ColumnMap, apply
 
 
-def made(num_rows: int = 400) -> np.ndarray:
+def columns(num_rows: int = 400) -> np.ndarray:
     rng = np.random.default_rng(0)
     return np.stack(
         [
@@ -23,7 +23,7 @@ def made(num_rows: int = 400) -> np.ndarray:
 
 
 def test_standard_is_the_deviation_from_the_mean_within_bounds() -> None:
-    rows = made()
+    rows = columns()
     mapped = ColumnMap.learn(rows, "standard")(rows)
     expected = np.clip((rows - rows.mean(0))[:, :3] / rows.std(0)[:3], -CLIP, CLIP)
     np.testing.assert_allclose(mapped[:, :3], expected, atol=1e-12)
@@ -31,7 +31,7 @@ def test_standard_is_the_deviation_from_the_mean_within_bounds() -> None:
 
 
 def test_normal_scores_are_those_of_the_ranks() -> None:
-    rows = made()
+    rows = columns()
     mapped = ColumnMap.learn(rows, "normal")(rows)
     for column in (0, 1):
         expected = norm.ppf((rankdata(rows[:, column]) - 0.5) / len(rows))
@@ -41,7 +41,7 @@ def test_normal_scores_are_those_of_the_ranks() -> None:
 
 
 def test_ties_get_one_score_the_mean_of_theirs() -> None:
-    rows = made()
+    rows = columns()
     mapped = ColumnMap.learn(rows, "normal")(rows)[:, 2]
     zeros = mapped[rows[:, 2] == 0]
     assert np.ptp(zeros) == 0
@@ -52,7 +52,7 @@ def test_ties_get_one_score_the_mean_of_theirs() -> None:
 
 @pytest.mark.parametrize("scaling", ["standard", "normal"])
 def test_the_map_rises_and_ends_where_the_seen_rows_end(scaling) -> None:
-    learned = ColumnMap.learn(made(), scaling)
+    learned = ColumnMap.learn(columns(), scaling)
     far = np.linspace(-1e4, 1e4, 20_001)[:, None].repeat(4, axis=1)
     mapped = learned(far)
     assert (np.diff(mapped, axis=0) >= 0).all()
@@ -61,7 +61,7 @@ def test_the_map_rises_and_ends_where_the_seen_rows_end(scaling) -> None:
 
 
 def test_scale_and_shift_of_a_column_do_not_matter() -> None:
-    rows = made()
+    rows = columns()
     moved = rows * [2.0, 0.01, 1e4, 3.0] - 5
     for scaling in ("standard", "normal"):
         one, other = ColumnMap.learn(rows, scaling)(rows), ColumnMap.learn(moved, scaling)(moved)

@@ -1,52 +1,32 @@
-"""A library and a model belong together: another model is refused with the command that mends it."""
+"""Compatibility of libraries with models, and the commands that the errors name."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from reelscore import ArtifactError, ConfigError, Library, Matcher
-from reelscore.data.pairs import PairSet
-from reelscore.encoders.factory import load_encoders
-from reelscore.encoders.spec import EncoderSpec
-from reelscore.training import TrainConfig, train
+from reelscore.library import compatibility
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A model over the light encoders that has learned next to nothing."""
-    encoders = load_encoders(EncoderSpec("light"))
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("models") / "small.model"
+def model(tmp_path_factory, light_model):
+    """A copy of the model, which tests may damage and then repair."""
+    return shutil.copytree(light_model, tmp_path_factory.mktemp("models") / "small.model")
 
-    def draws(dim):
-        return tuple((rng.standard_normal((4, dim)).astype(np.float32),) for _ in range(12))
 
-    pairs = PairSet(
-        name="random",
-        keys=tuple("abcdefghijkl"),
-        video=draws(encoders.video.dim),
-        music=draws(encoders.music.dim),
-        group=np.arange(12),
-        split=("train",) * 8 + ("val",) * 4,
-        video_encoder=encoders.video.fingerprint,
-        music_encoder=encoders.music.fingerprint,
-        num_segments=4,
+def test_another_model_is_refused_until_the_library_is_rebuilt(tmp_path, model, light_library, video_file):
+    library = Library.open(
+        shutil.copytree(light_library.path, tmp_path / "lib"), cache=light_library.cache_folder
     )
-    train(pairs, config=TrainConfig(epochs=1, steps=0), folder=folder)
-    return folder
-
-
-def test_another_model_is_refused_until_the_library_is_rebuilt(tmp_path, model, music_folder, video_file):
-    library = Library.open(tmp_path / "lib", cache=tmp_path / "cache")
-    library.add(music_folder)
     with pytest.raises(ArtifactError, match=rf"reelscore rebuild --library {library.path} --model {model}"):
         Matcher(library, model)
     with pytest.raises(ArtifactError, match="reelscore rebuild"):
         Library.open(library.path, model=model)
-    library.rebuild(model=model)
+    library.rebuild(model=model, workers=1)
     report = Matcher(library.path, model).report(video_file, k=3)
     assert report.model["trained"] is True
     assert report.model["name"] == "small.model"
@@ -56,7 +36,7 @@ def test_another_model_is_refused_until_the_library_is_rebuilt(tmp_path, model, 
 
 def test_a_model_that_is_damaged_or_gone_is_said(tmp_path, model, music_folder):
     library = Library.open(tmp_path / "lib", model=model, cache=tmp_path / "cache")
-    library.add(music_folder / "song 0.wav")
+    library.add(music_folder / "song 0.wav", workers=1)
     weights = next(model.glob("weights-*.safetensors"))
     content = weights.read_bytes()
     try:
@@ -68,11 +48,12 @@ def test_a_model_that_is_damaged_or_gone_is_said(tmp_path, model, music_folder):
     assert Matcher(library.path) is not None
 
 
-def test_a_model_without_text_rejects_words_and_names_the_ways_to_ask(tmp_path, model, music_folder):
+def test_a_text_query_without_tag_scores_names_the_command_that_computes_them(tmp_path, model, music_folder):
     library = Library.open(tmp_path / "lib", model=model, cache=tmp_path / "cache")
-    library.add(music_folder / "song 0.wav")
+    library.add(music_folder / "song 0.wav", workers=1)
     with pytest.raises(
-        ConfigError, match=r"reads no words here; train one with --words, or .*--encoder words"
+        ConfigError,
+        match=rf"has no tag scores.*Compute them: reelscore rebuild --library {library.path} --pack FOLDER$",
     ):
         Matcher(library).match(text="calm")
 
@@ -82,7 +63,7 @@ def test_the_blend_of_an_older_version_is_ignored_in_a_model_and_rejected_in_a_l
 ):
     """Such a model's folder has further files; its library has two further keys and a fingerprint of its own."""
     library = Library.open(tmp_path / "lib", model=model, cache=tmp_path / "cache")
-    library.add(music_folder)
+    library.add(music_folder, workers=1)
     expected = Matcher(library).report(video_file, k=3)
     (model / "blend.json").write_text('{"weight": 0.4}')
     file = library.path / "library.json"
@@ -110,3 +91,15 @@ def test_the_blend_of_an_older_version_is_ignored_in_a_model_and_rejected_in_a_l
         assert Matcher(library.path).report(video_file, k=3) == expected
     finally:
         (model / "blend.json").unlink()
+
+
+def test_an_encoder_of_another_fingerprint_is_rejected(light_library):
+    library, built = light_library, light_library.meta
+    compatibility.check_pipeline(built, library.path, library.pipeline)
+    for what, changed in (
+        ("model", replace(built, model_fingerprint="model-9")),
+        ("video encoder", replace(built, video_encoder="other")),
+        ("music encoder", replace(built, music_encoder="other")),
+    ):
+        with pytest.raises(ArtifactError, match=rf"built with {what} .*reelscore rebuild --library "):
+            compatibility.check_pipeline(changed, library.path, library.pipeline)

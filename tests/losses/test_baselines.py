@@ -1,4 +1,4 @@
-"""What each baseline promises beside the suite of `test_every_loss`: its options, its limits, what its knob does."""
+"""Options and limiting cases of each baseline loss."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def value(loss: PairLoss, v: torch.Tensor = V, m: torch.Tensor = M, *, grouped: 
 
 
 def both_ways(row: Callable[[int, Table, Table], float]) -> float:
-    """Mean of a row's loss over the anchors of both modalities; the tables: cosines, and S0 of anchors plus others."""
+    """Return the mean of `row(i, cosines, sum of S0 of both modalities)` over the anchors of both modalities."""
     v, m = (torch.nn.functional.normalize(x) for x in (V, M))
     before = sum(y @ y.T for y in (frozen_directions(f, what="features") for f in (FV, FM)))
     assert isinstance(before, torch.Tensor)
@@ -57,49 +57,49 @@ def both_ways(row: Callable[[int, Table, Table], float]) -> float:
     return sum(row(i, s, frozen) + row(i, t, frozen) for i in range(SIZE)) / (2 * SIZE)
 
 
-def kin(i: int) -> list[int]:
+def same_group(i: int) -> list[int]:
     return [j for j in range(SIZE) if GROUP[j] == GROUP[i]]
 
 
-def strangers(i: int) -> list[int]:
+def other_groups(i: int) -> list[int]:
     return [j for j in range(SIZE) if GROUP[j] != GROUP[i]]
 
 
-def test_infonce_with_positives_is_its_loop_twin() -> None:
+def test_infonce_with_positives_is_its_loop_reference() -> None:
     loss = InfoNCE(temperature=0.2, groups="positives")
 
     def row(i: int, s: Table, _: Table) -> float:
         terms = [math.exp(x / loss.temperature) for x in s[i]]
-        return -math.log(sum(terms[j] for j in kin(i)) / sum(terms))
+        return -math.log(sum(terms[j] for j in same_group(i)) / sum(terms))
 
     assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
 
 
-def test_supcon_is_its_loop_twin_and_asks_for_an_even_share() -> None:
+def test_supcon_is_its_loop_reference_and_asks_for_an_even_share() -> None:
     loss = SupCon(temperature=0.2)
 
     def row(i: int, s: Table, _: Table) -> float:
         terms = [math.exp(x / loss.temperature) for x in s[i]]
-        return -sum(math.log(terms[p] / sum(terms)) for p in kin(i)) / len(kin(i))
+        return -sum(math.log(terms[p] / sum(terms)) for p in same_group(i)) / len(same_group(i))
 
     assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
-    # All members at one place: no share could be more even, and the loss is the logarithm of their number.
+    # With all items of a group at one point the loss is the logarithm of their number.
     x = torch.eye(3, dtype=torch.float64).repeat_interleave(2, dim=0)
     group = torch.tensor([0, 0, 1, 1, 2, 2])
     even = SupCon(temperature=0.02).double()(x, x, group=group).total
     assert float(even.detach()) == pytest.approx(math.log(2), rel=1e-9)
 
 
-def test_triplet_of_the_hardest_is_its_loop_twin_and_above_that_of_all() -> None:
+def test_triplet_of_the_hardest_is_its_loop_reference_and_above_that_of_all() -> None:
     def row(i: int, s: Table, _: Table) -> float:
-        return max(0.0, *(0.3 - s[i][i] + s[i][j] for j in strangers(i)))
+        return max(0.0, *(0.3 - s[i][i] + s[i][j] for j in other_groups(i)))
 
     hardest = value(Triplet(margin=0.3, negatives="hardest"))
     assert hardest == pytest.approx(both_ways(row), rel=1e-9)
     assert hardest > value(Triplet(margin=0.3))
 
 
-def test_a_ranking_loss_tells_no_temperature() -> None:
+def test_a_ranking_loss_has_no_temperature() -> None:
     assert Triplet().temperature is None
     assert VMNet().temperature is None
 
@@ -117,14 +117,14 @@ def test_vmnet_is_its_ranking_loss_and_the_order_inside() -> None:
         y = frozen_directions(features, what="features")
         s0, found = (y @ y.T).tolist(), 0.0
         for i in range(SIZE):
-            known = sorted((j for j in range(SIZE) if j != i), key=lambda j: -s0[i][j])
+            ranked = sorted((j for j in range(SIZE) if j != i), key=lambda j: -s0[i][j])
             for offset in (1, 2, 4):
-                gaps = [max(0.0, s[i][b] - s[i][a]) for a, b in zip(known, known[offset:], strict=False)]
+                gaps = [max(0.0, s[i][b] - s[i][a]) for a, b in zip(ranked, ranked[offset:], strict=False)]
                 found += sum(gaps) / len(gaps) / (3 * SIZE)
         return found
 
     def ranking(i: int, s: Table, _: Table) -> float:
-        return sum(max(0.0, 0.1 - s[i][i] + s[i][j]) for j in strangers(i)) / len(strangers(i))
+        return sum(max(0.0, 0.1 - s[i][i] + s[i][j]) for j in other_groups(i)) / len(other_groups(i))
 
     expected = both_ways(ranking) + 0.7 * (order(V, FV) + order(M, FM)) / 2
     assert value(VMNet(weight=0.7, margin=0.1)) == pytest.approx(expected, rel=1e-9)
@@ -132,12 +132,12 @@ def test_vmnet_is_its_ranking_loss_and_the_order_inside() -> None:
 
 
 @pytest.mark.parametrize("groups", ["negatives-masked", "positives"])
-def test_siglip_is_its_loop_twin(groups: str) -> None:
+def test_siglip_is_its_loop_reference(groups: str) -> None:
     loss = SigLIP(temperature=0.2, bias=-1.5, groups=groups)  # type: ignore[arg-type]
 
     def row(i: int, s: Table, _: Table) -> float:
-        positives = kin(i) if groups == "positives" else [i]
-        signs = {j: 1 if j in positives else -1 for j in [*positives, *strangers(i)]}
+        positives = same_group(i) if groups == "positives" else [i]
+        signs = {j: 1 if j in positives else -1 for j in [*positives, *other_groups(i)]}
         return -sum(
             math.log(1 / (1 + math.exp(-z * (s[i][j] / loss.temperature - 1.5)))) for j, z in signs.items()
         )
@@ -154,7 +154,7 @@ def test_siglip_pulls_pairs_together_pushes_others_apart_and_learns_its_bias() -
     after = torch.nn.functional.normalize(v.detach() - 0.01 * v.grad) @ torch.nn.functional.normalize(m).T
     assert (after.diagonal() > before.diagonal()).all()
     assert loss.bias.grad is not None
-    assert float(loss.bias.grad) < 0  # at −10 it answers "no" even to the pairs
+    assert float(loss.bias.grad) < 0  # at −10 even the pairs are predicted as negatives
     assert not SigLIP(learnable=False).state_dict().keys() ^ {"bias", "log_scale"}
     assert list(SigLIP(learnable=False).parameters()) == []
 
@@ -174,7 +174,7 @@ def test_crossclr_without_its_parts_is_infonce() -> None:
 
 
 def test_crossclr_whose_negatives_are_all_influential_asks_nothing() -> None:
-    # One far away, the rest all alike: with the threshold at 0 only the first is a negative, and of no use to itself.
+    # One outlier among equal items: with threshold 0 only the outlier is a negative, and not of itself.
     features = torch.tensor([[-9.0, 1.0], *[[1.0, 0.0]] * 5], dtype=torch.float64)
     v, m = V[:6].clone().requires_grad_(), M[:6]
     loss = CrossCLR(threshold=0.0).double()
@@ -189,9 +189,9 @@ def test_cwcl_moves_from_everything_alike_to_the_pair_alone() -> None:
     loss = CWCL(power=0.0)
 
     def row(i: int, s: Table, _: Table) -> float:
-        members = [i, *strangers(i)]
-        logits = [s[i][j] / loss.temperature for j in members]
-        return math.log(sum(map(math.exp, logits))) - sum(logits) / len(members)
+        candidates = [i, *other_groups(i)]
+        logits = [s[i][j] / loss.temperature for j in candidates]
+        return math.log(sum(map(math.exp, logits))) - sum(logits) / len(candidates)
 
     assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
     gaps = [abs(value(CWCL(power=power)) - value(InfoNCE())) for power in (1.0, 10.0, 100.0)]
@@ -209,17 +209,17 @@ def test_cusa_is_content_where_the_embeddings_are_the_features() -> None:
 
 def test_cusa_never_pushes_inside_a_group() -> None:
     turned = M.clone()
-    turned[1] = -turned[1]  # the partner of item 0; nothing that item 0 says may change
+    turned[1] = -turned[1]  # item 1 is in the group of item 0, so the gradient of item 0 may not change
     loss = CUSA(weight=3.0).double()
-    seen = []
+    gradients = []
     for m in (M, turned):
         v = V.clone().requires_grad_()
         picked = torch.func.functional_call(loss, dict(loss.named_parameters()), (v, m), {
             "video_features": FV, "music_features": FM, "group": torch.tensor(GROUP),
         }).total  # fmt: skip
         (gradient,) = torch.autograd.grad(picked, v)
-        seen.append(gradient[0])
-    torch.testing.assert_close(seen[0], seen[1])
+        gradients.append(gradient[0])
+    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 @pytest.mark.parametrize("groups", ["negatives-masked", "positives"])
@@ -237,19 +237,19 @@ def test_rince_at_one_is_the_difference_of_sums() -> None:
     loss = RINCE(q=1.0, density=0.3, temperature=0.5)
 
     def row(i: int, s: Table, _: Table) -> float:
-        terms = {j: math.exp((s[i][j] - 1) / loss.temperature) for j in [i, *strangers(i)]}
+        terms = {j: math.exp((s[i][j] - 1) / loss.temperature) for j in [i, *other_groups(i)]}
         return -terms[i] + 0.3 * sum(terms.values())
 
     assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
 
 
-def test_debiased_is_its_loop_twin_where_its_floor_holds() -> None:
+def test_debiased_is_its_loop_reference_where_its_floor_holds() -> None:
     loss = Debiased(prior=0.6, temperature=0.5)
     floored = []
 
     def row(i: int, s: Table, _: Table) -> float:
-        own, count = math.exp(s[i][i] / loss.temperature), len(strangers(i))
-        mean = sum(math.exp(s[i][j] / loss.temperature) for j in strangers(i)) / count
+        own, count = math.exp(s[i][i] / loss.temperature), len(other_groups(i))
+        mean = sum(math.exp(s[i][j] / loss.temperature) for j in other_groups(i)) / count
         reduced, floor = (mean - 0.6 * own) / 0.4, math.exp(-1 / loss.temperature)
         floored.append(reduced < floor)
         return -math.log(own / (own + count * max(reduced, floor)))
@@ -259,18 +259,18 @@ def test_debiased_is_its_loop_twin_where_its_floor_holds() -> None:
     assert not all(floored)
 
 
-def test_attraction_is_its_loop_twin() -> None:
+def test_attraction_is_its_loop_reference() -> None:
     loss = FalseNegativeCancellation(share=0.25, strategy="attraction", temperature=0.2)
 
     def row(i: int, s: Table, before: Table) -> float:
-        near = sorted(strangers(i), key=lambda j: -before[i][j])[:2]
-        below = sum(math.exp(s[i][j] / loss.temperature) for j in [i, *strangers(i)])
+        near = sorted(other_groups(i), key=lambda j: -before[i][j])[:2]
+        below = sum(math.exp(s[i][j] / loss.temperature) for j in [i, *other_groups(i)])
         return -sum(math.log(math.exp(s[i][p] / loss.temperature) / below) for p in [i, *near]) / 3
 
     assert value(loss) == pytest.approx(both_ways(row), rel=1e-9)
 
 
-def test_a_negative_stays_whatever_share_is_cancelled() -> None:
+def test_one_negative_always_remains() -> None:
     group = torch.tensor([0] * 7 + [1, 2])  # the first seven have two negatives each
     loss = FalseNegativeCancellation(share=0.9, temperature=0.2).double()
     cancelled = loss(V, M, video_features=FV, music_features=FM, group=group).total
@@ -282,7 +282,7 @@ def test_a_negative_stays_whatever_share_is_cancelled() -> None:
             others = [j for j in range(SIZE) if group[j] != group[i]]
             last = min(others, key=lambda j, i=i: float(before[i, j]))
             gap = float(s[i, last] - s[i, i]) / loss.temperature
-            # Items 7 and 8 have eight negatives, and a share of the batch is at most seven of them.
+            # Items 7 and 8 have eight negatives, of which at most seven are cancelled.
             expected += math.log1p(math.exp(gap)) / (2 * SIZE)
     assert float(cancelled.detach()) == pytest.approx(expected, rel=1e-9)
 

@@ -1,4 +1,4 @@
-"""Two processes with half a batch each give the gradient of one process with all of it."""
+"""A loss over two processes equals the loss of one process."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
     x, y = torch.randn(8, 5, dtype=torch.float64), torch.randn(8, 6, dtype=torch.float64)
     group = torch.tensor([0, 0, 1, 2, 3, 1, 4, 5])
     video, music = torch.nn.Linear(5, 3).double(), torch.nn.Linear(6, 3).double()
-    loss = Gathered(InterIntraLoss().double())  # without a process group it is the loss itself
+    loss = Gathered(InterIntraLoss().double())  # without a process group it equals the loss
     out = loss(video(x), music(y), video_features=x, music_features=y, group=group)
     out.total.backward()
-    whole = {
+    expected = {
         "total": out.total.detach(),
         **{
             name: parameter.grad
@@ -59,17 +59,17 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
         total = build_loss(LossConfig(name=name)).double()(
             *sides, video_features=x, music_features=y, group=group
         )
-        whole[name] = torch.stack(torch.autograd.grad(total.total, sides))
-        whole[f"{name}, total"] = total.total.detach()
+        expected[name] = torch.stack(torch.autograd.grad(total.total, sides))
+        expected[f"{name}, total"] = total.total.detach()
     for rank in range(2):
-        found, said = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert set(found) == set(whole)
-        for name, value in whole.items():
-            # Of embeddings a process has the gradient of its own half.
+        found, errors_by_case = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert set(found) == set(expected)
+        for name, value in expected.items():
+            # A process has the gradient of its own half of the embeddings.
             value = value[:, 4 * rank : 4 * rank + 4] if name in BASELINES else value
             torch.testing.assert_close(found[name], value, msg=lambda text, n=name: f"{n}: {text}")
-        assert "drop_last" in said["unequal"]
-        assert "torch.float64" in said["dtypes"]
-        assert "row 2 of video_mask has no real segment" in said["nothing real"]
-        assert "torch.as_tensor(group)" in said["group"]
-        assert rank == 1 or said["nothing real"].startswith("process 1 cannot bring")
+        assert "drop_last" in errors_by_case["unequal"]
+        assert "torch.float64" in errors_by_case["dtypes"]
+        assert "row 2 of video_mask has no real segment" in errors_by_case["nothing real"]
+        assert "torch.as_tensor(group)" in errors_by_case["group"]
+        assert rank == 1 or errors_by_case["nothing real"].startswith("process 1 has no valid part")

@@ -1,4 +1,4 @@
-"""Every loss of the table against its loop twin, finite differences, blocks of anchors and the symmetries due."""
+"""Every loss against a loop reference, and its gradients, blocks and symmetries."""
 
 from __future__ import annotations
 
@@ -14,49 +14,22 @@ from torch.utils._pytree import tree_leaves
 
 from reelscore.errors import ConfigError, InputError
 from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, PairLoss, build_loss
-from reelscore.losses.factory import BASELINES
 from reelscore.losses.false_negatives import FalseNegativeCancellation
-from reelscore.losses.inter_intra import Intra
 from reelscore.losses.similarity import frozen_directions
 from reelscore.losses.triplet import Triplet
+from support.loss_batches import CONFIGS, GROUP, SIZE, batch, rows
 
-FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
-CONFIGS = {
-    **{name: LossConfig(name=name) for name in BASELINES},  # type: ignore[arg-type]
-    **{f"inter-intra {form}": LossConfig(intra=form) for form in FORMS},
-    "infonce, positives": LossConfig(name="infonce", groups="positives"),
-    "siglip, positives": LossConfig(name="siglip", groups="positives"),
-    "cwcl, positives": LossConfig(name="cwcl", groups="positives"),
-    "rince, positives": LossConfig(name="rince", groups="positives"),
-    "false-negative-cancellation, more": LossConfig(name="false-negative-cancellation", strength=0.3),
-}
 VARIANTS: dict[str, Callable[..., PairLoss]] = {
     "triplet, hardest": partial(Triplet, negatives="hardest"),
     "false-negative-cancellation, attraction": partial(
         FalseNegativeCancellation, share=0.25, strategy="attraction"
     ),
 }
-"""What `LossConfig` does not offer."""
+"""Options that `LossConfig` does not have."""
 NAMES = (*CONFIGS, *VARIANTS)
-GROUP = torch.tensor([0, 0, 1, 2, 2, 2, 3, 4, 5])
-SIZE = len(GROUP)
 
 
-def rows(dim: int, *, seed: int, size: int = SIZE) -> torch.Tensor:
-    return torch.randn(size, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def batch() -> dict[str, torch.Tensor]:
-    return {
-        "video_embeddings": rows(4, seed=1),
-        "music_embeddings": rows(4, seed=2),
-        "video_features": rows(6, seed=3),
-        "music_features": rows(5, seed=4),
-        "group": GROUP,
-    }
-
-
-def made(name: str, **changes: object) -> PairLoss:
+def new_loss(name: str, **changes: object) -> PairLoss:
     if name in VARIANTS:
         return VARIANTS[name](**changes).double()
     return build_loss(replace(CONFIGS[name], **changes)).double()  # type: ignore[arg-type]
@@ -64,7 +37,7 @@ def made(name: str, **changes: object) -> PairLoss:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_order_rotation_length_and_sides_do_not_matter(name: str) -> None:
-    given, loss = batch(), made(name)
+    given, loss = batch(), new_loss(name)
     base = loss(**given).total
     order = torch.randperm(SIZE, generator=torch.Generator().manual_seed(0))
     turn = torch.linalg.qr(rows(4, seed=9, size=4)).Q
@@ -87,7 +60,7 @@ def test_order_rotation_length_and_sides_do_not_matter(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_stands_in_padding_does_not_matter(name: str) -> None:
-    loss, group = made(name), {"group": GROUP}
+    loss, group = new_loss(name), {"group": GROUP}
     v, m = rows(4, seed=1), rows(4, seed=2)
     real = torch.arange(3) < torch.randint(1, 4, (SIZE, 1), generator=torch.Generator().manual_seed(5))
     sequences = torch.stack([rows(6, seed=seed) for seed in (3, 6, 7)], dim=1)
@@ -102,7 +75,7 @@ def test_what_stands_in_padding_does_not_matter(name: str) -> None:
 
 
 class Largest(TorchDispatchMode):
-    """Keeps the number of values of the largest tensor that any operation made."""
+    """Record the size of the largest tensor that any operation returns."""
 
     numel = 0
 
@@ -121,7 +94,7 @@ def test_blocks_hold_no_table_of_the_whole_batch(name: str) -> None:
     sizes = []
     for chunk_size in (chunk, None):
         with Largest() as largest:
-            made(name, chunk_size=chunk_size).float()(v, m, **features).total.backward()
+            new_loss(name, chunk_size=chunk_size).float()(v, m, **features).total.backward()
         sizes.append(largest.numel)
     blocks, table = sizes
     assert table >= size * size
@@ -131,7 +104,7 @@ def test_blocks_hold_no_table_of_the_whole_batch(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_those_of_finite_differences(name: str) -> None:
-    given, loss = batch(), made(name)
+    given, loss = batch(), new_loss(name)
 
     def total(v: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
         out = loss(**{**given, "video_embeddings": v, "music_embeddings": m})
@@ -146,7 +119,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
 def test_blocks_of_anchors_change_neither_value_nor_gradient(name: str, chunk_size: int) -> None:
     found = []
     for size in (None, chunk_size):
-        given, loss = batch(), made(name, chunk_size=size)
+        given, loss = batch(), new_loss(name, chunk_size=size)
         v = given["video_embeddings"].requires_grad_()
         m = given["music_embeddings"].requires_grad_()
         total = loss(**given).total
@@ -223,32 +196,32 @@ Row = Callable[[int, Table, Table, Table, Table, Table], float]
 TAU = 0.2
 
 
-def kin(i: int) -> list[int]:
+def same_group(i: int) -> list[int]:
     return [j for j in range(SIZE) if GROUP[j] == GROUP[i]]
 
 
-def strangers(i: int) -> list[int]:
+def other_groups(i: int) -> list[int]:
     return [j for j in range(SIZE) if GROUP[j] != GROUP[i]]
 
 
 def infonce(i: int, s: Table, *_: Table) -> float:
-    return -s[i][i] / TAU + math.log(sum(math.exp(s[i][j] / TAU) for j in [i, *strangers(i)]))
+    return -s[i][i] / TAU + math.log(sum(math.exp(s[i][j] / TAU) for j in [i, *other_groups(i)]))
 
 
 def supcon(i: int, s: Table, *_: Table) -> float:
     everyone = math.log(sum(math.exp(s[i][j] / TAU) for j in range(SIZE)))
-    return sum(everyone - s[i][p] / TAU for p in kin(i)) / len(kin(i))
+    return sum(everyone - s[i][p] / TAU for p in same_group(i)) / len(same_group(i))
 
 
 def triplet(i: int, s: Table, *_: Table) -> float:
-    return sum(max(0.0, 0.2 - s[i][i] + s[i][j]) for j in strangers(i)) / len(strangers(i))
+    return sum(max(0.0, 0.2 - s[i][i] + s[i][j]) for j in other_groups(i)) / len(other_groups(i))
 
 
 def siglip(i: int, s: Table, *_: Table) -> float:
     def cost(j: int, z: int) -> float:
         return math.log(1 + math.exp(-z * (s[i][j] / TAU - 10)))
 
-    return cost(i, 1) + sum(cost(j, -1) for j in strangers(i))
+    return cost(i, 1) + sum(cost(j, -1) for j in other_groups(i))
 
 
 def cyclip(i: int, s: Table, own: Table, other: Table, *_: Table) -> float:
@@ -262,16 +235,16 @@ def crossclr(i: int, s: Table, own: Table, _: Table, own_before: Table, other_be
         raw = [sum(before[a][b] for b in range(SIZE) if b != a) / SIZE for a in range(SIZE)]
         return [(value - min(raw)) / (max(raw) - min(raw)) for value in raw]
 
-    mine, theirs = connectivity(own_before), connectivity(other_before)
+    own_connectivity, other_connectivity = connectivity(own_before), connectivity(other_before)
     below = math.exp(s[i][i] / TAU)
-    below += sum(math.exp(s[i][j] / TAU) for j in strangers(i) if theirs[j] <= 0.9)
-    below += sum(0.8 * math.exp(own[i][j] / TAU) for j in strangers(i) if mine[j] <= 0.9)
-    weight = SIZE * math.exp(mine[i]) / sum(math.exp(value) for value in mine)
+    below += sum(math.exp(s[i][j] / TAU) for j in other_groups(i) if other_connectivity[j] <= 0.9)
+    below += sum(0.8 * math.exp(own[i][j] / TAU) for j in other_groups(i) if own_connectivity[j] <= 0.9)
+    weight = SIZE * math.exp(own_connectivity[i]) / sum(math.exp(value) for value in own_connectivity)
     return weight * (math.log(below) - s[i][i] / TAU)
 
 
 def cwcl(i: int, s: Table, _own: Table, _other: Table, own_before: Table, _before: Table) -> float:
-    members = [i, *strangers(i)]
+    members = [i, *other_groups(i)]
     normal = math.log(sum(math.exp(s[i][j] / TAU) for j in members))
     weight = {j: 1.0 if j == i else (1 + own_before[i][j]) / 2 for j in members}
     return sum(weight[j] * (normal - s[i][j] / TAU) for j in members) / sum(weight.values())
@@ -287,7 +260,7 @@ def kl(p: list[float], q: list[float]) -> float:
 
 
 def cusa(i: int, s: Table, own: Table, _other: Table, own_before: Table, _before: Table) -> float:
-    others = strangers(i)
+    others = other_groups(i)
     both = [i, *others]
     crossed = kl(softmax([own_before[i][j] for j in both], 0.1), softmax([s[i][j] for j in both], TAU))
     inside = kl(softmax([own_before[i][j] for j in others], 0.1), softmax([own[i][j] for j in others], TAU))
@@ -296,24 +269,24 @@ def cusa(i: int, s: Table, own: Table, _other: Table, own_before: Table, _before
 
 def rince(i: int, s: Table, *_: Table) -> float:
     q, density = 0.5, 0.025
-    everything = sum(math.exp((s[i][j] - 1) / TAU) for j in [i, *strangers(i)])
+    everything = sum(math.exp((s[i][j] - 1) / TAU) for j in [i, *other_groups(i)])
     return -math.exp(q * (s[i][i] - 1) / TAU) / q + (density * everything) ** q / q
 
 
 def debiased(i: int, s: Table, *_: Table) -> float:
-    own, count = math.exp(s[i][i] / TAU), len(strangers(i))
-    mean = sum(math.exp(s[i][j] / TAU) for j in strangers(i)) / count
+    own, count = math.exp(s[i][i] / TAU), len(other_groups(i))
+    mean = sum(math.exp(s[i][j] / TAU) for j in other_groups(i)) / count
     negative = max((mean - 0.1 * own) / 0.9, math.exp(-1 / TAU))
     return -math.log(own / (own + count * negative))
 
 
 def cancelled(i: int, s: Table, _own: Table, _other: Table, own_before: Table, other_before: Table) -> float:
-    ranked = sorted(strangers(i), key=lambda j: -(own_before[i][j] + other_before[i][j]))
+    ranked = sorted(other_groups(i), key=lambda j: -(own_before[i][j] + other_before[i][j]))
     left = [i, *ranked[round(0.3 * SIZE) :]]
     return -s[i][i] / TAU + math.log(sum(math.exp(s[i][j] / TAU) for j in left))
 
 
-TWINS: dict[str, Row] = {
+REFERENCES: dict[str, Row] = {
     "infonce": infonce,
     "supcon": supcon,
     "triplet": triplet,
@@ -328,23 +301,24 @@ TWINS: dict[str, Row] = {
 }
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_a_loss_is_its_loop_twin(name: str) -> None:
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_loss_equals_its_loop_reference(name: str) -> None:
     given = batch()
     v, m = (torch.nn.functional.normalize(given[f"{side}_embeddings"]) for side in ("video", "music"))
     a, b = (frozen_directions(given[f"{side}_features"], what=side) for side in ("video", "music"))
     s, vv, mm, aa, bb = ((x @ y.T).tolist() for x, y in ((v, m), (v, v), (m, m), (a, a), (b, b)))
     transposed = [list(column) for column in zip(*s, strict=True)]
     expected = sum(
-        TWINS[name](i, s, vv, mm, aa, bb) + TWINS[name](i, transposed, mm, vv, bb, aa) for i in range(SIZE)
+        REFERENCES[name](i, s, vv, mm, aa, bb) + REFERENCES[name](i, transposed, mm, vv, bb, aa)
+        for i in range(SIZE)
     ) / (2 * SIZE)
     # The temperature is kept as a logarithm in single precision.
-    assert float(made(name)(**given).total.detach()) == pytest.approx(expected, rel=1e-6)
+    assert float(new_loss(name)(**given).total.detach()) == pytest.approx(expected, rel=1e-6)
 
 
 def test_special_cases_are_infonce() -> None:
     given = {**batch(), "group": None}
-    plain = float(made("infonce")(**given).total.detach())
+    plain = float(new_loss("infonce")(**given).total.detach())
     for name, strength in (
         ("supcon", None),
         ("debiased", 0.0),
@@ -353,7 +327,7 @@ def test_special_cases_are_infonce() -> None:
         ("false-negative-cancellation", 0.0),
         ("cwcl", 1e6),
     ):
-        found = float(made(name, strength=strength)(**given).total.detach())
+        found = float(new_loss(name, strength=strength)(**given).total.detach())
         assert found == pytest.approx(plain, rel=1e-6), name
 
 
@@ -421,18 +395,18 @@ LACKING: dict[str, tuple[object, dict[str, object], str]] = {
     "no features": (
         {"video": 0.3, "text": 0.2},
         {"features": {"video": X}},
-        r"""needs features\["text"\]: .* intra_weight={'video': 0.3}$""",
+        r"""needs features\["text"\]; .* intra_weight={'video': 0.3}$""",
     ),
-    "no features of the one": ({"text": 0.2}, {}, r"""needs features\["text"\]: .* intra_weight=0.0$"""),
+    "no features of the one": ({"text": 0.2}, {}, r"""needs features\["text"\]; .* intra_weight=0.0$"""),
     "a mask of another length": (
         {"text": 0.2},
         {"features": {"text": torch.ones(3, 2, 1)}, "masks": {"text": torch.ones(3, 1, dtype=torch.bool)}},
         r"""masks\["text"\] must be .*, as features\["text"\] have""",
     ),
-    "a mask beside pooled features": (
+    "a mask with pooled features": (
         {"text": 0.2},
         {"features": {"text": X}, "masks": {"text": torch.ones(3, 1, dtype=torch.bool)}},
-        r"""masks\["text"\] says .* but features\["text"\] are pooled""",
+        r"""masks\["text"\] marks .* but features\["text"\] are pooled""",
     ),
     "fewer features": (
         {"text": 0.2},
@@ -443,7 +417,7 @@ LACKING: dict[str, tuple[object, dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("case", LACKING)
-def test_features_of_modalities_that_do_not_suit_are_called_by_their_name(case: str) -> None:
+def test_unsuitable_features_of_a_modality_are_named(case: str) -> None:
     weight, more, words = LACKING[case]
     loss = InterIntraLoss(intra_weight=weight)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=words):
@@ -458,7 +432,7 @@ def test_embeddings_that_do_not_pair_up_are_called_by_their_name() -> None:
 @pytest.mark.parametrize("name", ["vmnet", "crossclr", "cwcl", "cusa", "false-negative-cancellation"])
 def test_a_loss_that_needs_features_says_so(name: str) -> None:
     with pytest.raises(InputError, match="needs video_features"):
-        made(name)(torch.eye(3), torch.eye(3))
+        new_loss(name)(torch.eye(3), torch.eye(3))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page of integrations is executed: each Python block in a fresh interpreter, without a network."""
+"""The Python blocks of docs/integrations.md run as printed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "integrations.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "loss-in-your-loop.md"
 BLOCKS = dict(
     re.findall(
         r"^## ([^\n]+)\n(?:(?!^## ).)*?^```python\n(.*?)^```",
@@ -19,21 +19,21 @@ BLOCKS = dict(
         flags=re.M | re.S,
     )
 )
-GUESTS = {"Lightning": "lightning", "sentence-transformers": "sentence_transformers"}
+LIBRARIES = {"Lightning": "lightning", "sentence-transformers": "sentence_transformers"}
 
 
 def test_the_page_has_the_three_loops() -> None:
-    assert list(BLOCKS) == ["A plain PyTorch loop", *GUESTS]
+    assert list(BLOCKS) == ["A plain PyTorch loop", *LIBRARIES]
 
 
 @pytest.mark.parametrize(
-    "loop", [pytest.param(loop, marks=[pytest.mark.slow] if loop in GUESTS else []) for loop in BLOCKS]
+    "loop", [pytest.param(loop, marks=[pytest.mark.slow] if loop in LIBRARIES else []) for loop in BLOCKS]
 )
 def test_a_loop_runs_as_printed(loop: str, tmp_path: Path) -> None:
-    guest = GUESTS.get(loop)
-    if guest is not None and importlib.util.find_spec(guest) is None:
-        pytest.skip(f"{guest} is not installed: pip install 'reelscore[integrations]'")
-    done = subprocess.run(
+    library = LIBRARIES.get(loop)
+    if library is not None and importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed: pip install 'reelscore[integrations]'")
+    process = subprocess.run(
         [sys.executable, "-c", BLOCKS[loop]],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
@@ -42,4 +42,4 @@ def test_a_loop_runs_as_printed(loop: str, tmp_path: Path) -> None:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert process.returncode == 0, f"{process.stdout}\n{process.stderr}"

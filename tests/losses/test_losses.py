@@ -1,10 +1,8 @@
-"""The losses against loop twins, finite differences and the symmetries that they promise."""
+"""InfoNCE and the inter-intra loss: references, gradients and input checks."""
 
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -29,8 +27,10 @@ def rows(size: int, dim: int, *, seed: int) -> torch.Tensor:
     return torch.randn(size, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def twin_infonce(v: torch.Tensor, m: torch.Tensor, *, tau: float, group: list[int], groups: Groups) -> float:
-    """Both directions, item by item, in plain Python."""
+def reference_infonce(
+    v: torch.Tensor, m: torch.Tensor, *, tau: float, group: list[int], groups: Groups
+) -> float:
+    """Return the loss of both directions, computed item by item."""
     size = len(v)
     s = [
         [float(torch.dot(v[i], m[j]) / (v[i].norm() * m[j].norm())) / tau for j in range(size)]
@@ -42,17 +42,17 @@ def twin_infonce(v: torch.Tensor, m: torch.Tensor, *, tau: float, group: list[in
             positive = everything = 0.0
             for j in range(size):
                 term = math.exp(s[j][i] if transposed else s[i][j])
-                mine = j == i or (groups == "positives" and group[j] == group[i])
-                if mine:
+                positive_item = j == i or (groups == "positives" and group[j] == group[i])
+                if positive_item:
                     positive += term
-                if mine or group[j] != group[i]:
+                if positive_item or group[j] != group[i]:
                     everything += term
             total -= math.log(positive / everything) / (2 * size)
     return total
 
 
-def twin_intra(x: torch.Tensor, features: torch.Tensor, *, form: Intra, t0: float, t1: float) -> float:
-    """The structure term, pair by pair, in plain Python; features (B, T, D)."""
+def reference_intra(x: torch.Tensor, features: torch.Tensor, *, form: Intra, t0: float, t1: float) -> float:
+    """Return the structure loss, computed pair by pair, for features (B, T, D)."""
     size = len(x)
     pooled = torch.cat([features.mean(1), features.var(1, unbiased=False).sqrt()], dim=1)
     y = pooled - pooled.mean(0)
@@ -69,11 +69,11 @@ def twin_intra(x: torch.Tensor, features: torch.Tensor, *, form: Intra, t0: floa
             total += sum((a - b) ** 2 for a, b in zip(after, before, strict=True)) / (size * (size - 1))
             continue
         if form == "order":
-            total += twin_order(before, after) / size
+            total += reference_order(before, after) / size
             continue
         if form == "multiscale":
             for scale, weight in ((1, 6 / 11), (2, 3 / 11), (4, 2 / 11)):
-                total += weight * twin_js(before, after, t0 * scale, t1 * scale) / size
+                total += weight * reference_js(before, after, t0 * scale, t1 * scale) / size
             continue
         p = [math.exp(b / t0) for b in before]
         q = [math.exp(a / t1) for a in after]
@@ -82,8 +82,8 @@ def twin_intra(x: torch.Tensor, features: torch.Tensor, *, form: Intra, t0: floa
     return total
 
 
-def twin_order(before: list[float], after: list[float]) -> float:
-    """The mean over δ of the mean over places of how far whom S0 holds closer came to lie behind."""
+def reference_order(before: list[float], after: list[float]) -> float:
+    """Return the mean over δ of the mean violation of the order of S0."""
     order = sorted(range(len(before)), key=lambda j: -before[j])
     means = []
     for delta in (d for d in (1, 2, 4, 8) if d < len(before)):
@@ -96,7 +96,7 @@ def twin_order(before: list[float], after: list[float]) -> float:
     return sum(means) / len(means)
 
 
-def twin_js(before: list[float], after: list[float], t0: float, t1: float) -> float:
+def reference_js(before: list[float], after: list[float], t0: float, t1: float) -> float:
     p, q = [math.exp(b / t0) for b in before], [math.exp(a / t1) for a in after]
     p, q = [x / sum(p) for x in p], [x / sum(q) for x in q]
     middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
@@ -107,21 +107,23 @@ def twin_js(before: list[float], after: list[float], t0: float, t1: float) -> fl
 
 @pytest.mark.parametrize("groups", GROUPS)
 @pytest.mark.parametrize("group", [[0, 1, 2, 3, 4, 5], [0, 0, 1, 2, 2, 2]])
-def test_infonce_is_its_loop_twin(groups: Groups, group: list[int]) -> None:
+def test_infonce_equals_its_loop_reference(groups: Groups, group: list[int]) -> None:
     v, m = rows(6, 4, seed=1), rows(6, 4, seed=2)
     loss = InfoNCE(temperature=0.2, groups=groups).double()
-    expected = twin_infonce(v, m, tau=0.2, group=group, groups=groups)
+    expected = reference_infonce(v, m, tau=0.2, group=group, groups=groups)
     assert float(loss(v, m, group=torch.tensor(group)).total.detach()) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_intra_term_is_its_loop_twin(form: Intra) -> None:
+def test_the_intra_term_equals_its_loop_reference(form: Intra) -> None:
     v, m = rows(7, 4, seed=1), rows(7, 4, seed=2)
     fv, fm = rows(7, 15, seed=3).view(7, 3, 5), rows(7, 6, seed=4).view(7, 2, 3)
     loss = InterIntraLoss(intra=form, before_temperature=0.3, after_temperature=0.15).double()
     parts = loss(v, m, video_features=fv, music_features=fm).parts
     for name, x, f in (("intra_video", v, fv), ("intra_music", m, fm)):
-        assert float(parts[name]) == pytest.approx(twin_intra(x, f, form=form, t0=0.3, t1=0.15), rel=1e-9)
+        assert float(parts[name]) == pytest.approx(
+            reference_intra(x, f, form=form, t0=0.3, t1=0.15), rel=1e-9
+        )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -184,12 +186,12 @@ def test_half_precision_costs_the_structure_nothing_but_its_rounding(
     form: Intra, half: torch.dtype, chunk_size: int | None
 ) -> None:
     x, frozen = rows(1024, 16, seed=1).to(half), rows(1024, 8, seed=2).to(half)
-    loss = InterIntraLoss(intra=form, intra_weight=1.0, learnable=False, chunk_size=chunk_size)
+    loss = InterIntraLoss(intra=form, intra_weight={"video": 1.0}, learnable=False, chunk_size=chunk_size)
 
     def of(dtype: torch.dtype, *, autocast: bool) -> tuple[torch.Tensor, torch.Tensor]:
         moved = x.to(dtype, copy=True).requires_grad_()
         with torch.autocast("cpu", half, enabled=autocast):
-            out = loss(moved, x.to(dtype), video_features=frozen.to(dtype), music_features=frozen.to(dtype))
+            out = loss(moved, x.to(dtype), video_features=frozen.to(dtype))
         out.total.backward()
         assert moved.grad is not None
         assert moved.grad.dtype == dtype
@@ -377,7 +379,7 @@ def test_a_learned_temperature_moves_and_stops_at_its_bound() -> None:
     free = InfoNCE(temperature=0.5)
     free(v, v).total.backward()
     assert free.log_scale.grad is not None
-    assert float(free.log_scale.grad) < 0  # pairs that agree ask for a colder one
+    assert float(free.log_scale.grad) < 0  # equal pairs lower the temperature
 
 
 def test_a_learned_temperature_comes_back_from_its_limit() -> None:
@@ -412,13 +414,13 @@ BAD = {
         torch.eye(3),
         torch.eye(3),
         {"group": [0, 1, 2]},
-        r"a tensor of shape \(3,\), got list; torch.as_tensor\(group\)",
+        r"a tensor of shape \(3,\), got list; convert .* torch.as_tensor\(group\)",
     ),
     "groups in an array": (
         torch.eye(3),
         torch.eye(3),
         {"group": torch.arange(3).numpy()},
-        "got ndarray; torch",
+        "got ndarray; convert .* torch",
     ),
     "another dtype": (
         torch.eye(3),
@@ -443,7 +445,7 @@ BAD = {
         torch.eye(3),
         torch.eye(3),
         {"group": torch.arange(3).to("meta")},
-        "group must be on cpu as the rest, got meta",
+        "group must be on cpu like the others, got meta",
     ),
     "features on another device": (
         torch.eye(3),
@@ -468,7 +470,7 @@ BAD = {
         {"video_features": torch.tensor([[1.0], [math.nan]])},
         "video_features must be finite; row 1",
     ),
-    "nan features beside a row of zeros": (
+    "nan features and a row of zeros": (
         torch.eye(3),
         torch.eye(3),
         {"video_features": torch.tensor([[0.0], [1.0], [math.nan]])},
@@ -481,11 +483,11 @@ BAD = {
         {"video_features": torch.ones(2, 2, 3), "video_mask": torch.tensor([[True, True], [False, False]])},
         "row 1 of video_mask has no real segment",
     ),
-    "a mask beside pooled features": (
+    "a mask with pooled features": (
         torch.eye(2),
         torch.eye(2),
         {"music_mask": torch.ones(2, 4, dtype=torch.bool)},
-        "music_mask says which rows .* but music_features are pooled already",
+        "music_mask marks the real rows .* but music_features are pooled already",
     ),
     "a mask of another length": (
         torch.eye(2),
@@ -570,15 +572,6 @@ def test_one_side_may_be_of_half_precision(half: torch.dtype, autocast: bool) ->
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
 def test_rows_of_half_precision_get_length_one(half: torch.dtype) -> None:
-    x = (3e4 * rows(64, 48, seed=1)).clamp(-6e4, 6e4).to(half)  # too long for a length in float16
+    x = (3e4 * rows(64, 48, seed=1)).clamp(-6e4, 6e4).to(half)  # the norm overflows in float16
     norms = unit_rows(x, what="rows").double().norm(dim=1)
     torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-6, atol=0.0)
-
-
-def test_the_losses_load_torch_and_nothing_of_media_or_the_library() -> None:
-    code = (
-        "import sys; from reelscore.losses import InterIntraLoss; "
-        "print(sorted({'av', 'lancedb', 'onnxruntime', 'scipy'} & set(sys.modules)), 'torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[] True"

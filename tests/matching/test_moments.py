@@ -1,4 +1,4 @@
-"""The best moment against a loop that tries every window, and the two scores made one."""
+"""The best moment against a loop over all windows, and reranking."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelscore.errors import InputError
+from reelscore.matching.matcher import rerank
 from reelscore.matching.moments import best_moment
-from reelscore.matching.rerank import rerank
 from reelscore.types import Track
 
 

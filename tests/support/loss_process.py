@@ -1,4 +1,4 @@
-"""One of two processes that share a batch: rank and a meeting file enter, gradients leave as a file."""
+"""One of two processes that share a batch: RANK RENDEZVOUS_FILE OUTPUT_FILE."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from reelscore.errors import InputError
 from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
 from reelscore.losses.factory import BASELINES
 
-RANK, MEETING, OUT = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+RANK, RENDEZVOUS, OUT = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 
 
 def main() -> None:
     dist.init_process_group(
         "gloo",
-        init_method=f"file://{MEETING}",
+        init_method=f"file://{RENDEZVOUS}",
         rank=RANK,
         world_size=2,
         timeout=timedelta(seconds=60),
@@ -28,13 +28,13 @@ def main() -> None:
     group = torch.tensor([0, 0, 1, 2, 3, 1, 4, 5])
     video, music = torch.nn.Linear(5, 3).double(), torch.nn.Linear(6, 3).double()
     loss = Gathered(InterIntraLoss().double())
-    mine = slice(4 * RANK, 4 * RANK + 4)
+    own = slice(4 * RANK, 4 * RANK + 4)
     out = loss(
-        video(x[mine]),
-        music(y[mine]),
-        video_features=x[mine],
-        music_features=y[mine],
-        group=group[mine],
+        video(x[own]),
+        music(y[own]),
+        video_features=x[own],
+        music_features=y[own],
+        group=group[own],
     )
     out.total.backward()
     found = {"total": out.total.detach()}
@@ -44,13 +44,13 @@ def main() -> None:
         *loss.named_parameters(),
     ]:
         assert parameter.grad is not None
-        dist.all_reduce(parameter.grad)  # the mean that DistributedDataParallel takes
+        dist.all_reduce(parameter.grad)  # with / 2 below: the mean that DistributedDataParallel takes
         found[name] = parameter.grad / 2
     for name in BASELINES:
-        rival = Gathered(build_loss(LossConfig(name=name)).double())
-        shown = {"video_features": x[mine], "music_features": y[mine], "group": group[mine]}
-        sides = [embedding.detach().requires_grad_() for embedding in (video(x[mine]), music(y[mine]))]
-        total = rival(*sides, **shown).total
+        baseline = Gathered(build_loss(LossConfig(name=name)).double())
+        shown = {"video_features": x[own], "music_features": y[own], "group": group[own]}
+        sides = [embedding.detach().requires_grad_() for embedding in (video(x[own]), music(y[own]))]
+        total = baseline(*sides, **shown).total
         found[name] = torch.stack(torch.autograd.grad(total, sides)) / 2
         found[f"{name}, total"] = total.detach()
     size, four = 3 + RANK, torch.eye(4)
@@ -71,13 +71,13 @@ def main() -> None:
             "group": [0, 1, 2, 3] if RANK else torch.arange(4),
         },
     }
-    said = {}
+    errors = {}
     for name, given in bad.items():
         try:
             loss(**{"video_embeddings": four, "music_embeddings": four, **given})
         except InputError as error:
-            said[name] = str(error)
-    torch.save((found, said), OUT)
+            errors[name] = str(error)
+    torch.save((found, errors), OUT)
     dist.destroy_process_group()
 
 

@@ -24,7 +24,7 @@ LOSSES_PLAN = LossesPlan(**COMMON, linear=("cca", "ridge"))
 FEW_PAIRS_PLAN = FewPairsPlan(**COMMON, shares=(0.5, 1.0))
 
 
-def run_here(items, prepare, *arguments, workers=None, alike=None):
+def run_here(items, prepare, *arguments, workers=None, group=None):
     """Replace `run_all` without its worker processes, which take seconds to start; test_runner.py tests those."""
     work = prepare(*arguments)
     for item in items:

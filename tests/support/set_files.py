@@ -1,4 +1,4 @@
-"""Files in the form of the published sets: a set's name enters, random arrays or the archive that holds them leave."""
+"""Random arrays and archives with the schema of the public sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reelscore.data.datasets import LOADERS
 
 
 def arrays_of(name, num_rows=40, seed=0):
-    """Arrays with the keys, shapes and types of the published file."""
+    """Return arrays with the keys, shapes and types of the published file."""
     rng = np.random.default_rng(seed)
 
     def floats(*shape, dtype=np.float32):

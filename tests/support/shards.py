@@ -1,4 +1,4 @@
-"""TFRecord files written byte by byte from the published formats, with nothing of the reader's in it."""
+"""Write TFRecord files from the published format, independently of the reader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ POLYNOMIAL = 0x82F63B78  # Castagnoli, bits reversed
 
 
 def crc32c(data):
-    """Bit by bit, as the checksum is defined."""
+    """Compute CRC-32C bit by bit, as it is defined."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -19,8 +19,8 @@ def crc32c(data):
 
 def checksum(data):
     crc = crc32c(data)
-    turned = crc >> 15 | crc << 17 & 0xFFFFFFFF
-    return struct.pack("<I", (turned + 0xA282EAD8) % 2**32)
+    rotated = crc >> 15 | crc << 17 & 0xFFFFFFFF
+    return struct.pack("<I", (rotated + 0xA282EAD8) % 2**32)
 
 
 def framed(*payloads):
@@ -41,7 +41,7 @@ def varint(value):
 
 
 def field(number, content):
-    """A length-delimited field."""
+    """Return a length-delimited field."""
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
@@ -62,12 +62,12 @@ def mapping(entries):
 
 
 def example(**features):
-    """tf.train.Example."""
+    """Return a serialised `tf.train.Example`."""
     return field(1, mapping(features))
 
 
 def sequence_example(context, **lists):
-    """tf.train.SequenceExample; each list is a list of features."""
+    """Return a serialised `tf.train.SequenceExample`; each list is a list of features."""
     rows = {key: b"".join(field(1, feature) for feature in value) for key, value in lists.items()}
     return field(1, mapping(context)) + field(2, mapping(rows))
 
@@ -79,7 +79,7 @@ def video_level(key, rgb, audio, labels=(3,)):
 
 
 def frame_level(key, rgb, audio, labels=(3,)):
-    """Rows of codes, (T, 1024) and (T, 128) uint8."""
+    """Return a record of quantised rows, (T, 1024) and (T, 128) uint8."""
     context = {"id": text(key.encode()), "labels": integers(*labels)}
     return sequence_example(
         context, rgb=[text(row.tobytes()) for row in rgb], audio=[text(row.tobytes()) for row in audio]

@@ -1,4 +1,4 @@
-"""Sounds with known answers: a few numbers enter, mono float32 samples at 22,050 Hz leave."""
+"""Synthetic mono audio at 22,050 Hz with known features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def tone(pitches_hz, seconds, level=0.2):
 
 
 def clicks(bpm, seconds, level=0.8):
-    """A short decaying burst of noise on each beat."""
+    """Return a short decaying burst of noise on each beat."""
     out = np.zeros(round(seconds * RATE_HZ), np.float32)
     burst = np.random.default_rng(1).standard_normal(800) * np.exp(-np.arange(800) / 150) * level / 3
     for start in (np.arange(0, seconds, 60 / bpm) * RATE_HZ).astype(int):
@@ -28,7 +28,7 @@ def noise(seconds, level=0.1, seed=0):
 
 
 def tune(seconds, seed=0):
-    """Random notes of a scale over a beat: something of everything."""
+    """Return random notes of a scale over a beat and weak noise."""
     rng = np.random.default_rng(seed)
     out = clicks(rng.uniform(70, 160), seconds, 0.3) + noise(seconds, 0.003, seed)
     start = 0.0
@@ -43,7 +43,7 @@ def tune(seconds, seed=0):
 
 
 def frames_of(samples):
-    """All frames of a sound, as the encoder sees them."""
+    """Return the features of all frames, with the padding of the encoder."""
     num_frames = 1 + len(samples) // HOP
     padded = np.pad(samples, (FRAME // 2, FRAME))
     return describe_frames(padded[: (num_frames - 1) * HOP + FRAME])

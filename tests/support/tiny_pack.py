@@ -1,4 +1,4 @@
-"""A folder enters and becomes a pack of four tiny ONNX models with a manifest of our own schema."""
+"""A pack of four tiny ONNX models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_manifest(folder: Path, content: Any) -> None:
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    def described(name: str, file: str, **rest: Any) -> dict[str, Any]:
+    def entry(name: str, file: str, **rest: Any) -> dict[str, Any]:
         return {"name": name, "file": file, "sha256": sha256(folder / file), "licence": "CC0-1.0", **rest}
 
     audio = {
@@ -57,7 +57,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     return {
         "reelscore_pack": 1,
         "encoders": {
-            "video": described(
+            "video": entry(
                 "tiny-image",
                 "image.onnx",
                 input={
@@ -69,13 +69,13 @@ def manifest(folder: Path) -> dict[str, Any]:
                 },
                 outputs=[{"name": "emb", "dim": 3}, {"name": "probs", "dim": 3, "labels": colours}],
             ),
-            "music": described(
+            "music": entry(
                 "tiny-sound",
                 "sound.onnx",
                 input={**audio, "layout": "n1ft", "window_s": 0.5},
                 outputs=[{"name": "emb", "dim": BANDS}],
             ),
-            "tagger": described(
+            "tagger": entry(
                 "tiny-tags",
                 "tags.onnx",
                 input=audio,
@@ -83,7 +83,7 @@ def manifest(folder: Path) -> dict[str, Any]:
                     {"name": "emb", "dim": BANDS, "labels": {"names": [f"band {i}" for i in range(BANDS)]}}
                 ],
             ),
-            "text": described(
+            "text": entry(
                 "tiny-text",
                 "text.onnx",
                 input={
@@ -104,7 +104,7 @@ def sha256(path: Path) -> str:
 
 
 def _image_model() -> onnx.ModelProto:
-    """Mean of each channel, and its softmax."""
+    """Return a model of the mean of each channel, and its softmax."""
     nodes = [
         helper.make_node("ReduceMean", ["image", "axes"], ["emb"], keepdims=0),
         helper.make_node("Softmax", ["emb"], ["probs"], axis=1),
@@ -118,13 +118,13 @@ def _image_model() -> onnx.ModelProto:
 
 
 def _audio_model(tensor: str, shape: list[Any], *, axes: list[int]) -> onnx.ModelProto:
-    """Mean of each mel band over time."""
+    """Return a model of the mean of each mel band over time."""
     nodes = [helper.make_node("ReduceMean", [tensor, "axes"], ["emb"], keepdims=0)]
     return _model(nodes, [_tensor(tensor, shape)], [_tensor("emb", ["N", BANDS])], {"axes": np.array(axes)})
 
 
 def text_model(rows: int | str = "N") -> onnx.ModelProto:
-    """How often each word occurs where the mask is 1."""
+    """Return a model that counts each word where the mask is 1."""
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["words"]),
         helper.make_node("Cast", ["mask"], ["weights"], to=TensorProto.FLOAT),

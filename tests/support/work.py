@@ -1,4 +1,4 @@
-"""Work for the pool's tests; workers import it by name."""
+"""Work functions for the tests of the worker pool, importable by name."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def sleeper() -> Callable[[float], int]:
     return work
 
 
-def teller() -> Callable[[tuple[str, float]], tuple[str, int]]:
+def named_sleeper() -> Callable[[tuple[str, float]], tuple[str, int]]:
     def work(item: tuple[str, float]) -> tuple[str, int]:
         time.sleep(item[1])
         return item[0], os.getpid()

@@ -1,4 +1,4 @@
-"""Small media for tests: a number enters, a real mp4 or wav file with that character leaves."""
+"""Small synthetic media files, and a small model trained on random features."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from reelscore.data.pairs import PairSet
+from reelscore.encoders.factory import load_encoders
+from reelscore.encoders.spec import EncoderSpec
 from reelscore.media.writer import mux, write_audio, write_video
 
 RATE_HZ = 22_050
@@ -32,7 +35,7 @@ def film(
 
 
 def finished(path: Path, *, i: int, seconds: float = 3.0) -> Path:
-    """Write a film whose colour and speed go with its music's pitch and tempo, i being the degree of both."""
+    """Write a film whose colour and speed, like its music's pitch and tempo, are given by i."""
     silent = film(
         path.with_name(f"silent-{path.name}"),
         speed=i % 7,
@@ -51,4 +54,29 @@ def songs(folder: Path, count: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
         song(folder / f"song {i}.wav", tempo_bpm=60 + 20 * i, pitch_hz=110 * 2 ** (i / 5))
+    return folder
+
+
+def light_model(folder: Path) -> Path:
+    """Train a model over the light encoders for one epoch on random features, without text."""
+    from reelscore.training import TrainConfig, train
+
+    encoders = load_encoders(EncoderSpec("light"))
+    rng = np.random.default_rng(0)
+
+    def features(dim: int) -> tuple[tuple[np.ndarray, ...], ...]:
+        return tuple((rng.standard_normal((32, dim)).astype(np.float32),) for _ in range(12))
+
+    pairs = PairSet(
+        name="random",
+        keys=tuple("abcdefghijkl"),
+        video=features(encoders.video.dim),
+        music=features(encoders.music.dim),
+        group=np.arange(12),
+        split=("train",) * 8 + ("val",) * 4,
+        video_encoder=encoders.video.fingerprint,
+        music_encoder=encoders.music.fingerprint,
+        num_segments=32,
+    )
+    train(pairs, config=TrainConfig(epochs=1, steps=0), folder=folder)
     return folder

@@ -1,4 +1,4 @@
-"""The pool: every item has an outcome, whatever it does to its worker."""
+"""The worker pool: every item has an outcome, even if it kills its worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def outcomes(items, prepare, *arguments, workers=2):
     return {o.item: o for o in run_all(items, prepare, *arguments, workers=workers)}
 
 
-def test_every_item_has_its_outcome_and_bad_ones_stop_nobody():
+def test_every_item_has_its_outcome_and_bad_ones_stop_no_other():
     from support.work import doubler
 
     found = outcomes([1, "bad", 2, "die", 3, "surprise", "print", *range(4, 40)], doubler, 100)
@@ -46,14 +46,14 @@ def test_a_death_is_tried_again(tmp_path):
     assert {k: o.value for k, o in found.items()} == {"a": "a", "b": "b"}
 
 
-def test_a_failed_preparation_is_an_error_of_the_whole():
+def test_a_failed_preparation_is_raised():
     from support.work import unready
 
     with pytest.raises(NotFoundError, match="install one"):
         list(run_all([1, 2, 3], unready, workers=2))
 
 
-def test_a_surprise_in_preparation_is_told_and_not_taken_for_the_fault_of_an_item():
+def test_an_exception_in_preparation_is_raised_and_blames_no_item():
     with pytest.raises(ReelscoreError, match="could not begin: ValueError: invalid literal"):
         list(run_all([1, 2], int, "x", workers=1))
 
@@ -70,32 +70,30 @@ def test_both_workers_work_and_an_abandoned_run_leaves_no_process():
             os.kill(pid, 0)
 
 
-def test_a_worker_stays_with_what_is_alike_and_helps_where_most_is_left():
-    from support.work import teller
+def test_a_worker_stays_with_its_group_and_then_joins_the_largest():
+    from support.work import named_sleeper
 
     items = [("short", 0.02)] * 10 + [("long", 0.05)] * 26
-    told = [o.value for o in run_all(items, teller, workers=2, alike=lambda item: item[0])]
-    assert len(told) == 36
-    of = {kind: [pid for one, pid in told if one == kind] for kind in ("short", "long")}
-    assert len(set(of["short"])) == 1, (
-        "one worker does all that is alike while the other has a kind of its own"
-    )
-    assert set(of["long"]) == {pid for _, pid in told}, "and helps with the rest when its own is done"
-    assert len(set(of["long"])) == 2
+    done = [o.value for o in run_all(items, named_sleeper, workers=2, group=lambda item: item[0])]
+    assert len(done) == 36
+    pids = {group: [pid for name, pid in done if name == group] for group in ("short", "long")}
+    assert len(set(pids["short"])) == 1, "one worker takes all of the small group while the other has its own"
+    assert set(pids["long"]) == {pid for _, pid in done}, "and joins the other group afterwards"
+    assert len(set(pids["long"])) == 2
 
 
-def test_the_order_of_one_kind_is_kept():
-    from support.work import teller
+def test_the_order_within_a_group_is_kept():
+    from support.work import named_sleeper
 
     items = [(kind, number / 1000) for number in range(5) for kind in "ab"]
-    done = [o.item for o in run_all(items, teller, workers=1, alike=lambda item: item[0])]
+    done = [o.item for o in run_all(items, named_sleeper, workers=1, group=lambda item: item[0])]
     assert done == sorted(items)
 
 
 def test_a_script_needs_no_main_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from reelscore.workers.local import run_all\nfrom work import doubler\n"
+        "from reelscore.workers.local import run_all\nfrom support.work import doubler\n"
         "print(sorted(o.value for o in run_all([1, 2, 3], doubler, 0, workers=2)))\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
@@ -105,7 +103,7 @@ def test_a_script_needs_no_main_guard(tmp_path):
 def test_workers_of_a_killed_parent_end_without_a_word(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from reelscore.workers.local import run_all\nfrom work import sleeper\n"
+        "from reelscore.workers.local import run_all\nfrom support.work import sleeper\n"
         "for one in run_all([0.0, 0.0, 1.0, 1.0], sleeper, workers=2):\n    print(one.value, flush=True)\n"
     )
     with subprocess.Popen(

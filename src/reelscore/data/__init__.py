@@ -1,1 +1,1 @@
-"""Pairs: a manifest, a folder or a public set enters, checked pairs and batches leave."""
+"""Pairs of video and music: manifests, splits, features and batches."""

@@ -1,4 +1,4 @@
-"""Pairs enter, padded batches of Global Sparse rows leave: random in training, fixed at inference."""
+"""Padded batches of pairs, sampled at random in training and fixed at inference."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from reelscore.errors import InputError
 from reelscore.features.sampling import global_sparse_rows
 from reelscore.types import FloatArray
 
-from .label_batches import composed
-from .pairs import Draws, IntArray, PairSet
+from .label_batches import sample_label_batches
+from .pairs import IntArray, PairSet, Samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """B pairs as rectangular arrays; rows where the mask is False are zero padding.
+    """B pairs, padded with zeros where the mask is False.
 
     Attributes
     ----------
     video, music : ndarray of float32, shape (B, T, D)
         T is the longest sequence of the batch on that side; D differs between the sides.
     video_mask, music_mask : ndarray of bool, shape (B, T)
-        True where a row is real; each item has at least one.
+        True for the rows of the sequence; at least one per item.
     group : ndarray of int64, shape (B,)
-        One group may come several times: what that means is the loss's business.
+        Several items may be of one group; the loss decides what that means.
     index : ndarray of int64, shape (B,)
-        Which item of the `PairSet` each row of the batch is.
+        Index of each item in the `PairSet`.
     text : ndarray of float32, shape (B, W, D), and text_mask : ndarray of bool, shape (B, W), optional
-        The pieces of text, none of them real for an item without words; None where no item has any.
+        Encoded text chunks, all masked for an item without text; None if no item has text.
     """
 
     video: FloatArray
@@ -48,7 +48,7 @@ class Batch:
 
 
 def num_batches(num_pairs: int, *, batch_size: int, training: bool) -> int:
-    """Return how many batches `iterate` gives: with `training` the incomplete last one is dropped."""
+    """Return the number of batches of `iterate`, which drops the incomplete last one in training."""
     size = min(batch_size, num_pairs)
     return num_pairs // size if training else -(-num_pairs // size)
 
@@ -61,23 +61,22 @@ def iterate(
     rng: np.random.Generator | None = None,
     label_rate: float | None = None,
 ) -> Iterator[Batch]:
-    """Go once through the pairs in batches of ``min(batch_size, len(pairs))``.
+    """Iterate once over the pairs, in batches of ``min(batch_size, len(pairs))``.
 
     Parameters
     ----------
     pairs : PairSet
     batch_size : int
-        B at most; a smaller set makes one batch of all its pairs.
+        Maximum batch size B.
     num_segments : int, optional
-        N: a longer sequence gives one row from each of N equal segments, a shorter one keeps all its rows.
-        The set's own number without it.
+        N of Global Sparse sampling: a longer sequence gives one row from each of N equal segments, a shorter one keeps
+        its rows. The set's own N by default.
     rng : numpy Generator, optional
-        Training: the order, the row inside each segment and, row by row, the draw are random, and the
-        incomplete last batch is dropped, since the number of negatives shapes the loss; the order being
-        new each time, no pair is left out for good. Without it: the given order, middle rows, draw 0,
-        every pair once, the last batch short.
+        Training: the order, the row inside each segment and, row by row, the sample are random. The incomplete last
+        batch is dropped, because the loss depends on the number of negatives. Without it: the given order, middle
+        rows, sample 0 and every pair once.
     label_rate : float, optional
-        Training: the share of an item's negatives in a batch that carry its label, see `composition`.
+        Training: the share of an item's negatives in a batch that carry its label, see `label_batches`.
 
     Yields
     ------
@@ -86,8 +85,8 @@ def iterate(
     Raises
     ------
     InputError
-        At once, when `batch_size` is below 1, or in training when fewer than two pairs are due: a lone pair
-        has no negative; with a rate, when the pairs have no labels, or not enough of them.
+        At the call, when `batch_size` is below 1, when a training batch has a single pair, which has no negative, or
+        when the labels do not allow `label_rate`.
     """
     indices = iterate_indices(pairs, batch_size=batch_size, rng=rng, label_rate=label_rate)
     return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng)
@@ -100,7 +99,7 @@ def iterate_indices(
     rng: np.random.Generator | None = None,
     label_rate: float | None = None,
 ) -> Iterator[IntArray]:
-    """Tell which pairs the batches of `iterate` hold, without reading them; parameters and errors as there."""
+    """Iterate over the indices of the batches of `iterate`; same parameters and errors."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     size = min(batch_size, len(pairs))
@@ -115,29 +114,31 @@ def iterate_indices(
     if label_rate is None:
         return _shuffled(len(pairs), size, rng)
     if pairs.label is None:
-        raise InputError(f"{pairs.name} has no labels to compose batches of; leave label_rate out")
-    return composed(pairs.label, batch_size=size, rate=label_rate, rng=rng)
+        raise InputError(f"{pairs.name} has no labels, which label_rate needs; omit label_rate")
+    return sample_label_batches(pairs.label, batch_size=size, rate=label_rate, rng=rng)
 
 
 def _batches(
     pairs: PairSet, indices: Iterator[IntArray], num_segments: int, rng: np.random.Generator | None
 ) -> Iterator[Batch]:
     for index in indices:
-        video, video_mask = pad([_sample(pairs.video[i], num_segments, rng) for i in index])
-        music, music_mask = pad([_sample(pairs.music[i], num_segments, rng) for i in index])
-        text, text_mask = text_of(pairs, index)
+        video, video_mask = pad([_choose_rows(pairs.video[i], num_segments, rng) for i in index])
+        music, music_mask = pad([_choose_rows(pairs.music[i], num_segments, rng) for i in index])
+        text, text_mask = text_batch(pairs, index)
         yield Batch(video, video_mask, music, music_mask, pairs.group[index], index, text, text_mask)
 
 
-def text_of(pairs: PairSet, index: IntArray) -> tuple[FloatArray, npt.NDArray[np.bool_]] | tuple[None, None]:
-    """Return the padded text of some items with its mask, as in `Batch`."""
+def text_batch(
+    pairs: PairSet, index: IntArray
+) -> tuple[FloatArray, npt.NDArray[np.bool_]] | tuple[None, None]:
+    """Return the padded text of some items and its mask, as in `Batch`."""
     if pairs.text is None or (columns := pairs.text_columns) == 0:
         return None, None
-    nothing = np.zeros((0, columns), np.float32)
+    empty = np.zeros((0, columns), np.float32)
     chosen = [pairs.text[i] for i in index]
-    if all(pieces is None for pieces in chosen):
+    if all(chunks is None for chunks in chosen):
         return None, None
-    return pad([nothing if pieces is None else pieces for pieces in chosen])
+    return pad([empty if chunks is None else chunks for chunks in chosen])
 
 
 def _in_order(num_pairs: int, size: int) -> Iterator[IntArray]:
@@ -151,21 +152,21 @@ def _shuffled(num_pairs: int, size: int, rng: np.random.Generator) -> Iterator[I
         yield order[number * size : (number + 1) * size].astype(np.int64)
 
 
-def _sample(draws: Draws, num_segments: int, rng: np.random.Generator | None) -> FloatArray:
-    length = len(draws[0])
+def _choose_rows(samples: Samples, num_segments: int, rng: np.random.Generator | None) -> FloatArray:
+    length = len(samples[0])
     rows: IntArray | None = None
     if length > num_segments:
         rows = global_sparse_rows(length, num_segments=num_segments, rng=rng)
-    if rng is None or len(draws) == 1:
-        return draws[0] if rows is None else draws[0][rows]
+    if rng is None or len(samples) == 1:
+        return samples[0] if rows is None else samples[0][rows]
     rows = np.arange(length) if rows is None else rows
-    chosen = rng.integers(len(draws), size=len(rows))
-    mixed: FloatArray = np.stack(draws)[chosen, rows]
+    chosen = rng.integers(len(samples), size=len(rows))
+    mixed: FloatArray = np.stack(samples)[chosen, rows]
     return mixed
 
 
 def pad(sequences: Sequence[FloatArray]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Stack sequences of shape (T_i, D) into values (B, T, D), zero behind each end, and a mask (B, T)."""
+    """Pad sequences of shape (T_i, D) to values (B, T, D) and a mask (B, T)."""
     lengths = np.array([len(sequence) for sequence in sequences])
     mask = np.arange(lengths.max()) < lengths[:, None]
     values = np.zeros((*mask.shape, sequences[0].shape[1]), dtype=np.float32)

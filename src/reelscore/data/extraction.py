@@ -1,4 +1,4 @@
-"""Rows of finished videos enter, a `PairSet` ready for training leaves, with a reason for each row that failed."""
+"""Extract the features of a manifest's rows into a `PairSet`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from reelscore.workers.local import run_all
 from .manifest import ManifestRow, assign_splits
 from .pairs import PairSet
 
-DEFAULT_DRAWS = 2
-"""Random Global Sparse draws of each source beside the fixed one; training mixes their rows."""
+DEFAULT_RANDOM_SAMPLES = 2
+"""Random Global Sparse samples of each file, in addition to the fixed one; training mixes their rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class PairFailure:
-    """A row that gives no pair, and why."""
+class ExtractionFailure:
+    """A row without features, with the reason."""
 
     path: str
     reason: str
@@ -38,7 +38,7 @@ class PairFailure:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Features of one row: draw 0 has the fixed instants, the others random ones; and the pieces of its text."""
+    """Features of one row: sample 0 has the fixed instants, the others random ones."""
 
     video: tuple[FloatArray, ...]
     music: tuple[FloatArray, ...]
@@ -54,89 +54,87 @@ def extract_pairs(
     name: str,
     cache_folder: Path,
     num_segments: int = DEFAULT_NUM_SEGMENTS,
-    num_draws: int = DEFAULT_DRAWS,
+    num_random_samples: int = DEFAULT_RANDOM_SAMPLES,
     seed: int = 0,
     words: TextSpec | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[PairSet, tuple[PairFailure, ...]]:
-    """Encode the picture and the music of every row, in worker processes, through the feature cache.
+) -> tuple[PairSet, tuple[ExtractionFailure, ...]]:
+    """Extract the features of every row in worker processes, through the feature cache.
 
     Parameters
     ----------
     rows : sequence of ManifestRow
-        A row without music is a finished video: its own sound is the music.
+        The music of a row without a music file is the video's own sound.
     spec : EncoderSpec
     name : str
-        Name of the resulting set.
+        Name of the set.
     cache_folder : Path
-        Features found there are not computed again, so an interrupted run goes on where it stopped.
+        The feature cache; an interrupted run continues from it.
     num_segments : int
         N of Global Sparse sampling.
-    num_draws : int
-        Random draws of each source beside the fixed one.
+    num_random_samples : int
+        Random samples of each file, in addition to the fixed one.
     seed : int
-        Of the draws, and of the splits of rows that name none.
+        Seed of the random samples, and of the splits of rows without one.
     words : TextSpec, optional
-        How the words of each video are read and encoded; a row's own text is its description. A video without words
-        has no text; one whose words cannot be read is a failure.
+        How the text of each video is read and encoded; a row's own text is its description. A video whose text cannot
+        be read is a failure.
     workers : int, optional
-        Processes; all cores by default.
+        Number of processes; all cores by default.
     progress : callable, optional
-        Called with (rows done, rows in all).
+        Called with the number of finished rows and of all rows.
 
     Returns
     -------
     pairs : PairSet
-        In the order of `rows`. Rows with the same music, by content, or the same named group, are one group.
-    failures : tuple of PairFailure
+        In the order of `rows`. Rows with the same group, or the same music by content, are one group.
+    failures : tuple of ExtractionFailure
 
     Raises
     ------
     InputError
-        When no row gives a pair.
+        When every row fails.
     """
     encoders = load_encoders(spec)
     reader = None if words is None else TextReader(words)
-    found: dict[int, _Pair] = {}
-    failures: dict[int, PairFailure] = {}
+    features: dict[int, _Pair] = {}
+    failures: dict[int, ExtractionFailure] = {}
     items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
-    outcomes = run_all(
-        items, prepare_pair, spec, str(cache_folder), num_segments, num_draws, seed, words, workers=workers
-    )
-    for outcome in outcomes:
+    arguments = (spec, str(cache_folder), num_segments, num_random_samples, seed, words)
+    for outcome in run_all(items, prepare_pair, *arguments, workers=workers):
         i = outcome.item[0]
         if outcome.value is None:
-            failures[i] = PairFailure(outcome.item[1], outcome.reason or "")
+            failures[i] = ExtractionFailure(outcome.item[1], outcome.reason or "")
         else:
-            found[i] = outcome.value
+            features[i] = outcome.value
         if progress:
-            progress(len(found) + len(failures), len(items))
+            progress(len(features) + len(failures), len(items))
     reasons = tuple(failures[i] for i in sorted(failures))
-    if not found:
+    if not features:
         first = f"; the first: {reasons[0].path}: {reasons[0].reason}" if reasons else ""
-        raise InputError(f"none of the {len(rows)} rows gives a pair of picture and music{first}")
-    order = sorted(found)
-    named = [rows[i].group or found[i].music_key for i in order]
-    ids = {group: number for number, group in enumerate(dict.fromkeys(named))}
-    # Files count by content, not by name: copies of one video or one track stay in one split.
-    kept = [
-        replace(rows[i], group=group, video=Path(found[i].video_key), music=None)
-        for i, group in zip(order, named, strict=True)
+        raise InputError(f"no features could be extracted from any of the {len(rows)} rows{first}")
+    order = sorted(features)
+    groups = [rows[i].group or features[i].music_key for i in order]
+    ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    # Content hashes replace paths, so that copies of one file stay in one split.
+    hashed = [
+        replace(rows[i], group=group, video=Path(features[i].video_key), music=None)
+        for i, group in zip(order, groups, strict=True)
     ]
     pairs = PairSet(
         name=name,
         keys=tuple(rows[i].key for i in order),
-        video=tuple(found[i].video for i in order),
-        music=tuple(found[i].music for i in order),
-        group=np.array([ids[group] for group in named], dtype=np.int64),
+        video=tuple(features[i].video for i in order),
+        music=tuple(features[i].music for i in order),
+        group=np.array([ids[group] for group in groups], dtype=np.int64),
         label=None,
-        split=assign_splits(kept, seed=seed),
+        split=assign_splits(hashed, seed=seed),
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
         num_segments=num_segments,
-        encoder=spec.named,
-        text=None if words is None else tuple(found[i].text for i in order),
+        encoder=spec.name,
+        text=None if words is None else tuple(features[i].text for i in order),
         text_encoder=None if reader is None else reader.fingerprint,
         words=None if words is None else to_mapping(words),
     )
@@ -147,15 +145,15 @@ def prepare_pair(
     spec: EncoderSpec,
     cache_folder: str,
     num_segments: int,
-    num_draws: int,
+    num_random_samples: int,
     seed: int,
     words: TextSpec | None = None,
 ) -> Callable[[tuple[int, str, str, str | None]], _Pair]:
-    """Return what a worker does with one row: encode each source once for every draw, and its words."""
+    """Load the encoders in a worker and return the function that extracts one row."""
     encoders = load_encoders(spec)
     cache = FeatureCache(Path(cache_folder))
     reader = None if words is None else TextReader(words, cache=cache)
-    draws: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_draws))]
+    sample_seeds: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_random_samples))]
 
     def work(item: tuple[int, str, str, str | None]) -> _Pair:
         _, video, music, text = item
@@ -167,14 +165,14 @@ def prepare_pair(
                     path,
                     encoders.video if encoder == "video" else encoders.music,
                     num_segments=num_segments,
-                    draw=draw,
+                    draw=sample_seed,
                     content=keys[path],
                     cache=cache,
                 ).values
-                for draw in draws
+                for sample_seed in sample_seeds
             )
 
-        spoken = None if reader is None else reader.rows(video, given={"description": text})
-        return _Pair(rows(video, "video"), rows(music, "music"), keys[video], keys[music], spoken)
+        chunks = None if reader is None else reader.rows(video, given={"description": text})
+        return _Pair(rows(video, "video"), rows(music, "music"), keys[video], keys[music], chunks)
 
     return work

@@ -1,8 +1,7 @@
-"""A table of pairs or a folder of finished videos enters, checked rows and the reasons for the others leave.
+"""Read manifests of pairs and folders of finished videos.
 
-A manifest is a CSV (UTF-8, comma), JSONL or Parquet file with the columns ``video`` and, where there is
-something to say, ``music``, ``group``, ``text`` and ``split``. Other columns are left alone. What is wrong with
-the table as a whole is an error; what is wrong with one row is recorded, and the other rows go on.
+A manifest is a CSV (UTF-8, comma), JSONL or Parquet file with the column ``video`` and optionally ``music``, ``group``,
+``text`` and ``split``; other columns are ignored. Faults of the table raise; faults of a row are recorded.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from reelscore.errors import InputError, NotFoundError
 from reelscore.files import existing_file
 
 from .pairs import SPLITS, Split
-from .splits import DEFAULT_FRACTIONS, connected, hash_splits
+from .splits import DEFAULT_FRACTIONS, connected_components, hash_splits
 from .tables import TableRow, read_table
 
 COLUMNS = ("video", "music", "group", "text", "split")
@@ -34,16 +33,16 @@ class ManifestRow:
     ----------
     video : Path
     music : Path or None
-        None where the video's own sound is its music.
+        None if the music is the video's own sound.
     group : str or None
-        Rows of one group suit each other.
+        Rows of one group match each other.
     text : str or None
-        What is known of the video in words.
+        Description of the video.
     split : {"train", "val", "test"} or None
     line : int
-        Line in the manifest, or number of the row where there are no lines, from 1.
+        Line in the manifest, or row number in a Parquet file or folder, from 1.
     key : str
-        The row's name as it was written: it stays the same when the folder moves.
+        Paths as written in the manifest, which do not change when the folder moves.
     """
 
     video: Path
@@ -57,7 +56,7 @@ class ManifestRow:
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """Why a row was left out: its line (or number) from 1 and the reason with the next step."""
+    """A row that was skipped: its line (or number) from 1 and the reason."""
 
     line: int
     reason: str
@@ -65,24 +64,24 @@ class RowProblem:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The rows that can be used, in order, and the problems of the others."""
+    """The usable rows in order, and the problems of the others."""
 
     rows: tuple[ManifestRow, ...]
     problems: tuple[RowProblem, ...] = ()
 
 
 def read_manifest(path: Path | str) -> Manifest:
-    """Read a manifest; relative paths in it are relative to its own folder.
+    """Read a manifest; its paths are relative to its folder.
 
     Parameters
     ----------
-    path : path
+    path : Path or str
         Ends in ``.csv``, ``.jsonl`` or ``.parquet``.
 
     Returns
     -------
     Manifest
-        A row that names no file that exists is among the problems.
+        A row whose file does not exist is among the problems.
 
     Raises
     ------
@@ -95,61 +94,61 @@ def read_manifest(path: Path | str) -> Manifest:
     path = existing_file(path)
     rows: list[ManifestRow] = []
     problems: list[RowProblem] = []
-    seen: dict[tuple[Path, Path | None], int] = {}
+    lines: dict[tuple[Path, Path | None], int] = {}
     for entry in read_table(path, required="video"):
         outcome = _row(path, entry)
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
             continue
         pair = (outcome.video, outcome.music)
-        if (before := seen.setdefault(pair, outcome.line)) != outcome.line:
+        if (before := lines.setdefault(pair, outcome.line)) != outcome.line:
             raise InputError(
-                f"{path}: lines {before} and {outcome.line} name the same pair ({outcome.key}); "
+                f"{path}: lines {before} and {outcome.line} hold the same pair ({outcome.key}); "
                 "delete one of them"
             )
         rows.append(outcome)
     if not rows:
-        cause = f"; line {problems[0].line}: {problems[0].reason}" if problems else " and holds none"
+        cause = f"; line {problems[0].line}: {problems[0].reason}" if problems else ", got none"
         raise InputError(f"{path} needs at least one usable row{cause}")
     return Manifest(tuple(rows), tuple(problems))
 
 
 def rows_from_folder(folder: Path | str) -> Manifest:
-    """Make each video file below `folder` a row whose music is its own sound.
+    """Return a row for each video file below `folder`, with the video's own sound as music.
 
-    Any depth, by file extension (`VIDEO_EXTENSIONS`), sorted by path; hidden files and folders are passed over.
-    A folder that may not be read and a link to nowhere are among the problems.
+    Files of `VIDEO_EXTENSIONS` at any depth, sorted by path, without hidden files and folders. Unreadable folders and
+    broken links are among the problems.
 
     Raises
     ------
     InputError
-        When there is no video below it.
+        When it holds no video.
     NotFoundError
-        When it is not a folder.
+        When it is no folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise NotFoundError(f"{folder} is not a folder; name the folder of finished videos")
+        raise NotFoundError(f"{folder} is not a folder; give the folder of finished videos")
     problems: list[RowProblem] = []
-    found: list[Path] = []
+    videos: list[Path] = []
 
     def unreadable(error: OSError) -> None:
         problems.append(RowProblem(0, f"{error.filename}: {error.strerror}; check the folder's permissions"))
 
     for place, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
+        videos += [
             Path(place, name)
             for name in names
             if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_EXTENSIONS
         ]
     rows: list[ManifestRow] = []
-    for number, video in enumerate(sorted(found, key=lambda p: p.relative_to(folder).parts), start=1):
+    for number, video in enumerate(sorted(videos, key=lambda p: p.relative_to(folder).parts), start=1):
         if video.is_file():
             key = video.relative_to(folder).as_posix()
             rows.append(ManifestRow(video=_normal(video), line=number, key=key))
         else:
-            problems.append(RowProblem(number, f"{video} is a link to nowhere; mend or delete it"))
+            problems.append(RowProblem(number, f"{video} is a broken link; fix or delete it"))
     if not rows:
         known = ", ".join(sorted(VIDEO_EXTENSIONS))
         raise InputError(f"{folder} holds no video files at any depth (looked for {known})")
@@ -162,10 +161,9 @@ def assign_splits(
     seed: int = 0,
     fractions: Mapping[Split, float] = DEFAULT_FRACTIONS,
 ) -> tuple[Split, ...]:
-    """Give each row a split: its own where it names one, else by hash.
+    """Return the split of each row: the one given in the manifest, or else by hash.
 
-    Rows that share a group, a video or a music file, directly or by a chain, always get one split; when one of
-    them names it, all follow.
+    Rows that share a group, a video or a music file, directly or through other rows, get the same split.
 
     Returns
     -------
@@ -174,31 +172,33 @@ def assign_splits(
     Raises
     ------
     InputError
-        When rows that belong together name different splits.
+        When connected rows give different splits.
     """
     if not rows:
         return ()
-    together = connected(
+    component = connected_components(
         [row.group for row in rows],
         [str(row.video) for row in rows],
         [None if row.music is None else str(row.music) for row in rows],
     ).tolist()
-    named: dict[int, ManifestRow] = {}
-    # The least name stands for the whole component: it does not depend on the order of the rows.
+    with_split: dict[int, ManifestRow] = {}
+    # The smallest name of a component does not depend on the order of the rows.
     name: dict[int, str] = {}
-    for number, row in zip(together, rows, strict=True):
+    for number, row in zip(component, rows, strict=True):
         own = row.group or row.key or str(row.video)
         name[number] = min(own, name.get(number, own))
         if row.split is not None:
-            first = named.setdefault(number, row)
+            first = with_split.setdefault(number, row)
             if first.split != row.split:
                 raise InputError(
                     f"lines {first.line} ({first.split}) and {row.line} ({row.split}) of the manifest share "
-                    "a group, a video or a music file but name different splits; give both the same one"
+                    "a group, a video or a music file but differ in split; give both the same one"
                 )
-    free = [number for number in together if number not in named]
-    drawn = dict(zip(free, hash_splits([name[n] for n in free], seed=seed, fractions=fractions), strict=True))
-    return tuple(named[n].split or "train" if n in named else drawn[n] for n in together)
+    free = [number for number in component if number not in with_split]
+    hashed = dict(
+        zip(free, hash_splits([name[n] for n in free], seed=seed, fractions=fractions), strict=True)
+    )
+    return tuple(with_split[n].split or "train" if n in with_split else hashed[n] for n in component)
 
 
 def _row(manifest: Path, entry: TableRow) -> ManifestRow | RowProblem:
@@ -208,21 +208,21 @@ def _row(manifest: Path, entry: TableRow) -> ManifestRow | RowProblem:
     for column in COLUMNS:
         value = entry.cells.get(column)
         if value is not None and not isinstance(value, str | int | float):
-            return RowProblem(entry.line, f"{column} must be text, got {value!r}; mend the row")
-        empty = value is None or value != value  # a table made from data frames has NaN for nothing
+            return RowProblem(entry.line, f"{column} must be text, got {value!r}; fix the row")
+        empty = value is None or value != value  # data frames write NaN for an empty cell
         text = "" if empty else str(value)
-        # A file's name may begin or end with a blank; a group, a text or a split may not mean one.
+        # A file name may begin or end with a blank; in the other columns blanks are stripped.
         cell[column] = (text if column in ("video", "music") and text.strip() else text.strip()) or None
     split = (cell["split"] or "").lower()
     if split and split not in SPLITS:
         raise InputError(
-            f"{manifest}: line {entry.line}: split must be train, val, test or nothing, got {cell['split']!r}"
+            f"{manifest}: line {entry.line}: split must be train, val, test or empty, got {cell['split']!r}"
         )
     if cell["video"] is None:
-        return RowProblem(entry.line, "no video is named; fill in the video column")
+        return RowProblem(entry.line, "the video column is empty; fill it in")
     files: list[Path | None] = []
-    for written in (cell["video"], cell["music"]):
-        file = None if written is None else _normal(manifest.parent / written)
+    for path in (cell["video"], cell["music"]):
+        file = None if path is None else _normal(manifest.parent / path)
         if file is not None and (reason := _missing(file)):
             return RowProblem(entry.line, reason)
         files.append(file)
@@ -237,11 +237,12 @@ def _missing(file: Path) -> str | None:
         existing_file(file)
     except NotFoundError as error:
         return str(error)
-    except (OSError, ValueError) as error:  # a name too long, a folder that may not be entered, a null byte
+    except (OSError, ValueError) as error:  # name too long, no permission, null byte
         return f"{str(file)!r} cannot be opened: {error}"
     return None
 
 
 def _normal(path: Path) -> Path:
-    """Return the absolute path without ``..`` and without following links: as the user knows the file."""
+    """Return the absolute path without ``..``."""
+    # Links are kept, so that messages show the path that the user wrote.
     return Path(os.path.abspath(path))  # noqa: PTH100

@@ -1,4 +1,4 @@
-"""The carrier of a data set: feature sequences with groups and splits enter, a checked `PairSet` leaves."""
+"""A data set of video and music features with groups and splits."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from reelscore.types import FloatArray
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 IntArray: TypeAlias = npt.NDArray[np.int64]
-Draws: TypeAlias = tuple[FloatArray, ...]
+Samples: TypeAlias = tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class PairSet:
-    """Videos with the music that suits them, as features.
+    """Features of videos and of the music that matches them.
 
     Attributes
     ----------
     name : str
-        For people and reports.
+        Shown in messages and reports.
     keys : tuple of str, length N
-        One distinct name for each pair.
+        A unique name for each pair.
     video, music : tuple of N tuples of ndarray of float32, shape (T, D)
-        For each item its Global Sparse draws, all of one shape and read-only. Draw 0 is the inference draw
-        (fixed instants); further ones are random draws of the same source. T may differ between items.
+        For each item its Global Sparse samples, read-only and of equal shape. Sample 0, the inference sample, has fixed
+        instants; the others are random samples of the same file. T may differ between items.
     group : ndarray of int64, shape (N,)
-        Items of one group suit each other: they are hits of each other and never negatives.
+        Items of one group match each other: they are hits and never negatives.
     split : tuple of {"train", "val", "test"}, length N
-        No group and no source has items in two splits.
+        All items of a group or source have the same split.
     video_encoder, music_encoder : str
         Fingerprints of the feature spaces.
     num_segments : int
-        How many segments a longer sequence is cut into, where the caller does not say otherwise.
+        Default N of Global Sparse sampling for longer sequences.
     encoder : str, optional
-        How a user names what made the features, such as ``"hub:VIDEO+MUSIC"``; None where they came ready-made.
+        The encoder option that made the features, such as ``"hub:VIDEO+MUSIC"``; None for ready-made features.
     label : ndarray of int64, shape (N,), optional
-        Class of each item, where the set has one; it shapes neither hits nor splits.
+        Class of each item; it affects neither hits nor splits.
     source : ndarray of int64, shape (N,), optional
-        Items cut from one source, such as one long video: not hits of each other, but kept in one split.
+        Items cut from one source, such as one long video, are not hits of each other but stay in one split.
     unpaired_music : tuple of ndarray of float32, shape (T, D)
-        Music of the same encoder without a video.
+        Music without a video, from the same encoder.
     text : tuple of N ndarrays of float32, shape (W, D), or None, optional
-        What is said of each video: its encoded pieces, as many as there are; None for a video without words.
+        The encoded text chunks of each video; None for a video without text.
     text_encoder : str, optional
-        Fingerprint of the text's feature space; there if and only if `text` is.
+        Fingerprint of the text's feature space; given if and only if `text` is.
     words : mapping, optional
-        How the text was read, in plain values; a model keeps it for those who read with it.
+        The `TextSpec` of the text as JSON values; a model stores it to read text in the same way.
 
     Raises
     ------
     InputError
-        When any promise above does not hold; the message names the item.
+        When the data break any of these rules; the message names the item.
     """
 
     name: str
     keys: tuple[str, ...]
-    video: tuple[Draws, ...]
-    music: tuple[Draws, ...]
+    video: tuple[Samples, ...]
+    music: tuple[Samples, ...]
     group: IntArray
     split: tuple[Split, ...]
     video_encoder: str
@@ -72,7 +72,7 @@ class PairSet:
     encoder: str | None = None
     label: IntArray | None = None
     source: IntArray | None = None
-    unpaired_music: Draws = ()
+    unpaired_music: Samples = ()
     text: tuple[FloatArray | None, ...] | None = None
     text_encoder: str | None = None
     words: Mapping[str, Any] | None = None
@@ -80,30 +80,30 @@ class PairSet:
     def __post_init__(self) -> None:
         size = len(self.keys)
         if size == 0:
-            raise InputError(
-                f"{self.name} holds no pairs; at least one is needed: check the data it is made from"
-            )
+            raise InputError(f"{self.name} holds no pairs; at least one is needed: check its files")
         for name in ("video", "music", "group", "split", "label", "source", "text"):
             value = getattr(self, name)
             if value is not None and len(value) != size:
                 raise InputError(f"{self.name}: {size} keys need {size} entries in {name}, got {len(value)}")
         if len(set(self.keys)) != size:
             twice = next(key for i, key in enumerate(self.keys) if key in self.keys[:i])
-            raise InputError(f"{self.name}: keys must be distinct, {twice!r} comes twice; drop or rename one")
+            raise InputError(
+                f"{self.name}: keys must be unique, but {twice!r} is repeated; drop or rename one"
+            )
         if self.num_segments < 1:
             raise InputError(f"{self.name}: num_segments must be at least 1, got {self.num_segments}")
         keep = object.__setattr__
-        keep(self, "video", _checked_draws(self.video, self.keys, f"{self.name}: video features"))
-        keep(self, "music", _checked_draws(self.music, self.keys, f"{self.name}: music features"))
+        keep(self, "video", _checked_samples(self.video, self.keys, f"{self.name}: video features"))
+        keep(self, "music", _checked_samples(self.music, self.keys, f"{self.name}: music features"))
         if self.unpaired_music:
             names = [f"unpaired {i}" for i in range(len(self.unpaired_music))]
-            # Music draws stand first so that the unpaired ones must have the same dimension.
-            both = _checked_draws(
+            # The first item sets the dimension, which the unpaired music must have too.
+            both = _checked_samples(
                 (self.music[0], *((row,) for row in self.unpaired_music)),
                 (self.keys[0], *names),
                 f"{self.name}: unpaired music features",
             )
-            keep(self, "unpaired_music", tuple(draws[0] for draws in both[1:]))
+            keep(self, "unpaired_music", tuple(samples[0] for samples in both[1:]))
         if (self.text is None) != (self.text_encoder is None):
             raise InputError(
                 f"{self.name}: text and text_encoder go together, got "
@@ -135,22 +135,22 @@ class PairSet:
 
     @property
     def text_columns(self) -> int:
-        """Number of columns of the text; 0 where no item has any."""
-        return next((pieces.shape[1] for pieces in self.text or () if pieces is not None), 0)
+        """Number of columns of the text; 0 if no item has text."""
+        return next((chunks.shape[1] for chunks in self.text or () if chunks is not None), 0)
 
     def where(self, split: Split) -> PairSet:
         """Return the pairs of one split, or raise `InputError` when it has none."""
-        return self.take(self.places(split))
+        return self.take(self.indices(split))
 
-    def places(self, *splits: Split) -> list[int]:
-        """Return where the pairs of some splits stand, or raise `InputError` when they have none."""
+    def indices(self, *splits: Split) -> list[int]:
+        """Return the indices of the pairs of some splits, or raise `InputError` when there are none."""
         if unknown := set(splits) - set(SPLITS):
             raise InputError(f"split must be train, val or test, got {sorted(unknown)[0]!r}")
         chosen = [i for i, part in enumerate(self.split) if part in splits]
         if not chosen:
             sizes = ", ".join(f"{part} {self.split.count(part)}" for part in SPLITS)
             one = len(self) > 1 and (self.group == self.group[0]).all()
-            why = f", all {len(self)} being of one group, which is never split up" if one else ""
+            why = f", because all {len(self)} are of one group, which stays in one split" if one else ""
             raise InputError(
                 f"{self.name} has no pairs in the {' or '.join(splits)} split ({sizes}){why}; "
                 "choose another split or add pairs to it"
@@ -158,7 +158,7 @@ class PairSet:
         return chosen
 
     def take(self, indices: Sequence[int] | IntArray) -> PairSet:
-        """Return the pairs at `indices`, in that order; unpaired music stays."""
+        """Return the pairs at `indices`, in that order, with all unpaired music."""
         rows = [int(i) for i in indices]
         array = np.asarray(rows, dtype=np.int64)
         return replace(
@@ -176,47 +176,47 @@ class PairSet:
     def _check_straddling(self, name: str, ids: IntArray) -> None:
         first: dict[int, int] = {}
         for i, value in enumerate(ids.tolist()):
-            before = first.setdefault(value, i)
-            if self.split[before] != self.split[i]:
+            other = first.setdefault(value, i)
+            if self.split[other] != self.split[i]:
                 raise InputError(
-                    f"{self.name}: {self.keys[before]!r} and {self.keys[i]!r} are of one {name} but lie in "
-                    f"the {self.split[before]} and {self.split[i]} splits; put both into one split"
+                    f"{self.name}: {self.keys[other]!r} and {self.keys[i]!r} are of one {name} but in "
+                    f"the {self.split[other]} and {self.split[i]} splits; put both into one split"
                 )
 
 
-def _checked_draws(
+def _checked_samples(
     items: Iterable[Sequence[FloatArray]], keys: Sequence[str], what: str
-) -> tuple[Draws, ...]:
-    """Return the draws as read-only float32 after checking that they are finite and of equal dimension."""
-    checked: list[Draws] = []
+) -> tuple[Samples, ...]:
+    """Return the samples as read-only float32 after checking that they are finite and of equal dimension."""
+    checked: list[Samples] = []
     dim = -1
-    for key, draws in zip(keys, items, strict=True):
-        if len(draws) == 0:
-            raise InputError(f"{what}: {key!r} has no draw; each item needs at least the inference draw")
-        kept = tuple(_checked_sequence(draw, f"{what} of {key!r}") for draw in draws)
-        dim = kept[0].shape[1] if dim < 0 else dim
-        for draw in kept:
-            if draw.shape[1] != dim:
+    for key, samples in zip(keys, items, strict=True):
+        if len(samples) == 0:
+            raise InputError(f"{what}: {key!r} has no sample; each item needs at least the inference sample")
+        arrays = tuple(_checked_sequence(sample, f"{what} of {key!r}") for sample in samples)
+        dim = arrays[0].shape[1] if dim < 0 else dim
+        for array in arrays:
+            if array.shape[1] != dim:
                 raise InputError(
-                    f"{what}: {key!r} has {draw.shape[1]} columns where {keys[0]!r} has {dim}; "
-                    "all items need one encoder: extract them again with the same one"
+                    f"{what}: {key!r} has {array.shape[1]} columns but {keys[0]!r} has {dim}; "
+                    "extract all items again with the same encoder"
                 )
-            if draw.shape != kept[0].shape:
+            if array.shape != arrays[0].shape:
                 raise InputError(
-                    f"{what}: the draws of {key!r} differ in shape: {kept[0].shape} and {draw.shape}"
+                    f"{what}: the samples of {key!r} differ in shape: {arrays[0].shape} and {array.shape}"
                 )
-        checked.append(kept)
+        checked.append(arrays)
     return tuple(checked)
 
 
 def _checked_text(
     items: Iterable[FloatArray | None], keys: Sequence[str], what: str
 ) -> tuple[FloatArray | None, ...]:
-    """Return the pieces as read-only float32 after checking that those that are there are of one encoder."""
-    there = {place: pieces for place, pieces in enumerate(items) if pieces is not None}
-    checked = _checked_draws([(pieces,) for pieces in there.values()], [keys[i] for i in there], what)
-    kept = dict(zip(there, checked, strict=True))
-    return tuple(kept[i][0] if i in kept else None for i in range(len(keys)))
+    """Return the text as read-only float32 after checking that it is finite and of equal dimension."""
+    texts = {i: chunks for i, chunks in enumerate(items) if chunks is not None}
+    checked = _checked_samples([(chunks,) for chunks in texts.values()], [keys[i] for i in texts], what)
+    samples = dict(zip(texts, checked, strict=True))
+    return tuple(samples[i][0] if i in samples else None for i in range(len(keys)))
 
 
 def _checked_sequence(values: FloatArray, what: str) -> FloatArray:
@@ -228,7 +228,7 @@ def _checked_sequence(values: FloatArray, what: str) -> FloatArray:
     if array.dtype == np.float32:
         array = array.view()
     else:
-        with np.errstate(over="ignore"):  # a value beyond float32 becomes infinite and is refused below
+        with np.errstate(over="ignore"):  # an overflow becomes infinite and raises below
             array = array.astype(np.float32)
     if not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]

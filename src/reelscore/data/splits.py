@@ -1,4 +1,4 @@
-"""Names of what belongs together enter, a split for each item leaves: by hash, group by group."""
+"""Train, val and test splits, and cross-validation folds, by hash of the group."""
 
 from __future__ import annotations
 
@@ -20,21 +20,19 @@ def hash_splits(
     seed: int = 0,
     fractions: Mapping[Split, float] = DEFAULT_FRACTIONS,
 ) -> tuple[Split, ...]:
-    """Give every group one split by the hash of its name.
+    """Assign each group to a split by the hash of its name.
 
-    A group keeps its split when others are added or removed, so that a data set may grow without a test item
-    becoming a training item; the price is that the fractions hold only on average. In a small set a split
-    that would stay empty gets the group whose hash is nearest to it, as long as there are at least as many
-    groups as splits.
+    A group keeps its split when others are added or removed, so the fractions hold only on average. A split that
+    would be empty gets the group with the nearest hash, if there are at least as many groups as splits.
 
     Parameters
     ----------
     groups : sequence of hashable, length N
-        Equal entries stay together; ``str(entry)`` is what is hashed.
+        Equal entries stay together. ``str(entry)`` is hashed.
     seed : int
-        Another seed gives other splits.
+        Seed of the hash.
     fractions : mapping
-        Share of the groups for each split, not negative; divided by their sum.
+        Share of the groups for each split, not negative; normalised to sum 1.
 
     Returns
     -------
@@ -47,7 +45,9 @@ def hash_splits(
     """
     shares = np.array([fractions.get(part, 0.0) for part in SPLITS], dtype=np.float64)
     if not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() <= 0:
-        raise InputError(f"split fractions must be finite, not negative and not all 0, got {dict(fractions)}")
+        raise InputError(
+            f"split fractions must be finite and not negative, with a positive sum, got {dict(fractions)}"
+        )
     edges = np.concatenate([[0.0], np.cumsum(shares / shares.sum())])
     names = sorted({str(group) for group in groups})
     position = {name: _position(name, seed) for name in names}
@@ -55,24 +55,24 @@ def hash_splits(
     wanted = [i for i, share in enumerate(shares) if share > 0]
     if len(names) >= len(wanted):
         for i in wanted:
-            held = list(part_of.values())
-            if i not in held:
+            assigned = list(part_of.values())
+            if i not in assigned:
                 middle = (edges[i] + edges[i + 1]) / 2
-                spare = [name for name in names if held.count(part_of[name]) > 1]
+                spare = [name for name in names if assigned.count(part_of[name]) > 1]
                 part_of[min(spare, key=lambda name: abs(position[name] - middle))] = i
     return tuple(SPLITS[part_of[str(group)]] for group in groups)
 
 
 def hash_folds(groups: Sequence[Hashable], *, num_folds: int, seed: int = 0) -> IntArray:
-    """Deal the groups, in the order of the hashes of their names, to folds of equally many groups.
+    """Assign the groups, ordered by the hash of their names, to folds of equal size.
 
     Parameters
     ----------
     groups : sequence of hashable, length N
-        Equal entries stay together; ``str(entry)`` is what is hashed.
+        Equal entries stay together. ``str(entry)`` is hashed.
     num_folds : int
     seed : int
-        Another seed gives other folds.
+        Seed of the hash.
 
     Returns
     -------
@@ -87,23 +87,23 @@ def hash_folds(groups: Sequence[Hashable], *, num_folds: int, seed: int = 0) -> 
     names = sorted({str(group) for group in groups}, key=lambda name: (_position(name, seed), name))
     if not 2 <= num_folds <= len(names):
         raise InputError(f"folds need 2 to {len(names)}, the number of groups, got {num_folds}")
-    fold = {name: place % num_folds for place, name in enumerate(names)}
+    fold = {name: i % num_folds for i, name in enumerate(names)}
     return np.array([fold[str(group)] for group in groups], dtype=np.int64)
 
 
 def _position(name: str, seed: int) -> float:
-    """Return a number in [0, 1) that depends on nothing but the name and the seed."""
+    """Hash name and seed to a number in [0, 1)."""
     digest = hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogateescape"), digest_size=7).digest()
     return int.from_bytes(digest) / 2.0**56
 
 
-def connected(*labels: Sequence[Hashable | None]) -> IntArray:
-    """Number the items so that those that share an entry in any list, directly or by a chain, get one number.
+def connected_components(*labels: Sequence[Hashable | None]) -> IntArray:
+    """Return the connected components of items that share an entry in any list.
 
     Parameters
     ----------
     *labels : sequence of hashable or None, length N each
-        None stands for "shares with nobody".
+        None matches nothing.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def connected(*labels: Sequence[Hashable | None]) -> IntArray:
 
     Examples
     --------
-    >>> connected(["a", "a", None, None], [1, 2, 2, None])
+    >>> connected_components(["a", "a", None, None], [1, 2, 2, None])
     array([0, 0, 0, 3])
     """
     parent = list(range(len(labels[0])))

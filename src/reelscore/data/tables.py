@@ -1,4 +1,4 @@
-"""A CSV, JSONL or Parquet file enters, its rows as mappings with their line numbers leave."""
+"""Read CSV, JSONL and Parquet tables."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from reelscore.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row's line (or number) from 1, and its cells by column, or what is wrong with the row."""
+    """Line (or row number) from 1, and the cells by column, or an error message."""
 
     line: int
     cells: Mapping[str, Any] | str
 
 
 def read_table(path: Path, *, required: str) -> Iterator[TableRow]:
-    """Read a table whose format its extension tells.
+    """Read a table in the format of its extension.
 
-    Column names are compared without case and outer blanks. A JSONL file has a column when any line does.
+    Column names are lower-cased and stripped. A JSONL file has a column if any line has it.
 
     Parameters
     ----------
     path : Path
         An existing ``.csv``, ``.jsonl`` or ``.parquet`` file.
     required : str
-        The column without which the table is useless.
+        A column that the table must have.
 
     Raises
     ------
     InputError
-        For another extension, text that is not UTF-8, a table that cannot be parsed, an empty one, or one
-        without the required column.
+        For an unknown extension, text that is not UTF-8, a table that cannot be parsed, is empty or lacks the required
+        column.
     """
     readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"{path} ends in {path.suffix or 'nothing'}; a manifest ends in {', '.join(readers)}: convert it"
+            f"{path} has the extension {path.suffix!r}; a manifest has one of {', '.join(readers)}: convert it"
         )
     columns, rows = reader(path)
     if required not in columns and (columns or rows):
-        hint = "; columns are parted by commas" if any(mark in "".join(columns) for mark in ";\t") else ""
+        hint = "; separate columns by commas" if any(mark in "".join(columns) for mark in ";\t") else ""
         raise InputError(
             f"{path} has no column {required!r}; its columns are {', '.join(sorted(columns)) or 'none'}{hint}"
         )
@@ -68,15 +68,13 @@ def _csv_rows(path: Path) -> tuple[set[str], list[TableRow]]:
                 header = [_column(cell) for cell in cells]
                 _check_distinct(path, header)
             elif len(cells) > len(header):
-                told = (
-                    f"{len(cells)} cells where the header names {len(header)}; quote cells that hold commas"
-                )
-                rows.append(TableRow(reader.line_num, told))
+                problem = f"{len(cells)} cells but {len(header)} columns in the header; quote cells that hold commas"
+                rows.append(TableRow(reader.line_num, problem))
             else:
-                # A short row leaves its last columns empty.
+                # The last columns of a short row are empty.
                 rows.append(TableRow(reader.line_num, dict(zip(header, cells, strict=False))))
     except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num} is not CSV: {error}; mend that line") from error
+        raise InputError(f"{path}: line {reader.line_num} is not CSV: {error}; fix that line") from error
     return set(header), rows
 
 
@@ -89,10 +87,10 @@ def _jsonl_rows(path: Path) -> tuple[set[str], list[TableRow]]:
         try:
             value = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
-            rows.append(TableRow(line, f"not JSON: {error}; mend or delete the line"))
+            rows.append(TableRow(line, f"not JSON: {error}; fix or delete the line"))
             continue
         if not isinstance(value, dict):
-            rows.append(TableRow(line, f"a JSON object is due, got {type(value).__name__}"))
+            rows.append(TableRow(line, f"expected a JSON object, got {type(value).__name__}"))
             continue
         cells = {_column(key): cell for key, cell in value.items()}
         columns |= set(cells)
@@ -107,7 +105,7 @@ def _parquet_rows(path: Path) -> tuple[set[str], list[TableRow]]:
     try:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a readable Parquet file ({error}); write it again") from error
+        raise InputError(f"{path} is not a readable Parquet file ({error}); export it again") from error
     header = [_column(name) for name in table.column_names]
     _check_distinct(path, header)
     columns = [column.to_pylist() for column in table.columns]
@@ -128,6 +126,6 @@ def _column(name: str) -> str:
 
 
 def _check_distinct(path: Path, header: list[str]) -> None:
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{path} has two columns named {twice!r}; rename one")
+    repeated = next((name for name in header if header.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{path} has two columns named {repeated!r}; rename one")

@@ -1,4 +1,4 @@
-"""What every encoder promises: a file and its segments enter, a `FeatureSequence` leaves."""
+"""The encoder protocol, pairs of encoders and fingerprints."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from reelscore.types import FeatureSequence, FloatArray, Modality, Segment
+from reelscore.types import FeatureSequence, Modality, Segment
 
 
 class Encoder(Protocol):
-    """Turns one medium into features: row i depends on the source around `segments[i].instant_s`.
+    """Encoder of files of one modality; row i describes the source around ``segments[i].instant_s``.
 
     Attributes
     ----------
     name : str
-        For people, such as ``"light-video"``.
+        Readable name, such as ``"light-video"``.
     version : str
         Changes whenever the numbers for the same file change.
     modality : {"video", "music"}
     dim : int
         D, the number of columns.
     fingerprint : str
-        Identity of the feature space: equal fingerprints give comparable rows.
+        Identity of the feature space: rows with equal fingerprints are comparable.
     recipe : str
-        Identity of the numbers themselves, for the cache: the fingerprint plus settings that move
-        the numbers a little without leaving the space (such as fast or exact seeking).
+        Identity of the numbers, for the cache: the fingerprint plus settings that change numbers slightly within the
+        same space, such as fast or exact seeking.
     columns : tuple of str or None
-        Column names where they mean something to people.
+        Names of the columns, if they are interpretable.
     """
 
     name: str
@@ -43,31 +43,13 @@ class Encoder(Protocol):
     def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
         """Return one row for each segment, shape (T, D).
 
-        Segments come in ascending order. Same file and segments, same bytes. Raises `MediaError`
-        when the file cannot give the pictures or the sound.
+        Segments are in ascending order. The same file and segments give the same bytes.
+
+        Raises
+        ------
+        MediaError
+            When the file has no video or no audio that can be decoded.
         """
-        ...
-
-
-class TextEncoder(Protocol):
-    """Turns texts into rows, one each, such as `pack_text.PackTextEncoder`.
-
-    Attributes
-    ----------
-    dim : int
-        D, the number of columns.
-    fingerprint : str
-        Identity of the feature space: equal fingerprints give comparable rows.
-    recipe : str
-        Identity of the numbers themselves, for the cache.
-    """
-
-    dim: int
-    fingerprint: str
-    recipe: str
-
-    def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return one embedding for each text, shape (N, D)."""
         ...
 
 
@@ -82,6 +64,6 @@ class EncoderPair:
 
 
 def fingerprint(name: str, version: str, *parts: str) -> str:
-    """Return ``name-version-hash``: a short stable identity of an encoder and all that shapes its numbers."""
+    """Return ``name-version-hash``, where the hash covers every part that determines an encoder's numbers."""
     digest = hashlib.blake2b("\0".join((name, version, *parts)).encode(), digest_size=6).hexdigest()
     return f"{name}-{version}-{digest}"

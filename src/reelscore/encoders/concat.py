@@ -1,4 +1,4 @@
-"""Concatenation of encoders of one modality: their columns for the same segments."""
+"""Concatenation of encoders of one modality along the columns."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ VERSION = "1"
 
 
 class ConcatEncoder:
-    """Concatenate the columns of several encoders; see `features.protocol.Encoder` for the attributes.
-
-    Each encoder keeps its own entry in the feature cache, see `extract`.
+    """Concatenate the columns of several encoders. Implements `Encoder`.
 
     Parameters
     ----------
     name : str
     encoders : sequence of Encoder
-        Of one modality.
+        Encoders of one modality. One may occur twice.
 
     Attributes
     ----------
     parts : tuple of Encoder
-        The encoders, in the order of their columns. One may occur twice.
+        The encoders in the order of their columns. Each has its own entries in the feature cache, see `extract`.
     """
 
     def __init__(self, name: str, encoders: Sequence[Encoder]) -> None:
@@ -44,16 +42,16 @@ class ConcatEncoder:
         self.columns: tuple[str, ...] | None = tuple(column for each in columns for column in each)
 
     def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
-        """Return one row for each segment, shape (T, D); raises what the parts raise."""
-        made = {recipe: part.encode(path, segments).values for recipe, part in self.distinct.items()}
-        return self.side_by_side(made, segments)
+        """Return one row for each segment, shape (T, D); see `Encoder.encode`."""
+        values = {recipe: part.encode(path, segments).values for recipe, part in self.distinct.items()}
+        return self.concatenate(values, segments)
 
     @property
     def distinct(self) -> dict[str, Encoder]:
-        """The parts by recipe, without repetitions: each reads the file once."""
+        """The distinct parts by recipe, so that each reads a file once."""
         return {part.recipe: part for part in self.parts}
 
-    def side_by_side(self, values: Mapping[str, FloatArray], segments: Sequence[Segment]) -> FeatureSequence:
-        """Concatenate the rows of the parts, each of shape (T, its dim), given by recipe."""
+    def concatenate(self, values: Mapping[str, FloatArray], segments: Sequence[Segment]) -> FeatureSequence:
+        """Concatenate the parts' rows, each of shape (T, its dim), given by recipe."""
         rows = np.concatenate([values[part.recipe] for part in self.parts], axis=1)
         return FeatureSequence(rows, tuple(segments), self.fingerprint, self.columns)

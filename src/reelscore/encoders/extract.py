@@ -1,4 +1,4 @@
-"""Extraction: a file and an encoder enter, its `FeatureSequence` leaves, from the cache where it is known."""
+"""Feature extraction from files and texts, with the feature cache."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS, global_sparse
 from reelscore.files import content_hash, existing_file
 from reelscore.media.probe import probe
-from reelscore.types import FeatureSequence, FloatArray, Segment
+from reelscore.types import FeatureSequence, FloatArray, Segment, TextEncoder
 
-from .base import Encoder, TextEncoder
+from .base import Encoder
 from .cache import FeatureCache
 from .concat import ConcatEncoder
 
@@ -28,27 +28,28 @@ def extract(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     draw: int | None = None,
     content: str | None = None,
+    duration_s: float | None = None,
     cache: FeatureCache | None = None,
 ) -> FeatureSequence:
-    """Turn a file into features by Global Sparse sampling.
+    """Encode a file at the instants of Global Sparse sampling.
 
     Parameters
     ----------
     path : Path or str
         A video or music file.
     encoder : Encoder
-        What to make of it.
     num_segments : int
-        N, the number of segments over the whole length.
+        N, the number of segments over the whole duration.
     draw : int, optional
-        Not negative. Takes a random instant in each segment, another one for each draw and each content, always
-        the same for the same two; without it the middles.
+        Seed, at least 0, of random instants, one inside each segment; they depend on the seed and the file's content.
+        Without it each instant is the middle of its segment.
     content : str, optional
-        The file's `content_hash` where the caller knows it already; with a cache that has the answer, the file is
-        not even opened.
+        The file's `content_hash`, if known. If the cache has the entry, the file is then not opened.
+    duration_s : float, optional
+        The file's duration, if known; the file is then not probed.
     cache : FeatureCache, optional
-        Looked up before the file is decoded, or probed, and filled after. Each part of a `ConcatEncoder` has an entry of its
-        own: whoever else reads the file with that part finds it there.
+        Searched before the file is opened, and filled afterwards. Each part of a `ConcatEncoder` has its own entry,
+        which other encoders with that part share.
 
     Returns
     -------
@@ -57,9 +58,9 @@ def extract(
     Raises
     ------
     NotFoundError
-        When there is no such file.
+        When the file does not exist.
     MediaError
-        When the file cannot give the pictures or the sound that the encoder wants.
+        When the file has no video or no audio that can be decoded.
     InputError
         When `num_segments` or `draw` is out of range.
     ArtifactError
@@ -69,30 +70,30 @@ def extract(
     if content is None and (cache is not None or draw is not None):
         content = content_hash(existing_file(path))
     parts = encoder.distinct if isinstance(encoder, ConcatEncoder) else {encoder.recipe: encoder}
-    known: dict[str, FeatureSequence] = {}
+    sequences: dict[str, FeatureSequence] = {}
     if cache is not None and content is not None:
-        found = {recipe: cache.get(content, recipe=recipe, sampling=sampling) for recipe in parts}
-        known = {recipe: sequence for recipe, sequence in found.items() if sequence is not None}
-    if len(known) < len(parts):
+        entries = {recipe: cache.get(content, recipe=recipe, sampling=sampling) for recipe in parts}
+        sequences = {recipe: entry for recipe, entry in entries.items() if entry is not None}
+    if len(sequences) < len(parts):
         source = existing_file(path)
         rng = None
         if draw is not None and content is not None:
             rng = np.random.default_rng([draw, *content.encode()])
-        segments = global_sparse(probe(source).duration_s, num_segments=num_segments, rng=rng)
+        segments = global_sparse(duration_s or probe(source).duration_s, num_segments=num_segments, rng=rng)
         for recipe, part in parts.items():
-            if recipe in known:
+            if recipe in sequences:
                 continue
-            known[recipe] = part.encode(source, segments)
+            sequences[recipe] = part.encode(source, segments)
             if cache is not None and content is not None:
-                cache.put(content, known[recipe], recipe=recipe, sampling=sampling)
+                cache.put(content, sequences[recipe], recipe=recipe, sampling=sampling)
     if not isinstance(encoder, ConcatEncoder):
-        return known[encoder.recipe]
-    first = next(iter(known.values()))
-    return encoder.side_by_side({recipe: part.values for recipe, part in known.items()}, first.segments)
+        return sequences[encoder.recipe]
+    first = next(iter(sequences.values()))
+    return encoder.concatenate({recipe: part.values for recipe, part in sequences.items()}, first.segments)
 
 
 def sampling_key(num_segments: int, draw: int | None = None) -> str:
-    """Return the name of a sampling, as the cache knows it.
+    """Return the key of a sampling in the cache.
 
     Examples
     --------
@@ -109,9 +110,9 @@ def sampling_key(num_segments: int, draw: int | None = None) -> str:
 def dense_factor(
     duration_s: float, num_segments: int = DEFAULT_NUM_SEGMENTS, *, max_gap_s: float = DEFAULT_MAX_GAP_S
 ) -> int:
-    """Return the smallest odd k so that k times as many segments are at most `max_gap_s` long.
+    """Return the smallest odd k for which k * `num_segments` segments are at most `max_gap_s` long.
 
-    An odd k keeps the coarse middles among the fine ones: see `thin`.
+    For an odd k the middles of the coarse segments are middles of the fine segments too; see `thin`.
 
     Examples
     --------
@@ -122,22 +123,22 @@ def dense_factor(
         raise InputError(f"duration_s must be positive and finite, got {duration_s!r}")
     if num_segments < 1 or not max_gap_s > 0:
         raise InputError(f"num_segments and max_gap_s must be positive, got {num_segments} and {max_gap_s}")
-    # A duration that is a whole number of gaps must not gain a row by rounding.
+    # The 1e-9 keeps a duration that is a whole number of gaps from rounding up.
     factor = max(1, math.ceil(duration_s / (num_segments * max_gap_s) - 1e-9))
     return factor if factor % 2 else factor + 1
 
 
 def thin(sequence: FeatureSequence, factor: int) -> FeatureSequence:
-    """Take the Global Sparse rows out of a sequence that is read `factor` times as densely.
+    """Return the rows of Global Sparse sampling from a sequence that is `factor` times as dense.
 
-    With N = T / k, row i comes from row ``k i + k // 2``, whose instant is the middle of the i-th of N segments.
+    With N = T / k, row i is row ``k i + k // 2`` of the sequence, whose instant is the middle of segment i of N.
 
     Parameters
     ----------
     sequence : FeatureSequence, length T
         Sampled at the middles of T equal segments.
     factor : int
-        k, odd; T is a multiple of it.
+        k, odd and a divisor of T.
 
     Returns
     -------
@@ -159,13 +160,13 @@ def thin(sequence: FeatureSequence, factor: int) -> FeatureSequence:
 
 
 def text_rows(texts: Sequence[str], encoder: TextEncoder, cache: FeatureCache | None) -> FloatArray:
-    """Encode texts, shape (N, E), from the cache where these very ones were encoded before."""
+    """Encode texts, shape (N, D). The cache has one entry for the whole list of texts."""
     content = "\0".join(texts)
-    if cache is not None and (known := cache.get(content, recipe=encoder.recipe, sampling="texts")):
-        return known.values
+    if cache is not None and (entry := cache.get(content, recipe=encoder.recipe, sampling="texts")):
+        return entry.values
     rows = encoder.encode(texts)
     if cache is not None:
-        places = tuple(Segment(i, i + 1, i) for i in range(len(texts)))
-        sequence = FeatureSequence(rows, places, encoder.fingerprint)
+        segments = tuple(Segment(i, i + 1, i) for i in range(len(texts)))
+        sequence = FeatureSequence(rows, segments, encoder.fingerprint)
         cache.put(content, sequence, recipe=encoder.recipe, sampling="texts")
     return rows

@@ -1,39 +1,40 @@
-"""Load the encoders that an `EncoderSpec` or a name describes."""
+"""Loading of encoders by their specification or name."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from reelscore.errors import ConfigError
+from reelscore.types import TextEncoder
 
-from .base import EncoderPair, TextEncoder
+from .base import EncoderPair
 from .spec import HUB_PREFIX, EncoderSpec
 
 
 def load_encoders(spec: EncoderSpec) -> EncoderPair:
-    """Return the video and the music encoder of a description; the files of a pack are verified and opened here.
+    """Return the video and the music encoder of a specification; a pack's manifest is read here.
 
     Raises
     ------
     NotFoundError, ArtifactError
-        When the pack's folder or a model of the hub is absent or incomplete.
+        When the pack or a hub model does not exist or is incomplete.
     ConfigError
-        When a model of the hub reads another modality, or needs code of its own.
+        When a hub model is of another modality or needs remote code.
     """
     if spec.kind == "hub":
         return _hub_encoders(str(spec.video_model), str(spec.music_model), mode=spec.mode)
     if spec.kind == "words" and spec.video_model is not None:
-        from .promptable import prompted
+        from .promptable import promptable_encoders
 
-        return prompted(spec.video_model, str(spec.music_model), mode=spec.mode).encoders
+        return promptable_encoders(spec.video_model, str(spec.music_model), mode=spec.mode).encoders
     if spec.kind != "light":
         from .pack.pack import load_pack
 
         pack = load_pack(str(spec.folder))
         if spec.kind == "words":
-            from .tagged import labelled
+            from .tagged import tagged_encoders
 
-            return labelled(pack, mode=spec.mode).encoders
+            return tagged_encoders(pack, mode=spec.mode).encoders
         return EncoderPair(
             pack.video_encoder(mode=spec.mode),
             pack.music_encoder(),
@@ -47,12 +48,12 @@ def load_encoders(spec: EncoderSpec) -> EncoderPair:
 
 
 def load_text_encoder(name: str) -> TextEncoder:
-    """Return a text encoder by name: a pack's folder, or ``hub:`` and a model; its files are opened at the first text.
+    """Return a text encoder by name, a pack's folder or ``hub:`` and a model; weights are loaded at the first text.
 
     Raises
     ------
     NotFoundError, ConfigError, ArtifactError
-        When it is absent, is no text encoder, or is incomplete.
+        When it does not exist, is no text encoder, or is incomplete.
     """
     if name.startswith(HUB_PREFIX):
         from .hub.files import find_model
@@ -65,22 +66,20 @@ def load_text_encoder(name: str) -> TextEncoder:
 
 
 def pinned_names(name: str) -> tuple[str, str]:
-    """Return the two models of ``hub:VIDEO+MUSIC`` as absolute folders, or as ids at their commits.
+    """Return the two models of ``hub:VIDEO+MUSIC`` as absolute folders or ids with their commits.
 
     Raises
     ------
     ConfigError
         When the name has another form.
     NotFoundError, ArtifactError
-        When a model cannot be found or is incomplete.
+        When a model does not exist or is incomplete.
     """
     from .hub.files import find_model
 
     names = name.removeprefix(HUB_PREFIX).split("+")
     if not name.startswith(HUB_PREFIX) or len(names) != 2 or not all(names):
-        raise ConfigError(
-            f"expected hub:VIDEO+MUSIC, each a folder or an id of the hub (without a + of its own), got {name!r}"
-        )
+        raise ConfigError(f"expected hub:VIDEO+MUSIC, each a folder or hub id without a +, got {name!r}")
     return find_model(names[0]).pinned, find_model(names[1]).pinned
 
 

@@ -1,8 +1,4 @@
-"""Two models of the hub that know texts enter, encoders leave whose columns can be asked for words.
-
-The counterpart of `labelled`: light's columns stand first, then the embeddings as they are, so that other words are
-asked of the same cached features.
-"""
+"""Light features combined with embeddings of image-text and audio-text models."""
 
 from __future__ import annotations
 
@@ -10,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reelscore.encoders.hub.files import HubFiles, find_model
-from reelscore.encoders.hub.logits import LOGITS
+from reelscore.encoders.hub.logits import LOGIT_WEIGHTS
 from reelscore.encoders.hub.music import HubMusic
-from reelscore.encoders.hub.music_models import SOUND_TYPES
+from reelscore.encoders.hub.music_models import MUSIC_TOWERS
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.hub.video import HubVideo
-from reelscore.encoders.hub.video_models import PICTURE_KINDS
+from reelscore.encoders.hub.video_models import VIDEO_TOWERS
 from reelscore.encoders.light.music import LightMusic
 from reelscore.encoders.light.video import LightVideo
 from reelscore.errors import ConfigError
@@ -25,8 +21,8 @@ from .concat import ConcatEncoder
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A model that can be asked for words: its files, and its tower of texts."""
+class PromptableModel:
+    """A hub model that embeds texts in the space of its images or audio: its files and its text tower."""
 
     files: HubFiles
     text: HubTextEncoder
@@ -34,72 +30,73 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class PromptableEncoders:
-    """Encoders that can be asked for words.
+    """Encoders that can be compared with text prompts.
+
+    The cache holds plain embeddings, so other prompts need no other features.
 
     Attributes
     ----------
     encoders : EncoderPair
-        The light encoder's columns, then the embedding.
-    video, music : Asked
+        Light features, then the embedding.
+    video, music : PromptableModel
     num_light : tuple of int
-        How many columns of either side are the light encoder's.
+        Number of light columns of the video and the music encoder.
     """
 
     encoders: EncoderPair
-    video: Asked
-    music: Asked
+    video: PromptableModel
+    music: PromptableModel
     num_light: tuple[int, int]
 
 
-def prompted(
+def promptable_encoders(
     video_model: str, music_model: str, *, mode: Literal["fast", "exact"] = "fast"
 ) -> PromptableEncoders:
-    """Join the light encoders with two models of the hub.
+    """Combine the light encoders with an image-text and an audio-text model of the hub.
 
     Parameters
     ----------
     video_model, music_model : str
-        See `hub_loading.find_model`.
+        See `hub.files.find_model`.
     mode : {"fast", "exact"}
-        How frames are sought.
+        How video frames are read, see `media.frames.frames_at`.
 
     Raises
     ------
     ConfigError
-        When one of them does not place texts beside pictures, or beside sound.
+        When a model has no text tower.
     NotFoundError, ArtifactError
-        When one is absent or not whole.
+        When a model does not exist or is incomplete.
     """
-    seen, heard = find_model(video_model), find_model(music_model)
-    named = f"hub:{video_model}+{music_model}"
-    for files, what, known in (
-        (seen, "pictures", [kind for kind in LOGITS if kind in PICTURE_KINDS]),
-        (heard, "sound", [kind for kind in LOGITS if kind in SOUND_TYPES]),
+    video_files, music_files = find_model(video_model), find_model(music_model)
+    for files, medium, kinds in (
+        (video_files, "pictures", [kind for kind in LOGIT_WEIGHTS if kind in VIDEO_TOWERS]),
+        (music_files, "sound", [kind for kind in LOGIT_WEIGHTS if kind in MUSIC_TOWERS]),
     ):
-        if files.model_type not in known:
+        if files.model_type not in kinds:
             raise ConfigError(
-                f"matching through words, without a trained model, needs a model that knows {what} and texts "
-                f"({' or '.join(known)}), and {files.name} is of the kind {files.model_type}; name another, such as "
+                f"matching without a trained model needs a model of {medium} and texts ({' or '.join(kinds)}), but "
+                f"{files.name} is of the kind {files.model_type}; name another, such as "
                 "hub:openai/clip-vit-base-patch32+laion/clap-htsat-unfused, or train a model on these features: "
-                f"reelscore train ... --encoder {named}"
+                f"reelscore train ... --encoder hub:{video_model}+{music_model}"
             )
-    light = LightVideo(mode), LightMusic()
-    pictures, sounds = HubVideo(seen, mode=mode), HubMusic(heard)
+    light_video, light_music = LightVideo(mode), LightMusic()
+    video, music = HubVideo(video_files, mode=mode), HubMusic(music_files)
     return PromptableEncoders(
         EncoderPair(
-            ConcatEncoder("prompted-video", [light[0], pictures]),
-            ConcatEncoder("prompted-music", [light[1], sounds]),
-            pictures.licence,
-            sounds.licence,
+            ConcatEncoder("prompted-video", [light_video, video]),
+            ConcatEncoder("prompted-music", [light_music, music]),
+            video.licence,
+            music.licence,
         ),
-        Asked(seen, _text(seen)),
-        Asked(heard, _text(heard)),
-        (light[0].dim, light[1].dim),
+        PromptableModel(video_files, _text_encoder(video_files)),
+        PromptableModel(music_files, _text_encoder(music_files)),
+        (light_video.dim, light_music.dim),
     )
 
 
-def _text(files: HubFiles) -> HubTextEncoder:
+def _text_encoder(files: HubFiles) -> HubTextEncoder:
     text = HubTextEncoder(files)
-    # Few and short: kept on the processor, so that a cache has the same rows wherever they were made.
-    text.model.precise = True
+    # Prompts are few and short; on the CPU in single precision they have the same rows on every machine.
+    text.model.cpu_only = True
     return text

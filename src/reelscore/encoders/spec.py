@@ -1,4 +1,4 @@
-"""Which encoders to use, as a plain value."""
+"""Specification of a pair of encoders."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Literal
 from reelscore.errors import ConfigError
 
 HUB_PREFIX = "hub:"
-"""What a name of a transformers model begins with, where a pack's folder could stand as well."""
+"""Prefix of the name of a transformers model, to distinguish it from a pack's folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Which encoders to use; a plain value that can be pickled, compared and written to a configuration.
+    """A pair of encoders, as a value that can be pickled, compared and stored in a configuration.
 
     Attributes
     ----------
     kind : {"light", "pack", "words", "hub"}
-        Built in and without weights; a folder of ONNX encoders; light and either of the others told in words, see
-        `labelled` and `prompted`; or two models of the hub.
+        ``light``: built in, without weights. ``pack``: a folder of ONNX encoders. ``hub``: two transformers models.
+        ``words``: light together with a pack's labels (see `tagged`) or with two hub models (see `promptable`), for
+        zero-shot matching.
     folder : str or None
-        The folder of the pack. For ``words`` with models of the hub, one whose text encoder compares words, or None.
+        Folder of the pack. For ``words`` with hub models, optionally a pack whose text encoder compares texts.
     mode : {"fast", "exact"}
-        How video frames are read, see `media.video.frames_at`.
+        How video frames are read, see `media.frames.frames_at`.
     video_model, music_model : str or None
-        For ``hub``, and for ``words`` without a pack's labels: a folder, or ``id`` or ``id@revision``, see
-        `hub_loading.find_model`.
+        For ``hub``, and for ``words`` without a pack's labels: a folder, ``id`` or ``id@revision``, see
+        `hub.files.find_model`.
     """
 
     kind: Literal["light", "pack", "words", "hub"] = "light"
@@ -57,6 +58,6 @@ class EncoderSpec:
             )
 
     @property
-    def named(self) -> str:
-        """What a user writes after ``--encoder`` for this kind: light, pack, words or hub:VIDEO+MUSIC."""
+    def name(self) -> str:
+        """The value of the option ``--encoder`` for these encoders: light, pack, words or hub:VIDEO+MUSIC."""
         return self.kind if self.video_model is None else f"hub:{self.video_model}+{self.music_model}"

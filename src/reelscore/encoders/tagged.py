@@ -1,8 +1,4 @@
-"""A pack enters, encoders leave whose columns have names: what light measures, and what the pack's classifiers see.
-
-The pictures are told by the labels of its ``video`` model, the sound by those of its ``music`` model and its
-``tagger``, each where the manifest gives labels.
-"""
+"""Light features combined with label probabilities of a pack's classifiers."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ from typing import Literal
 
 from reelscore.encoders.light.music import LightMusic
 from reelscore.encoders.light.video import LightVideo
-from reelscore.encoders.pack.known_files import READABLE
 from reelscore.encoders.pack.pack import Pack
 from reelscore.encoders.pack.text import PackTextEncoder
 from reelscore.errors import NotFoundError
@@ -20,21 +15,38 @@ from reelscore.errors import NotFoundError
 from .base import EncoderPair
 from .concat import ConcatEncoder
 
-_KIND_OF_TAG = {"genre": "{} music", "instrument": "{}", "mood/theme": "{}"}
+_TAG_TEMPLATES = {"genre": "{} music", "instrument": "{}", "mood/theme": "{}"}
+"""Text of a tag by its group in MTG-Jamendo."""
+
+_TAG_TEXTS = {
+    "acousticguitar": "acoustic guitar",
+    "chillout": "chill-out",
+    "drummachine": "drum machine",
+    "easylistening": "easy listening",
+    "electricguitar": "electric guitar",
+    "electricpiano": "electric piano",
+    "hiphop": "hip hop",
+    "instrumentalpop": "instrumental pop",
+    "newage": "new age",
+    "popfolk": "pop folk",
+    "poprock": "pop rock",
+    "triphop": "trip hop",
+}
+"""Tags of MTG-Jamendo that lack a space."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedEncoders:
-    """Encoders with names.
+    """Encoders with label columns, and the text encoder that compares the labels with other texts.
 
     Attributes
     ----------
     encoders : EncoderPair
-        The light encoder's columns, then the probabilities of each classifier's labels.
+        Light features, then the probabilities of each classifier's labels.
     video_labels, music_labels : tuple of tuple of str
-        Of each classifier in that order, as people would say them.
+        Labels of each classifier as readable text, in the order of the columns.
     num_light : tuple of int
-        How many columns of either side are the light encoder's.
+        Number of light columns of the video and the music encoder.
     text : PackTextEncoder
     """
 
@@ -45,39 +57,41 @@ class TaggedEncoders:
     text: PackTextEncoder
 
 
-def labelled(pack: Pack, *, mode: Literal["fast", "exact"] = "fast") -> TaggedEncoders:
-    """Join the light encoders with what the pack's classifiers can name.
+def tagged_encoders(pack: Pack, *, mode: Literal["fast", "exact"] = "fast") -> TaggedEncoders:
+    """Combine the light encoders with the classifiers of a pack.
+
+    The video labels are those of the pack's ``video`` model, the music labels those of ``music`` and ``tagger``.
 
     Raises
     ------
     NotFoundError
-        When the pack has no text encoder, or no labels for the pictures or for the sound.
+        When the pack has no text encoder, or no labels for video or music.
     ArtifactError
-        When a file of labels is not what the manifest says.
+        When a file of labels differs from the manifest.
     """
-    light = LightVideo(mode), LightMusic()
-    pictures, sounds = pack.video_labels(mode), pack.music_labels()
-    if pictures is None or not sounds:
+    light_video, light_music = LightVideo(mode), LightMusic()
+    video, music = pack.video_label_encoder(mode), pack.music_label_encoders()
+    if video is None or not music:
         raise NotFoundError(
-            f"the pack {pack.folder} does not name what it sees and hears; its manifest needs an output with labels "
-            "for video and for music or tagger (docs/packs.md), or match with --encoder light"
+            f"the pack {pack.folder} has no labels for video or music; its manifest needs an output with labels "
+            "for video and for music or tagger (docs/how-to/packs.md), or match with --encoder light"
         )
     return TaggedEncoders(
         EncoderPair(
-            ConcatEncoder("words-video", [light[0], pictures]),
-            ConcatEncoder("words-music", [light[1], *sounds]),
-            pictures.model.spec.licence,
-            ", ".join(dict.fromkeys(sound.model.spec.licence for sound in sounds)),
+            ConcatEncoder("words-video", [light_video, video]),
+            ConcatEncoder("words-music", [light_music, *music]),
+            video.model.spec.licence,
+            ", ".join(dict.fromkeys(encoder.model.spec.licence for encoder in music)),
         ),
-        (_said(pictures.columns),),
-        tuple(_said(part.columns) for part in sounds),
-        (light[0].dim, light[1].dim),
+        (_readable(video.columns),),
+        tuple(_readable(encoder.columns) for encoder in music),
+        (light_video.dim, light_music.dim),
         pack.text_encoder(),
     )
 
 
 def readable(label: str) -> str:
-    """Say a label as people would: without the group of a Jamendo tag, and in words.
+    """Return a label as readable text, without the group prefix of an MTG-Jamendo tag.
 
     Examples
     --------
@@ -87,9 +101,9 @@ def readable(label: str) -> str:
     group, _, tag = label.partition("---")
     if not tag:
         return re.sub(r"\s+", " ", label)
-    return _KIND_OF_TAG.get(group, "{}").format(READABLE.get(tag, tag))
+    return _TAG_TEMPLATES.get(group, "{}").format(_TAG_TEXTS.get(tag, tag))
 
 
-def _said(columns: tuple[str, ...] | None) -> tuple[str, ...]:
+def _readable(columns: tuple[str, ...] | None) -> tuple[str, ...]:
     assert columns is not None
     return tuple(readable(column) for column in columns)

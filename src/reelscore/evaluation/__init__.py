@@ -1,1 +1,1 @@
-"""Embeddings of pairs enter; ranks, metrics with intervals, chance levels and linear rivals leave."""
+"""Retrieval metrics: ranks, intervals, reports and moment grounding."""

@@ -1,13 +1,10 @@
-"""Scores of tracks and moments found inside them enter, the figures of Music Grounding by Short Video leave.
-
-Two questions are asked of each video: at which rank its track stands among the distinct tracks, and how well the
-moment found *in the true track* covers the true moment. Composite figures ask both at once.
+"""Metrics of Music Grounding by Short Video: track rank and moment IoU.
 
 References
 ----------
-Xin et al., "Music Grounding by Short Video", arXiv 2408.16990, and ``utils/util_test.py`` of xxayt/MGSV. What differs:
-ties count against us here, where the published code takes them in the order of its sort; and figures are fractions,
-where it prints percent.
+Xin et al., "Music Grounding by Short Video", arXiv 2408.16990, and ``utils/util_test.py`` of xxayt/MGSV. Differences:
+the IoU is measured in the true track; ties count as errors here, where the published code keeps the order of its sort;
+metrics are fractions, not percent.
 """
 
 from __future__ import annotations
@@ -27,10 +24,10 @@ COMPOSITE_IOU_ABOVE = (0.5, 0.7)
 
 
 def track_ranks(scores: Scores, query_track: IntArray, candidate_track: IntArray) -> IntArray:
-    """Return for each query the rank of its track among the distinct tracks, counted from 1.
+    """Return the rank of each query's track among the distinct tracks, counted from 1.
 
-    A track that is listed several times counts once, at its best score. The rank is 1 + the other tracks that score
-    at least as well: a tie counts against us.
+    A track with several candidates counts once, at its best score. The rank is 1 + the number of other tracks that
+    score at least as well.
 
     Parameters
     ----------
@@ -46,7 +43,7 @@ def track_ranks(scores: Scores, query_track: IntArray, candidate_track: IntArray
     Raises
     ------
     InputError
-        For NaN scores, other shapes, or a query whose track is no candidate.
+        For NaN scores, wrong shapes, or a query whose track is not among the candidates.
 
     Examples
     --------
@@ -65,18 +62,20 @@ def track_ranks(scores: Scores, query_track: IntArray, candidate_track: IntArray
 
 
 def moment_iou(
-    found_s: npt.NDArray[np.floating], true_s: npt.NDArray[np.floating], duration_s: npt.NDArray[np.floating]
+    predicted_s: npt.NDArray[np.floating],
+    true_s: npt.NDArray[np.floating],
+    duration_s: npt.NDArray[np.floating],
 ) -> FloatArray:
-    """Return the intersection over union of found and true moments.
+    """Return the intersection over union of predicted and true moments.
 
-    IoU = |F ∩ T| / |F ∪ T|, the found moment F cut to [0, duration] first; 0 where the true one is empty.
+    IoU = |P ∩ T| / |P ∪ T| with the predicted moment P clipped to [0, duration]; 0 if the true moment T is empty.
 
     Parameters
     ----------
-    found_s, true_s : ndarray of float, shape (Q, 2)
+    predicted_s, true_s : ndarray of float, shape (Q, 2)
         Start and end in seconds.
     duration_s : ndarray of float, shape (Q,)
-        Length of the track in seconds.
+        Duration of the track in seconds.
 
     Returns
     -------
@@ -86,7 +85,7 @@ def moment_iou(
     Raises
     ------
     InputError
-        For other shapes or values that are not finite.
+        For wrong shapes or values that are not finite.
 
     Examples
     --------
@@ -94,26 +93,24 @@ def moment_iou(
     array([0.333])
     """
     num = len(duration_s)
-    if found_s.shape != (num, 2) or true_s.shape != (num, 2) or duration_s.shape != (num,):
+    if predicted_s.shape != (num, 2) or true_s.shape != (num, 2) or duration_s.shape != (num,):
         raise InputError(
-            "moments need starts and ends (Q, 2), found and true, and durations (Q,), got "
-            f"{found_s.shape}, {true_s.shape} and {duration_s.shape}"
+            "predicted and true moments must have shape (Q, 2) and durations (Q,), got "
+            f"{predicted_s.shape}, {true_s.shape} and {duration_s.shape}"
         )
-    if not all(np.isfinite(values).all() for values in (found_s, true_s, duration_s)):
-        raise InputError(
-            "moments and durations must be finite numbers of seconds; drop the rows that are not"
-        )
-    start = np.maximum(found_s[:, 0].astype(np.float64), 0.0)
-    end = np.maximum(np.minimum(found_s[:, 1], duration_s), start)
+    if not all(np.isfinite(values).all() for values in (predicted_s, true_s, duration_s)):
+        raise InputError("moments and durations must be finite numbers of seconds; drop the other rows")
+    start = np.maximum(predicted_s[:, 0].astype(np.float64), 0.0)
+    end = np.maximum(np.minimum(predicted_s[:, 1], duration_s), start)
     true_start, true_end = true_s[:, 0], np.maximum(true_s[:, 0], true_s[:, 1])
-    shared = np.maximum(np.minimum(end, true_end) - np.maximum(start, true_start), 0.0)
-    union = (end - start) + (true_end - true_start) - shared
-    iou: FloatArray = np.divide(shared, union, out=np.zeros(num), where=union > 0)
+    overlap = np.maximum(np.minimum(end, true_end) - np.maximum(start, true_start), 0.0)
+    union = (end - start) + (true_end - true_start) - overlap
+    iou: FloatArray = np.divide(overlap, union, out=np.zeros(num), where=union > 0)
     return iou
 
 
 def moment_summary(ranks: IntArray, iou: FloatArray) -> dict[str, float]:
-    """Return the published figures of queries given by rank of the track and IoU of the moment.
+    """Return the published metrics from the ranks of the tracks and the IoUs of the moments.
 
     Parameters
     ----------
@@ -123,18 +120,18 @@ def moment_summary(ranks: IntArray, iou: FloatArray) -> dict[str, float]:
     Returns
     -------
     dict
-        ``recall@k``, ``median_rank``, ``mean_rank``, ``mrr``; ``miou``, ``iou>t`` (the share of queries strictly above
-        t); ``recall@k,iou>t`` (the share of all queries with both); ``miou@k`` (the mean over the queries of
-        rank k or better, 0 where there are none).
+        ``recall@k``, ``median_rank``, ``mean_rank``, ``mrr``; ``miou``, ``iou>t`` (the share of queries with an IoU
+        above t); ``recall@k,iou>t`` (the share of queries with both); ``miou@k`` (the mean IoU of the queries with
+        rank k or better, 0 if there are none).
 
     Raises
     ------
     InputError
-        When there are no queries, or not as many of both.
+        When there are no queries, or the lengths differ.
     """
     if ranks.shape != iou.shape or ranks.ndim != 1 or len(ranks) == 0:
         raise InputError(
-            f"a rank and an IoU are due for each query, at least one, got {ranks.shape} and {iou.shape}"
+            f"ranks and IoUs must both have shape (Q,) with Q >= 1, got {ranks.shape} and {iou.shape}"
         )
     return {
         **{f"recall@{k}": recall_at(ranks, k) for k in RECALL_AT},

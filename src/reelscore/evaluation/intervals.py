@@ -1,8 +1,4 @@
-"""What was measured for each query enters, bootstrap intervals of the metrics leave.
-
-Queries of one cluster (one group, one source) are resampled together, as they are not independent. The gallery
-stays fixed: an interval says how far the metric would move with other queries against the same gallery.
-"""
+"""Bootstrap intervals of retrieval metrics over clusters of queries."""
 
 from __future__ import annotations
 
@@ -15,22 +11,22 @@ from reelscore.errors import InputError
 from .ranks import FloatArray, IntArray
 
 Statistic = Callable[[IntArray], FloatArray]
-"""Takes indices of queries, with repeats, and returns the metrics of those queries, shape (M,)."""
+"""Maps indices of queries, with repeats, to the metrics of those queries, shape (M,)."""
 
 
 def resamples(cluster: IntArray, *, num_bootstrap: int, seed: int) -> Iterator[IntArray]:
-    """Draw whole clusters with replacement, as many as there are, and yield the queries' indices each time."""
+    """Yield the query indices of bootstrap samples: all clusters resampled with replacement."""
     _, number = np.unique(cluster, return_inverse=True)
     order = np.argsort(number, kind="stable")
     sizes = np.bincount(number)
     starts = np.cumsum(sizes) - sizes
     rng = np.random.default_rng(seed)
     for _ in range(num_bootstrap):
-        drawn = rng.integers(len(sizes), size=len(sizes))
-        taken = sizes[drawn]
-        # Within each drawn cluster count 0, 1, ...: a running index less the place where the cluster began.
-        within = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
-        yield order[np.repeat(starts[drawn], taken) + within]
+        chosen = rng.integers(len(sizes), size=len(sizes))
+        lengths = sizes[chosen]
+        # Count 0, 1, ... inside each chosen cluster: a running index minus the cluster's first index.
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        yield order[np.repeat(starts[chosen], lengths) + within]
 
 
 def bootstrap_intervals(
@@ -41,17 +37,18 @@ def bootstrap_intervals(
     Parameters
     ----------
     statistic : callable
-        ``statistic(indices) -> (M,)``.
+        ``statistic(indices) -> (M,)``, see `Statistic`.
     cluster : ndarray of int64, shape (Q,)
+        Queries of one cluster are not independent and are resampled together.
     num_bootstrap : int
     seed : int
     level : float
-        Share of the resamples between the ends.
+        Share of the resamples inside the interval.
 
     Returns
     -------
     ndarray of float64, shape (M, 2)
-        Low and high end of each metric.
+        Lower and upper bound of each metric.
 
     References
     ----------
@@ -62,9 +59,9 @@ def bootstrap_intervals(
             "an interval needs num_bootstrap >= 1, 0 < level < 1 and at least one query, got "
             f"{num_bootstrap}, {level} and {len(cluster)}"
         )
-    drawn = [statistic(rows) for rows in resamples(cluster, num_bootstrap=num_bootstrap, seed=seed)]
+    values = [statistic(rows) for rows in resamples(cluster, num_bootstrap=num_bootstrap, seed=seed)]
     tail = (1 - level) / 2
-    return np.quantile(np.stack(drawn), [tail, 1 - tail], axis=0).T
+    return np.quantile(np.stack(values), [tail, 1 - tail], axis=0).T
 
 
 def difference_intervals(
@@ -78,8 +75,8 @@ def difference_intervals(
 ) -> FloatArray:
     """Return the interval of ``first - second``, both measured on the same resampled queries, shape (M, 2).
 
-    Pairing removes what is hard or easy about a query for both, so the interval is narrower than that of two
-    separate measurements; a difference whose interval leaves out 0 is beyond chance at that level.
+    Pairing removes the difficulty that a query has for both, so the interval is narrower than for two independent
+    measurements. A difference whose interval excludes 0 is significant at that level.
     """
     return bootstrap_intervals(
         lambda rows: first(rows) - second(rows), cluster, num_bootstrap=num_bootstrap, seed=seed, level=level

@@ -1,4 +1,4 @@
-"""Ranks enter, recall@k and median rank leave; and what a random order would give, exactly."""
+"""Recall@k, median rank and mAP, with their exact chance levels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METRICS = (*(f"recall@{k}" for k in RECALL_AT), "median_rank", "map")
 
 
 def recall_at(ranks: IntArray, k: int) -> float:
-    """Return the fraction of queries whose first hit is among the top `k`.
+    """Return the fraction of queries with a hit among the top `k`.
 
     Examples
     --------
@@ -25,33 +25,32 @@ def recall_at(ranks: IntArray, k: int) -> float:
 
 
 def median_rank(ranks: IntArray) -> float:
-    """Return the median rank of the first hit, the mean of the middle two where their number is even."""
+    """Return the median rank of the first hit, the mean of the middle two for an even number of queries."""
     return float(np.median(ranks))
 
 
 def summary(ranks: IntArray, precisions: FloatArray) -> FloatArray:
-    """Return the metrics named in `METRICS`, shape (6,), of queries given by rank and average precision."""
+    """Return the metrics named in `METRICS`, shape (6,), from ranks and average precisions."""
     return np.array(
         [*(recall_at(ranks, k) for k in RECALL_AT), median_rank(ranks), float(np.mean(precisions))]
     )
 
 
 def chance_summary(num_hits: npt.NDArray[np.integer], num_candidates: int) -> FloatArray:
-    """Return the metrics named in `METRICS` for a gallery in random order, from exact formulas.
+    """Return the metrics named in `METRICS` for a random ranking, from exact formulas.
 
-    For a query with h hits among N candidates, the first hit stands beyond place k with probability
+    For a query with h hits among N candidates, the rank of the first hit exceeds k with probability
     C(N-h, k) / C(N, k), and the expected average precision is
 
         (1/N) * sum_{i=1..N} (1 + (i-1)(h-1)/(N-1)) / i  =  (H_N + (h-1)/(N-1) * (N - H_N)) / N,
 
-    H_N the N-th harmonic number: place i holds a hit with probability h/N, and then (i-1)(h-1)/(N-1) hits are
-    expected before it. The median rank is that of the mixture of the queries' distributions: the one that ever
-    more queries approach.
+    with the N-th harmonic number H_N: rank i holds a hit with probability h/N, and then (i-1)(h-1)/(N-1) hits are
+    expected before it. The median rank is that of the mixture of the queries' distributions.
 
     Parameters
     ----------
     num_hits : ndarray of int, shape (Q,)
-        h of each query, 1 to N.
+        Number of hits h of each query, 1 to N.
     num_candidates : int
         N.
 
@@ -67,19 +66,19 @@ def chance_summary(num_hits: npt.NDArray[np.integer], num_candidates: int) -> Fl
     hits, counts = np.unique(num_hits, return_counts=True)
     if len(hits) == 0 or hits[0] < 1 or hits[-1] > num_candidates:
         raise InputError(
-            f"each query needs 1 to {num_candidates} hits among as many candidates, got {hits.tolist()}"
+            f"each query needs 1 to {num_candidates} hits among {num_candidates} candidates, got {hits.tolist()}"
         )
     share = counts / counts.sum()
     n = num_candidates
     places = np.arange(n)
-    # Column k: the chance that the first hit stands beyond place k, by multiplying (N-h-i)/(N-i) for i < k.
+    # Column k: probability that the first hit's rank exceeds k, the product of (N-h-i)/(N-i) for i < k.
     beyond = np.ones(n + 1)
     beyond[1:] = 0.0
     for h, weight in zip(hits.tolist(), share.tolist(), strict=True):
-        stays = np.maximum(n - h - places, 0) / (n - places)
-        beyond[1:] += weight * np.cumprod(stays)
+        factors = np.maximum(n - h - places, 0) / (n - places)
+        beyond[1:] += weight * np.cumprod(factors)
     within = 1.0 - beyond
-    slack = 1e-12  # the cumulative products are exact only to rounding
+    slack = 1e-12  # rounding error of the cumulative products
     middle = (int(np.argmax(within >= 0.5 - slack)) + int(np.argmax(within > 0.5 + slack))) / 2
     harmonic = float(np.sum(1.0 / np.arange(1, n + 1)))
     spread = (n - harmonic) / (n - 1) if n > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Scores and which candidates are hits enter, ranks and average precisions leave; ties count against us."""
+"""Ranks and average precisions from scores or embeddings; ties count as errors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 BLOCK_SCORES = 4_000_000
-"""Scores held at once while embeddings are ranked: some 50 MB with the masks beside them."""
+"""Maximum number of scores in memory, some 50 MB together with the masks."""
 
 
 def first_hit_ranks(scores: Scores, hits: BoolArray) -> IntArray:
-    """Return for each query the rank of its best hit, counted from 1.
+    """Return the rank of each query's best hit, counted from 1.
 
-    The rank is 1 + the candidates that score strictly better + the wrong candidates that score the same, so that
-    a model that gives every candidate one score gains nothing by it.
+    The rank is 1 + the number of wrong candidates that score at least as well. Ties count as errors, so equal scores
+    for all candidates gain nothing.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def first_hit_ranks(scores: Scores, hits: BoolArray) -> IntArray:
     Raises
     ------
     InputError
-        For NaN scores, other shapes, or a query without a hit.
+        For NaN scores, wrong shapes, or a query without a hit.
 
     Examples
     --------
@@ -47,16 +47,15 @@ def first_hit_ranks(scores: Scores, hits: BoolArray) -> IntArray:
     """
     _check(scores, hits)
     best = np.where(hits, scores, -np.inf).max(axis=1, keepdims=True)
-    # No hit is better than the best one, so whatever is at least as good and no hit stands before it.
     ranks: IntArray = 1 + ((scores >= best) & ~hits).sum(axis=1, dtype=np.int64)
     return ranks
 
 
 def average_precisions(scores: Scores, hits: BoolArray) -> FloatArray:
-    """Return for each query the mean over its hits of the precision at the place of each.
+    """Return the average precision of each query.
 
-    AP = 1/h * sum_j j / (j + w_j), where the h hits are sorted by falling score and w_j counts the wrong candidates
-    that score at least as well as the j-th: of those that score the same, wrong ones come first.
+    AP = 1/h * sum_j j / (j + w_j), with the h hits sorted by descending score. w_j is the number of wrong candidates
+    that score at least as well as hit j: ties count as errors.
 
     Parameters
     ----------
@@ -71,15 +70,15 @@ def average_precisions(scores: Scores, hits: BoolArray) -> FloatArray:
     Raises
     ------
     InputError
-        As `first_hit_ranks`.
+        See `first_hit_ranks`.
     """
     _check(scores, hits)
     out = np.empty(len(scores))
     for q, (row, hit) in enumerate(zip(scores, hits, strict=True)):
-        found = np.sort(row[hit])[::-1]
+        right = np.sort(row[hit])[::-1]
         wrong = np.sort(row[~hit])
-        ahead = len(wrong) - np.searchsorted(wrong, found, side="left")
-        j = np.arange(1, len(found) + 1)
+        ahead = len(wrong) - np.searchsorted(wrong, right, side="left")
+        j = np.arange(1, len(right) + 1)
         out[q] = np.mean(j / (j + ahead))
     return out
 
@@ -87,10 +86,7 @@ def average_precisions(scores: Scores, hits: BoolArray) -> FloatArray:
 def rank_embeddings(
     queries: Scores, candidates: Scores, query_group: IntArray, candidate_group: IntArray
 ) -> tuple[IntArray, FloatArray]:
-    """Rank every candidate for every query by inner product, in blocks of queries of bounded memory.
-
-    Products are taken in float64 and compared in float32: the order in which a matrix product adds differs between
-    columns, and without the rounding equal candidates would not tie.
+    """Rank every candidate for every query by inner product, in blocks of bounded memory.
 
     Parameters
     ----------
@@ -103,26 +99,26 @@ def rank_embeddings(
     Returns
     -------
     ranks : ndarray of int64, shape (Q,)
-        Of the first hit.
+        Rank of the first hit.
     precisions : ndarray of float64, shape (Q,)
         Average precision over all hits.
 
     Raises
     ------
     InputError
-        When the shapes do not go together, an embedding is not finite or a query has no hit.
+        When the shapes do not match, an embedding is not finite or a query has no hit.
     """
     if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
         raise InputError(
             f"embeddings must have shapes (Q, D) and (N, D), got {queries.shape} and {candidates.shape}; "
-            "take both from one model"
+            "compute both with one model"
         )
-    # An infinite coordinate need not show: its products may all be infinite, and rank like any score.
+    # Scores alone would not reveal an infinite coordinate: infinite products rank like any others.
     for name, rows in (("query", queries), ("candidate", candidates)):
         if not np.isfinite(rows).all():
             place = int(np.argwhere(~np.isfinite(rows))[0][0])
             raise InputError(
-                f"embeddings must be finite; that of {name} {place} is not: look at its features or the model"
+                f"embeddings must be finite, but that of {name} {place} is not; check its features and the model"
             )
     ranks = np.empty(len(queries), dtype=np.int64)
     precisions = np.empty(len(queries))
@@ -130,6 +126,7 @@ def rank_embeddings(
     size = max(1, BLOCK_SCORES // max(1, len(candidates)))
     for start in range(0, len(queries), size):
         block = slice(start, start + size)
+        # A matrix product sums in an order that differs between columns. Rounding to float32 lets equal candidates tie.
         scores = (queries[block].astype(np.float64) @ gallery).astype(np.float32)
         hits = query_group[block, None] == candidate_group[None, :]
         ranks[block] = first_hit_ranks(scores, hits)
@@ -140,12 +137,12 @@ def rank_embeddings(
 def _check(scores: Scores, hits: BoolArray) -> None:
     if scores.ndim != 2 or 0 in scores.shape or hits.shape != scores.shape:
         raise InputError(
-            f"scores and hits must both be of one shape (Q, N), got {scores.shape} and {hits.shape}"
+            f"scores and hits must have the same shape (Q, N), got {scores.shape} and {hits.shape}"
         )
     if np.isnan(scores).any():
         q, n = np.argwhere(np.isnan(scores))[0]
         raise InputError(
-            f"scores must be numbers; query {q}, candidate {n} is NaN: look for NaN in the features or the model"
+            f"scores must be numbers, but query {q}, candidate {n} is NaN; check the features and the model for NaN"
         )
     if not hits.any(axis=1).all():
         raise InputError(

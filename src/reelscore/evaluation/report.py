@@ -1,4 +1,4 @@
-"""Embeddings of pairs enter, a report in both directions leaves: metrics, intervals, chance and the CCA row."""
+"""Retrieval report: metrics, intervals, chance and a CCA baseline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Side = Literal["video", "music"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Direction:
-    """How well queries of one side find their hits among the other.
+    """Retrieval metrics of one direction.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Direction:
     intervals : mapping
         Name -> (low, high), 95% bootstrap.
     ranks : ndarray of int64, shape (Q,)
-        Of each query's first hit, for paired comparisons of two models.
+        Rank of each query's first hit, for paired comparisons of two models.
     precisions : ndarray of float64, shape (Q,)
         Average precision of each query.
     """
@@ -42,14 +42,14 @@ class Direction:
     precisions: FloatArray
 
     def to_json(self) -> dict[str, Any]:
-        """Return the direction as plain values, without the single queries."""
+        """Return the metrics as JSON values, without ranks and precisions."""
         intervals = {name: list(ends) for name, ends in self.intervals.items()}
         return {"query": self.query, "gallery": self.gallery, **self.metrics, "intervals": intervals}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What an evaluation found.
+    """Retrieval metrics of both directions, with baselines.
 
     Attributes
     ----------
@@ -57,9 +57,9 @@ class Report:
     directions : tuple of Direction
         Video to music, then music to video.
     chance : mapping
-        Name -> what a random order of the gallery would give.
+        Name -> value of a random ranking.
     cca : tuple of Direction
-        The same for a linear CCA of the features; empty where none was given.
+        The same for a linear CCA of the features; empty without one.
     """
 
     gallery_size: int
@@ -68,7 +68,7 @@ class Report:
     cca: tuple[Direction, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain values, ready for ``json.dumps``."""
+        """Return the report as JSON values."""
         return {
             "gallery_size": self.gallery_size,
             "directions": [direction.to_json() for direction in self.directions],
@@ -77,7 +77,7 @@ class Report:
         }
 
     def table(self) -> list[list[str]]:
-        """Return a header and one row for each direction, the CCA and chance, fractions in percent.
+        """Return a header, one row for each model and direction, and one for chance, in percent.
 
         Examples
         --------
@@ -105,21 +105,20 @@ def evaluate_embeddings(
     seed: int = 0,
     num_bootstrap: int = 1000,
 ) -> Report:
-    """Let every video search the whole gallery of music, and every piece of music that of videos.
+    """Evaluate retrieval from video to music and from music to video.
 
     Parameters
     ----------
     video, music : ndarray of float, shape (N, D)
-        Row i of both is pair i; the score is the inner product.
+        Row i of both is pair i. The score is the inner product.
     group : ndarray of int64, shape (N,)
-        All candidates of the query's group are hits; the gallery keeps every item.
+        All candidates of the query's group are hits. The gallery holds every item.
     cca : pair of ndarray of float, shape (N, D'), optional
-        Video and music placed by a linear CCA (`LinearCCA.transform`).
+        Embeddings of a linear CCA.
     cluster : ndarray of int64, shape (N,), optional
-        What the bootstrap resamples as one; the groups without it.
-    seed : int
-        Of the bootstrap.
-    num_bootstrap : int
+        Clusters that the bootstrap resamples; the groups by default.
+    seed, num_bootstrap : int
+        Seed and number of resamples.
 
     Returns
     -------
@@ -128,23 +127,22 @@ def evaluate_embeddings(
     Raises
     ------
     InputError
-        For embeddings that are empty, not finite or of unequal shape.
+        For embeddings that are empty, not finite or of different shapes.
     """
     group = np.asarray(group)
     cluster = group if cluster is None else np.asarray(cluster)
-    placed = {"model": (video, music)}
-    if cca is not None:
-        placed["cca"] = cca
-    found = {
-        what: _both_directions(v, m, group, cluster, seed, num_bootstrap) for what, (v, m) in placed.items()
-    }
+    model, *baseline = (
+        _both_directions(*sides, group, cluster, seed, num_bootstrap)
+        for sides in ((video, music), cca)
+        if sides is not None
+    )
     _, number, sizes = np.unique(group, return_inverse=True, return_counts=True)
     chance = chance_summary(sizes[number], len(group))
     return Report(
         gallery_size=len(group),
-        directions=found["model"],
+        directions=model,
         chance=dict(zip(METRICS, chance.tolist(), strict=True)),
-        cca=found.get("cca", ()),
+        cca=baseline[0] if baseline else (),
     )
 
 
@@ -153,29 +151,32 @@ def _both_directions(
 ) -> tuple[Direction, ...]:
     if video.ndim != 2 or video.shape != music.shape or 0 in video.shape:
         raise InputError(
-            f"video and music embeddings must both be of one shape (N, D), got {video.shape} and {music.shape}"
+            f"video and music embeddings must have the same shape (N, D), got {video.shape} and {music.shape}"
         )
     if group.shape != (len(video),) or cluster.shape != group.shape:
         raise InputError(
-            f"{len(video)} pairs need as many groups and clusters, got shapes {group.shape} and {cluster.shape}"
+            f"groups and clusters must have shape ({len(video)},), one for each pair, got {group.shape} "
+            f"and {cluster.shape}"
         )
     for name, values in (("video", video), ("music", music)):
         if not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])
             raise InputError(
-                f"the {name} embedding of pair {row} is not finite; look at its features or the model"
+                f"the {name} embedding of pair {row} is not finite; check its features and the model"
             )
     sides: Sequence[tuple[Side, Scores]] = (("video", video), ("music", music))
     out = []
     for (query, queries), (gallery, candidates) in (sides, sides[::-1]):
         ranks, precisions = rank_embeddings(queries, candidates, group, group)
-        ends = bootstrap_intervals(
+        bounds = bootstrap_intervals(
             lambda rows, r=ranks, p=precisions: summary(r[rows], p[rows]),  # type: ignore[misc]
             cluster,
             num_bootstrap=num_bootstrap,
             seed=seed,
         )
-        intervals = {name: (float(low), float(high)) for name, (low, high) in zip(METRICS, ends, strict=True)}
+        intervals = {
+            name: (float(low), float(high)) for name, (low, high) in zip(METRICS, bounds, strict=True)
+        }
         metrics = dict(zip(METRICS, summary(ranks, precisions).tolist(), strict=True))
         out.append(Direction(query, gallery, metrics, intervals, ranks, precisions))
     return tuple(out)
@@ -187,5 +188,5 @@ def _title(name: str) -> str:
 
 def _cell(name: str, value: float, ends: tuple[float, float] | None = None) -> str:
     scale = 1.0 if name == "median_rank" else 100.0
-    told = f"{value * scale:.1f}"
-    return told if ends is None else f"{told} ({ends[0] * scale:.1f}–{ends[1] * scale:.1f})"
+    text = f"{value * scale:.1f}"
+    return text if ends is None else f"{text} ({ends[0] * scale:.1f}–{ends[1] * scale:.1f})"

@@ -1,8 +1,7 @@
-"""Global Sparse (GS) sampling: a duration enters, N segments with one instant each leave.
+"""Global Sparse (GS) sampling of instants and rows.
 
-A source is cut into N equal segments over its whole length and each gives one instant, so that the
-features see all of the source at a cost that does not grow with its length. In training the instant
-is random inside its segment; at inference it is the middle, always (Chen et al., arXiv 2407.19415).
+A source is divided into N equal segments over its whole duration, and one instant is sampled in each: at random in
+training, the middle at inference (Chen et al., arXiv 2407.19415). The cost does not grow with the duration.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ def global_sparse(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     rng: np.random.Generator | None = None,
 ) -> tuple[Segment, ...]:
-    """Cut [0, duration_s) into equal segments and choose one instant in each.
+    """Divide [0, duration_s) into equal segments and sample one instant in each.
 
     Parameters
     ----------
     duration_s : float
-        Length of the source in seconds, positive.
+        Duration of the source in seconds, positive.
     num_segments : int
         N, the number of segments, at least 1.
     rng : numpy Generator, optional
-        Draws the instants uniformly inside their segments; without it each is the segment's middle.
+        Samples the instants uniformly within their segments; without it they are the middles.
 
     Returns
     -------
@@ -66,9 +65,9 @@ def global_sparse_rows(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     rng: np.random.Generator | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Choose one row in each of N equal segments of a sequence that is already sampled in time.
+    """Sample one row in each of N equal segments of a feature sequence.
 
-    With fewer rows than segments some rows stand for several segments.
+    With fewer rows than segments, rows repeat.
 
     Parameters
     ----------
@@ -77,11 +76,11 @@ def global_sparse_rows(
     num_segments : int
         N, at least 1.
     rng : numpy Generator, optional
-        Draws the row inside each segment; without it the row under the segment's middle.
+        Samples the row within each segment; without it the row at the segment's middle is taken.
 
     Returns
     -------
-    ndarray of int64, shape (N,), not descending
+    ndarray of int64, shape (N,), ascending
 
     Examples
     --------

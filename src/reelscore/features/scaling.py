@@ -1,19 +1,18 @@
-"""Columns of features enter, the same columns on one footing leave: standardised, or as normal scores.
+"""Scaling of feature columns: standardisation and normal scores.
 
-One piecewise linear map a column serves both. It is learned from training rows and applied anywhere:
+Both are a piecewise linear map for each column, learned from training rows:
 
     y = s_k + (s_{k+1} - s_k) (x - q_k) / (q_{k+1} - q_k)    for q_k <= x < q_{k+1},    s_1 below, s_K above.
 
-- `standard`: two knots, CLIP deviations to either side of the mean, and the scores -CLIP and CLIP: what leaves counts
-  deviations from the mean, kept within CLIP.
-- `normal`: the knots are K quantiles of the column, and the scores what a normal variable has there. Whatever the
-  column's distribution, heavy tails or many zeros, what leaves is close to normal, and no odd file shouts down
-  the rest.
+- `standard`: two knots, CLIP deviations on either side of the mean, with scores -CLIP and CLIP. The result is the
+  standardised value, clipped to CLIP deviations.
+- `normal`: the knots are K quantiles of the column, the scores the same quantiles of a normal distribution. The result
+  is close to normal for any distribution of the column, so heavy tails and outliers have little weight.
 
 References
 ----------
-Normal scores after van der Waerden, "Order tests for the two-sample problem and their power", 1952; as a step before
-correlation also called the rank-based inverse normal transform or Gaussian copula.
+van der Waerden 1952, "Order tests for the two-sample problem and their power" (normal scores, also called rank-based
+inverse normal transform or Gaussian copula).
 """
 
 from __future__ import annotations
@@ -28,25 +27,26 @@ import numpy.typing as npt
 Scaling = Literal["normal", "standard"]
 
 CLIP = 6.0
-"""Standardised features are kept within this many deviations."""
+"""Maximum absolute value of standardised features, in deviations."""
 
 NUM_KNOTS = 33
-"""Quantiles of a column that are kept; more change no figure."""
+"""Number of quantiles of a column; more do not change results."""
 
-_TIED = 1e-4  # knots closer than this share of the column's middle half are one: a slope between them would be rounding
-_CONSTANT = 1e-6  # a column whose deviation is below this share of its size says nothing
+# Knots closer than this share of the interquartile range are tied: a slope between them would be rounding error.
+_TIE_TOLERANCE = 1e-4
+_CONSTANT_TOLERANCE = 1e-6  # a column is constant if its deviation is below this share of its magnitude
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnMap:
-    """The map of every column.
+    """Piecewise linear maps of all columns.
 
     Attributes
     ----------
     knots : ndarray of float64, shape (P, K)
-        q, rising in each row, K >= 2.
+        q, ascending in each row, K >= 2.
     scores : ndarray of float64, shape (P, K)
-        s, rising in each row; all 0 for a column that does not vary.
+        s, ascending in each row; all 0 for a constant column.
     """
 
     knots: npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ class ColumnMap:
         """Learn the map of each column from finite rows (n, P)."""
         values = rows.astype(np.float64)
         center, deviation = values.mean(axis=0), values.std(axis=0)
-        constant = deviation <= _CONSTANT * (np.abs(center) + _CONSTANT)
+        constant = deviation <= _CONSTANT_TOLERANCE * (np.abs(center) + _CONSTANT_TOLERANCE)
         if scaling == "standard":
             reach = CLIP * np.where(constant, 1.0, deviation)
             knots = np.stack([center - reach, center + reach], axis=1)
@@ -69,7 +69,7 @@ class ColumnMap:
             normal = np.array([NormalDist().inv_cdf(share) for share in ranks])
             low, high = np.quantile(values, [0.25, 0.75], axis=0)
             spread = np.where(high > low, high - low, deviation)
-            scores = _mean_of_tied(normal, knots, _TIED * spread)
+            scores = _average_ties(normal, knots, _TIE_TOLERANCE * spread)
         scores[constant] = 0.0
         return cls(np.ascontiguousarray(knots), np.ascontiguousarray(scores))
 
@@ -83,21 +83,21 @@ def apply(
 ) -> npt.NDArray[np.floating]:
     """Map rows (n, P) by knots and scores (P, K), in the precision of the rows."""
     columns = np.arange(len(knots))
-    place = np.zeros(rows.shape, dtype=np.int64)
+    interval = np.zeros(rows.shape, dtype=np.int64)
     for k in range(1, knots.shape[1] - 1):
-        place += rows >= knots[:, k]
-    low, high = knots[columns, place], knots[columns, place + 1]
-    below, above = scores[columns, place], scores[columns, place + 1]
+        interval += rows >= knots[:, k]
+    low, high = knots[columns, interval], knots[columns, interval + 1]
+    below, above = scores[columns, interval], scores[columns, interval + 1]
     width = high - low
     share = np.clip((rows - low) / np.where(width > 0, width, 1), 0, 1)
     mapped: npt.NDArray[np.floating] = below + (above - below) * share
     return mapped
 
 
-def _mean_of_tied(
+def _average_ties(
     normal: npt.NDArray[np.float64], knots: npt.NDArray[np.float64], tolerance: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Give knots of one value the mean of their scores, as ties among ranks get the mean rank."""
+    """Give tied knots the mean of their scores."""
     num_columns, num_knots = knots.shape
     run = np.zeros(knots.shape, dtype=np.int64)
     np.cumsum(np.diff(knots, axis=1) > tolerance[:, None], axis=1, out=run[:, 1:])

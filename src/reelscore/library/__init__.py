@@ -1,1 +1,1 @@
-"""The library: track entries enter, nearest tracks and their best moments leave; LanceDB lives here only."""
+"""Library of music: indexing, compatibility and storage."""

@@ -1,42 +1,39 @@
-"""What a library was built with and a user's few words enter, the pipeline that may use it leaves."""
+"""Compatibility of a library with encoders, a model and a vocabulary."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from reelscore.encoders.factory import load_encoders
-from reelscore.errors import ArtifactError, NotFoundError
+from reelscore.encoders.cache import FeatureCache
+from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.files import existing_file
-from reelscore.library.storage.meta import LibraryMeta
-from reelscore.pipeline.pipeline import Pipeline
-from reelscore.pipeline.resolve import resolve_pipeline
+from reelscore.models.trained.folder import read_card
+from reelscore.pipeline.pipeline import OpenPipeline
+from reelscore.pipeline.resolve import find_tagger, resolve
+
+from .storage.meta import LibraryMeta
 
 
-def check_encoder_of(built: LibraryMeta, library: Path, encoder: str) -> None:
-    """Raise `ArtifactError` unless `encoder` is what a library was built with; a hub model may lie elsewhere now."""
-    if encoder == built.encoder_kind:
-        return
-    if encoder.startswith("hub:") and built.encoder_kind.startswith("hub:"):
-        encoders = load_encoders(_pipeline(built, encoder=encoder).encoder)
-        if (encoders.video.fingerprint, encoders.music.fingerprint) == (
-            built.video_encoder,
-            built.music_encoder,
-        ):
-            return
-    raise ArtifactError(
-        f"the library {library} was built with the {built.encoder_kind} encoder, not {encoder}; "
-        f"build another: reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}"
+def library_meta(opened: OpenPipeline) -> LibraryMeta:
+    """Return the metadata of a new library of a pipeline."""
+    spec, model, tagger = opened.spec, opened.model, opened.tagger
+    return LibraryMeta(
+        model=model.name,
+        model_fingerprint=model.fingerprint,
+        model_path=spec.model,
+        encoder_kind=spec.encoder.name,
+        encoder_folder=spec.encoder.folder,
+        vocabulary=spec.vocabulary,
+        video_licence=opened.encoders.video_licence,
+        music_licence=opened.encoders.music_licence,
+        video_encoder=opened.encoders.video.fingerprint,
+        music_encoder=opened.encoders.music.fingerprint,
+        dim=model.dim,
+        num_segments=model.num_segments,
+        tags_fingerprint=None if tagger is None else tagger.model.fingerprint,
+        tags_folder=None if tagger is None else tagger.spec.encoder.folder,
+        format=1 if tagger is None else 2,
     )
-
-
-def check_not_blended(built: LibraryMeta, library: Path) -> None:
-    """Raise `ArtifactError` for a library of an older reelscore, built with a blend of a model and the bridge."""
-    if built.model_fingerprint.startswith("blend-"):
-        raise ArtifactError(
-            f"the library {library} was built with a blend of the model {built.model_path} and a pack, which reelscore "
-            f"no longer supports. Embed it again with the model alone: reelscore rebuild --library {library} "
-            f"--model {built.model_path}"
-        )
 
 
 def pipeline_of_library(
@@ -46,48 +43,153 @@ def pipeline_of_library(
     encoder: str | None = None,
     pack: Path | str | None = None,
     vocabulary: Path | str | None = None,
-) -> Pipeline:
-    """Return the pipeline that a library was built with.
+    cache: FeatureCache | None = None,
+) -> OpenPipeline:
+    """Open the pipeline that a library was built with.
 
     Parameters
     ----------
     built : LibraryMeta
     library : Path
-        Where it was read from.
+        The library's folder, for messages.
     encoder, pack, vocabulary : optional
-        Where these lie now, in place of what the library remembers.
+        Present locations, in place of the stored ones.
+    cache : FeatureCache, optional
 
     Raises
     ------
     NotFoundError
-        When something has moved since; the message says how to name its new place.
+        When a part has moved since.
     ArtifactError, ConfigError
-        As `resolve_pipeline` and `check_not_blended`.
+        As `resolve`, and for a library of a retired kind.
     """
-    check_not_blended(built, library)
+    _check_kind(built, library)
+    trained = built.model_path is not None
+    folder = pack or built.encoder_folder or built.tags_folder
+    if not trained and built.encoder_folder is None:
+        folder = None  # this library compares texts without a pack, even if one is available now
+    words = vocabulary or built.vocabulary
+    # Matching by a trained model needs no tag scores, so a missing pack or vocabulary is no error here.
+    tags = trained and built.has_tags and (words is None or Path(words).is_file())
+    tags = tags and find_tagger(folder) is not None
     try:
-        if vocabulary is None and built.vocabulary is not None:
-            existing_file(built.vocabulary)
-        return _pipeline(built, encoder=encoder or built.encoder_kind, pack=pack, vocabulary=vocabulary)
+        if not trained and words is not None:
+            existing_file(words)
+        return resolve(
+            model=built.model_path,
+            encoder=encoder or built.encoder_kind,
+            pack=folder,
+            vocabulary=words if tags or not trained else vocabulary,
+            tags=tags,
+            cache=cache,
+        )
     except NotFoundError as error:
         raise NotFoundError(
-            f"{error}; the library {library} was built with it: where it has moved, name its new place (--pack FOLDER, "
+            f"{error}. The library {library} was built with it. If it has moved, name its new place (--pack FOLDER, "
             "--encoder hub:VIDEO+MUSIC or --vocabulary FILE)"
         ) from error
 
 
-def _pipeline(
-    built: LibraryMeta,
-    *,
-    encoder: str,
-    pack: Path | str | None = None,
-    vocabulary: Path | str | None = None,
-) -> Pipeline:
-    # Words are compared by what the library was built with, whatever pack has come up since.
-    fixed = built.model_path is None and built.encoder_folder is None
-    return resolve_pipeline(
-        model=built.model_path,
-        encoder=encoder,
-        pack=None if fixed else pack or built.encoder_folder,
-        vocabulary=vocabulary or built.vocabulary,
+def check_encoder(
+    built: LibraryMeta, library: Path, encoder: str, *, cache: FeatureCache | None = None
+) -> OpenPipeline | None:
+    """Raise `ArtifactError` unless a library was built with an encoder, named as for ``--encoder``.
+
+    Returns the library's pipeline if hub models had to be loaded to compare their fingerprints.
+    """
+    if encoder == built.encoder_kind:
+        return None
+    if encoder.startswith("hub:") and built.encoder_kind.startswith("hub:"):
+        opened = pipeline_of_library(built, library, encoder=encoder, cache=cache)
+        pair = opened.encoders
+        if (pair.video.fingerprint, pair.music.fingerprint) == (built.video_encoder, built.music_encoder):
+            return opened
+    raise ArtifactError(
+        f"the library {library} was built with the {built.encoder_kind} encoder, not {encoder}. Build another one: "
+        f"reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}"
     )
+
+
+def check_model(built: LibraryMeta, library: Path, model: Path | str) -> None:
+    """Raise `ArtifactError` unless a library was built with the trained model in a folder."""
+    _check_kind(built, library)
+    _check_fingerprints(
+        built, library, f" --model {model}", ("model", built.model_fingerprint, read_card(model).fingerprint)
+    )
+
+
+def check_pipeline(built: LibraryMeta, library: Path, opened: OpenPipeline) -> None:
+    """Raise `ArtifactError`, with the command that rebuilds, unless a library was built with a pipeline."""
+    pair = opened.encoders
+    _check_fingerprints(
+        built,
+        library,
+        opened.spec.options,
+        ("model", built.model_fingerprint, opened.model.fingerprint),
+        ("video encoder", built.video_encoder, pair.video.fingerprint),
+        ("music encoder", built.music_encoder, pair.music.fingerprint),
+    )
+
+
+def tagger_of(built: LibraryMeta, library: Path, opened: OpenPipeline) -> OpenPipeline:
+    """Return the zero-shot pipeline that computed a library's tag scores, for text queries.
+
+    Raises
+    ------
+    ConfigError
+        When the library keeps no tag scores, or their pack is not available.
+    ArtifactError
+        When they are of another pack or vocabulary.
+    """
+    rebuild = f"reelscore rebuild --library {library} --pack FOLDER"
+    if not built.has_tags:
+        raise ConfigError(
+            f"the library {library} has no tag scores, which text queries need because the model "
+            f"{opened.model.name!r} takes no text. Compute them: {rebuild}"
+        )
+    if opened.tagger is None:
+        raise ConfigError(
+            f"text queries need the pack of the tag scores of {library}, and {built.tags_folder} cannot be read. Give "
+            f"its folder (--pack FOLDER), or compute the scores again: {rebuild}"
+        )
+    if opened.tagger.model.fingerprint != built.tags_fingerprint:
+        raise ArtifactError(
+            f"the tag scores of the library {library} were computed with another pack or vocabulary than "
+            f"{opened.tagger.spec.encoder.folder}. Compute them again: {rebuild}"
+        )
+    return opened.tagger
+
+
+def can_tag(built: LibraryMeta, opened: OpenPipeline) -> bool:
+    """Return whether new tracks get tag scores that are comparable with those of a library."""
+    return opened.tagger is not None and opened.tagger.model.fingerprint == built.tags_fingerprint
+
+
+def untagged_note(library: Path, count: int) -> str | None:
+    """Return a message about tracks without tag scores in a library that keeps them; None for 0 tracks."""
+    if count == 0:
+        return None
+    return (
+        f"{count} tracks have no tag scores and no rank by text. Compute them: reelscore rebuild --library {library} "
+        "--pack FOLDER"
+    )
+
+
+def _check_kind(built: LibraryMeta, library: Path) -> None:
+    if built.model_fingerprint.startswith("blend-"):
+        raise ArtifactError(
+            f"the library {library} was built with a blend of the model {built.model_path} and a pack, which reelscore "
+            f"no longer supports. Embed it again with the model alone: reelscore rebuild --library {library} "
+            f"--model {built.model_path}"
+        )
+
+
+def _check_fingerprints(
+    built: LibraryMeta, library: Path, options: str, *comparisons: tuple[str, str, str]
+) -> None:
+    for what, stored, used in comparisons:
+        if stored != used:
+            raise ArtifactError(
+                f"the library {library} was built with {what} {stored} (model {built.model!r}), but {used} is in use. "
+                f"Embed it again: reelscore rebuild --library {library}{options}"
+            )

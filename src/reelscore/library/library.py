@@ -1,56 +1,61 @@
-"""Music files enter, a searchable library leaves: adding, listing, removing and rebuilding.
-
-This is the public `Library`: it walks folders, embeds tracks in worker processes and hands finished
-entries to `reelscore.library`, which keeps them. LanceDB is loaded only where something is written
-or listed; searching uses the library's snapshot where that is current.
-"""
+"""Library of music: add, list, remove and rebuild tracks."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reelscore.encoders.cache import default_folder
+from reelscore.encoders.cache import FeatureCache, default_folder
 from reelscore.errors import ArtifactError, InputError, NotFoundError
-from reelscore.library.storage.entry import TrackEntry
-from reelscore.library.storage.meta import LibraryMeta, foreign_entries
-from reelscore.library.storage.open import Searcher, open_for_search
-from reelscore.pipeline.pipeline import Pipeline
-from reelscore.pipeline.resolve import model_fingerprint, resolve_encoder, resolve_pipeline
+from reelscore.pipeline.pipeline import OpenPipeline
+from reelscore.pipeline.resolve import encoder_specs, resolve
 from reelscore.types import Track
 from reelscore.workers.local import available_cores, run_all
 
-from .compatibility import check_encoder_of, check_not_blended, pipeline_of_library
+from .compatibility import (
+    can_tag,
+    check_encoder,
+    check_model,
+    check_pipeline,
+    library_meta,
+    pipeline_of_library,
+    untagged_note,
+)
 from .indexing import (
     MUSIC_SUFFIXES,
     AddCounts,
     AddSummary,
     Failure,
-    check_built,
-    library_meta,
     music_files,
-    prepare_rebuilt,
+    prepare_rebuild,
     prepare_track,
 )
+from .storage.entry import TrackEntry
+from .storage.meta import LibraryFile, LibraryMeta, foreign_entries
+from .storage.open import Searcher, open_for_search
 
 if TYPE_CHECKING:
-    from reelscore.library.storage.store import Store
+    from .storage.store import Store
 
 _BATCH = 64
 _COMMIT_EVERY_S = 4.0
-"""A version is committed after so many tracks or seconds: a kill costs little, and so do the commits."""
+# A commit follows each batch, or this many seconds: a killed `add` loses little, and commits stay rare.
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
 
 
 class Library:
-    """A catalogue of music on disk, made by one encoder and one model.
+    """Tracks on disk, embedded with one encoder and one model; open it with `Library.open`.
 
-    Use `Library.open`.
+    Attributes
+    ----------
+    path : Path
+    cache_folder : Path
+        Folder of the feature cache.
 
     Examples
     --------
@@ -61,23 +66,26 @@ class Library:
         print(len(summary.added), "added,", len(summary.failed), "failed")
     """
 
-    def __init__(self, path: Path, pipeline: Callable[[], Pipeline], *, cache_folder: Path) -> None:
-        self.path = path
+    def __init__(
+        self, file: LibraryFile, pipeline: OpenPipeline | Callable[[], OpenPipeline], *, cache_folder: Path
+    ) -> None:
+        self.path = file.library
         self.cache_folder = cache_folder
-        self._choose = pipeline
+        self._file = file
+        self._pipeline = pipeline
         self._pack: Path | str | None = None
-        self._pipeline: Pipeline | None = None
 
     @property
-    def pipeline(self) -> Pipeline:
-        """What embeds tracks and videos; chosen when asked for, since what only lists tracks needs none of it."""
-        if self._pipeline is None:
-            self._pipeline = self._choose()
+    def pipeline(self) -> OpenPipeline:
+        """Encoders and model of the library; opened at first use, since listing tracks needs none."""
+        if not isinstance(self._pipeline, OpenPipeline):
+            self._pipeline = self._pipeline()
         return self._pipeline
 
-    @pipeline.setter
-    def pipeline(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+    @property
+    def meta(self) -> LibraryMeta | None:
+        """What the library was built with; None before the first `add`."""
+        return self._file.read().meta if LibraryMeta.exists(self.path) else None
 
     @classmethod
     def open(
@@ -88,6 +96,7 @@ class Library:
         encoder: str | None = None,
         pack: Path | str | None = None,
         vocabulary: Path | str | None = None,
+        pipeline: OpenPipeline | None = None,
         cache: Path | str | None = None,
         create: bool = True,
     ) -> Library:
@@ -100,68 +109,90 @@ class Library:
         model : path, optional
             A trained model. For an existing library it must be the one that built it.
         encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
-            For a new library; an existing one knows its own.
+            Encoders of a new library; an existing one stores its own.
         pack : path, optional
-            Folder of the pack encoders.
+            Folder of the pack encoders. For a new library of a trained model, a pack with labels also computes the tag
+            scores that text queries need.
         vocabulary : path, optional
-            File of words for matching without a model; an existing library knows its own.
+            Vocabulary of the zero-shot model; an existing library stores its own.
+        pipeline : OpenPipeline, optional
+            In place of the four options above. `add` and matching raise unless it built the library.
         cache : path, optional
             Folder of the feature cache; by default ``$XDG_CACHE_HOME/reelscore``.
         create : bool
-            Whether an absent library is fine.
+            Whether the library may be absent.
 
         Raises
         ------
         NotFoundError
             When it is absent and `create` is false.
         ArtifactError
-            When it is corrupt, or was built by another model or encoder; the message names the
-            command that mends it.
+            When it is damaged, or was built by another model or encoder; the message names the command that fixes it.
         """
         folder = Path(path).expanduser()
-        cache_folder = Path(cache).expanduser() if cache is not None else default_folder(os.environ)
+        if cache is not None:
+            cache_folder = Path(cache).expanduser()
+        elif pipeline is not None and pipeline.cache is not None:
+            cache_folder = pipeline.cache.folder
+        else:
+            cache_folder = default_folder()
+        features = FeatureCache(cache_folder)
+        file = LibraryFile(folder)
         if not LibraryMeta.exists(folder):
             if not create:
                 raise NotFoundError(
-                    f"there is no library at {folder}; make one: reelscore add MUSIC_FOLDER --library {folder}"
+                    f"there is no library at {folder}. Create one: reelscore add MUSIC_FOLDER --library {folder}"
                 )
             if folder.exists() and (not folder.is_dir() or foreign_entries(folder)):
-                raise ArtifactError(f"{folder} is there but is not a library; name another place for it")
-            chosen = resolve_pipeline(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
-            return cls(folder, lambda: chosen, cache_folder=cache_folder)
-        meta = LibraryMeta.read(folder)
-        # A hub encoder is stored as the commit or whole folder that its words meant.
-        if encoder is not None and encoder.startswith("hub:"):
-            encoder = resolve_encoder(encoder).named
+                raise ArtifactError(f"{folder} exists but is not a library. Choose another folder for it")
+            opened = pipeline or resolve(
+                model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=features
+            )
+            return cls(file, opened, cache_folder=cache_folder)
+        if pipeline is not None:
+            return cls(file, pipeline, cache_folder=cache_folder)
+        meta = file.read().meta
+        loaded = None
         if encoder is not None:
-            check_encoder_of(meta, folder, encoder)
-        found = cls(
-            folder,
-            lambda: pipeline_of_library(meta, folder, encoder=encoder, pack=pack, vocabulary=vocabulary),
+            # A library stores a hub encoder by commit or absolute folder.
+            encoder = encoder_specs(encoder)[0].name if encoder.startswith("hub:") else encoder
+            loaded = check_encoder(meta, folder, encoder, cache=features)
+        library = cls(
+            file,
+            loaded
+            or (
+                lambda: pipeline_of_library(
+                    meta, folder, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=features
+                )
+            ),
             cache_folder=cache_folder,
         )
-        found._pack = pack
+        library._pack = pack
         if model is not None:
-            found.check_model(model)
-        return found
+            library.check_model(model)
+        return library
 
     def check_model(self, model: Path | str) -> None:
-        """Raise `ArtifactError` with the mending command unless `model` is what the library was built with."""
-        if LibraryMeta.exists(self.path):
-            meta = LibraryMeta.read(self.path)
-            check_not_blended(meta, self.path)
-            meta.check(model_fingerprint(model), self.path, options=f" --model {model}")
+        """Raise `ArtifactError`, with the command that rebuilds, unless the library was built with a trained model."""
+        if self.meta is not None:
+            check_model(self.meta, self.path, model)
+
+    def untagged_note(self) -> str | None:
+        """Return a message about tracks without tag scores in a library that keeps them; None if there are none."""
+        if self.meta is None or not self.meta.has_tags:
+            return None
+        return untagged_note(self.path, self._store().count_without_tags())
 
     def __len__(self) -> int:
         return len(self._store()) if LibraryMeta.exists(self.path) else 0
 
     def searcher(self) -> Searcher:
-        """Return what answers queries: the snapshot where it is current, else the store itself."""
+        """Return a searcher over the newest version."""
         if not LibraryMeta.exists(self.path):
             raise NotFoundError(
-                f"there is no library at {self.path}; make one: reelscore add MUSIC_FOLDER --library {self.path}"
+                f"there is no library at {self.path}. Create one: reelscore add MUSIC_FOLDER --library {self.path}"
             )
-        return open_for_search(self.path)
+        return open_for_search(self._file)
 
     def tracks(self) -> list[Track]:
         """Return every track, ordered by path."""
@@ -172,13 +203,13 @@ class Library:
         )
 
     def show(self, name: str) -> TrackEntry:
-        """Return the entry of one track by path, key (or its beginning) or title; `NotFoundError` if none."""
+        """Return the entry of a track by path, key, title or prefix; raise `NotFoundError` unless one matches."""
         return self._store().get(name)
 
     def remove(self, names: Sequence[str]) -> list[Track]:
-        """Take tracks out by path, key or title and return them; the files themselves stay.
+        """Remove tracks by path, key or title and return them. Their files stay.
 
-        Nothing is removed unless every name is found.
+        Nothing is removed unless every name matches a track.
         """
         store = self._store()
         found = {entry.track.key: entry.track for entry in (store.get(name) for name in names)}
@@ -193,32 +224,31 @@ class Library:
         workers: int | None = None,
         progress: Progress | None = None,
     ) -> AddSummary:
-        """Add files and folders, of any depth; what is there already and unchanged is left alone.
+        """Add files and folders, searched recursively. Files that are in the library and unchanged are skipped.
 
-        Idempotent by content: the same bytes are one track wherever they lie. A file that fails is
-        recorded with its reason and stops nobody. Tracks are committed in small batches, so that a
-        kill at any instant loses at most the batch in hand, and running it again goes on from there.
+        Tracks are identified by content: the same bytes at two paths are one track. A file that fails is
+        recorded with its reason. Tracks are committed in small batches: after a kill, the same call continues.
 
         Parameters
         ----------
         *paths : path
-            Music files, or folders searched for files with an ending in `MUSIC_SUFFIXES`.
+            Music files, or folders searched for files with a suffix in `MUSIC_SUFFIXES`.
         prune : bool
-            Also take out the tracks that are not among the files found: the library mirrors `paths`.
+            Whether to remove the tracks that are not among these files.
         workers : int, optional
-            Processes; all available cores by default.
+            Number of processes; by default one per available core.
         progress : callable, optional
             Called with (files done, files in all).
         """
         files, problems = music_files(paths)
         if not files and not problems:
             where = ", ".join(str(p) for p in paths)
-            raise InputError(f"no music found in {where}; looked for {' '.join(sorted(MUSIC_SUFFIXES))}")
+            raise InputError(f"no music found in {where}. Searched for {' '.join(sorted(MUSIC_SUFFIXES))}")
         tally = AddCounts(failed=problems)
-        if LibraryMeta.exists(self.path):
-            check_built(self.pipeline, LibraryMeta.read(self.path), self.path, cache_folder=self.cache_folder)
+        if self.meta is not None:
+            check_pipeline(self.meta, self.path, self.pipeline)
         with self._store(create=True) as store:
-            store.begin()  # a second writer must hear of the first before it has worked for nothing
+            store.begin()  # a second writer must learn of the first before it embeds anything
             known = store.known()
             by_key = {key: path for path, (_, _, key) in known.items()}
             fresh = [file for file in files if known.get(file, ())[:2] != _size_and_time(file)]
@@ -238,13 +268,16 @@ class Library:
         workers: int | None,
         progress: Progress | None,
     ) -> None:
-        """Embed fresh files in worker processes and commit them batch by batch, also when stopped half way."""
+        """Embed files in worker processes and commit them in batches, also when interrupted."""
         if progress:
             progress(num_files - len(fresh), num_files)
         batch: list[TrackEntry] = []
         committed_at = time.monotonic()
+        spec = self.pipeline.spec
+        if fresh and spec.tagger is not None and not can_tag(store.meta, self.pipeline):
+            spec = replace(spec, tagger=None)  # scores of another pack or vocabulary are not comparable
         outcomes = run_all(
-            fresh, prepare_track, self.pipeline, str(self.cache_folder), workers=_useful(workers, len(fresh))
+            fresh, prepare_track, spec, str(self.cache_folder), workers=_num_workers(workers, len(fresh))
         )
         try:
             for done, outcome in enumerate(outcomes, start=num_files - len(fresh) + 1):
@@ -274,25 +307,39 @@ class Library:
         workers: int | None = None,
         progress: Progress | None = None,
     ) -> AddSummary:
-        """Embed every track again, for a new model or vocabulary, from cached features where there are any.
+        """Embed every track again, from cached features where available, and replace the library atomically.
 
-        A library without a model keeps its vocabulary, and its models of the hub, where no other is named.
+        Model, encoder and vocabulary stay as they are unless given. Tag scores are computed again, or for the first
+        time, where a pack with labels is given or stored. If a track's features are not cached and its file cannot be
+        read, the library stays unchanged unless `drop_missing`.
 
-        The old library answers until the new one is whole. A track whose features are not cached and
-        whose file cannot be read fails; then the old library stays as it is unless `drop_missing`.
+        Parameters
+        ----------
+        model, encoder, pack, vocabulary : optional
+            See `Library.open`.
+        drop_missing : bool
+            Whether to drop tracks that cannot be embedded again.
+        workers : int, optional
+            Number of processes; by default one per available core.
+        progress : callable, optional
+            Called with (tracks done, tracks in all).
         """
         store = self._store()
-        meta = LibraryMeta.read(self.path)
-        if model is None and encoder is None and meta.model_path is None:
+        meta = store.meta
+        if meta.has_tags:
             vocabulary = vocabulary or meta.vocabulary
-            # A pack stands for itself, models of the hub must be named.
+        if model is None and encoder is None:
+            model = meta.model_path
+            vocabulary = vocabulary or meta.vocabulary
+            # The encoders of a pack follow from the pack; hub models must be named.
             if meta.encoder_kind.startswith("hub:"):
                 encoder = meta.encoder_kind
-        pipeline = resolve_pipeline(
+        opened = resolve(
             model=model,
             encoder=encoder,
-            pack=pack or self._pack or meta.encoder_folder,
+            pack=pack or self._pack or meta.encoder_folder or meta.tags_folder,
             vocabulary=vocabulary,
+            cache=FeatureCache(self.cache_folder),
         )
         tracks = store.tracks()
         items = [(t.path, t.key, t.duration_s) for t in tracks]
@@ -300,7 +347,11 @@ class Library:
 
         def rebuilt() -> Iterator[TrackEntry]:
             outcomes = run_all(
-                items, prepare_rebuilt, pipeline, str(self.cache_folder), workers=_useful(workers, len(items))
+                items,
+                prepare_rebuild,
+                opened.spec,
+                str(self.cache_folder),
+                workers=_num_workers(workers, len(items)),
             )
             for done, outcome in enumerate(outcomes, start=1):
                 path, key, _ = outcome.item
@@ -315,28 +366,27 @@ class Library:
                 first = tally.failed[0]
                 raise ArtifactError(
                     f"{len(tally.failed)} of {len(items)} tracks could not be embedded again, so the library "
-                    f"stays as it was (first: {first.path}: {first.reason}); bring the files back, or leave "
-                    "those tracks out: reelscore rebuild --drop-missing"
+                    f"stays as it was (first: {first.path}: {first.reason}). Restore the files, or drop those tracks: "
+                    "reelscore rebuild --drop-missing"
                 )
 
-        store.replace(library_meta(pipeline, self.cache_folder), rebuilt())
-        self.pipeline = pipeline
+        store.replace(library_meta(opened), rebuilt())
+        self._pipeline = opened
         return tally.summary()
 
     def _store(self, *, create: bool = False) -> Store:
-        from reelscore.library.storage.store import Store
+        from .storage.store import Store
 
         if create and not LibraryMeta.exists(self.path):
-            return Store.create(self.path, library_meta(self.pipeline, self.cache_folder))
-        return Store.open(self.path)
+            return Store.create(self._file, library_meta(self.pipeline))
+        return Store.open(self._file)
 
 
-def _useful(workers: int | None, num_items: int) -> int | None:
-    """No more workers than items: a process costs more to start than it would save."""
+def _num_workers(workers: int | None, num_items: int) -> int:
+    """Return the number of workers, at most one per item, since a process takes seconds to start."""
     return max(1, min(workers or available_cores(), num_items))
 
 
 def _size_and_time(path: str) -> tuple[int, int]:
-    """What tells an unchanged file without reading it."""
     stat = Path(path).stat()
     return stat.st_size, stat.st_mtime_ns

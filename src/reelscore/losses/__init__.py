@@ -1,4 +1,4 @@
-"""Embeddings of a batch enter, a loss to minimise leaves; one idea a file."""
+"""Losses for embeddings of paired videos and tracks."""
 
 from .base import LossParts, PairLoss
 from .config import LossConfig

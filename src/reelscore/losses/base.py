@@ -1,7 +1,7 @@
-"""Embeddings and frozen features of a batch of pairs enter at one door; what a loss makes of them leaves.
+"""Interface of all losses, and the checks of their inputs.
 
-Every loss of this room is called alike. The door (`PairLoss.forward`) checks the batch and scales each row to
-length 1; a loss then only says what it does with a `PairBatch`. Most are means over anchors: see `rows`.
+`PairLoss.forward` checks a batch and scales each row to length 1. A subclass computes its loss from the `PairBatch`.
+Most losses are means over anchors: see `row_loss`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch import Tensor, nn
 
 from reelscore.errors import InputError
 
-from .similarity import check_device, frozen_directions, told, unit_rows, working_dtype
+from .similarity import check_device, describe, frozen_directions, unit_rows, working_dtype
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LossParts:
-    """A loss and what it is made of.
+    """A loss and its terms.
 
     Attributes
     ----------
     total : Tensor, scalar
-        What to differentiate.
+        The value to differentiate.
     parts : Mapping[str, Tensor]
-        The terms by name, for logging: those of the inter-intra loss without their weights; a baseline that is one sum
-        has the whole of it as "inter". Scalars without gradient.
+        The terms by name, without their weights, for logging. A loss of one term has it as "inter". Scalars without
+        gradient.
     """
 
     total: Tensor
@@ -37,35 +37,35 @@ class LossParts:
 
 
 class PairBatch(NamedTuple):
-    """What has passed the door.
+    """A checked batch.
 
     Attributes
     ----------
     video, music : Tensor, shape (B, D)
-        Rows of length 1; row i of one belongs to row i of the other.
+        Rows of norm 1; row i of both is pair i.
     group : Tensor of int, shape (B,), or None
-    video_before, music_before : Tensor, shape (B, P), or None
-        The frozen features, pooled, centred and of length 1 (`similarity.frozen_directions`).
+    video_frozen, music_frozen : Tensor, shape (B, P), or None
+        Unit rows of the frozen features (`similarity.frozen_directions`), or None if the loss does not need them.
     """
 
     video: Tensor
     music: Tensor
     group: Tensor | None = None
-    video_before: Tensor | None = None
-    music_before: Tensor | None = None
+    video_frozen: Tensor | None = None
+    music_frozen: Tensor | None = None
 
 
 class PairLoss(nn.Module):
-    """How badly the embeddings of pairs lie: the interface of every loss here."""
+    """Base class of all losses on a batch of pairs."""
 
     @property
     def needs(self) -> frozenset[str]:
-        """Which of "video" and "music" have frozen features that the loss looks at, as it stands now."""
+        """The modalities ("video", "music") whose frozen features the loss reads with its current weights."""
         return frozenset()
 
     @property
     def temperature(self) -> float | None:
-        """τ as it stands now, of a loss that has one."""
+        """Current τ; None for a loss without one."""
         return None
 
     def forward(
@@ -84,59 +84,59 @@ class PairLoss(nn.Module):
         Parameters
         ----------
         video_embeddings, music_embeddings : Tensor, shape (B, D)
-            Row i of one belongs to row i of the other. Only directions count; lengths lie between 1e-15 and 1e15.
-            Half precision may stand beside single.
+            Row i of both is pair i. Only directions matter; norms must lie between 1e-15 and 1e15. One side may be of
+            half and the other of single precision.
         video_features, music_features : Tensor, shape (B, T, D') or (B, P)
-            The frozen features, standardised by column, as sequences or pooled already. Looked at only by
-            losses that say so in `needs`.
+            The frozen features, standardised by column, as sequences or pooled. Only for losses that name the
+            modality in `needs`.
         video_mask, music_mask : Tensor of bool, shape (B, T), optional
             True for real segments.
         group : Tensor of int, shape (B,), optional
-            Items with one label are never negatives of each other. Without it each item is alone.
+            Items with the same label are never negatives of each other. By default each item has its own.
 
         Returns
         -------
         LossParts
-            In single precision where the embeddings are of half precision, inside autocast too; the gradient has their
-            dtype.
+            In single precision for embeddings of half precision, also inside autocast. The gradient has the dtype of
+            the embeddings.
 
         Raises
         ------
         InputError
-            When shapes, dtypes or devices do not agree, a value is not finite, an embedding is zero, features are
-            missing that the loss needs, or there is no negative.
+            If shapes, dtypes or devices differ, a value is not finite, an embedding is zero, needed features are
+            missing, or there is no negative.
         """
         check_pairs(video_embeddings, music_embeddings, group)
         with without_autocast(video_embeddings):
             video = unit_rows(video_embeddings, what="video_embeddings")
             music = unit_rows(music_embeddings, what="music_embeddings")
-            return self.of(
+            return self.compute(
                 PairBatch(
                     video,
                     music,
                     group,
-                    self._before("video", video_features, video_mask, video),
-                    self._before("music", music_features, music_mask, music),
+                    self._frozen("video", video_features, video_mask, video),
+                    self._frozen("music", music_features, music_mask, music),
                 )
             )
 
-    def _before(self, name: str, features: Tensor | None, mask: Tensor | None, rows: Tensor) -> Tensor | None:
+    def _frozen(self, name: str, features: Tensor | None, mask: Tensor | None, rows: Tensor) -> Tensor | None:
         if name not in self.needs:
             return None
         if features is None:
             raise InputError(
-                f"{type(self).__name__} needs {name}_features: pass them, or choose a loss without them"
-                " (InterIntraLoss with intra_weight 0)"
+                f"{type(self).__name__} needs {name}_features; pass them, or choose a loss that does not need them "
+                "(InterIntraLoss with intra_weight 0)"
             )
         return checked_directions(features, mask, rows, what=f"{name}_features", mask_what=f"{name}_mask")
 
-    def of(self, batch: PairBatch) -> LossParts:
-        """Return the loss of a checked batch."""
+    def compute(self, batch: PairBatch) -> LossParts:
+        """Return the loss of a checked batch. Subclasses implement it."""
         raise NotImplementedError
 
 
-def check_knob(name: str, value: float, *, low: float = 0.0, high: float = math.inf) -> float:
-    """Return a loss's number when it is finite and in [low, high], else raise `InputError`."""
+def check_number(name: str, value: float, *, low: float = 0.0, high: float = math.inf) -> float:
+    """Return a parameter of a loss as a float; raise `InputError` unless it is finite and in [low, high]."""
     if not (isinstance(value, SupportsFloat) and math.isfinite(value) and low <= value <= high):
         raise InputError(f"{name} must be a finite number in [{low}, {high}], got {value!r}")
     return float(value)
@@ -145,7 +145,7 @@ def check_knob(name: str, value: float, *, low: float = 0.0, high: float = math.
 def checked_directions(
     features: Tensor, mask: Tensor | None, rows: Tensor, *, what: str, mask_what: str
 ) -> Tensor:
-    """Return the frozen directions (B, P) of features that describe the items of `rows` (B, D), of their dtype."""
+    """Return the `frozen_directions` (B, P) of the items of `rows` (B, D), in the dtype of `rows`."""
     check_device(features, rows, what=what)
     directions = frozen_directions(features, mask, what=what, mask_what=mask_what)
     if len(directions) != len(rows):
@@ -160,14 +160,14 @@ def check_pairs(
     *,
     names: tuple[str, str] = ("video_embeddings", "music_embeddings"),
 ) -> None:
-    """Raise `InputError` unless the rows pair up and some pair of rows can be negatives of each other."""
+    """Raise `InputError` unless the tensors pair up and some two pairs are of different groups."""
     check_tensors(one, two, group, names=names)
     if len(one) < 2:
         raise InputError(f"a batch needs at least two pairs to have a negative, got {len(one)}")
     if group is not None and bool((group == group[0]).all()):
         raise InputError(
             f"all {len(group)} pairs are of one group, so there is no negative; "
-            "draw batches over several groups"
+            "build batches from several groups"
         )
 
 
@@ -178,32 +178,29 @@ def check_tensors(
     *,
     names: tuple[str, str] = ("video_embeddings", "music_embeddings"),
 ) -> None:
-    """Raise `InputError` unless the rows pair up, as tensors of numbers that can be multiplied, and the labels do."""
-    both, came = " and ".join(names), f"got {told(one)} and {told(two)}"
+    """Raise `InputError` unless the embeddings and the group labels have matching shapes, dtypes and devices."""
+    both, got = " and ".join(names), f"got {describe(one)} and {describe(two)}"
     if not all(isinstance(values, Tensor) and values.is_floating_point() for values in (one, two)):
         raise InputError(
-            f"{both} must be tensors of floating-point numbers, {came}; "
-            "torch.as_tensor and .float() make them such"
+            f"{both} must be tensors of floating-point numbers, {got}; "
+            "convert them with torch.as_tensor and .float()"
         )
     if one.ndim != 2 or one.shape != two.shape:
         raise InputError(f"{both} must both have shape (B, D), got {tuple(one.shape)} and {tuple(two.shape)}")
     if working_dtype(one.dtype) != working_dtype(two.dtype):
-        raise InputError(f"{both} must be of one dtype, {came}; convert one of them with .to(dtype)")
+        raise InputError(f"{both} must be of one dtype, {got}; convert one of them with .to(dtype)")
     check_device(two, one, what=names[1])
     if group is None:
         return
     if not isinstance(group, Tensor) or group.shape != one.shape[:1] or group.is_floating_point():
         raise InputError(
             f"group must hold one integer for each of the {len(one)} pairs, a tensor of shape ({len(one)},), "
-            f"got {told(group)}; torch.as_tensor(group) makes a tensor of a list or an array"
+            f"got {describe(group)}; convert a list or an array with torch.as_tensor(group)"
         )
     check_device(group, one, what="group")
 
 
 def without_autocast(values: Tensor) -> torch.autocast:
-    """Return what suspends autocast on the device of the values.
-
-    A loss takes exponentials of cosines over a temperature and adds them up over the batch: in half precision they
-    overflow, and what is left of a loss has three digits.
-    """
+    """Return a context that disables autocast on the device of the values."""
+    # Exponentials of cosines over a temperature, summed over a batch, overflow in half precision.
     return torch.autocast(values.device.type, enabled=False)

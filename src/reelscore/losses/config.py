@@ -1,4 +1,4 @@
-"""Configuration values enter; a checked `LossConfig`, from which any loss of this room is built, leaves."""
+"""Configuration of a loss."""
 
 from __future__ import annotations
 
@@ -25,38 +25,37 @@ LossName = Literal[
 ]
 
 PRIOR = 0.05
-"""Share of the negatives that are expected to suit, where nobody says otherwise."""
+"""Default share of false negatives among the negatives."""
 
 Structure = Literal["correlated", "all", "mean"]
 
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
-    """Which loss, and how it is set.
+    """Name and parameters of a loss.
 
     Attributes
     ----------
     name : str
     temperature : float
-        τ at the start; `triplet` and `vmnet` have none.
+        Initial τ; unused by `triplet` and `vmnet`.
     learnable_temperature : bool
     groups : {"negatives-masked", "positives"}
-        For the losses that leave a choice.
+        For losses that support both.
     prior : float, optional
-        π of the inter part of ``inter-intra``, debiased in place of InfoNCE. Without it `PRIOR`, or 0 where
-        `robustness` or groups as positives ask for another form.
+        π of the debiased inter term of ``inter-intra``; 0 is InfoNCE. By default `PRIOR`, or 0 with `robustness` or
+        with groups as positives.
     robustness : float
-        q of the inter part of ``inter-intra``, robust in place of InfoNCE; 0 is InfoNCE.
+        q of the robust inter term of ``inter-intra``; 0 is InfoNCE.
     intra : {"kl", "mse", "order", "multiscale"}
     intra_weight, before_temperature, after_temperature : float
         λ, t0 and t1 of ``inter-intra``.
     structure : {"correlated", "all", "mean"}, optional
-        What the loss sees of the frozen features, pooled over time: the canonical directions that the linear CCA of the
-        training pairs found, each as far as it is correlated with the other modality; all columns alike; or the
-        mean alone. Without it ``"correlated"`` for ``inter-intra``, and for the baselines ``"all"``, as their
-        sources take the features as they come.
+        Frozen features that the loss reads, pooled over time: the canonical directions of the linear CCA of the
+        training pairs, weighted by their correlation with the other modality; all columns; or the mean alone. By
+        default ``"correlated"`` for ``inter-intra``, and ``"all"`` for the baselines, as in their sources.
     strength : float, optional
-        The one knob of a baseline (margin, weight, q, ...); the loss's own default without it.
+        Main parameter of a baseline (margin, weight, q, ...); by default that of the loss.
     chunk_size : int, optional
     """
 
@@ -75,15 +74,15 @@ class LossConfig:
     chunk_size: int | None = None
 
     @property
-    def expects(self) -> float:
-        """The π of the inter part, `prior` or its default."""
+    def effective_prior(self) -> float:
+        """π of the inter term: `prior` or its default."""
         if self.prior is not None:
             return self.prior
         return PRIOR if self.robustness == 0 and self.groups == "negatives-masked" else 0.0
 
     @property
-    def sees(self) -> Structure:
-        """What the loss sees of the frozen features, `structure` or its default."""
+    def effective_structure(self) -> Structure:
+        """Frozen features that the loss reads: `structure` or its default."""
         return self.structure or ("correlated" if self.name == "inter-intra" else "all")
 
     def __post_init__(self) -> None:

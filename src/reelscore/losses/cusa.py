@@ -1,15 +1,17 @@
-"""Embeddings and frozen features of pairs enter; InfoNCE and soft-label alignment leave.
+"""InfoNCE with soft labels from the frozen features (CUSA).
 
     l(v_i) = l_InfoNCE(v_i) + w KL( p_i ‖ softmax_j(s(v_i, m_j) / τ) ) + w KL( p'_i ‖ softmax_{j≠i}(s(v_i, v_j) / τ) )
 
-with p_i = softmax_j(S0_ij / t0) of the anchor's modality, p' the same without i itself; j runs over i and the other
-groups, so that no item of i's group is pushed off as a poor label. After Huang et al., "Cross-modal and Uni-modal
-Soft-label Alignment for Image-Text Retrieval" (CUSA, arXiv 2403.05261), where further models are the teachers; here the
-frozen features are. It differs also in that both terms share one weight and InfoNCE's τ (the authors' configuration has
-weights 0.1 and 0.5 beside an InfoNCE divided by the batch size once more, each term its own learned temperature from
-0.45 on, and labels at t0 = 1, for cosines that are not centred), in that the uni-modal term leaves out the diagonal,
-which training cannot move, and in that it looks at the same embeddings as the rest, where there it has projections of
-its own.
+with p_i = softmax_j(S0_ij / t0) of the anchor's modality, and p' the same without i. j runs over i and the other
+groups, so that the labels never separate items of one group. After Huang et al., "Cross-modal and Uni-modal Soft-label
+Alignment for Image-Text Retrieval" (arXiv 2403.05261). Differences:
+
+- The labels come from the frozen features, in the paper from teacher models.
+- Both terms share one weight and the τ of InfoNCE. The authors' configuration has weights 0.1 and 0.5 next to an
+  InfoNCE divided once more by the batch size, a learned temperature for each term from 0.45 on, and labels at t0 = 1
+  for cosines that are not centred.
+- The uni-modal term omits the diagonal, which training cannot change.
+- All terms use the same embeddings; in the paper the uni-modal term has its own projections.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import math
 
 from torch import Tensor
 
-from .base import LossParts, PairBatch, check_knob
+from .base import LossParts, PairBatch, check_number
 from .infonce import InfoNCE
 from .row_loss import Groups, RowLoss, Rows
 
@@ -49,20 +51,20 @@ class CUSA(InfoNCE):
         chunk_size: int | None = None,
     ) -> None:
         super().__init__(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
-        self.weight = check_knob("weight", weight)
-        self.before_temperature = check_knob("before_temperature", before_temperature, low=1e-6)
+        self.weight = check_number("weight", weight)
+        self.before_temperature = check_number("before_temperature", before_temperature, low=1e-6)
 
-    def of(self, batch: PairBatch) -> LossParts:
+    def compute(self, batch: PairBatch) -> LossParts:
         """Return the mean over all anchors of both modalities."""
-        return RowLoss.of(self, batch)
+        return RowLoss.compute(self, batch)
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
         scale = self.scale()
-        labels = rows.own_before / self.before_temperature
-        soft = _divergence(rows.without_kin(labels), rows.without_kin(rows.cross * scale))
+        labels = rows.frozen / self.before_temperature
+        soft = _divergence(rows.mask_group(labels), rows.mask_group(rows.cross * scale))
         inside = _divergence(
-            labels.masked_fill(rows.same, -math.inf), (rows.own * scale).masked_fill(rows.same, -math.inf)
+            labels.masked_fill(rows.same, -math.inf), (rows.within * scale).masked_fill(rows.same, -math.inf)
         )
         return super().row_losses(rows) + self.weight * (soft + inside)
 

@@ -1,17 +1,16 @@
-"""Embeddings of pairs enter; InfoNCE and how far the two modalities' geometries disagree leave.
+"""InfoNCE with cyclic consistency (CyCLIP).
 
     L = L_InfoNCE + w/B Σ_ij (s(v_i, m_j) − s(v_j, m_i))² + w/B Σ_ij (s(v_i, v_j) − s(m_i, m_j))²
 
 Goel et al., "CyCLIP: Cyclic Contrastive Language-Image Pretraining" (arXiv 2205.14459), with one weight w = 0.25 for
-the cross-modal and the in-modal term, as published. It differs in nothing but the groups, which only InfoNCE sees: two
-items of one group too have a geometry on which the modalities should agree.
+both terms, as published. Groups affect the InfoNCE term alone.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from .base import LossParts, PairBatch, check_knob
+from .base import LossParts, PairBatch, check_number
 from .infonce import InfoNCE
 from .row_loss import Groups, RowLoss, Rows
 
@@ -37,14 +36,14 @@ class CyCLIP(InfoNCE):
         chunk_size: int | None = None,
     ) -> None:
         super().__init__(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
-        self.weight = check_knob("weight", weight)
+        self.weight = check_number("weight", weight)
 
-    def of(self, batch: PairBatch) -> LossParts:
+    def compute(self, batch: PairBatch) -> LossParts:
         """Return the mean over all anchors of both modalities."""
-        return RowLoss.of(self, batch)
+        return RowLoss.compute(self, batch)
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
-        crossed = (rows.cross - rows.back).square().sum(dim=1)
-        inside = (rows.own - rows.other).square().sum(dim=1)
+        crossed = (rows.cross - rows.cross_back).square().sum(dim=1)
+        inside = (rows.within - rows.other_within).square().sum(dim=1)
         return super().row_losses(rows) + self.weight * (crossed + inside)

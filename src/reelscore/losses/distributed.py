@@ -1,9 +1,9 @@
-"""A loss enters; the same loss over the batches of all processes together leaves.
+"""A loss over the batches of all processes.
 
-Each process of a distributed run sees a part of the batch, and a contrastive loss wants the whole: its negatives.
-Gathering with the gradient kept gives on every process the loss of the whole batch, and after the mean of gradients
-that DistributedDataParallel takes exactly the gradient that one process with the whole batch would have. Without the
-gradient of what other processes gathered it would be wrong.
+In a distributed run each process holds a part of the batch, and a contrastive loss needs all of it for its negatives.
+Gathering with gradients gives every process the loss of the whole batch. After DistributedDataParallel averages the
+gradients, they equal those of a single process with the whole batch. Gathering without gradients would lose the
+gradient through the rows of other processes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from reelscore.errors import InputError
 
 from .base import LossParts, PairLoss, check_tensors
-from .similarity import pooled_features, told
+from .similarity import describe, pooled_features
 
 
 class Gathered(nn.Module):
@@ -30,9 +30,9 @@ class Gathered(nn.Module):
 
     Notes
     -----
-    Called like the loss itself. Every process must hold equally many items and pass the same arguments; group labels
-    must mean the same on every process. Feature sequences are pooled before they travel. Where no process group is
-    initialised, this is the loss itself.
+    Called like the loss. Every process must hold the same number of items and pass the same arguments; group labels
+    must be global. Feature sequences are pooled before they are gathered. Without an initialised process group this is
+    the loss.
     """
 
     def __init__(self, loss: PairLoss) -> None:
@@ -55,11 +55,11 @@ class Gathered(nn.Module):
         Raises
         ------
         InputError
-            As the loss itself; also when the processes hold unequal numbers of items or unequal arguments. What one
-            process cannot bring is an error on all of them.
+            As the loss; also if the processes have different numbers of items or different arguments. An error of one
+            process is raised on all of them.
         """
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-            whole: LossParts = self.loss(
+            parts: LossParts = self.loss(
                 video_embeddings,
                 music_embeddings,
                 video_features=video_features,
@@ -68,7 +68,7 @@ class Gathered(nn.Module):
                 music_mask=music_mask,
                 group=group,
             )
-            return whole
+            return parts
         if "video" not in self.loss.needs:
             video_features = None
         if "music" not in self.loss.needs:
@@ -82,14 +82,14 @@ class Gathered(nn.Module):
                 "music_features": _pooled("music", music_features, music_mask),
                 "group": group,
             }
-        except Exception as error:  # the others wait for what this process has to say
+        except Exception as error:  # raised in _check_alike, after all processes have exchanged their state
             failure = error
-        given = {"video_embeddings": video_embeddings, "music_embeddings": music_embeddings, **frozen}
-        _check_alike(given, failure)
+        inputs = {"video_embeddings": video_embeddings, "music_embeddings": music_embeddings, **frozen}
+        _check_alike(inputs, failure)
         gathered: LossParts = self.loss(
-            _with_gradient(video_embeddings),
-            _with_gradient(music_embeddings),
-            **{name: None if value is None else _whole(value) for name, value in frozen.items()},
+            _gather_with_gradient(video_embeddings),
+            _gather_with_gradient(music_embeddings),
+            **{name: None if value is None else _gather(value) for name, value in frozen.items()},
         )
         return gathered
 
@@ -100,30 +100,30 @@ def _pooled(name: str, features: Tensor | None, mask: Tensor | None) -> Tensor |
     return pooled_features(features, mask, what=f"{name}_features", mask_what=f"{name}_mask")
 
 
-def _check_alike(given: Mapping[str, Tensor | None], failure: Exception | None) -> None:
-    mine = {name: None if value is None else told(value) for name, value in given.items()}
+def _check_alike(inputs: Mapping[str, Tensor | None], failure: Exception | None) -> None:
+    own = {name: None if value is None else describe(value) for name, value in inputs.items()}
     failed = None if failure is None else f"{type(failure).__name__}: {failure}"
     everyone: list[tuple[str | None, dict[str, str | None]]] = [(None, {})] * dist.get_world_size()
-    dist.all_gather_object(everyone, (failed, mine))
+    dist.all_gather_object(everyone, (failed, own))
     if failure is not None:
         raise failure
     for process, (failed, _) in enumerate(everyone):
         if failed is not None:
-            raise InputError(f"process {process} cannot bring its part of the batch: {failed}")
-    for process, (_, theirs) in enumerate(everyone):
-        if theirs != mine:
+            raise InputError(f"process {process} has no valid part of the batch: {failed}")
+    for process, (_, other) in enumerate(everyone):
+        if other != own:
             raise InputError(
-                f"every process must pass tensors of the same dtypes and shapes, got {mine} on process "
-                f"{dist.get_rank()} and {theirs} on process {process}; drop the incomplete last batch (drop_last=True)"
+                f"every process must pass tensors of the same dtypes and shapes, got {own} on process "
+                f"{dist.get_rank()} and {other} on process {process}; drop the incomplete last batch (drop_last=True)"
             )
 
 
-def _with_gradient(values: Tensor) -> Tensor:
+def _gather_with_gradient(values: Tensor) -> Tensor:
     parts = dist_nn.all_gather(values.contiguous())  # type: ignore[no-untyped-call]
     return torch.cat(parts)
 
 
-def _whole(values: Tensor) -> Tensor:
+def _gather(values: Tensor) -> Tensor:
     parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, values.detach().contiguous())
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""A `LossConfig` enters, the loss that it describes leaves."""
+"""Build a loss from its configuration."""
 
 from __future__ import annotations
 
@@ -23,26 +23,28 @@ from .triplet import Triplet
 from .vmnet import VMNet
 
 
-class _Entry(NamedTuple):
+class _Baseline(NamedTuple):
+    """A loss, its parameter for `LossConfig.strength`, and whether it takes a temperature and groups."""
+
     kind: type[PairLoss]
-    knob: str | None = None
+    strength: str | None = None
     tempered: bool = True
     grouped: bool = True
 
 
-BASELINES: dict[str, _Entry] = {
-    "infonce": _Entry(InfoNCE),
-    "supcon": _Entry(SupCon, grouped=False),
-    "triplet": _Entry(Triplet, "margin", tempered=False, grouped=False),
-    "vmnet": _Entry(VMNet, "weight", tempered=False, grouped=False),
-    "siglip": _Entry(SigLIP, "bias"),
-    "cyclip": _Entry(CyCLIP, "weight"),
-    "crossclr": _Entry(CrossCLR, "intra_negatives", grouped=False),
-    "cwcl": _Entry(CWCL, "power"),
-    "cusa": _Entry(CUSA, "weight"),
-    "rince": _Entry(RINCE, "q"),
-    "debiased": _Entry(Debiased, "prior", grouped=False),
-    "false-negative-cancellation": _Entry(FalseNegativeCancellation, "share", grouped=False),
+BASELINES: dict[str, _Baseline] = {
+    "infonce": _Baseline(InfoNCE),
+    "supcon": _Baseline(SupCon, grouped=False),
+    "triplet": _Baseline(Triplet, "margin", tempered=False, grouped=False),
+    "vmnet": _Baseline(VMNet, "weight", tempered=False, grouped=False),
+    "siglip": _Baseline(SigLIP, "bias"),
+    "cyclip": _Baseline(CyCLIP, "weight"),
+    "crossclr": _Baseline(CrossCLR, "intra_negatives", grouped=False),
+    "cwcl": _Baseline(CWCL, "power"),
+    "cusa": _Baseline(CUSA, "weight"),
+    "rince": _Baseline(RINCE, "q"),
+    "debiased": _Baseline(Debiased, "prior", grouped=False),
+    "false-negative-cancellation": _Baseline(FalseNegativeCancellation, "share", grouped=False),
 }
 
 
@@ -52,9 +54,9 @@ def build_loss(config: LossConfig) -> PairLoss:
     Raises
     ------
     ConfigError
-        For an unknown name, or a strength where the loss has no knob.
+        For an unknown name, or a strength for a loss that has none.
     InputError
-        When a value is out of range.
+        If a value is out of range.
 
     Examples
     --------
@@ -65,7 +67,7 @@ def build_loss(config: LossConfig) -> PairLoss:
         return InterIntraLoss(
             intra=config.intra,
             intra_weight=config.intra_weight,
-            prior=config.expects,
+            prior=config.effective_prior,
             robustness=config.robustness,
             temperature=config.temperature,
             learnable=config.learnable_temperature,
@@ -83,7 +85,7 @@ def build_loss(config: LossConfig) -> PairLoss:
     if entry.grouped:
         options["groups"] = config.groups
     if config.strength is not None:
-        if entry.knob is None:
-            raise ConfigError(f"loss.strength: {config.name} has no knob; leave it out")
-        options[entry.knob] = config.strength
+        if entry.strength is None:
+            raise ConfigError(f"loss.strength: {config.name} has no such parameter; omit it")
+        options[entry.strength] = config.strength
     return entry.kind(**options)

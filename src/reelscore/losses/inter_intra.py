@@ -1,11 +1,10 @@
-"""Embeddings and frozen features of paired videos and tracks enter; the inter-intra loss and its parts leave.
+"""Inter-intra loss.
 
     L = L_inter + ½ (λ_V · L_intra(V) + λ_M · L_intra(M))
 
-The inter-intra loss after Chen et al. 2024 (arXiv 2407.19415), reconstructed from its abstract: L_inter pulls
-each video to its track (`infonce`), L_intra keeps the towers from tearing apart what the frozen encoders
-knew to be alike inside one modality (`structure`). With K modalities L_inter is the mean over their pairs and the
-intra terms come with 1/K.
+After Chen et al. 2024 (arXiv 2407.19415), reconstructed from the abstract. L_inter is the contrastive loss between the
+modalities (`infonce`). L_intra preserves the similarity structure that a modality's frozen features have (`structure`).
+With K modalities L_inter is the mean over their pairs, and the intra terms have weight 1/K.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from .base import (
     LossParts,
     PairBatch,
     PairLoss,
-    check_knob,
+    check_number,
     check_pairs,
     checked_directions,
     without_autocast,
@@ -39,33 +38,31 @@ Intra = Literal["kl", "mse", "order", "multiscale"]
 
 
 class InterIntraLoss(PairLoss):
-    """InfoNCE, or its debiased or robust form, between the modalities plus the loss of structure inside each.
+    """InfoNCE, or its debiased or robust form, between modalities, plus a structure loss within each.
 
     Parameters
     ----------
     intra : {"kl", "mse", "order", "multiscale"}
-        How the structure before and after the tower is compared.
+        Form of the structure loss (`structure`).
     intra_weight : float or mapping of float by modality
-        λ >= 0, one for all or one for each, such as ``{"video": 0.3, "music": 0.0}``; a modality that the mapping
-        leaves out has 0. Where λ is 0 the frozen features are not looked at, and with 0 throughout this is `InfoNCE`.
-        It may be assigned anew at any time, as a schedule does.
+        λ >= 0, one for all or one for each, such as ``{"video": 0.3, "music": 0.0}``; modalities missing in the mapping
+        have 0. A modality with λ = 0 needs no frozen features. A schedule may assign it at any time.
     prior : float
-        π of `Debiased`, in [0, 1), which then stands for L_inter: the share of the negatives that are expected to suit
-        in truth is taken off. 0 is InfoNCE.
+        π of `Debiased`, in [0, 1), which then replaces InfoNCE as L_inter: the expected share of false negatives.
     robustness : float
-        q of `RINCE`, in [0, 1], which then stands for L_inter: the larger, the less an anchor that is far from its
-        positive pulls, as false negatives and wrong pairs make it; and the slower it learns: with q / τ far above 2 an
-        untrained anchor hardly pulls at all beside λ, so give it a warm τ, such as 0.5. 0 is InfoNCE.
+        q of `RINCE`, in [0, 1], which then replaces InfoNCE as L_inter. A larger q reduces the gradient of anchors far
+        from their positive, as wrong pairs are, and slows learning. With q / τ far above 2 an untrained anchor has
+        almost no gradient; use a higher τ, such as 0.5.
     temperature, learnable, groups, chunk_size
-        As for `InfoNCE`; the structure terms too are then worked off in blocks.
+        As for `InfoNCE`. `chunk_size` also applies to the structure losses.
     before_temperature, after_temperature : float
         t0 and t1 of the forms ``"kl"`` and ``"multiscale"``.
 
     Raises
     ------
     InputError
-        When a value is out of range, or both `prior` and `robustness` ask for a place, or `prior` meets groups as
-        further positives, which it knows only as masked negatives.
+        If a value is out of range, both `prior` and `robustness` are positive, or `prior` is positive with groups as
+        positives.
 
     Examples
     --------
@@ -97,7 +94,7 @@ class InterIntraLoss(PairLoss):
             ("before_temperature", before_temperature),
             ("after_temperature", after_temperature),
         ):
-            check_knob(name, value, low=1e-6)
+            check_number(name, value, low=1e-6)
         check_chunk(chunk_size)
         self.inter = _inter(prior, robustness, groups, temperature, learnable, chunk_size)
         self.intra_weight = intra_weight
@@ -106,25 +103,25 @@ class InterIntraLoss(PairLoss):
 
     @property
     def intra_weight(self) -> float | Mapping[str, float]:
-        """λ as it stands now, one for all or one for each modality."""
+        """Current λ, one for all modalities or one for each."""
         return self._intra_weight
 
     @intra_weight.setter
     def intra_weight(self, weight: float | Mapping[str, float]) -> None:
         self._intra_weight = (
-            {name: check_knob(f"intra_weight of {name}", value) for name, value in weight.items()}
+            {name: check_number(f"intra_weight of {name}", value) for name, value in weight.items()}
             if isinstance(weight, Mapping)
-            else check_knob("intra_weight", weight)
+            else check_number("intra_weight", weight)
         )
 
     @property
     def needs(self) -> frozenset[str]:
-        """Which of "video" and "music" have a λ that is not 0, as it stands now."""
+        """The modalities of "video" and "music" whose λ is positive."""
         return frozenset(name for name in ("video", "music") if self.weight_of(name) > 0)
 
     @property
     def temperature(self) -> float:
-        """τ as it stands now."""
+        """Current τ."""
         return self.inter.temperature
 
     def weight_of(self, modality: str) -> float:
@@ -133,12 +130,12 @@ class InterIntraLoss(PairLoss):
             return self.intra_weight.get(modality, 0.0)
         return self.intra_weight
 
-    def of(self, batch: PairBatch) -> LossParts:
+    def compute(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch of videos and tracks."""
-        self._check_names(("video", "music"))
-        return self._together(
+        self._check_modalities(("video", "music"))
+        return self._combine(
             {"video": batch.video, "music": batch.music},
-            {"video": batch.video_before, "music": batch.music_before},
+            {"video": batch.video_frozen, "music": batch.music_frozen},
             batch.group,
         )
 
@@ -150,14 +147,14 @@ class InterIntraLoss(PairLoss):
         masks: Mapping[str, Tensor] | None = None,
         group: Tensor | None = None,
     ) -> LossParts:
-        """Return the loss of a batch whose items come in two or more modalities.
+        """Return the loss of a batch of items with two or more modalities.
 
         Parameters
         ----------
         embeddings : mapping of Tensor, shape (B, D)
             By modality, such as ``{"video": v, "music": m, "text": t}``; row i of each is item i.
         features : mapping of Tensor, shape (B, T, D') or (B, P), optional
-            The frozen features of every modality whose λ is not 0.
+            The frozen features of every modality with λ > 0.
         masks : mapping of Tensor of bool, shape (B, T), optional
         group : Tensor of int, shape (B,), optional
 
@@ -169,25 +166,27 @@ class InterIntraLoss(PairLoss):
         Raises
         ------
         InputError
-            As the call itself; also for fewer than two modalities or unknown names.
+            As `forward`; also for fewer than two modalities or unknown names.
         """
         features, masks = features or {}, masks or {}
         names = tuple(embeddings)
         if len(names) < 2:
-            raise InputError(f"the loss compares two or more modalities, got {names}")
-        for what, given in (("features", features), ("masks", masks)):
-            if unknown := sorted(set(given) - set(names)):
-                raise InputError(f"{what} are of {unknown[0]!r}, which is not among the embeddings {names}")
-        self._check_names(names)
+            raise InputError(f"the loss needs two or more modalities, got {names}")
+        for what, mapping in (("features", features), ("masks", masks)):
+            if unknown := sorted(set(mapping) - set(names)):
+                raise InputError(
+                    f"{what} are given for {unknown[0]!r}, which is not among the embeddings {names}"
+                )
+        self._check_modalities(names)
         for one, two in itertools.pairwise(names):
-            called = _item("embeddings", one), _item("embeddings", two)
-            check_pairs(embeddings[one], embeddings[two], group, names=called)
-        looked_at = [name for name in names if self.weight_of(name) > 0]
-        if missing := [name for name in looked_at if features.get(name) is None]:
-            left = {name: self.weight_of(name) for name in looked_at if name not in missing}
+            labels = _item("embeddings", one), _item("embeddings", two)
+            check_pairs(embeddings[one], embeddings[two], group, names=labels)
+        weighted = [name for name in names if self.weight_of(name) > 0]
+        if missing := [name for name in weighted if features.get(name) is None]:
+            left = {name: self.weight_of(name) for name in weighted if name not in missing}
             raise InputError(
-                f"InterIntraLoss needs {_item('features', missing[0])}: pass them, or leave them out of the weights "
-                f"with intra_weight={left or 0.0!r}"
+                f"InterIntraLoss needs {_item('features', missing[0])}; pass them, or set their weight to 0 with "
+                f"intra_weight={left or 0.0!r}"
             )
         with without_autocast(embeddings[names[0]]):
             rows = {
@@ -201,17 +200,17 @@ class InterIntraLoss(PairLoss):
                     what=_item("features", name),
                     mask_what=_item("masks", name),
                 )
-                for name in looked_at
+                for name in weighted
             }
-            return self._together(rows, before, group)
+            return self._combine(rows, before, group)
 
-    def _together(
+    def _combine(
         self, rows: Mapping[str, Tensor], before: Mapping[str, Tensor | None], group: Tensor | None
     ) -> LossParts:
         parts: dict[str, Tensor] = {}
         inters = {}
         for one, two in itertools.combinations(rows, 2):
-            inters[f"inter_{one}_{two}"] = self.inter.of(PairBatch(rows[one], rows[two], group)).total
+            inters[f"inter_{one}_{two}"] = self.inter.compute(PairBatch(rows[one], rows[two], group)).total
         total = torch.stack(list(inters.values())).mean() if len(inters) > 1 else next(iter(inters.values()))
         parts["inter"] = total.detach()
         if len(inters) > 1:
@@ -224,7 +223,7 @@ class InterIntraLoss(PairLoss):
             total = total + self.weight_of(name) * intra / len(rows)
         return LossParts(total, parts)
 
-    def _check_names(self, names: tuple[str, ...]) -> None:
+    def _check_modalities(self, names: tuple[str, ...]) -> None:
         if isinstance(self.intra_weight, Mapping) and (
             unknown := sorted(set(self.intra_weight) - set(names))
         ):
@@ -243,17 +242,17 @@ def _inter(
     learnable: bool,
     chunk_size: int | None,
 ) -> RowLoss:
-    """Return the loss between the modalities."""
+    """Return L_inter."""
     if prior and robustness:
         raise InputError(
-            f"prior and robustness each put another loss in the place of InfoNCE; set one of them to 0, got {prior!r} "
-            f"and {robustness!r}"
+            "prior and robustness each replace InfoNCE by another loss; set one of them to 0, "
+            f"got {prior!r} and {robustness!r}"
         )
     if prior and groups != "negatives-masked":
         raise InputError(f"prior > 0 needs groups='negatives-masked', got {groups!r}; or set prior to 0")
-    if check_knob("prior", prior, high=0.999):
+    if check_number("prior", prior, high=0.999):
         return Debiased(temperature=temperature, learnable=learnable, prior=prior, chunk_size=chunk_size)
-    if check_knob("robustness", robustness, high=1.0):
+    if check_number("robustness", robustness, high=1.0):
         return RINCE(
             temperature=temperature, learnable=learnable, groups=groups, q=robustness, chunk_size=chunk_size
         )

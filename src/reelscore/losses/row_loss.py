@@ -1,8 +1,7 @@
-"""A block of anchors enters with the whole batch beside it, what each anchor costs leaves.
+"""Losses that are means over anchors, computed in blocks of anchors.
 
-Most losses are a mean over anchors in both directions. Such a loss need only say what one block of anchors costs
-(`RowLoss.row_losses`), out of the tables of cosines that it asks for (`Rows`); so a batch of any size can be worked off
-in blocks.
+A subclass of `RowLoss` computes the losses of a block of anchors from the cosine matrices of `Rows`. Blocks bound the
+memory of a batch of any size.
 """
 
 from __future__ import annotations
@@ -23,25 +22,25 @@ from .base import LossParts, PairBatch, PairLoss
 Groups = Literal["negatives-masked", "positives"]
 
 LOWEST_LEARNED_TEMPERATURE = 0.01
-"""A learnable temperature stops here, as in CLIP: below it the gradient comes from one pair alone."""
+"""Lower bound of a learnable temperature, as in CLIP: below it a single pair dominates the gradient."""
 
 
-class TemperedLoss(PairLoss):
-    """A `PairLoss` whose logits are cosines over a temperature, fixed or learned as log(1/τ).
+class TemperatureLoss(PairLoss):
+    """A `PairLoss` on cosines divided by a temperature, which is fixed or learned as log(1/τ).
 
     Parameters
     ----------
     temperature : float
-        τ, positive; where training starts when it is learnable.
+        τ, positive; its initial value if it is learnable.
     learnable : bool
-        Whether log(1/τ) is a parameter. It is then kept at τ >= 0.01.
+        Whether log(1/τ) is a parameter, bounded to τ >= 0.01.
     groups : {"negatives-masked", "positives"}
-        What the other items of an item's own group are: left out, or further positives.
+        Whether the other items of an item's group are masked or are further positives.
 
     Raises
     ------
     InputError
-        When the temperature is out of range or `groups` is neither of the two.
+        If a value is out of range.
     """
 
     def __init__(
@@ -67,26 +66,26 @@ class TemperedLoss(PairLoss):
 
     @property
     def temperature(self) -> float:
-        """τ as it stands now."""
+        """Current τ."""
         return 1.0 / float(self.scale().detach())
 
     def scale(self) -> Tensor:
         """Return 1/τ."""
         if self.learnable:
-            # The parameter itself is held, as in CLIP: clamped in the graph it would have no gradient to come back by.
-            # By `data`, as there too: a term that saw the parameter before may still want its gradient.
+            # Clamp the parameter itself, as in CLIP: clamping in the graph would give it no gradient to move back.
+            # Clamp `data`: another term may have used the parameter, and its gradient must stay valid.
             with torch.no_grad():
                 self.log_scale.data.clamp_(max=-math.log(LOWEST_LEARNED_TEMPERATURE))
         return self.log_scale.exp()
 
 
 class Rows:
-    """Some anchors of one modality against the whole batch; each table is computed when it is asked for.
+    """Cosine matrices (b, B) of a block of anchors with the whole batch, each computed on first use.
 
     Attributes
     ----------
     index : Tensor of int, shape (b,)
-        The anchors' places in the batch.
+        Positions of the anchors in the batch.
     """
 
     def __init__(
@@ -95,12 +94,12 @@ class Rows:
         anchors: Tensor,
         others: Tensor,
         group: Tensor | None,
-        anchors_before: Tensor | None,
-        others_before: Tensor | None,
+        anchors_frozen: Tensor | None,
+        others_frozen: Tensor | None,
     ) -> None:
         self.index = index
         self._anchors, self._others, self._group = anchors, others, group
-        self._anchors_before, self._others_before = anchors_before, others_before
+        self._anchors_frozen, self._others_frozen = anchors_frozen, others_frozen
 
     @cached_property
     def cross(self) -> Tensor:
@@ -108,68 +107,68 @@ class Rows:
         return F.linear(self._anchors[self.index], self._others)
 
     @cached_property
-    def back(self) -> Tensor:
-        """Cosines of the anchors' counterparts with the anchors' modality (b, B)."""
+    def cross_back(self) -> Tensor:
+        """Cosines of the anchors' partners with the anchors' modality (b, B)."""
         return F.linear(self._others[self.index], self._anchors)
 
     @cached_property
-    def own(self) -> Tensor:
-        """Cosines of the anchors inside their modality (b, B)."""
+    def within(self) -> Tensor:
+        """Cosines of the anchors within their modality (b, B)."""
         return F.linear(self._anchors[self.index], self._anchors)
 
     @cached_property
-    def other(self) -> Tensor:
-        """Cosines of the anchors' counterparts inside theirs (b, B)."""
+    def other_within(self) -> Tensor:
+        """Cosines of the anchors' partners within their modality (b, B)."""
         return F.linear(self._others[self.index], self._others)
 
     @cached_property
-    def own_before(self) -> Tensor:
-        """Frozen cosines of the anchors inside their modality (b, B)."""
-        assert self._anchors_before is not None
-        return F.linear(self._anchors_before[self.index], self._anchors_before)
+    def frozen(self) -> Tensor:
+        """S0: cosines of the anchors' frozen features within their modality (b, B)."""
+        assert self._anchors_frozen is not None
+        return F.linear(self._anchors_frozen[self.index], self._anchors_frozen)
 
     @cached_property
-    def other_before(self) -> Tensor:
-        """Frozen cosines of the anchors' counterparts inside theirs (b, B)."""
-        assert self._others_before is not None
-        return F.linear(self._others_before[self.index], self._others_before)
+    def other_frozen(self) -> Tensor:
+        """S0 of the anchors' partners (b, B)."""
+        assert self._others_frozen is not None
+        return F.linear(self._others_frozen[self.index], self._others_frozen)
 
     @cached_property
     def connectivity(self) -> tuple[Tensor, Tensor]:
-        """Mean frozen cosine of every item with the others, scaled to [0, 1] over the batch: own, other (B,)."""
-        assert self._anchors_before is not None
-        assert self._others_before is not None
-        return _connectivity(self._anchors_before), _connectivity(self._others_before)
+        """Mean S0 of every item with the others, scaled to [0, 1] over the batch, for both modalities (B,)."""
+        assert self._anchors_frozen is not None
+        assert self._others_frozen is not None
+        return _connectivity(self._anchors_frozen), _connectivity(self._others_frozen)
 
     @cached_property
-    def itself(self) -> Tensor:
-        """True where the column is the anchor's own place (b, B)."""
+    def diagonal(self) -> Tensor:
+        """Mask of the pairs themselves (b, B)."""
         return self.index[:, None] == torch.arange(len(self._anchors), device=self.index.device)
 
     @cached_property
     def same(self) -> Tensor:
-        """True where the column is of the anchor's group, itself always (b, B)."""
-        return self.itself if self._group is None else self._group[self.index][:, None] == self._group
+        """Mask of the items of the anchor's group, with the anchor (b, B)."""
+        return self.diagonal if self._group is None else self._group[self.index][:, None] == self._group
 
-    def at_home(self, table: Tensor) -> Tensor:
-        """Return what a table (b, B) holds at the anchors' own places (b,)."""
-        return table.gather(1, self.index[:, None])[:, 0]
+    def positives(self, matrix: Tensor) -> Tensor:
+        """Return the entries (b,) of a matrix (b, B) for the pairs themselves."""
+        return matrix.gather(1, self.index[:, None])[:, 0]
 
-    def without_kin(self, table: Tensor) -> Tensor:
-        """Return a table (b, B) with −inf at the other items of the anchor's group."""
-        return table if self._group is None else table.masked_fill(self.same & ~self.itself, -math.inf)
+    def mask_group(self, matrix: Tensor) -> Tensor:
+        """Return a matrix (b, B) with −inf for the other items of the anchor's group."""
+        return matrix if self._group is None else matrix.masked_fill(self.same & ~self.diagonal, -math.inf)
 
 
-class RowLoss(TemperedLoss):
-    """A mean over anchors, in both directions: L = ½ mean_i l(v_i) + ½ mean_i l(m_i).
+class RowLoss(TemperatureLoss):
+    """A mean over the anchors of both directions: L = ½ mean_i l(v_i) + ½ mean_i l(m_i).
 
     Parameters
     ----------
     chunk_size : int, optional
-        Anchors in a block. Blocks are computed again in the backward pass, so that memory is O(B · chunk_size)
-        in place of O(B²). Without it all anchors stand in one block.
+        Anchors in a block. Blocks are recomputed in the backward pass, so that memory is O(B · chunk_size) instead of
+        O(B²). By default all anchors form one block.
     temperature, learnable, groups
-        As for `TemperedLoss`.
+        As for `TemperatureLoss`.
     """
 
     name = "inter"
@@ -187,14 +186,14 @@ class RowLoss(TemperedLoss):
         self.chunk_size = chunk_size
 
     def row_losses(self, rows: Rows) -> Tensor:
-        """Return the loss of each anchor of a block, shape (b,)."""
+        """Return the loss of each anchor of a block, shape (b,). Subclasses implement it."""
         raise NotImplementedError
 
-    def of(self, batch: PairBatch) -> LossParts:
+    def compute(self, batch: PairBatch) -> LossParts:
         """Return the mean over all anchors of both modalities."""
-        there = self._mean(batch.video, batch.music, batch.group, batch.video_before, batch.music_before)
-        back = self._mean(batch.music, batch.video, batch.group, batch.music_before, batch.video_before)
-        total = 0.5 * (there + back)
+        forward = self._mean(batch.video, batch.music, batch.group, batch.video_frozen, batch.music_frozen)
+        backward = self._mean(batch.music, batch.video, batch.group, batch.music_frozen, batch.video_frozen)
+        total = 0.5 * (forward + backward)
         return LossParts(total, {self.name: total.detach()})
 
     def _mean(
@@ -202,19 +201,17 @@ class RowLoss(TemperedLoss):
         anchors: Tensor,
         others: Tensor,
         group: Tensor | None,
-        anchors_before: Tensor | None,
-        others_before: Tensor | None,
+        anchors_frozen: Tensor | None,
+        others_frozen: Tensor | None,
     ) -> Tensor:
         def block(index: Tensor) -> Tensor:
-            rows = Rows(index, anchors, others, group, anchors_before, others_before)
+            rows = Rows(index, anchors, others, group, anchors_frozen, others_frozen)
             return self.row_losses(rows).sum()
 
-        places = torch.arange(len(anchors), device=anchors.device)
+        index = torch.arange(len(anchors), device=anchors.device)
         if self.chunk_size is None:
-            return block(places) / len(anchors)
-        sums = [
-            checkpoint(block, index, use_reentrant=False) for index in torch.split(places, self.chunk_size)
-        ]
+            return block(index) / len(anchors)
+        sums = [checkpoint(block, part, use_reentrant=False) for part in torch.split(index, self.chunk_size)]
         return torch.stack(sums).sum() / len(anchors)
 
 
@@ -225,8 +222,6 @@ def _connectivity(before: Tensor) -> Tensor:
 
 
 def check_chunk(chunk_size: int | None) -> None:
-    """Raise `InputError` unless the size of a block is None or at least 1."""
+    """Raise `InputError` unless the block size is None or at least 1."""
     if chunk_size is not None and not (isinstance(chunk_size, int) and chunk_size >= 1):
-        raise InputError(
-            f"chunk_size must be a whole number from 1, or None for one block, got {chunk_size!r}"
-        )
+        raise InputError(f"chunk_size must be an integer from 1, or None for one block, got {chunk_size!r}")

@@ -1,9 +1,9 @@
-"""Embeddings of pairs enter; the sigmoid loss over all pairs of the batch leaves.
+"""Pairwise sigmoid loss (SigLIP).
 
     l(v_i) = −Σ_j log σ( z_ij (s_ij / τ + b) ),    z_ij = 1 for a pair, −1 else
 
-Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (arXiv 2303.15343), with a learnable bias b; the published
-start is τ = 0.1, b = −10. It differs in groups: other items of one group are left out, or further positives.
+Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (arXiv 2303.15343), with a learnable bias b. The published
+initial values are τ = 0.1 and b = −10. Difference: other items of a group are masked, or are further positives.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .base import check_knob
+from .base import check_number
 from .row_loss import Groups, RowLoss, Rows
 
 
@@ -22,9 +22,9 @@ class SigLIP(RowLoss):
     Parameters
     ----------
     bias : float
-        b where training starts.
+        Initial b.
     temperature, learnable, groups, chunk_size
-        As for `RowLoss`; with `learnable` the bias is learned too.
+        As for `RowLoss`. `learnable` also makes the bias a parameter.
     """
 
     bias: Tensor
@@ -39,7 +39,7 @@ class SigLIP(RowLoss):
         chunk_size: int | None = None,
     ) -> None:
         super().__init__(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
-        start = torch.tensor(check_knob("bias", bias, low=-1e6, high=1e6))
+        start = torch.tensor(check_number("bias", bias, low=-1e6, high=1e6))
         if learnable:
             self.bias = nn.Parameter(start)
         else:
@@ -48,6 +48,6 @@ class SigLIP(RowLoss):
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
         logits = rows.cross * self.scale() + self.bias
-        together = rows.same if self.groups == "positives" else rows.itself
-        each = F.softplus(torch.where(together, -logits, logits))
-        return each.masked_fill(rows.same & ~together, 0.0).sum(dim=1)
+        positive = rows.same if self.groups == "positives" else rows.diagonal
+        each = F.softplus(torch.where(positive, -logits, logits))
+        return each.masked_fill(rows.same & ~positive, 0.0).sum(dim=1)

@@ -1,22 +1,23 @@
-"""Embeddings and frozen directions of one modality enter; how far its similarity structure moved leaves.
+"""Losses on the change of a modality's similarity structure.
 
-With S0 = Y Yᵀ the cosine similarities before the tower and S = X Xᵀ those after it, off the diagonal:
+With S0 = Y Yᵀ the cosine similarities before the tower and S = X Xᵀ those after it, without the diagonals:
 
     kl:          L = mean_i KL( p_i ‖ q_i ),   p_i = softmax_j(S0_ij / t0),  q_i = softmax_j(S_ij / t1)
     mse:         L = mean_{i ≠ j} (S_ij − S0_ij)²
     order:       L = mean_{i, δ, r} [ S_{i, o_i(r + δ)} − S_{i, o_i(r)} ]₊,   δ = 1, 2, 4, …
     multiscale:  L = Σ_l w_l mean_i JS( softmax_j(S0_ij / 2^l t0) ‖ softmax_j(S_ij / 2^l t1) ),   l = 0, 1, 2
 
-``order`` is after the soft intra-modal structure of VM-NET (Hong et al., arXiv 1804.08426): whom the frozen
-encoder holds closer shall stay closer. There each triple (i, j, k) counts; here o_i sorts the others by falling
-S0 and a place r is compared with those 1, 2, 4, … behind it, B log B triples an anchor in place of B², and places
-that S0 holds equally close are not compared. ``multiscale`` is after STRUCTURE (arXiv 2506.16895), which compares
-powers of a random walk over the neighbourhoods by their Jensen-Shannon divergence with weights 1/l; here doubling
-the temperature widens the neighbourhood in place of a further step, which needs no product of (B, B) matrices,
-w_l ∝ 1 / (l + 1).
+``order`` is after the soft intra-modal structure of VM-NET (Hong et al., arXiv 1704.06761): items nearer in the frozen
+features must stay nearer. VM-NET counts every triple (i, j, k). Here o_i sorts the other items by decreasing S0, and
+rank r is compared with the ranks 1, 2, 4, … after it: B log B triples for each anchor instead of B². Ties of S0 are
+skipped.
 
-S0 is frozen, so a form need only say its value and G = ∂L/∂S; since S = X Xᵀ, ∂L/∂X = (G + Gᵀ) X. Doing that by
-hand leaves nothing of shape (B, B) to be kept for the backward pass, and block by block nothing of it at all.
+``multiscale`` is after STRUCTURE (arXiv 2506.16895), which compares powers of a random walk over the neighbourhoods by
+their Jensen-Shannon divergence, with weights 1/l. Here doubling the temperature widens the neighbourhood instead of a
+further step, which needs no product of (B, B) matrices, and w_l ∝ 1 / (l + 1).
+
+S0 is constant, so a form computes its value and G = ∂L/∂S; since S = X Xᵀ, ∂L/∂X = (G + Gᵀ) X. This explicit gradient
+keeps no (B, B) tensor for the backward pass, and computed in blocks it never holds one.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 SCALES = (1.0, 2.0, 4.0)
-"""What ``multiscale`` multiplies both temperatures by."""
+"""Factors of both temperatures in ``multiscale``."""
 
 
 class Form(NamedTuple):
-    """How two similarity structures are compared.
+    """A comparison of two similarity structures.
 
     Attributes
     ----------
     compare : callable
-        (S / t1, S0 / t0, start), rows start, start + 1, … of both, (b, B), free to be overwritten -> the rows' share
-        of the loss and its gradient by the first, (b, B).
+        (S / t1, S0 / t0, start) -> the share of the loss and its gradient by the first argument, (b, B). Both
+        arguments hold the rows start, start + 1, … (b, B) and may be overwritten.
     before_temperature, after_temperature : float
-        t0 and t1. They scale a factor of the products, which is smaller than the products themselves.
+        t0 and t1, applied to a factor of the matrix products, which is smaller than the product.
     symmetric : bool
         Whether the gradient is a symmetric matrix.
     """
@@ -54,7 +55,7 @@ class Form(NamedTuple):
 
 
 def kl_form(before_temperature: float, after_temperature: float) -> Form:
-    """Return the form that compares neighbourhoods: t0 and t1 say how wide one is, before and after.
+    """Return the form that compares neighbourhoods by their KL divergence; t0 and t1 set their widths.
 
     With logits a and b, p = softmax(a) and q = softmax(b), a row's divergence is
     Σ p (a − b) − logsumexp(a) + logsumexp(b), and its gradient by b is q − p.
@@ -63,17 +64,17 @@ def kl_form(before_temperature: float, after_temperature: float) -> Form:
 
 
 def mse_form() -> Form:
-    """Return the form that compares the similarities themselves."""
+    """Return the form that compares the similarities by their squared difference."""
     return Form(_mse, symmetric=True)
 
 
 def order_form() -> Form:
-    """Return the form that compares who is closer than whom."""
+    """Return the form that compares the order of the neighbours."""
     return Form(_order)
 
 
 def multiscale_form(before_temperature: float, after_temperature: float) -> Form:
-    """Return the form that compares neighbourhoods of several widths.
+    """Return the form that compares neighbourhoods of several widths by their Jensen-Shannon divergence.
 
     With m = (p + q) / 2 a row's divergence is ½ Σ p log(p/m) + ½ Σ q log(q/m); its gradient by the logits of q is
     q (u − Σ q u) with u = ½ log(q/m).
@@ -85,7 +86,7 @@ def _kl(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tensor]:
     num_rows = after.shape[1]
     p, before_sum = _off_diagonal_softmax(before, start)
     q, after_sum = _off_diagonal_softmax(after, start)
-    # Both diagonals hold the same number, so that their difference is 0 where p is.
+    # Both diagonals hold the same number, so that their difference is 0 there, like p.
     apart = torch.dot(p.flatten(), before.sub_(after).flatten())
     value = (apart + (after_sum - before_sum).sum()) / num_rows
     return value, q.sub_(p).div_(num_rows)
@@ -101,27 +102,27 @@ def _mse(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tensor]:
 
 def _order(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tensor]:
     num_rows = after.shape[1]
-    before.diagonal(start).fill_(-math.inf)  # sorts the anchor itself last, where it is cut off
-    known, places = before.sort(dim=1, descending=True, stable=True)
-    known, places = known[:, :-1], places[:, :-1]
-    found = after.gather(1, places)
-    value, slope = after.new_zeros(()), torch.zeros_like(found)
-    offsets = [1 << power for power in range(known.shape[1].bit_length()) if 1 << power < known.shape[1]]
+    before.diagonal(start).fill_(-math.inf)  # sorts the anchor last, where it is cut off
+    ranked, order = before.sort(dim=1, descending=True, stable=True)
+    ranked, order = ranked[:, :-1], order[:, :-1]
+    similarity = after.gather(1, order)
+    value, slope = after.new_zeros(()), torch.zeros_like(similarity)
+    offsets = [1 << power for power in range(ranked.shape[1].bit_length()) if 1 << power < ranked.shape[1]]
     for offset in offsets:
-        worse = found[:, offset:] - found[:, :-offset]
-        wrong = (worse > 0) & (known[:, :-offset] > known[:, offset:])
-        share = 1.0 / (num_rows * len(offsets) * worse.shape[1])
-        value = value + worse.mul_(wrong).sum() * share
-        slope[:, offset:] += wrong * share
-        slope[:, :-offset] -= wrong * share
-    return value, torch.zeros_like(after).scatter_(1, places, slope)
+        gain = similarity[:, offset:] - similarity[:, :-offset]
+        violated = (gain > 0) & (ranked[:, :-offset] > ranked[:, offset:])
+        share = 1.0 / (num_rows * len(offsets) * gain.shape[1])
+        value = value + gain.mul_(violated).sum() * share
+        slope[:, offset:] += violated * share
+        slope[:, :-offset] -= violated * share
+    return value, torch.zeros_like(after).scatter_(1, order, slope)
 
 
 def _multiscale(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tensor]:
     num_rows = after.shape[1]
     after.diagonal(start).fill_(-math.inf)
     before.diagonal(start).fill_(-math.inf)
-    weights = [1.0 / (place + 1) for place in range(len(SCALES))]
+    weights = [1.0 / (level + 1) for level in range(len(SCALES))]
     value, slope = after.new_zeros(()), torch.zeros_like(after)
     for scale, weight in zip(SCALES, weights, strict=True):
         share = weight / sum(weights) / num_rows
@@ -129,7 +130,7 @@ def _multiscale(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tens
         log_q = (after / scale).log_softmax(dim=1)
         log_m = torch.logaddexp(log_p, log_q) - math.log(2.0)
         p, q = log_p.exp(), log_q.exp()
-        # On the diagonal both are 0 and their logarithms −inf.
+        # On the diagonal p and q are 0 and their logarithms −inf.
         u = _zero_where_empty(q, log_q - log_m).mul_(0.5)
         value = value + share * (0.5 * (p * _zero_where_empty(p, log_p - log_m)).sum() + (q * u).sum())
         slope += (share / scale) * q * (u - (q * u).sum(dim=1, keepdim=True))
@@ -139,18 +140,18 @@ def _multiscale(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tens
 def structure_loss(
     embeddings: Tensor, frozen: Tensor, form: Form, *, chunk_size: int | None = None
 ) -> Tensor:
-    """Return how far `form` finds the structure moved.
+    """Return the loss between the structures before and after the tower.
 
     Parameters
     ----------
     embeddings : Tensor, shape (B, D)
-        X, rows of length 1, of single precision or double: a form sums B² small terms, and works in place, where
-        nothing is autocast.
+        X, rows of norm 1, in single or double precision: a form sums B² small terms in place, where autocast has no
+        effect.
     frozen : Tensor, shape (B, P)
-        Y, rows of length 1 or 0 (`similarity.frozen_directions`); gets no gradient.
+        Y, rows of norm 1 or 0 (`similarity.frozen_directions`), without gradient.
     form : Form
     chunk_size : int, optional
-        Rows of S that are held at once; all without it.
+        Rows of S held at once; all by default.
 
     Returns
     -------
@@ -177,9 +178,9 @@ class _StructureLoss(torch.autograd.Function):
                 slope[block].addmm_(gradient, embeddings)
                 slope.addmm_(gradient.T, embeddings[block])
             elif ctx.needs_input_grad[0]:
-                # A copy of the transpose reads and writes in blocks; adding the strided view takes four times as long.
-                both_ways = gradient.mul_(2) if form.symmetric else gradient.add_(gradient.T.contiguous())
-                slope = both_ways @ embeddings
+                # A contiguous copy of the transpose: adding the strided view takes four times as long.
+                symmetric = gradient.mul_(2) if form.symmetric else gradient.add_(gradient.T.contiguous())
+                slope = symmetric @ embeddings
         if slope is not None:
             ctx.save_for_backward(slope.mul_(sharpness))
         return value
@@ -193,7 +194,7 @@ class _StructureLoss(torch.autograd.Function):
 
 def _off_diagonal_softmax(logits: Tensor, start: int) -> tuple[Tensor, Tensor]:
     """Return the softmax of each row without its diagonal (b, B), and the row's logsumexp (b,)."""
-    # The lowest finite number, not −inf: its exponential is 0 all the same, and 0 · logit stays 0.
+    # The lowest finite number instead of −inf: its exponential is 0 too, and 0 · logit stays 0.
     logits.diagonal(start).fill_(torch.finfo(logits.dtype).min)
     softmax = logits.softmax(dim=1)
     # At the largest logit the softmax is at least 1 / B, so this is exact at every temperature.

@@ -1,10 +1,9 @@
-"""Embeddings and groups enter; the supervised contrastive loss between two modalities leaves.
+"""Supervised contrastive loss between two modalities.
 
-    l(v_i) = −1/|P_i| Σ_{p ∈ P_i} log [ exp(s_ip / τ) / Σ_j exp(s_ij / τ) ],    P_i the items of i's group, i itself too
+    l(v_i) = −1/|P_i| Σ_{p ∈ P_i} log [ exp(s_ip / τ) / Σ_j exp(s_ij / τ) ],    P_i the items of i's group, with i
 
-L_out of Khosla et al., "Supervised Contrastive Learning" (arXiv 2004.11362). It differs in that anchors and
-candidates are of two modalities, so that an anchor itself is no candidate and every anchor has a positive.
-Further positives are the point here: `groups` has no other choice.
+L_out of Khosla et al., "Supervised Contrastive Learning" (arXiv 2004.11362). Difference: anchors and candidates are of
+two modalities, so that no anchor is its own candidate and every anchor has a positive.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from .row_loss import RowLoss, Rows
 
 
 class SupCon(RowLoss):
-    """Mean over several positives outside the logarithm. Parameters as for `RowLoss`, but for `groups`."""
+    """Mean over the positives outside the logarithm. Parameters as for `RowLoss`; groups are always positives."""
 
     def __init__(
         self, *, temperature: float = 0.07, learnable: bool = True, chunk_size: int | None = None

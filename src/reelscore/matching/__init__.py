@@ -1,1 +1,1 @@
-"""Match a video or a text query against a library."""
+"""Matching of videos and texts with the tracks of a library."""

@@ -1,4 +1,4 @@
-"""Where in a track its music fits best: a query and the track's moments enter, a start time leaves."""
+"""Start time of the segment of a track that matches a query best."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from reelscore.errors import InputError
 from reelscore.types import FloatArray
 
-_TIE = 1e-12  # what cumulative sums may differ by where the windows are equal
+_TIE = 1e-12  # rounding error of the cumulative sums of equal windows
 
 
 def best_moment(
@@ -20,11 +20,10 @@ def best_moment(
     clip_s: float,
     duration_s: float,
 ) -> tuple[float, float]:
-    """Return where a clip of length `clip_s` should begin, and how well it fits there.
+    """Return the best start of a window of length `clip_s` in a track, and the window's score.
 
-    Every moment may open the clip as long as the track still holds the clip's length after it; a window
-    is scored by the mean cosine of the moments whose middles lie in it, or of the nearest where the clip is
-    shorter than a moment. Cumulative sums make that one pass.
+    A window starts at a moment, or earlier where it would end after the track. Its score is the mean cosine of the
+    moments whose middle is inside, or of the nearest moment if the window is shorter than one.
 
     Parameters
     ----------
@@ -35,21 +34,21 @@ def best_moment(
     moment_starts_s, moment_ends_s : ndarray of float64, shape (T,)
         In seconds.
     clip_s : float
-        Length of the video, positive.
+        Duration of the video, positive.
     duration_s : float
-        Length of the track, positive.
+        Duration of the track, positive.
 
     Returns
     -------
     start_s : float
-        ``start_s + min(clip_s, duration_s) <= duration_s`` always; ties go to the earliest.
+        At most ``duration_s - min(clip_s, duration_s)``; the earliest of equal windows.
     score : float
-        Mean cosine inside the window.
+        Mean cosine in the window.
 
     Raises
     ------
     InputError
-        When the track has no moments, shapes disagree or a length is not positive.
+        When the track has no moments, shapes disagree or a duration is not positive.
 
     Examples
     --------
@@ -65,11 +64,12 @@ def best_moment(
         or not len(moment_starts_s) == len(moment_ends_s) == num
     ):
         raise InputError(
-            f"a best moment needs moments (T, {len(query)}) with T >= 1 and T starts and ends, got "
+            f"moments must have shape (T, {len(query)}) with T >= 1, and T starts and ends, got "
             f"{moments.shape}, {len(moment_starts_s)} and {len(moment_ends_s)}"
         )
     if not (clip_s > 0 and duration_s > 0):
         raise InputError(f"clip_s and duration_s must be positive, got {clip_s!r} and {duration_s!r}")
+    # Cumulative sums score all windows in one pass.
     cosines = (moments.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
     latest_s = max(0.0, duration_s - clip_s)
     starts_s = np.minimum(moment_starts_s, latest_s)

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 Kind = Literal["video", "audio"]
 
 # These demuxers render any text as video, or open other files whose names they read in it.
-REJECTED_FORMATS = {"tty", "concat", "hls", "dash", "sdp", "imf", "webm_dash_manifest", "image2", "bin", "vobsub"}
+REJECTED_FORMATS = {
+    "tty",
+    "concat",
+    "hls",
+    "dash",
+    "sdp",
+    "imf",
+    "webm_dash_manifest",
+    "image2",
+    "bin",
+    "vobsub",
+}
 MAX_DEMUX_ERRORS = 16
 
 

@@ -11,7 +11,7 @@ import av.error
 from reelscore.errors import MediaError
 from reelscore.types import AudioStream, MediaInfo, VideoStream
 
-from .container import has_decoder, open_media, packets, rewind, decodable_streams
+from .container import decodable_streams, has_decoder, open_media, packets, rewind
 from .pixels import rotation_deg
 
 if TYPE_CHECKING:

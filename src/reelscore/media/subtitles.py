@@ -92,5 +92,7 @@ def _text(packet: Any, path: Path | str, start_s: float) -> str:
                 time_s=start_s,
             ) from error
         return ""  # one damaged cue does not invalidate the others
-    lines = [one.dialogue.decode("utf-8", errors="replace") for one in decoded if isinstance(one, AssSubtitle)]
+    lines = [
+        one.dialogue.decode("utf-8", errors="replace") for one in decoded if isinstance(one, AssSubtitle)
+    ]
     return _STYLE.sub("", "\n".join(lines)).strip()

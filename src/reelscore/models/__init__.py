@@ -1,5 +1,4 @@
-"""Feature sequences enter, embeddings of video and music in one space leave.
+"""Models that embed feature sequences of videos and music in one space.
 
-What search needs (`checkpoint`, `folder`, `forward`, `affect`) is NumPy alone; only `towers` and `dual_encoder`,
-which training builds, import torch.
+Search needs NumPy alone. Only `towers`, which training uses, imports torch.
 """

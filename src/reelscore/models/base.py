@@ -1,36 +1,41 @@
-"""What every model promises to search: feature sequences enter, unit embeddings of both modalities leave."""
+"""The interface of all models: features of a video or a track to an embedding."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol
 
-from reelscore.errors import ArtifactError
+import numpy as np
+
+from reelscore.errors import ArtifactError, InputError
 from reelscore.types import FeatureSequence, FloatArray, Modality
+
+EncodeQuery = Callable[[str], FloatArray]
+MAX_QUERY_CHARS = 500
 
 
 class Embedder(Protocol):
-    """Puts videos and music into one space where the dot product is the score.
+    """A model that embeds videos and music in one space, where the dot product is the score.
 
     Attributes
     ----------
     name : str
-        For people.
     fingerprint : str
-        Identity of the embedding space: only embeddings of equal fingerprints may be compared.
+        Identity of the embedding space. Only embeddings with equal fingerprints are comparable.
     dim : int
         D.
     num_segments : int
-        How many Global Sparse segments it wants a source to be read at.
+        Global Sparse segments that a source is sampled at.
     trained : bool
-        False for a model made of rules.
+        False for a model without learned weights.
     video_encoder, music_encoder : str
-        Fingerprints of the encoders whose features it reads.
+        Fingerprints of the encoders of its input features.
     text_encoder : str, optional
-        Fingerprint of the encoder of the text that it takes beside a video; None where it takes none.
+        Fingerprint of the encoder of the video's text; None if the model takes no text.
     bank : ndarray of float32, shape (B, D), optional
-        Embeddings of queries of the kind that will come, for `hubs`; None where a model was stored without.
-    hub_strength : float
-        How much of a correction for hubs does this model good where nobody says how much.
+        Embeddings of typical queries, for the hubness correction; None if the model has none.
+    default_hubness : float
+        Default strength of the hubness correction, in [0, 1].
     """
 
     name: str
@@ -41,7 +46,7 @@ class Embedder(Protocol):
     video_encoder: str
     music_encoder: str
     text_encoder: str | None
-    hub_strength: float
+    default_hubness: float
 
     @property
     def bank(self) -> FloatArray | None:
@@ -51,8 +56,11 @@ class Embedder(Protocol):
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
         """Return the embedding of a video, shape (D,), float32, norm 1.
 
-        `text` are the pieces of its text, encoded, shape (W, D'): only for a model with a `text_encoder`, and never
-        needed.
+        Parameters
+        ----------
+        sequence : FeatureSequence
+        text : ndarray of float32, shape (W, D'), optional
+            Chunks of the video's text, encoded by `text_encoder`. Only for a model that takes text.
         """
         ...
 
@@ -64,39 +72,40 @@ class Embedder(Protocol):
         """Return one embedding for each row of a track, shape (T, D), from that row and its two neighbours."""
         ...
 
+    def embed_text(self, text: str, encode: EncodeQuery | None = None, /) -> FloatArray | None:
+        """Return the embedding of a text query, shape (D,), float32, norm 1; None if the model reads no text.
 
-@runtime_checkable
-class WordEmbedder(Protocol):
-    """An `Embedder` whose space can be asked, and explained, in words."""
+        Parameters
+        ----------
+        text : str
+        encode : callable, optional
+            Text -> rows (W, D') of the model's `text_encoder`. A model without an encoder of its own needs it.
 
-    def embed_text(self, text: str) -> FloatArray:
-        """Return the embedding of what somebody asks for, shape (D,), float32, norm 1."""
+        Raises
+        ------
+        InputError
+            If the query is empty, too long, or means nothing to the model.
+        """
         ...
 
-    def reasons(self, query: FloatArray, embedding: FloatArray, *, most: int = 3) -> tuple[str, ...]:
-        """Return what a query and a track have in common, in words, the weightiest first."""
+    def reasons(self, query: FloatArray, embedding: FloatArray, /) -> tuple[str, ...]:
+        """Return the terms that a query and a track share, highest score first; empty if the model has no terms."""
         ...
 
 
-@runtime_checkable
-class PieceEmbedder(Protocol):
-    """An `Embedder` that has learned from text, and can be asked by its pieces where it has a `text_encoder`."""
-
-    def embed_pieces(self, text: FloatArray) -> FloatArray:
-        """Return the embedding of encoded pieces (W, D') alone, shape (D,), float32, norm 1."""
-        ...
+def check_query(text: str) -> None:
+    """Raise `InputError` for a text query that is empty or longer than `MAX_QUERY_CHARS`."""
+    if not text.strip():
+        raise InputError("the text query is empty; describe the music, such as 'calm piano'")
+    if len(text) > MAX_QUERY_CHARS:
+        raise InputError(
+            f"the text query must have at most {MAX_QUERY_CHARS} characters, got {len(text)}; "
+            "describe the music in one sentence"
+        )
 
 
 def check_encoder(embedder: Embedder, sequence: FeatureSequence, *, modality: Modality) -> None:
-    """Raise `ArtifactError` unless the features come from the encoder that the model reads.
-
-    Parameters
-    ----------
-    embedder : Embedder
-    sequence : FeatureSequence
-    modality : {"video", "music"}
-        Which of the model's two encoders is meant.
-    """
+    """Raise `ArtifactError` unless the features come from the model's encoder of this modality."""
     expected = embedder.video_encoder if modality == "video" else embedder.music_encoder
     if sequence.encoder != expected:
         raise ArtifactError(
@@ -105,10 +114,17 @@ def check_encoder(embedder: Embedder, sequence: FeatureSequence, *, modality: Mo
         )
 
 
-def no_text(embedder: Embedder, text: FloatArray | None) -> None:
-    """Raise `ArtifactError` when text is given to a model that takes none."""
+def reject_text(embedder: Embedder, text: FloatArray | None) -> None:
+    """Raise `ArtifactError` if a model that takes no text is given some."""
     if text is not None:
         raise ArtifactError(
-            f"model {embedder.name!r} takes no text beside a video, got some; leave it out, or train a model with "
-            "text (reelscore train --words)"
+            f"model {embedder.name!r} takes no text of a video, got some; omit it, or train a model with text "
+            "(reelscore train --words)"
         )
+
+
+def neighbour_means(rows: FloatArray) -> FloatArray:
+    """Return the mean of each row (T, D) with its two neighbours; the ends count twice at the edges."""
+    padded = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
+    means: FloatArray = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
+    return means

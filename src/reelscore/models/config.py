@@ -1,4 +1,4 @@
-"""Configuration values enter; a checked `ModelConfig`, from which the towers are built, leaves."""
+"""Configuration of the two towers."""
 
 from __future__ import annotations
 
@@ -14,48 +14,45 @@ TowerKind = Literal["mean", "attention", "transformer"]
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The form of the two towers.
+    """Architecture of the two towers.
 
     Attributes
     ----------
     tower : {"mean", "attention", "transformer"}
-        How a member reads the sequence: as pooled, by two layers; by layers over each segment and attention
-        pooling; by a two-layer transformer.
+        Backbone of each network: an MLP on the pooled features, attention pooling over the segments, or a two-layer
+        transformer.
     members : int
-        Networks in each tower, trained side by side from their own random weights: an ensemble, whose scores
-        are averaged.
+        Networks in each tower: an ensemble, trained together from different random weights, whose scores are averaged.
     cca : bool
-        Whether the linear CCA of the training pairs is a further part of the embedding, so that search begins
-        at the rival and the members add what a linear method cannot see.
+        Whether a linear CCA of the training pairs is part of the embedding, so that the networks need to learn only
+        what it misses.
     cca_share : float
-        What that CCA counts in the score, in [0, 1], unless a large validation split speaks clearly for another share;
-        the members count the rest.
+        Share of the CCA in the score, in [0, 1]. A large validation split can change it in training.
     pooling : {"texture", "mean+deviation"}
-        What of a sequence is told over time: fifteen statistics of every column, or two, as also where the columns are
-        very many (`pooling`).
+        Statistics over time: fifteen for each column, or two. Features with very many columns always get two.
     scaling : {"normal", "standard"}
-        How these are put on one footing: as normal scores, or standardised (`scaling`).
+        Map of each pooled column: to normal scores, or to mean 0 and variance 1.
     dim : int
-        Of each part of the embedding, `embedding_dim` in all.
+        Dimensions of each part of the embedding; `embedding_dim` counts all parts.
     width : int
         Width of the hidden layers; a multiple of `num_heads`.
     num_heads : int
-        Attention heads; ``mean`` has none.
+        Attention heads; unused by ``"mean"``.
     dropout : float
-        In training, the share of hidden units that is silent (`torch.nn.Dropout`).
+        Dropout of hidden units.
     input_dropout : float
-        In training, the share of an item's feature columns that is silent, alike.
+        Dropout of an item's feature columns.
     positions : bool
-        Whether segments know where in the source they lie.
+        Whether to add positional encodings to the segments.
     linear : bool
-        Whether a linear path from the pooled features to the embedding runs beside the layers of a member.
+        Whether a linear path from the pooled features is added to a network's output.
     num_segments : int, optional
-        N of Global Sparse sampling; the pairs' own without it.
+        N of Global Sparse sampling; by default that of the pairs.
     takes_text : bool
-        Whether the video side takes text (`fusion`). If so there are `members` without text, for videos that have
-        none, and as many with text.
+        Whether the video tower takes text. It then has `members` networks without text, for videos that have none,
+        and as many with text.
     text_dropout : float
-        In training, the share of items whose text is silent for a member that takes text.
+        Share of the items whose text is hidden from a network in training.
     """
 
     tower: TowerKind = "mean"
@@ -101,17 +98,17 @@ class ModelConfig:
             raise ConfigError(f"model.width must be even with positions, got {self.width}")
 
     def num_pooled(self, num_columns: int) -> int:
-        """Return the length of what describes a sequence of D columns; one segment has nothing but its mean."""
+        """Return the number of pooled columns P for D feature columns; one segment has only its mean."""
         return num_columns * (1 if self.num_segments == 1 else num_statistics(self.pooling, num_columns))
 
     @property
     def num_knots(self) -> int:
-        """Return how many knots the map of a pooled column has."""
+        """Number of knots of the map of a pooled column."""
         return NUM_KNOTS if self.scaling == "normal" else 2
 
     @property
     def embedding_dim(self) -> int:
-        """Number of values of an embedding: `dim` for each member, and for the CCA; twice that with text."""
+        """Dimensions of an embedding: `dim` for each network and for the CCA; twice that with text."""
         return self.dim * (self.members + self.cca) * (1 + self.takes_text)
 
 
@@ -119,4 +116,4 @@ NUM_LAYERS = 2
 """Layers of the transformer."""
 
 NORM_EPSILON = 1e-5
-"""What layer normalisation adds to the variance."""
+"""Added to the variance by layer normalisation."""

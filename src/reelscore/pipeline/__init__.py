@@ -1,1 +1,1 @@
-"""From a file to its embedding: encoders and model together."""
+"""Pipeline from a file to its embedding: encoders and a model."""

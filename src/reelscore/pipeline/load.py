@@ -1,103 +1,203 @@
-"""Encoders told in words and a vocabulary enter, the `ZeroShotModel` that matches without a model leaves."""
+"""Load the encoders and the model of a pipeline."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from reelscore.encoders.base import EncoderPair
 from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.spec import EncoderSpec
+from reelscore.errors import ArtifactError, ConfigError
+from reelscore.models.affect.model import AffectModel
+from reelscore.models.base import Embedder
+from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.zeroshot.model import ZeroShotModel
-from reelscore.models.zeroshot.prompts import Logits, Prompts, caption_texts
+from reelscore.models.zeroshot.prompts import Logits, PromptTags, caption_texts
 from reelscore.models.zeroshot.tag_scores import ClassifierTags
 from reelscore.models.zeroshot.term_embeddings import TermEmbeddings
 from reelscore.models.zeroshot.vocabulary import Vocabulary, read_vocabulary
 from reelscore.types import Modality
 
+from .spec import Pipeline
+
 if TYPE_CHECKING:
-    from reelscore.encoders.promptable import Asked
+    from reelscore.encoders.promptable import PromptableEncoders, PromptableModel
+    from reelscore.encoders.tagged import TaggedEncoders
+
+LoadedEncoders: TypeAlias = "EncoderPair | TaggedEncoders | PromptableEncoders"
+"""Encoders; those of the kind ``words`` come with their labels or text towers, for the zero-shot model."""
 
 
-def load_zero_shot(
-    encoder: EncoderSpec, vocabulary: Path | str | None = None, *, cache: FeatureCache | None = None
-) -> ZeroShotModel:
-    """Build the bridge over encoders of the kind ``words``.
+def open_encoders(spec: EncoderSpec) -> LoadedEncoders:
+    """Load encoders, with what the zero-shot model needs of them; raises as `load_encoders`."""
+    if spec.kind != "words":
+        return load_encoders(spec)
+    if spec.video_model is not None:
+        from reelscore.encoders.promptable import promptable_encoders
+
+        return promptable_encoders(spec.video_model, str(spec.music_model), mode=spec.mode)
+    from reelscore.encoders.pack.pack import load_pack
+    from reelscore.encoders.tagged import tagged_encoders
+
+    return tagged_encoders(load_pack(str(spec.folder)), mode=spec.mode)
+
+
+def fingerprints(encoders: LoadedEncoders) -> tuple[str, str]:
+    """Return the fingerprints of the video and the music encoder."""
+    pair = pair_of(encoders)
+    return pair.video.fingerprint, pair.music.fingerprint
+
+
+def pair_of(encoders: LoadedEncoders) -> EncoderPair:
+    """Return the video and the music encoder."""
+    return encoders if isinstance(encoders, EncoderPair) else encoders.encoders
+
+
+def load_model(
+    pipeline: Pipeline, encoders: LoadedEncoders, *, cache: FeatureCache | None = None
+) -> Embedder:
+    """Load the model of a pipeline.
 
     Parameters
     ----------
-    encoder : EncoderSpec
-        A pack that names what it sees and hears, or two models of the hub that know texts.
-    vocabulary : path, optional
-        File of its words; reelscore's own without it.
+    pipeline : Pipeline
+    encoders : LoadedEncoders
+        The pipeline's encoders.
     cache : FeatureCache, optional
-        Keeps what was encoded of the vocabulary.
+        Holds the text embeddings of the vocabulary.
+
+    Raises
+    ------
+    ArtifactError
+        When the model was trained with other encoders.
+    ConfigError
+        When there is no untrained model for these encoders.
+    """
+    video, music = fingerprints(encoders)
+    if pipeline.model is not None:
+        embedder = load_embedder(pipeline.model)
+        check_encoders(pipeline.model, (embedder.video_encoder, embedder.music_encoder), (video, music))
+        return embedder
+    if not isinstance(encoders, EncoderPair):
+        return load_zero_shot(pipeline, encoders, cache=cache)
+    if pipeline.encoder.kind != "light":
+        raise ConfigError(
+            f"the untrained affect model reads the columns of the light encoder, not of {pipeline.encoder.kind!r}. Use "
+            "--encoder light or words, or train a model on these features: reelscore train ... "
+            f"--encoder {pipeline.encoder.name}"
+        )
+    return AffectModel(video_encoder=video, music_encoder=music)
+
+
+def check_encoders(model: str, expected: tuple[str, str], available: tuple[str, str]) -> None:
+    """Raise `ArtifactError` unless the encoders of a trained model are the available ones.
+
+    Parameters
+    ----------
+    model : str
+        The model's folder, for the message.
+    expected, available : tuple of str
+        Fingerprints of the video and the music encoder.
+    """
+    if expected == available:
+        return
+    if expected[0].startswith("set-"):
+        raise ArtifactError(
+            f"the model {model} was trained on the ready-made features of a public data set ({expected[0]}, "
+            f"{expected[1]}), so it cannot read video and music files. Train one on files: reelscore train FOLDER "
+            "--model M"
+        )
+    raise ArtifactError(
+        f"the model {model} expects features of {expected[0]} and {expected[1]}, but the available encoders are "
+        f"{available[0]} and {available[1]}. Name the model's encoder (--encoder pack --pack FOLDER or --encoder "
+        "hub:VIDEO+MUSIC), or train it again"
+    )
+
+
+def load_zero_shot(
+    pipeline: Pipeline,
+    encoders: TaggedEncoders | PromptableEncoders,
+    *,
+    cache: FeatureCache | None = None,
+) -> ZeroShotModel:
+    """Build the zero-shot model over encoders of the kind ``words``.
 
     Raises
     ------
     NotFoundError, ArtifactError
-        When a pack or a model is absent, or not whole.
+        When the vocabulary or the pack of the text encoder cannot be read.
     ConfigError
-        When what is named cannot be asked in words, or the vocabulary has nothing to ask.
+        When the vocabulary has no term that the encoders can score.
     """
-    terms = read_vocabulary(vocabulary)
-    return _of_pack(encoder, terms, cache) if encoder.video_model is None else _of_hub(encoder, terms, cache)
+    from reelscore.encoders.tagged import TaggedEncoders
+
+    vocabulary = read_vocabulary(pipeline.vocabulary)
+    if isinstance(encoders, TaggedEncoders):
+        return _with_classifiers(encoders, vocabulary, cache)
+    return _with_prompts(encoders, vocabulary, cache, pack=pipeline.encoder.folder)
 
 
-def _of_pack(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> ZeroShotModel:
+def _with_classifiers(
+    encoders: TaggedEncoders, vocabulary: Vocabulary, cache: FeatureCache | None
+) -> ZeroShotModel:
     from reelscore.encoders.extract import text_rows
-    from reelscore.encoders.pack.pack import load_pack
-    from reelscore.encoders.tagged import labelled
 
-    words = labelled(load_pack(str(encoder.folder)), mode=encoder.mode)
-    rows = text_rows((*vocabulary.texts, *vocabulary.names), words.text, cache)
-    texts = TermEmbeddings(vocabulary, words.text, rows=rows)
-    terms = texts.readings[0]
+    rows = text_rows((*vocabulary.texts, *vocabulary.names), encoders.text, cache)
+    embeddings = TermEmbeddings(vocabulary, encoders.text, rows=rows)
+    terms = embeddings.vectors[0]
     return ZeroShotModel(
         vocabulary,
-        texts=texts,
-        video_evidence=[
-            ClassifierTags.of_pictures(text_rows(each, words.text, cache), vocabulary=vocabulary, terms=terms)
-            for each in words.video_labels
+        embeddings=embeddings,
+        video_scorers=[
+            ClassifierTags.for_video(
+                text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms
+            )
+            for labels in encoders.video_labels
         ],
-        music_evidence=[
-            ClassifierTags.of_sound(text_rows(each, words.text, cache), vocabulary=vocabulary, terms=terms)
-            for each in words.music_labels
+        music_scorers=[
+            ClassifierTags.for_music(
+                text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms
+            )
+            for labels in encoders.music_labels
         ],
-        num_light=words.num_light,
-        video_encoder=words.encoders.video.fingerprint,
-        music_encoder=words.encoders.music.fingerprint,
+        num_light=encoders.num_light,
+        video_encoder=encoders.encoders.video.fingerprint,
+        music_encoder=encoders.encoders.music.fingerprint,
     )
 
 
-def _of_hub(encoder: EncoderSpec, vocabulary: Vocabulary, cache: FeatureCache | None) -> ZeroShotModel:
+def _with_prompts(
+    encoders: PromptableEncoders, vocabulary: Vocabulary, cache: FeatureCache | None, *, pack: str | None
+) -> ZeroShotModel:
     from reelscore.encoders.extract import text_rows
     from reelscore.encoders.pack.pack import load_pack
-    from reelscore.encoders.promptable import prompted
 
-    words = prompted(str(encoder.video_model), str(encoder.music_model), mode=encoder.mode)
-    # Words for music are what the music's own tower tells apart; a pack's encoder was made to compare texts.
-    reader = words.music.text if encoder.folder is None else load_pack(encoder.folder).text_encoder()
-    rows = text_rows((*vocabulary.texts, *vocabulary.names), reader, cache)
+    # A pack's text encoder is trained to compare texts; the text tower of the music model is not.
+    text = encoders.music.text if pack is None else load_pack(pack).text_encoder()
+    rows = text_rows((*vocabulary.texts, *vocabulary.names), text, cache)
     return ZeroShotModel(
         vocabulary,
-        texts=TermEmbeddings(vocabulary, reader, rows=rows, centred=encoder.folder is None),
-        video_evidence=[_prompts(words.video, vocabulary, "video", cache)],
-        music_evidence=[_prompts(words.music, vocabulary, "music", cache)],
-        num_light=words.num_light,
-        video_encoder=words.encoders.video.fingerprint,
-        music_encoder=words.encoders.music.fingerprint,
+        embeddings=TermEmbeddings(vocabulary, text, rows=rows, centred=pack is None),
+        video_scorers=[_prompts(encoders.video, vocabulary, "video", cache)],
+        music_scorers=[_prompts(encoders.music, vocabulary, "music", cache)],
+        num_light=encoders.num_light,
+        video_encoder=encoders.encoders.video.fingerprint,
+        music_encoder=encoders.encoders.music.fingerprint,
     )
 
 
-def _prompts(asked: Asked, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None) -> Prompts:
+def _prompts(
+    model: PromptableModel, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None
+) -> PromptTags:
     from reelscore.encoders.extract import text_rows
     from reelscore.encoders.hub.logits import logit_bias, logit_scale
 
-    files = asked.files
+    files = model.files
     captions = caption_texts(vocabulary, files.model_type, modality=modality)
-    return Prompts(
+    return PromptTags(
         vocabulary,
         files.model_type,
-        rows=text_rows(captions, asked.text, cache),
+        rows=text_rows(captions, model.text, cache),
         logits=Logits(logit_scale(files), logit_bias(files)),
     )

@@ -1,98 +1,109 @@
-"""A user's few words enter (a model's folder, an encoder's name, a pack), the `Pipeline` that they mean leaves."""
+"""Resolve command-line options to an open pipeline."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from reelscore.encoders.factory import load_encoders
-from reelscore.encoders.pack.pack import load_pack
+from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.pack.pack import Pack, load_pack
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.errors import ArtifactError, ConfigError
-from reelscore.models.trained.embedder import load_embedder
-from reelscore.text.availability import unavailable_text
+from reelscore.errors import ArtifactError, ConfigError, NotFoundError
+from reelscore.models.trained.folder import read_card
+from reelscore.text.availability import available_text_spec
 
-from .pipeline import Pipeline, misfit
+from .load import check_encoders, fingerprints, open_encoders
+from .pipeline import OpenPipeline, open_pipeline
+from .spec import Pipeline
 
 
-def resolve_pipeline(
+def resolve(
     *,
     model: Path | str | None = None,
     encoder: str | None = None,
     pack: Path | str | None = None,
     vocabulary: Path | str | None = None,
-) -> Pipeline:
-    """Find the pipeline that a user's few words mean.
+    tags: bool = True,
+    cache: FeatureCache | None = None,
+) -> OpenPipeline:
+    """Find the pipeline of a user's options and load its encoders.
 
     Parameters
     ----------
     model : path, optional
-        Folder of a trained model; its encoder is recognised by fingerprint.
+        Folder of a trained model. Its encoders are recognised by their fingerprints.
     encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
-        Which encoder; by default the model's own. Without a model it is `words` where the pack can name what it sees
-        and hears, else `light`; and two models of the hub are asked in words.
+        The encoders; by default those of the model. Without a model the default is ``words`` if the pack has labels
+        for video and music and a text encoder, else ``light``. Two hub models without a trained model go with the
+        zero-shot model.
     pack : path, optional
-        Folder of the ONNX encoders for `pack` and `words`; beside models of the hub without a trained one, its text
-        encoder compares words where it has one.
+        Folder of the ONNX encoders for ``pack`` and ``words``. With a trained model, a pack with labels computes the
+        tag scores of its library. With hub models and without a trained model, its text encoder compares texts.
     vocabulary : path, optional
-        File of words for the bridge, in place of reelscore's own.
+        Vocabulary of the zero-shot model, in place of the built-in one.
+    tags : bool
+        Whether the pipeline of a trained model also computes tag scores, if the pack can.
+    cache : FeatureCache, optional
+        Holds features and text embeddings.
 
     Raises
     ------
     ArtifactError
-        When none of the encoders at hand is the one that the model was trained on.
+        When none of the available encoders is that of the model.
     ConfigError
-        When `encoder` is unknown, or is `pack` without a folder.
+        When `encoder` is unknown, or needs a pack and none is given, or `vocabulary` is of no use.
     NotFoundError
-        When a model of the hub cannot be found.
+        When a hub model cannot be found.
     """
     words = None if vocabulary is None else str(Path(vocabulary).resolve())
     if model is None:
-        spec = _specs(encoder, pack)[0]
-        if encoder is None and pack is not None and _names_things(pack):
-            spec = EncoderSpec("words", str(Path(pack).resolve()))
-        if spec.kind == "hub":
-            spec = EncoderSpec(
-                "words", _with_text(pack), video_model=spec.video_model, music_model=spec.music_model
-            )
-        if words is not None and spec.kind != "words":
-            raise ConfigError(
-                f"a vocabulary ({words}) is for matching through words, which needs a pack or two models of the hub: "
-                "give --pack FOLDER, set REELSCORE_PACK, or give --encoder hub:VIDEO+MUSIC"
-            )
-        if encoder is None and pack is not None and spec.kind == "light":
-            return Pipeline(spec, missing=(_unused(pack),))
-        return Pipeline(spec, vocabulary=words)
-    if words is not None:
-        raise ConfigError("a vocabulary is for matching without a model; leave out --vocabulary or --model")
+        return open_pipeline(_untrained(encoder, pack, words), cache=cache)
+    tagger = find_tagger(pack) if tags else None
+    if words is not None and tagger is None:
+        raise ConfigError(
+            "a vocabulary is for the zero-shot model. Omit --vocabulary, or give a pack with labels (--pack FOLDER)"
+        )
     folder = str(Path(model).resolve())
-    embedder = load_embedder(folder)
-    theirs = (embedder.video_encoder, embedder.music_encoder)
-    ours = theirs
-    # Light and the pack are found by trying; a hub model only by the name that training wrote down.
-    remembered = embedder.card.encoder if (embedder.card.encoder or "").startswith("hub:") else None
-    for spec in _specs(encoder or remembered, pack):
-        encoders = load_encoders(spec)
-        ours = (encoders.video.fingerprint, encoders.music.fingerprint)
-        if ours == theirs:
-            said, missing = None, tuple[str, ...]()
-            if embedder.text_encoder is not None:
-                said, missing = unavailable_text(embedder.card.words, embedder.text_encoder, pack=pack)
-            return Pipeline(spec, folder, words=said, missing=missing)
-    raise ArtifactError(misfit(folder, theirs, ours))
+    card = read_card(folder)
+    expected = (card.video_encoder, card.music_encoder)
+    available = expected
+    # Light and pack encoders are tried in turn; a hub model is only known by the name that training stored.
+    stored = card.encoder if (card.encoder or "").startswith("hub:") else None
+    for spec in encoder_specs(encoder or stored, pack):
+        encoders = open_encoders(spec)
+        available = fingerprints(encoders)
+        if available == expected:
+            text, missing = None, tuple[str, ...]()
+            if card.text_encoder is not None:
+                text, missing = available_text_spec(card.words, card.text_encoder, pack=pack)
+            pipeline = Pipeline(spec, folder, vocabulary=words, text=text, tagger=tagger, missing=missing)
+            return OpenPipeline(pipeline, encoders, card=card, cache=cache)
+    check_encoders(folder, expected, available)
+    raise AssertionError("one of at least one encoder has matched")
 
 
-def model_fingerprint(model: Path | str) -> str:
-    """Return the fingerprint of a trained model, whatever encoders it was made for."""
-    return load_embedder(model).fingerprint
+def _untrained(encoder: str | None, pack: Path | str | None, vocabulary: str | None) -> Pipeline:
+    spec = encoder_specs(encoder, pack)[0]
+    if encoder is None and (tagger := find_tagger(pack, required=True)) is not None:
+        spec = tagger
+    if spec.kind == "hub":
+        spec = EncoderSpec(
+            "words", _with_text(pack), video_model=spec.video_model, music_model=spec.music_model
+        )
+    if vocabulary is not None and spec.kind != "words":
+        raise ConfigError(
+            f"a vocabulary ({vocabulary}) is for the zero-shot model, which needs a pack or two models of the hub: "
+            "give --pack FOLDER, set REELSCORE_PACK, or give --encoder hub:VIDEO+MUSIC"
+        )
+    if encoder is None and pack is not None and spec.kind == "light":
+        return Pipeline(spec, missing=(_unused(pack),))
+    return Pipeline(spec, vocabulary=vocabulary)
 
 
-def resolve_encoder(encoder: str | None = None, pack: Path | str | None = None) -> EncoderSpec:
-    """Return the encoder that the words mean, `light` where nothing is said; raises as `resolve_pipeline`."""
-    return _specs(encoder, pack)[0]
+def encoder_specs(encoder: str | None = None, pack: Path | str | None = None) -> list[EncoderSpec]:
+    """Return the encoders of the options ``--encoder`` and ``--pack``; without ``--encoder``, light comes first.
 
-
-def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
+    Raises `ConfigError` and `NotFoundError` as `resolve`.
+    """
     if encoder is not None and encoder.startswith("hub:"):
         from reelscore.encoders.factory import pinned_names
 
@@ -113,27 +124,47 @@ def _specs(encoder: str | None, pack: Path | str | None) -> list[EncoderSpec]:
     return specs
 
 
-def identity_of(pipeline: Pipeline) -> str:
-    """Return a string that identifies the pipeline and the weights of its model."""
-    pipeline = replace(pipeline, words=None)  # the words of a video shape no track
-    return repr(pipeline) if pipeline.model is None else f"{pipeline!r} {model_fingerprint(pipeline.model)}"
+def identity_of(opened: OpenPipeline) -> str:
+    """Return a string that identifies the pipeline and the weights of its model, for the name of a cached library."""
+    spec = opened.spec
+    # The text of a video does not affect tracks. The form is that of the first version, so that its caches stay valid.
+    identity = f"Pipeline(encoder={spec.encoder!r}, model={spec.model!r}, vocabulary={spec.vocabulary!r}, words=None)"
+    if spec.model is not None:
+        identity += f" {opened.model.fingerprint}"
+    return identity if opened.tagger is None else f"{identity} tags {opened.tagger.model.fingerprint}"
+
+
+def find_tagger(pack: Path | str | None, *, required: bool = False) -> EncoderSpec | None:
+    """Return the encoders of the zero-shot model over a pack; None if the pack lacks labels or a text encoder.
+
+    A pack that cannot be read raises if it is `required`, and else counts as none.
+    """
+    if pack is None:
+        return None
+    try:
+        loaded = load_pack(pack)
+    except (NotFoundError, ArtifactError):
+        if required:
+            raise
+        return None
+    return EncoderSpec("words", str(Path(pack).resolve())) if _has_labels(loaded) else None
+
+
+def _has_labels(pack: Pack) -> bool:
+    specs = pack.specs
+    music = any(role in specs and specs[role].label_output is not None for role in ("music", "tagger"))
+    return "text" in specs and "video" in specs and specs["video"].label_output is not None and music
 
 
 def _with_text(pack: Path | str | None) -> str | None:
-    """Return the pack, where it has a text encoder."""
+    """Return the pack's folder if it has a text encoder."""
     if pack is None or "text" not in load_pack(pack).specs:
         return None
     return str(Path(pack).resolve())
 
 
-def _names_things(pack: Path | str) -> bool:
-    specs = load_pack(pack).specs
-    hears = any(role in specs and specs[role].labelled is not None for role in ("music", "tagger"))
-    return "text" in specs and "video" in specs and specs["video"].labelled is not None and hears
-
-
 def _unused(pack: Path | str) -> str:
     return (
-        f"the pack {pack} is not used: it does not name what it sees and hears (docs/packs.md: labels of video and of "
-        "music or tagger, and a text encoder); train a model on it (reelscore train FOLDER --encoder pack)"
+        f"the pack {pack} is not used: zero-shot matching needs labels of video and of music or tagger, and a text "
+        "encoder (docs/how-to/packs.md). Train a model on it: reelscore train FOLDER --encoder pack"
     )

@@ -1,4 +1,4 @@
-"""Configuration values enter; a checked `TrainConfig`, all that shapes a training run, leaves."""
+"""Training configuration."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from reelscore.errors import ConfigError
 from reelscore.losses.config import LossConfig
 from reelscore.models.config import ModelConfig
 
-ENOUGH = 1000
-"""Validation pairs from which on these alone choose: the epoch that is kept, and the settings of the CCA."""
+MIN_VALIDATION_PAIRS = 1000
+"""From this number on, the validation pairs alone choose the epoch to keep and the settings of the CCA."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """How a model is trained; with the pairs it determines the weights to the byte on one machine.
+    """Settings of a training run; on one machine, settings and pairs determine the weights to the byte.
 
     The defaults were chosen by cross-validation inside the training and validation pairs of four public sets.
 
@@ -25,36 +25,35 @@ class TrainConfig:
     model : ModelConfig
     loss : LossConfig
     learning_rate : float
-        The highest; it rises over `warmup` and falls along half a cosine.
+        Peak learning rate, after linear warmup and before cosine decay.
     weight_decay : float
-        AdamW's, on matrices only.
+        Weight decay of AdamW, on matrices only.
     warmup : float
-        Share of all steps in which the learning rate rises.
+        Share of all steps with a rising learning rate, in [0, 1).
     epochs : int
-        At most, unless `steps` asks for more.
+        Maximum number of epochs, unless `steps` needs more.
     steps : int
-        Optimiser steps that the epochs shall make at least: a few hundred pairs have one or two in an epoch.
+        Minimum number of optimiser steps. A few hundred pairs make only one or two steps in an epoch.
     patience : int
-        Epochs without a better validation that end the run.
+        Training stops after this many epochs without a better validation.
     batch_size : int
-        At most; fewer pairs make one batch.
+        Maximum batch size; a smaller set is one batch.
     label_rate : float, optional
-        Share of an item's negatives in a batch that carry its label: batches are then composed of labels
-        (`data.composition`). Without it they are drawn at random.
+        Share of an item's negatives in a batch that carry its label (`data.label_batches`). By default batches are
+        sampled without regard to labels.
     keep : {"auto", "best", "last"}
-        Whose weights are kept: those of the epoch with the best validation, or those after all epochs. ``"auto"`` is
-        ``"best"`` with `ENOUGH` validation pairs or more; fewer would mostly choose by luck.
+        Epoch whose weights are kept: the one with the best validation, or the last. ``"auto"`` is ``"best"`` with
+        at least `MIN_VALIDATION_PAIRS` validation pairs; with fewer the choice would be mostly chance.
     refit : bool
-        Whether the model that is kept learns in the end from training and validation pairs together, for as
-        many epochs as validation found best. Its figures on validation are those of the run before.
+        Train the final model on training and validation pairs together, for the best number of epochs. The stored
+        validation metrics are those of the model before the refit.
     validate : bool
-        Whether that run comes first. Without it the model learns from both at once, for all epochs, and has no
-        figures on validation: for experiments, which score it elsewhere.
+        Train on the training pairs first and measure on the validation pairs. Without it the model trains once on
+        both, for all epochs, and stores no validation metrics.
     choose_share : bool
-        Whether validation may speak for another share of the CCA than `model.cca_share` (`start.choose_share`).
+        Let validation replace `model.cca_share` (see `initialise.choose_share`).
     watch : bool
-        Whether the history also holds loss and recall@10 without dropout on validation pairs and on as many
-        training pairs.
+        Add loss and recall@10 without dropout to the history, on the validation pairs and on as many training pairs.
     seed : int
     """
 
@@ -79,7 +78,7 @@ class TrainConfig:
         self._require("learning_rate", lambda value: value > 0, "positive")
         self._require("weight_decay", lambda value: value >= 0, "not negative")
         self._require("warmup", lambda value: 0 <= value < 1, "in [0, 1)")
-        self._require("batch_size", lambda value: value >= 2, "at least 2: a lone pair has no negative")
+        self._require("batch_size", lambda value: value >= 2, "at least 2: a single pair has no negative")
         for name in ("epochs", "patience"):
             self._require(name, lambda value: value >= 1, "at least 1")
         self._require("steps", lambda value: value >= 0, "not negative")
@@ -90,8 +89,8 @@ class TrainConfig:
             raise ConfigError(f"train.keep must be 'auto', 'best' or 'last', got {self.keep!r}")
         if not self.validate and (not self.refit or self.keep == "best" or self.watch):
             raise ConfigError(
-                "train.validate = false leaves validation no say: it needs refit = true, keep = 'last' or 'auto' and "
-                "watch = false"
+                "train.validate = false measures nothing on validation pairs: it needs refit = true, "
+                "keep = 'last' or 'auto', and watch = false"
             )
 
     def _require(self, name: str, holds: object, what: str) -> None:

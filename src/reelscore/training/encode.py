@@ -1,8 +1,4 @@
-"""A `DualEncoder` and pairs enter; encoded batches, or the embeddings of all pairs, leave.
-
-Features are frozen. So what is told of them over time is worked out once for a set, and where no rows are drawn by
-chance and a tower looks at nothing else, an epoch costs what the networks cost.
-"""
+"""Encode pairs with a `DualEncoder`, batch by batch or all at once."""
 
 from __future__ import annotations
 
@@ -15,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from reelscore.data.batching import Batch, iterate, iterate_indices, text_of
-from reelscore.data.pairs import Draws, PairSet
+from reelscore.data.batching import Batch, iterate, iterate_indices, text_batch
+from reelscore.data.pairs import PairSet, Samples
 from reelscore.features.pooling import pool
 from reelscore.features.sampling import global_sparse_rows
 from reelscore.models.config import ModelConfig
@@ -26,14 +22,16 @@ from reelscore.models.towers.tower import Encoded
 from reelscore.types import FloatArray
 
 _BATCH_SIZE = 256
-_ROWS = 65_536  # of sequences that are held at once while they are pooled
+_MAX_ROWS = 65_536  # sequence rows in memory while features are pooled
 
 _Pooled: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+# The features are frozen, so they are pooled once for each set and not once for each epoch.
 _POOLED: WeakKeyDictionary[PairSet, dict[tuple[int | None, str], _Pooled]] = WeakKeyDictionary()
 
 
 class Side(NamedTuple):
-    """One modality of a set: `embedding` (N, E), rows of length 1, and the scaled `pooled` (N, P)."""
+    """One modality of a set: unit-norm `embedding` (N, E) and scaled `pooled` features (N, P)."""
 
     embedding: npt.NDArray[np.float32]
     pooled: npt.NDArray[np.float32]
@@ -47,13 +45,13 @@ class EncodedBatch(NamedTuple):
     group: Tensor
 
 
-class Reader:
-    """Encodes the pairs of a set by a model whose scales have been learned.
+class PairEncoder:
+    """Encodes the pairs of a set with a standardised model.
 
     Parameters
     ----------
     model : DualEncoder
-        Its scales must stay as they are; its weights may change from batch to batch.
+        The weights may change between batches, the column scales may not.
     pairs : PairSet
     """
 
@@ -63,7 +61,7 @@ class Reader:
         self._scaled: tuple[Tensor, Tensor] | None = None
         if model.config.tower == "mean":
             self._scaled = scaled_rows(model, pairs)
-        self._still = _still(pairs, model.config.num_segments)
+        self._deterministic = _is_deterministic(pairs, model.config.num_segments)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -71,10 +69,10 @@ class Reader:
     def batches(
         self, *, batch_size: int, rng: np.random.Generator | None = None, label_rate: float | None = None
     ) -> Iterator[EncodedBatch]:
-        """Go once through the pairs, see `data.batching.iterate`."""
+        """Iterate once over the pairs, see `data.batching.iterate`."""
         device = self.model.video.center.device
-        # Pooled are the rows of inference: in training they serve where there are no others to draw.
-        if self._scaled is None or (rng is not None and not self._still):
+        # The pooled rows are those of inference. Training can use them only if sampling has no choice of rows.
+        if self._scaled is None or (rng is not None and not self._deterministic):
             num_segments = self.model.config.num_segments
             for batch in iterate(
                 self.pairs,
@@ -88,29 +86,29 @@ class Reader:
         for index in iterate_indices(self.pairs, batch_size=batch_size, rng=rng, label_rate=label_rate):
             video, music = (side[torch.from_numpy(index).to(device)] for side in self._scaled)
             group = torch.from_numpy(self.pairs.group[index]).to(device)
-            text = read_text(self.model, self.pairs, index)
+            text = encode_text(self.model, self.pairs, index)
             yield EncodedBatch(self.model.video.embed(video, text=text), self.model.music.embed(music), group)
 
     @torch.no_grad()
     def embed(self) -> tuple[Side, Side]:
-        """Embed every pair at its inference draw, without dropout, in the given order."""
+        """Embed the inference sample of every pair without dropout, in the given order."""
         was_training = self.model.training
         self.model.eval()
-        parts = list(self.batches(batch_size=_BATCH_SIZE))
+        batches = list(self.batches(batch_size=_BATCH_SIZE))
         self.model.train(was_training)
         video, music = (
             Side(
                 torch.cat([encoded.embedding for encoded in side]).cpu().numpy(),
                 torch.cat([encoded.pooled for encoded in side]).cpu().numpy(),
             )
-            for side in ([part.video for part in parts], [part.music for part in parts])
+            for side in ([batch.video for batch in batches], [batch.music for batch in batches])
         )
         return video, music
 
 
 def embed_pairs(model: DualEncoder, pairs: PairSet) -> tuple[Side, Side]:
-    """Embed every pair of a set once, see `Reader.embed`."""
-    return Reader(model, pairs).embed()
+    """Embed every pair of a set once, see `PairEncoder.embed`."""
+    return PairEncoder(model, pairs).embed()
 
 
 def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
@@ -121,42 +119,52 @@ def encode(model: DualEncoder, batch: Batch) -> tuple[Encoded, Encoded]:
     return video, music
 
 
-def read_text(model: DualEncoder, pairs: PairSet, index: npt.NDArray[np.int64]) -> Text | None:
-    """Return the text of some items as the model's video side reads it; None where there is none to read."""
+def encode_text(model: DualEncoder, pairs: PairSet, index: npt.NDArray[np.int64]) -> Text | None:
+    """Scale and pool the text of some items; None if the model takes no text or no item has any."""
     if not model.config.takes_text:
         return None
-    pieces, mask = text_of(pairs, index)
-    if pieces is None or mask is None:
+    chunks, mask = text_batch(pairs, index)
+    if chunks is None or mask is None:
         return None
     device = model.video.center.device
-    return model.video.read(torch.from_numpy(pieces).to(device), torch.from_numpy(mask).to(device))
+    return model.video.read(torch.from_numpy(chunks).to(device), torch.from_numpy(mask).to(device))
 
 
 def new_model(pairs: PairSet, config: ModelConfig) -> DualEncoder:
-    """Return a model for the features of pairs, as it stands before anything is learned."""
+    """Return an untrained model for the features of `pairs`."""
     return DualEncoder(*pairs.dims, config=config, text_columns=pairs.text_columns)
 
 
-def _still(pairs: PairSet, num_segments: int | None) -> bool:
-    """Tell whether every item shows the same rows each time: it has one draw, of no more rows than are asked for."""
-    most = pairs.num_segments if num_segments is None else num_segments
+def _is_deterministic(pairs: PairSet, num_segments: int | None) -> bool:
+    """Return whether training reads the same rows in each epoch: one sample an item, at most N rows long."""
+    longest = pairs.num_segments if num_segments is None else num_segments
     return all(
-        len(draws) == 1 and len(draws[0]) <= most for side in (pairs.video, pairs.music) for draws in side
+        len(samples) == 1 and len(samples[0]) <= longest
+        for side in (pairs.video, pairs.music)
+        for samples in side
     )
 
 
 def pooled_rows(pairs: PairSet, config: ModelConfig) -> _Pooled:
-    """Return what `pooling.pool` tells of the inference draws, (N, P) and (N, P'); kept as long as the pairs are."""
-    kept = _POOLED.setdefault(pairs, {})
+    """Pool the inference samples over time, (N, P) and (N, P'); cached as long as `pairs` exists."""
+    cache = _POOLED.setdefault(pairs, {})
     key = config.num_segments, config.pooling
-    if key not in kept:
-        kept[key] = _pooled_rows(pairs, config)
-    return kept[key]
+    if key not in cache:
+        longest = max(len(samples[0]) for side in (pairs.video, pairs.music) for samples in side)
+        size = max(1, min(_BATCH_SIZE, _MAX_ROWS // longest))
+        numbers = [config.num_pooled(columns) // columns for columns in pairs.dims]
+        batches = [
+            (pool(batch.video, batch.video_mask, numbers[0]), pool(batch.music, batch.music_mask, numbers[1]))
+            for batch in iterate(pairs, batch_size=size, num_segments=config.num_segments)
+        ]
+        video, music = (np.concatenate(side) for side in zip(*batches, strict=True))
+        cache[key] = video, music
+    return cache[key]
 
 
 @torch.no_grad()
 def scaled_rows(model: DualEncoder, pairs: PairSet) -> tuple[Tensor, Tensor]:
-    """Return z of every pair's inference draw, (N, P) and (N, P'), on the model's device."""
+    """Return z of every pair's inference sample, (N, P) and (N, P'), on the model's device."""
     device = model.video.center.device
     video, music = (torch.from_numpy(side).to(device) for side in pooled_rows(pairs, model.config))
     return model.video.scaled(video), model.music.scaled(music)
@@ -164,44 +172,29 @@ def scaled_rows(model: DualEncoder, pairs: PairSet) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def text_rows(model: DualEncoder, pairs: PairSet) -> Tensor:
-    """Return z_t of every pair (N, P), 0 for those without text, of a model that takes text."""
+    """Return z_t of every pair (N, P), 0 for pairs without text; the model must take text."""
     assert model.video.text is not None
-    parts = []
+    knots = model.video.text.knots
+    rows = []
     for start in range(0, len(pairs), _BATCH_SIZE):
         index = np.arange(start, min(start + _BATCH_SIZE, len(pairs)))
-        text = read_text(model, pairs, index)
-        knots = model.video.text.knots
-        parts.append(knots.new_zeros(len(index), len(knots)) if text is None else text.pooled)
-    return torch.cat(parts)
+        text = encode_text(model, pairs, index)
+        rows.append(knots.new_zeros(len(index), len(knots)) if text is None else text.pooled)
+    return torch.cat(rows)
 
 
-def seen_rows(draws: Draws, num_segments: int | None) -> FloatArray:
-    """Return the inference draw of an item as a model reads it: at most N rows, by Global Sparse sampling."""
-    rows = draws[0]
+def inference_rows(samples: Samples, num_segments: int | None) -> FloatArray:
+    """Return at most N rows of an item's inference sample, by Global Sparse sampling."""
+    rows = samples[0]
     if num_segments is None or len(rows) <= num_segments:
         return rows
     return rows[global_sparse_rows(len(rows), num_segments=num_segments)]
 
 
 def take(pairs: PairSet, index: npt.ArrayLike, config: ModelConfig) -> PairSet:
-    """Return some of the pairs, with what `pooled_rows` knows of them."""
+    """Return the pairs at `index` together with their cached pooled features."""
     chosen = np.asarray(index, dtype=np.int64)
-    taken = pairs.take(chosen)
+    subset = pairs.take(chosen)
     video, music = pooled_rows(pairs, config)
-    _POOLED[taken] = {(config.num_segments, config.pooling): (video[chosen], music[chosen])}
-    return taken
-
-
-def _pooled_rows(pairs: PairSet, config: ModelConfig) -> _Pooled:
-    longest = max(len(draws[0]) for side in (pairs.video, pairs.music) for draws in side)
-    size = max(1, min(_BATCH_SIZE, _ROWS // longest))
-    numbers = [config.num_pooled(columns) // columns for columns in pairs.dims]
-    found = [
-        (
-            pool(batch.video, batch.video_mask, numbers[0]),
-            pool(batch.music, batch.music_mask, numbers[1]),
-        )
-        for batch in iterate(pairs, batch_size=size, num_segments=config.num_segments)
-    ]
-    video, music = (np.concatenate(side) for side in zip(*found, strict=True))
-    return video, music
+    _POOLED[subset] = {(config.num_segments, config.pooling): (video[chosen], music[chosen])}
+    return subset

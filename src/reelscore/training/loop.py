@@ -1,12 +1,8 @@
-"""Pairs, a configuration and the settings of the CCA enter; a model that has learned for some epochs leaves.
-
-The loop is the plain one: batches, loss, step; after each epoch the figures on validation, where there is any. Epoch e
-draws its batches and its dropout from (seed, e) alone, which is why a run that was cut off and resumed gives the
-same bytes.
-"""
+"""Epoch loop: batches, loss, optimiser step, validation and checkpoints."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,35 +19,34 @@ from reelscore.losses import PairLoss, build_loss
 from reelscore.models.towers.dual_encoder import DualEncoder
 
 from .config import TrainConfig
-from .encode import Reader, new_model
-from .initialise import CCASettings, fit_cca, place_cca, standardise
-from .loss_inputs import LossInputs, member_losses
-from .resume import Progress, load_state, save_state
-from .schedule import warmup_cosine
-from .validation import is_better, validate, watched
+from .encode import PairEncoder, new_model
+from .initialise import CCASettings, fit_cca, set_cca, standardise
+from .loss_inputs import LossInputs, ensemble_loss
+from .resume import TrainingState, load_state, save_state
+from .validation import is_better, overfitting_metrics, validate
 
-_STATE_EVERY_S = 10.0
+_SAVE_INTERVAL_S = 10.0
 
-_EVERY = 10  # epochs between two looks at validation, where the last epoch is kept in any case
+_VALIDATION_INTERVAL = 10  # in epochs, if the last epoch is kept in any case
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a run says after each epoch.
+class EpochReport:
+    """Progress of a run after an epoch.
 
     Attributes
     ----------
     stage : {"search", "refit"}
-        Learning from the training pairs, watched on validation; or from both, for as long as was found best.
+        Training on the training pairs with validation, or on both splits for the best number of epochs.
     epoch, num_epochs : int
-        Epoch 0 is the start, before any step.
+        Epochs are counted from 1; epoch 0 is the model before the first step.
     figures : dict
         The epoch's line of the history.
     best_epoch : int
     pairs_per_s : float
-        Training pairs a second in this epoch; 0 for epoch 0.
+        Training pairs per second in this epoch; 0 for epoch 0.
     remaining_s : float
-        At this rate, up to the last epoch of the stage; it may end earlier.
+        Time to the last epoch of the stage at this rate; early stopping may shorten it.
     """
 
     stage: Literal["search", "refit"]
@@ -64,7 +59,7 @@ class Report:
 
 
 class Modules(nn.Module):
-    """What learns: the model, and the loss with its temperature; and what the loss sees of the frozen features."""
+    """Model and loss, with their parameters, and the loss's view of the frozen features."""
 
     def __init__(self, model: DualEncoder, loss: PairLoss, frozen: LossInputs) -> None:
         super().__init__()
@@ -74,165 +69,175 @@ class Modules(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """One stage of a training.
+class Trainer:
+    """One stage of a training run.
 
     Attributes
     ----------
     modules : Modules
     optimizer : Optimizer
     config : TrainConfig
-    learn : Reader
-        Of the pairs that are learned from.
-    val : Reader, optional
-        Of those on which epochs are judged; without it the last epoch is the best.
+    train : PairEncoder
+        Pairs to learn from.
+    val : PairEncoder, optional
+        Pairs for validation; without them the last epoch is the best.
     num_steps : int
-        Of the schedule, over which the learning rate rises and falls.
+        Number of steps of the learning rate schedule.
     """
 
     modules: Modules
     optimizer: torch.optim.Optimizer
     config: TrainConfig
-    learn: Reader
-    val: Reader | None
+    train: PairEncoder
+    val: PairEncoder | None
     num_steps: int
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many batches an epoch has."""
-        return num_batches(len(self.learn), batch_size=self.config.batch_size, training=True)
+        """Number of batches in an epoch."""
+        return num_batches(len(self.train), batch_size=self.config.batch_size, training=True)
 
     @classmethod
-    def start(
+    def create(
         cls,
-        learn: PairSet,
+        train: PairSet,
         val: PairSet | None,
         config: TrainConfig,
         *,
         cca: Sequence[CCASettings],
         num_steps: int,
-    ) -> Fit:
-        """Build everything as it stands before the first step.
+    ) -> Trainer:
+        """Build and initialise model, loss and optimiser.
 
         Parameters
         ----------
-        learn, val : PairSet
-            See the attributes.
+        train, val : PairSet
         config : TrainConfig
         cca : sequence of mapping
-            Where the model has one, or the loss sees the features along its directions; the second one knows the text.
+            Settings of the CCA without text and, for a model with text, of the CCA with text. Empty if neither the
+            model nor the loss uses a CCA.
         num_steps : int
-            See the attributes.
+            Number of steps of the learning rate schedule.
         """
         torch.manual_seed(config.seed)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = new_model(learn, config.model).to(device)
-        standardise(model, learn)
-        fitted = [fit_cca(model, learn, one, told=place == 1) for place, one in enumerate(cca)]
+        model = new_model(train, config.model).to(device)
+        standardise(model, train)
+        fitted = [fit_cca(model, train, settings, with_text=i == 1) for i, settings in enumerate(cca)]
         if config.model.cca:
-            for place, one in enumerate(fitted):
-                place_cca(model, one, told=place == 1)
-        modules = Modules(model, build_loss(config.loss), LossInputs(config.loss.sees, *fitted)).to(device)
-        judge = None if val is None else Reader(model, val)
-        return cls(modules, _optimizer(modules, config), config, Reader(model, learn), judge, num_steps)
+            for i, one in enumerate(fitted):
+                set_cca(model, one, with_text=i == 1)
+        modules = Modules(
+            model, build_loss(config.loss), LossInputs(config.loss.effective_structure, *fitted)
+        ).to(device)
+        val_encoder = None if val is None else PairEncoder(model, val)
+        optimizer = _optimizer(modules, config)
+        return cls(modules, optimizer, config, PairEncoder(model, train), val_encoder, num_steps)
 
-    def go(
+    def run(
         self,
-        state: Path,
+        state_path: Path,
         *,
         identity: str,
         epochs: int,
-        progress: Callable[[Report], None] | None,
-    ) -> Progress:
-        """Train up to epoch `epochs`, from the state in a file where there is one; the state is kept there as it goes.
+        progress: Callable[[EpochReport], None] | None,
+    ) -> TrainingState:
+        """Train up to epoch `epochs` and save the state now and then; resume if there is a saved state.
 
         Parameters
         ----------
-        state : Path
+        state_path : Path
         identity : str
-            Of the run, see `state.run_identity`.
+            Hash of the run, see `resume.run_identity`.
         epochs : int
         progress : callable, optional
-            Gets a `Report` after each epoch.
+            Called with an `EpochReport` after each epoch.
 
         Returns
         -------
-        Progress
+        TrainingState
             With the weights of the best epoch.
 
         Raises
         ------
         ArtifactError
-            When the state is damaged or of another run.
+            When the saved state is damaged or belongs to another run.
         """
-        done = Progress()
-        if state.exists():
-            done = load_state(state, identity=identity, modules=self.modules, optimizer=self.optimizer)
+        state = TrainingState()
+        if state_path.exists():
+            state = load_state(state_path, identity=identity, modules=self.modules, optimizer=self.optimizer)
         saved_at = time.monotonic()
-        while done.epoch <= epochs and not self._tired(done):
+        while not self._is_finished(state, epochs):
             started = time.monotonic()
-            figures = self._epoch(done.epoch, judged=self._judged(done.epoch, epochs))
-            if self._is_best(figures, done):
-                done.best_epoch = done.epoch
-                done.best = {name: value.clone() for name, value in self.modules.model.state_dict().items()}
-            done.history.append(figures)
+            epoch = state.next_epoch
+            figures = self._epoch(epoch, validated=self._is_validated(epoch, epochs))
+            if self._is_best(figures, state):
+                state.best_epoch = epoch
+                state.best = {name: value.clone() for name, value in self.modules.model.state_dict().items()}
+            state.history.append(figures)
             if progress is not None:
-                progress(self._report(done, epochs, time.monotonic() - started))
-            done.epoch += 1
-            over = done.epoch > epochs or self._tired(done)
-            if over or time.monotonic() - saved_at >= _STATE_EVERY_S:
+                progress(self._report(state, epochs, time.monotonic() - started))
+            state.next_epoch += 1
+            if self._is_finished(state, epochs) or time.monotonic() - saved_at >= _SAVE_INTERVAL_S:
                 save_state(
-                    state, identity=identity, progress=done, modules=self.modules, optimizer=self.optimizer
+                    state_path,
+                    identity=identity,
+                    state=state,
+                    modules=self.modules,
+                    optimizer=self.optimizer,
                 )
                 saved_at = time.monotonic()
-        return done
+        return state
 
-    def _tired(self, done: Progress) -> bool:
-        return self.val is not None and done.epoch - done.best_epoch > self.config.patience
+    def _is_finished(self, state: TrainingState, epochs: int) -> bool:
+        stopped_early = self.val is not None and state.next_epoch - state.best_epoch > self.config.patience
+        return state.next_epoch > epochs or stopped_early
 
-    def _is_best(self, figures: dict[str, float], done: Progress) -> bool:
+    def _is_best(self, figures: dict[str, float], state: TrainingState) -> bool:
         if self.val is None or self.config.keep == "last":
             return True
-        return is_better(figures, done.history[done.best_epoch] if done.history else None)
+        return is_better(figures, state.history[state.best_epoch] if state.history else None)
 
-    def _judged(self, number: int, epochs: int) -> bool:
-        """Tell whether an epoch is looked at on validation: where none is chosen, now and then is enough."""
+    def _is_validated(self, epoch: int, epochs: int) -> bool:
         if self.val is None:
             return False
-        return self.config.keep == "best" or self.config.watch or number % _EVERY == 0 or number == epochs
+        chosen = self.config.keep == "best" or self.config.watch
+        return chosen or epoch % _VALIDATION_INTERVAL == 0 or epoch == epochs
 
-    def _epoch(self, number: int, *, judged: bool) -> dict[str, float]:
-        parts = self._steps(number) if number else {}
+    def _epoch(self, epoch: int, *, validated: bool) -> dict[str, float]:
+        figures = {"epoch": epoch, **(self._steps(epoch) if epoch else {})}
         temperature = self.modules.loss.temperature
-        figures = {"epoch": number, **parts}
         if temperature is not None:
             figures["temperature"] = temperature
-        if judged and self.val is not None:
+        if validated and self.val is not None:
             figures |= validate(self.val)
             if self.config.watch:
-                figures |= watched(self.modules.loss, self.learn, self.val, frozen=self.modules.frozen)
+                figures |= overfitting_metrics(
+                    self.modules.loss, self.train, self.val, frozen=self.modules.frozen
+                )
         return figures
 
-    def _steps(self, number: int) -> dict[str, float]:
+    def _steps(self, epoch: int) -> dict[str, float]:
+        """Train for one epoch and return the means of the loss and its parts."""
         config = self.config
-        per_epoch = self.steps_per_epoch
-        rng = np.random.default_rng([config.seed, number])
+        # Random states depend on (seed, epoch) alone, so a resumed run gives the same bytes.
+        rng = np.random.default_rng([config.seed, epoch])
         torch.manual_seed(int(rng.integers(2**62)))
         self.modules.train()
         sums: dict[str, float] = {}
         steps = 0
-        batches = self.learn.batches(batch_size=config.batch_size, rng=rng, label_rate=config.label_rate)
+        batches = self.train.batches(batch_size=config.batch_size, rng=rng, label_rate=config.label_rate)
         for position, batch in enumerate(batches):
             if bool((batch.group == batch.group[0]).all()):
-                continue  # chance has drawn one group only: nothing to tell apart
-            share = warmup_cosine(
-                (number - 1) * per_epoch + position,
+                continue  # a batch of one group has no negatives
+            factor = warmup_cosine(
+                (epoch - 1) * self.steps_per_epoch + position,
                 num_steps=self.num_steps,
                 warmup=config.warmup,
             )
             for options in self.optimizer.param_groups:
-                options["lr"] = config.learning_rate * share
-            loss = member_losses(self.modules.loss, batch, frozen=self.modules.frozen)
+                options["lr"] = config.learning_rate * factor
+            loss = ensemble_loss(self.modules.loss, batch, frozen=self.modules.frozen)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss.total)
             self.optimizer.step()
@@ -241,26 +246,51 @@ class Fit:
             steps += 1
         return {name: value / steps for name, value in sums.items()}
 
-    def _report(self, done: Progress, epochs: int, took_s: float) -> Report:
-        return Report(
+    def _report(self, state: TrainingState, epochs: int, seconds: float) -> EpochReport:
+        epoch = state.next_epoch
+        return EpochReport(
             stage="refit" if self.val is None else "search",
-            epoch=done.epoch,
+            epoch=epoch,
             num_epochs=epochs,
-            figures=done.history[-1],
-            best_epoch=done.best_epoch,
-            pairs_per_s=len(self.learn) / max(took_s, 1e-9) if done.epoch else 0.0,
-            remaining_s=took_s * (epochs - done.epoch),
+            figures=state.history[-1],
+            best_epoch=state.best_epoch,
+            pairs_per_s=len(self.train) / max(seconds, 1e-9) if epoch else 0.0,
+            remaining_s=seconds * (epochs - epoch),
         )
 
 
+def warmup_cosine(step: int, *, num_steps: int, warmup: float) -> float:
+    """Return the factor of the learning rate: linear warmup, then half a cosine.
+
+    Parameters
+    ----------
+    step : int
+        From 0 to `num_steps` - 1.
+    num_steps : int
+    warmup : float
+        Share of the steps with a rising rate, in [0, 1).
+
+    Returns
+    -------
+    float in (0, 1]
+
+    Examples
+    --------
+    >>> [round(warmup_cosine(step, num_steps=6, warmup=0.34), 3) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
+    """
+    rising = int(num_steps * warmup)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, num_steps - rising)))
+
+
 def _optimizer(modules: Modules, config: TrainConfig) -> torch.optim.Optimizer:
-    learning = [p for p in modules.parameters() if p.requires_grad]
-    matrices = [p for p in learning if p.ndim >= 2]
-    others = [p for p in learning if p.ndim < 2]
+    parameters = [p for p in modules.parameters() if p.requires_grad]
     return torch.optim.AdamW(
         [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ],
         lr=config.learning_rate,
         fused=True,

@@ -1,14 +1,12 @@
-"""An encoded batch enters; what the loss sees of the frozen features of both sides leaves, or the loss itself.
+"""Frozen features as the intra-modal term of the loss compares them.
 
-The intra term asks which items the frozen encoders hold alike. All their columns together hold alike what looks or
-sounds alike in any respect, and most respects say nothing of the other modality. So by default each side is seen
-along the canonical directions a_k of the linear CCA of the training pairs, weighted by their correlations r_k,
+The intra term preserves the similarities S0_ij of the frozen features. Most of their columns say nothing about the
+other modality. By default each side is therefore projected on the canonical directions a_k of the linear CCA of the
+training pairs, weighted by their correlations r_k:
 
-    x = (r_1^p a_1' z, r_2^p a_2' z, ...),        S0_ij = cos(x_i, x_j),
+    x = (r_1^p a_1' z, r_2^p a_2' z, ...),        S0_ij = cos(x_i, x_j).
 
-which are the respects that carry over, each as far as it does. The members that take text have the CCA that knows it:
-their intra term of the video side covers text too. No negative enters a CCA, so no false negative
-has bent what the intra term holds on to.
+Networks with text use the CCA with text. A CCA has no negatives, so false negatives do not distort S0.
 """
 
 from __future__ import annotations
@@ -26,68 +24,71 @@ from .encode import EncodedBatch
 
 
 class LossInputs(nn.Module):
-    """What the loss sees of the frozen features.
+    """Project the frozen features for the loss.
 
     Parameters
     ----------
     structure : {"correlated", "all", "mean"}
-    cca, told : LinearCCA, optional
-        Of the scaled pooled features z of the pairs that are learned from, without text and with; needed for
-        ``"correlated"``.
+        Canonical directions, all pooled columns, or the means over time.
+    cca, cca_with_text : LinearCCA, optional
+        Fitted on the scaled pooled features of the training pairs; needed for ``"correlated"``.
     """
 
     def __init__(
-        self, structure: Structure, cca: LinearCCA | None = None, told: LinearCCA | None = None
+        self,
+        structure: Structure,
+        cca: LinearCCA | None = None,
+        cca_with_text: LinearCCA | None = None,
     ) -> None:
         super().__init__()
         self.structure = structure
         if structure == "correlated":
             assert cca is not None
-            self.video, self.music = _affine(cca.x), _affine(cca.y)
-            if told is not None:
-                self.told_video, self.told_music = _affine(told.x), _affine(told.y)
+            self.video, self.music = _linear(cca.x), _linear(cca.y)
+            if cca_with_text is not None:
+                # These names are keys of the saved training state.
+                self.told_video, self.told_music = _linear(cca_with_text.x), _linear(cca_with_text.y)
 
     def forward(self, video: Encoded, music: Encoded) -> tuple[Tensor, Tensor]:
-        """Return the features of both sides, (B, P) and (B, P'), as a member without text has them."""
+        """Return the features of both sides, (B, P) and (B, P'), for the networks without text."""
         if self.structure == "correlated":
             return self.video(video.pooled), self.music(music.pooled)
         if self.structure == "all":
             return video.pooled, music.pooled
         return video.mean, music.mean
 
-    def told(self, video: Encoded, music: Encoded) -> tuple[Tensor, Tensor]:
-        """Return the features of both sides as a member with text has them."""
+    def with_text(self, video: Encoded, music: Encoded) -> tuple[Tensor, Tensor]:
+        """Return the features of both sides for the networks with text."""
         assert video.text is not None
         if self.structure == "correlated":
-            return self.told_video(torch.cat([video.pooled, video.text], dim=1)), self.told_music(
-                music.pooled
-            )
-        plain, of_music = self(video, music)
-        return torch.cat([plain, video.text], dim=1), of_music
+            joint = torch.cat([video.pooled, video.text], dim=1)
+            return self.told_video(joint), self.told_music(music.pooled)
+        video_features, music_features = self(video, music)
+        return torch.cat([video_features, video.text], dim=1), music_features
 
 
-def member_losses(loss: PairLoss, batch: EncodedBatch, *, frozen: LossInputs) -> LossParts:
-    """Return the loss of an encoded batch, the mean over the members: each learns for itself."""
-    seen = [frozen(batch.video, batch.music)]
+def ensemble_loss(loss: PairLoss, batch: EncodedBatch, *, frozen: LossInputs) -> LossParts:
+    """Return the mean loss over the networks of the ensemble, each of which is trained on its own embedding."""
+    features = [frozen(batch.video, batch.music)]
     if batch.video.text is not None:
-        seen.append(frozen.told(batch.video, batch.music))
-    per_half = len(batch.video.members) // len(seen)
-    each = [
+        features.append(frozen.with_text(batch.video, batch.music))
+    per_half = len(batch.video.members) // len(features)
+    losses = [
         loss(
-            v,
-            m,
-            video_features=seen[k // per_half][0],
-            music_features=seen[k // per_half][1],
+            video,
+            music,
+            video_features=features[k // per_half][0],
+            music_features=features[k // per_half][1],
             group=batch.group,
         )
-        for k, (v, m) in enumerate(zip(batch.video.members, batch.music.members, strict=True))
+        for k, (video, music) in enumerate(zip(batch.video.members, batch.music.members, strict=True))
     ]
-    total = torch.stack([one.total for one in each]).mean()
-    parts = {name: torch.stack([one.parts[name] for one in each]).mean() for name in each[0].parts}
+    total = torch.stack([one.total for one in losses]).mean()
+    parts = {name: torch.stack([one.parts[name] for one in losses]).mean() for name in losses[0].parts}
     return LossParts(total, parts)
 
 
-def _affine(projection: Projection) -> nn.Linear:
+def _linear(projection: Projection) -> nn.Linear:
     weights = (projection.weights / projection.scale[:, None]).T
     layer = nn.Linear(weights.shape[1], weights.shape[0])
     with torch.no_grad():

@@ -1,8 +1,8 @@
-"""A run's model, optimiser, best weights and history enter one file after an epoch, and leave it to go on.
+"""Save and load the state of a training run.
 
-One safetensors file, replaced atomically; its metadata says which run it belongs to, so that another
-configuration or other pairs never go on from it. No random state is kept: every epoch draws from its own
-seed.
+One safetensors file with the tensors ``now.*`` (model and loss), ``best.*`` (model at the best epoch) and
+``optimizer.*``. Its metadata holds ``identity``, a hash of the run, and ``progress``: the next epoch as ``epoch``,
+``best_epoch``, ``history``. It holds no random state, because every epoch is seeded by its number.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from reelscore.files import write_bytes
 
 from .config import TrainConfig
 
-FILE = "training.safetensors"
-REFIT_FILE = "refit.safetensors"
+STATE_FILE = "training.safetensors"
+REFIT_STATE_FILE = "refit.safetensors"
 
 
 @dataclass(slots=True)
-class Progress:
-    """How far a run is: the next epoch, its history, the best epoch and the model's weights there."""
+class TrainingState:
+    """Next epoch, history, best epoch and the model's weights at the best epoch."""
 
-    epoch: int = 0
+    next_epoch: int = 0
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
 def run_identity(pairs: PairSet, config: TrainConfig) -> str:
-    """Return a hash of all that shapes a run: configuration, encoders, and the bytes of every pair."""
+    """Return a hash of configuration, encoders and the bytes of every pair."""
     digest = hashlib.blake2b(digest_size=16)
     described = [to_mapping(config), pairs.video_encoder, pairs.music_encoder, pairs.keys, pairs.split]
     digest.update(json.dumps(described, sort_keys=True).encode())
     for numbers in (pairs.group, pairs.source, pairs.label):
         digest.update((b"" if numbers is None else np.ascontiguousarray(numbers).tobytes()) + b"|")
     for items in (pairs.video, pairs.music):
-        for draws in items:
-            for draw in draws:
-                digest.update(repr(draw.shape).encode() + np.ascontiguousarray(draw).tobytes())
+        for samples in items:
+            for sample in samples:
+                digest.update(repr(sample.shape).encode() + np.ascontiguousarray(sample).tobytes())
     if config.model.takes_text:
         digest.update(repr(pairs.text_encoder).encode())
-        for pieces in pairs.text or ():
-            told = b"" if pieces is None else np.ascontiguousarray(pieces).tobytes()
-            digest.update(repr(None if pieces is None else pieces.shape).encode() + told)
+        for chunks in pairs.text or ():
+            content = b"" if chunks is None else np.ascontiguousarray(chunks).tobytes()
+            digest.update(repr(None if chunks is None else chunks.shape).encode() + content)
     return digest.hexdigest()
 
 
@@ -63,49 +63,57 @@ def save_state(
     path: Path,
     *,
     identity: str,
-    progress: Progress,
+    state: TrainingState,
     modules: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Write the state; `modules` holds the model and the loss."""
+    """Save the state of a run; `modules` holds the model and the loss."""
     tensors = {f"now.{name}": value for name, value in modules.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in progress.best.items()}
+    tensors |= {f"best.{name}": value for name, value in state.best.items()}
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
-    about = {"epoch": progress.epoch, "best_epoch": progress.best_epoch, "history": progress.history}
+    progress = {"epoch": state.next_epoch, "best_epoch": state.best_epoch, "history": state.history}
     content = save(
         {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-        metadata={"identity": identity, "progress": json.dumps(about)},
+        metadata={"identity": identity, "progress": json.dumps(progress)},
     )
     write_bytes(path, content)
 
 
 def load_state(
     path: Path, *, identity: str, modules: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> Progress:
-    """Take over a saved state, or raise `ArtifactError` when it is damaged or of another run."""
+) -> TrainingState:
+    """Restore a saved state into `modules` and `optimizer`.
+
+    Raises
+    ------
+    ArtifactError
+        When the file is damaged or belongs to another run.
+    """
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ArtifactError(
             f"the training state {path} cannot be read ({error}); delete it, or start over with --overwrite"
         ) from error
-    if about.get("identity") != identity:
+    if metadata.get("identity") != identity:
         raise ArtifactError(
-            f"the training state {path} is of another run: its configuration or its pairs differ; "
-            "start over with --overwrite, or name another folder with --model"
+            f"the training state {path} belongs to another run with other settings or pairs; "
+            "start over with --overwrite, or give another folder with --model"
         )
-    told: dict[str, Any] = json.loads(about["progress"])
-    modules.load_state_dict(_under("now.", tensors))
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under("optimizer.", tensors).items():
+    progress: dict[str, Any] = json.loads(metadata["progress"])
+    modules.load_state_dict(_with_prefix("now.", tensors))
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in _with_prefix("optimizer.", tensors).items():
         index, slot = name.split(".", 1)
-        state.setdefault(int(index), {})[slot] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    return Progress(told["epoch"], told["best_epoch"], told["history"], _under("best.", tensors))
+        slots.setdefault(int(index), {})[slot] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    return TrainingState(
+        progress["epoch"], progress["best_epoch"], progress["history"], _with_prefix("best.", tensors)
+    )
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

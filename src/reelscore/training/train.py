@@ -1,8 +1,7 @@
-"""Pairs and a configuration enter; a trained model in a folder, and how it came about, leaves.
+"""Train a model on pairs and save it.
 
-Two stages of one `Fit`. The search learns from the training pairs and finds on validation how many epochs are best, how
-the CCA is set and what it counts; the refit learns once more, from both, by what was found. Who wants no refit keeps
-the model of the search.
+The search trains on the training pairs and uses validation to choose the number of epochs, the settings of the CCA and
+its share of the score. The refit trains again on both splits with these choices.
 """
 
 from __future__ import annotations
@@ -25,37 +24,37 @@ from reelscore.models.towers.dual_encoder import DualEncoder
 from reelscore.models.trained.folder import ModelCard, save_model
 from reelscore.types import FloatArray, Modality
 
-from .config import ENOUGH, TrainConfig
-from .encode import Reader, embed_pairs, pooled_rows, take
-from .initialise import choose_share, set_share, tune_cca
-from .loop import Fit, Report
-from .resume import FILE, REFIT_FILE, Progress, run_identity
+from .config import MIN_VALIDATION_PAIRS, TrainConfig
+from .encode import PairEncoder, embed_pairs, pooled_rows, take
+from .initialise import choose_cca_share, set_cca_share, tune_cca
+from .loop import EpochReport, Trainer
+from .resume import REFIT_STATE_FILE, STATE_FILE, TrainingState, run_identity
 from .validation import validate
 
-__all__ = ["Report", "TrainResult", "train"]
+__all__ = ["EpochReport", "TrainResult", "train"]
 
-HISTORY = "history.json"
+HISTORY_FILE = "history.json"
 BANK_SIZE = 512
-"""Training videos, at most, whose embeddings are stored beside a model."""
+"""Maximum number of training videos whose embeddings are saved with a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A finished run.
+    """Result of a finished run.
 
     Attributes
     ----------
     folder : Path
     card : ModelCard
-        As stored; `card.validation` holds `best`.
+        The saved metadata; `card.validation` is `best`.
     history : tuple of dict
-        For each epoch of the search from 0: ``epoch``, the means of ``loss`` and its parts, ``temperature``, and the
-        validation figures where it was looked at.
+        One line for each epoch of the search; line 0 is the model before the first step. ``epoch``, the means of
+        ``loss`` and its parts, ``temperature``, and the validation metrics of the epochs that were validated.
     best_epoch : int
-        The last one without validation.
+        The epoch that was kept, from 1; 0 if no epoch improved on the untrained model. The last one without validation.
     best : dict
-        The validation figures of the best epoch, with the share of the CCA (``cca_share``) that was chosen in the end;
-        none without validation.
+        The validation metrics of that epoch and the chosen share of the CCA (``cca_share``); empty without
+        validation.
     """
 
     folder: Path
@@ -70,7 +69,7 @@ def train(
     *,
     config: TrainConfig,
     folder: Path | str,
-    progress: Callable[[Report], None] | None = None,
+    progress: Callable[[EpochReport], None] | None = None,
     resume: bool = False,
 ) -> TrainResult:
     """Train a model and save it.
@@ -78,16 +77,15 @@ def train(
     Parameters
     ----------
     pairs : PairSet
-        With a train and a val split; the test split is not looked at.
+        With a train and a val split; the test split is not used.
     config : TrainConfig
     folder : Path or str
-        Where the model goes: ``model.json``, weights and ``history.json``, and what the model of the search, which has
-        not learned from them, makes of the validation pairs. While the run lasts a state lies beside them, from which
-        it can be resumed.
+        Folder for ``model.json``, the weights and ``history.json``. During the run it also holds the training state.
     progress : callable, optional
-        Gets a `Report` after each epoch.
+        Called with an `EpochReport` after each epoch.
     resume : bool
-        Go on from the state in `folder` where there is one. Same bytes as a run never cut off.
+        Continue from the training state in `folder`, if there is one. The result has the same bytes as that of an
+        uninterrupted run.
 
     Returns
     -------
@@ -98,83 +96,84 @@ def train(
     InputError
         When a split is empty, all training pairs are of one group, or the model takes text and they have none.
     ArtifactError
-        When the state in `folder` is damaged or of another run.
+        When the training state in `folder` is damaged or belongs to another run.
     """
     target = Path(folder)
     config = _resolved(config, pairs)
-    learn, val = _parts(pairs, config)
-    states = target / FILE, target / REFIT_FILE
+    train_pairs, val = _split(pairs, config)
+    states = target / STATE_FILE, target / REFIT_STATE_FILE
     if not resume:
         for state in states:
             state.unlink(missing_ok=True)
     identity = run_identity(pairs, config)
-    needed = config.model.cca or config.loss.sees == "correlated"
+    needs_cca = config.model.cca or config.loss.effective_structure == "correlated"
     halves = (False, True) if config.model.takes_text else (False,)
-    cca = [tune_cca(pairs, config.model, told=told) for told in halves] if needed else []
-    done, share = Progress(best_epoch=config.epochs), None
+    cca = [tune_cca(pairs, config.model, with_text=half) for half in halves] if needs_cca else []
+    search, share = TrainingState(best_epoch=config.epochs), None
     best: dict[str, float] = {}
-    num_steps = config.epochs * _steps_per_epoch(len(learn), config)
+    num_steps = config.epochs * _steps_per_epoch(len(train_pairs), config)
     if config.validate:
-        search = Fit.start(learn, val, config, cca=cca, num_steps=num_steps)
-        done = search.go(states[0], identity=identity, epochs=config.epochs, progress=progress)
-        model = search.modules.model
-        model.load_state_dict(done.best)
-        best = done.history[done.best_epoch]
+        trainer = Trainer.create(train_pairs, val, config, cca=cca, num_steps=num_steps)
+        search = trainer.run(states[0], identity=identity, epochs=config.epochs, progress=progress)
+        model = trainer.modules.model
+        model.load_state_dict(search.best)
+        best = search.history[search.best_epoch]
         if config.model.cca:
-            share = choose_share(model, val) if config.choose_share else config.model.cca_share
-            set_share(model, share)
-            best = {**best, **validate(Reader(model, val)), "cca_share": share}
-    refitted: list[dict[str, float]] = []
+            share = choose_cca_share(model, val) if config.choose_share else config.model.cca_share
+            set_cca_share(model, share)
+            best = {**best, **validate(PairEncoder(model, val)), "cca_share": share}
+    refit_history: list[dict[str, float]] = []
     if config.refit:
-        both = take(pairs, pairs.places("train", "val"), config.model)
-        refit = Fit.start(both, None, config, cca=cca, num_steps=num_steps)
-        # As many steps as were best, at the same learning rates: more pairs may make more steps of an epoch.
-        epochs = math.ceil(done.best_epoch * _steps_per_epoch(len(learn), config) / refit.steps_per_epoch)
-        refitted = refit.go(states[1], identity=identity, epochs=epochs, progress=progress).history
+        both = take(pairs, pairs.indices("train", "val"), config.model)
+        refit = Trainer.create(both, None, config, cca=cca, num_steps=num_steps)
+        # More pairs may make more steps an epoch: convert to the best number of steps, at the same learning rates.
+        steps = search.best_epoch * _steps_per_epoch(len(train_pairs), config)
+        epochs = math.ceil(steps / refit.steps_per_epoch)
+        refit_history = refit.run(states[1], identity=identity, epochs=epochs, progress=progress).history
         model = refit.modules.model
         if share is not None:
-            set_share(model, share)
-    lines = {"best_epoch": done.best_epoch, "epochs": done.history, "refit": refitted}
-    card = _save(target, model, pairs, config, best, bank=_bank(model, learn))
-    write_bytes(target / HISTORY, (json.dumps(lines, indent=1) + "\n").encode())
+            set_cca_share(model, share)
+    history = {"best_epoch": search.best_epoch, "epochs": search.history, "refit": refit_history}
+    card = _save(target, model, pairs, config, best, bank=_bank(model, train_pairs))
+    write_bytes(target / HISTORY_FILE, (json.dumps(history, indent=1) + "\n").encode())
     for state in states:
         state.unlink(missing_ok=True)
-    return TrainResult(target, card, tuple(done.history), done.best_epoch, best)
+    return TrainResult(target, card, tuple(search.history), search.best_epoch, best)
 
 
-def _parts(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
-    learn = take(pairs, pairs.places("train"), config.model)
-    val = take(pairs, pairs.places("val"), config.model)
-    if (learn.group == learn.group[0]).all():
+def _split(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
+    """Return training and validation pairs, or raise `InputError` if a model cannot be trained on them."""
+    train_pairs = take(pairs, pairs.indices("train"), config.model)
+    val = take(pairs, pairs.indices("val"), config.model)
+    if (train_pairs.group == train_pairs.group[0]).all():
         raise InputError(
-            f"training needs pairs of at least two groups, got {len(learn)} of one in {pairs.name}; "
-            "add pairs with other music"
+            f"training needs pairs of at least two groups, but the {len(train_pairs)} training pairs of {pairs.name} "
+            "are of one group; add pairs with other music"
         )
-    for side, rows in zip(get_args(Modality), pooled_rows(learn, config.model), strict=True):
+    for side, rows in zip(get_args(Modality), pooled_rows(train_pairs, config.model), strict=True):
         if (rows == rows[0]).all():
             raise InputError(
-                f"training needs features that differ, got {len(learn)} training pairs of {pairs.name} with one and "
-                f"the same {side} (such as rows of zeros); look at its file, or at the encoder"
+                f"training needs features that differ, but the {len(train_pairs)} training pairs of {pairs.name} have "
+                f"one and the same {side} features (such as rows of zeros); check its files and the encoder"
             )
-    if config.model.takes_text and not learn.text_columns:
+    if config.model.takes_text and not train_pairs.text_columns:
         raise InputError(
-            f"model.takes_text needs training pairs with text, got none among {len(learn)} of {pairs.name}; "
+            f"model.takes_text needs training pairs with text, got none among {len(train_pairs)} of {pairs.name}; "
             "add text to the pairs, or set model.takes_text = false"
         )
-    return learn, val
+    return train_pairs, val
 
 
 def _resolved(config: TrainConfig, pairs: PairSet) -> TrainConfig:
     num_segments = config.model.num_segments or pairs.num_segments
-    enough: Literal["best", "last"] = (
-        "best" if config.validate and pairs.split.count("val") >= ENOUGH else "last"
-    )
-    needed = math.ceil(config.steps / _steps_per_epoch(len(pairs.places("train")), config))
+    enough_pairs = pairs.split.count("val") >= MIN_VALIDATION_PAIRS
+    default: Literal["best", "last"] = "best" if config.validate and enough_pairs else "last"
+    min_epochs = math.ceil(config.steps / _steps_per_epoch(len(pairs.indices("train")), config))
     return replace(
         config,
         model=replace(config.model, num_segments=num_segments),
-        keep=enough if config.keep == "auto" else config.keep,
-        epochs=max(config.epochs, needed),
+        keep=default if config.keep == "auto" else config.keep,
+        epochs=max(config.epochs, min_epochs),
     )
 
 
@@ -211,7 +210,8 @@ def _save(
     )
 
 
-def _bank(model: DualEncoder, learn: PairSet) -> FloatArray:
+def _bank(model: DualEncoder, train_pairs: PairSet) -> FloatArray:
     """Embed a sample of the training videos, evenly spaced over the set, as queries for the hubness correction."""
-    index = np.unique(np.linspace(0, len(learn) - 1, min(BANK_SIZE, len(learn))).round().astype(int))
-    return embed_pairs(model, take(learn, index, model.config))[0].embedding
+    size = len(train_pairs)
+    index = np.unique(np.linspace(0, size - 1, min(BANK_SIZE, size)).round().astype(int))
+    return embed_pairs(model, take(train_pairs, index, model.config))[0].embedding

@@ -1,9 +1,8 @@
-"""Many items enter a pool of worker processes, one outcome for each leaves: a bad item never stops the rest.
+"""Parallel map over items in local worker processes.
 
-Each worker is a fresh interpreter with one item at a time, spoken to over its pipes. So a file that
-kills its worker (a decoder's crash, the system's out-of-memory killer) is known by name, retried once
-and recorded; and a script that calls reelscore needs no ``if __name__ == "__main__"`` guard, as it
-would with `multiprocessing`, whose children run the caller's script again.
+A worker is a new interpreter that gets one item at a time over its pipes. If an item kills its worker (a crash in a
+decoder, the out-of-memory killer), it is retried once and then recorded as failed. Unlike with `multiprocessing`, the
+caller's script is not run again in the workers, so it needs no ``if __name__ == "__main__"`` guard.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _WORKER = "from reelscore.workers.local import serve; serve()"
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[Item, Value]):
-    """What became of one item: its value, or the reason why there is none."""
+    """Result of one item: its value, or the reason of its failure."""
 
     item: Item
     value: Value | None
@@ -41,7 +40,7 @@ class Outcome(Generic[Item, Value]):
 
     @property
     def failed(self) -> bool:
-        """Whether there is a reason instead of a value."""
+        """Whether the item failed."""
         return self.reason is not None
 
 
@@ -55,49 +54,48 @@ def run_all(
     prepare: Callable[..., Callable[[Item], Value]],
     *arguments: Any,
     workers: int | None = None,
-    alike: Callable[[Item], Hashable] | None = None,
+    group: Callable[[Item], Hashable] | None = None,
 ) -> Generator[Outcome[Item, Value], None, None]:
-    """Run ``prepare(*arguments)`` once in each worker and the function that it returns on every item.
+    """Run ``prepare(*arguments)`` once in each worker, and the function that it returns on every item.
 
     Parameters
     ----------
     items : iterable
-        Picklable; read as workers come free, so it may be long.
+        Picklable items. Without `group` they are read as workers become free, so there may be many.
     prepare : callable
-        Importable by name; makes the work function inside the worker (loads encoders, opens the cache).
+        Importable by name. Returns the work function inside the worker, after loading encoders and the like.
     *arguments
         Picklable arguments of `prepare`.
     workers : int, optional
-        Number of processes; all available cores by default.
-    alike : callable, optional
-        What an item has in common with others, so that a worker which keeps what it worked out for one need not
-        work it out for the next: a worker stays with its kind while there are items of it, then takes up the first
-        kind that no other is at, and where there is none helps with the one of which most is left. All items are
-        then read at once.
+        Number of processes; by default all available cores.
+    group : callable, optional
+        Key of an item's group. A worker prefers items of its current group, so that it can reuse intermediate
+        results; then it takes the next group without a worker, or else joins the group with the most items left. All
+        items are read at once.
 
     Yields
     ------
     Outcome
-        In the order in which they are done. Errors of the family become reasons, as do a worker's
-        death (after a second try) and any other exception, which names its type.
+        In order of completion. An exception of an item becomes its reason, as does the death of its worker after a
+        second attempt.
 
     Raises
     ------
     ReelscoreError
-        When `prepare` itself fails, whatever it raised: then no item could succeed.
+        When `prepare` fails with any exception.
     """
     count = max(1, workers or available_cores())
     pool = _Workers(pickle.dumps((prepare, arguments)))
     source = iter(items)
-    ready: _Ready[Item] = _Ready(alike)
+    queue: _GroupQueue[Item] = _GroupQueue(group)
     with ThreadPoolExecutor(count, thread_name_prefix="reelscore") as threads:
         waiting: set[Future[Outcome[Item, Value]]] = set()
         try:
             while True:
-                # A window of two items a worker keeps every core busy and memory bounded.
-                new = list(islice(source, None if alike else 2 * count - len(waiting)))
-                ready.add(new)
-                waiting |= {threads.submit(lambda: pool.run(ready.take())) for _ in new}
+                # Two submitted items for each worker keep all cores busy and memory bounded.
+                new = list(islice(source, None if group else 2 * count - len(waiting)))
+                queue.add(new)
+                waiting |= {threads.submit(lambda: pool.run(queue.take())) for _ in new}
                 if not waiting:
                     return
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -109,41 +107,41 @@ def run_all(
             pool.close()
 
 
-class _Ready(Generic[Item]):
-    """Items that nobody has begun, in their order, by kind; each thread takes the next that suits its worker."""
+class _GroupQueue(Generic[Item]):
+    """Thread-safe queue of items by group; `take` prefers the group of the calling thread's last item."""
 
-    def __init__(self, alike: Callable[[Item], Hashable] | None) -> None:
-        self._alike = alike or (lambda _: None)
-        self._kinds: dict[Hashable, deque[Item]] = {}
-        self._at: dict[int, Hashable] = {}
+    def __init__(self, group: Callable[[Item], Hashable] | None) -> None:
+        self._group = group or (lambda _: None)
+        self._items: dict[Hashable, deque[Item]] = {}
+        self._group_of_thread: dict[int, Hashable] = {}
         self._lock = threading.Lock()
 
     def add(self, items: Iterable[Item]) -> None:
         with self._lock:
             for item in items:
-                self._kinds.setdefault(self._alike(item), deque()).append(item)
+                self._items.setdefault(self._group(item), deque()).append(item)
 
     def take(self) -> Item:
         with self._lock:
             thread = threading.get_ident()
-            kind = self._at.get(thread)
-            if kind not in self._kinds:
-                free = (other for other in self._kinds if other not in self._at.values())
-                most = max(self._kinds, key=lambda other: len(self._kinds[other]))
-                kind = self._at[thread] = next(free, most)
-            items = self._kinds[kind]
+            group = self._group_of_thread.get(thread)
+            if group not in self._items:
+                free = (other for other in self._items if other not in self._group_of_thread.values())
+                largest = max(self._items, key=lambda other: len(self._items[other]))
+                group = self._group_of_thread[thread] = next(free, largest)
+            items = self._items[group]
             item = items.popleft()
             if not items:
-                del self._kinds[kind]
+                del self._items[group]
             return item
 
 
 class _Workers:
-    """One worker process for each thread that asks, each started at its first item."""
+    """One worker process for each calling thread, started at its first item."""
 
     def __init__(self, preparation: bytes) -> None:
         self._preparation = preparation
-        self._own = threading.local()
+        self._local = threading.local()
         self._all: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -157,7 +155,7 @@ class _Workers:
                 kind, content = _receive(process.stdout)
             except (EOFError, BrokenPipeError, pickle.UnpicklingError):
                 code = process.wait()
-                self._own.process = None
+                self._local.process = None
                 if self._closed:
                     break
                 continue
@@ -167,9 +165,9 @@ class _Workers:
         return Outcome(item, None, f"it ended its worker process {_ATTEMPTS} times ({_death(code)})")
 
     def _process(self) -> subprocess.Popen[bytes]:
-        process: subprocess.Popen[bytes] | None = getattr(self._own, "process", None)
+        process: subprocess.Popen[bytes] | None = getattr(self._local, "process", None)
         if process is None:
-            # One core for each worker: numeric libraries must not start threads of their own.
+            # Each worker uses one core, so numeric libraries must not start threads.
             environment = os.environ | dict.fromkeys(
                 ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
             )
@@ -178,13 +176,13 @@ class _Workers:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
+                start_new_session=True,  # Ctrl-C reaches only the parent, which ends its workers
             )
             with self._lock:
                 self._all.append(process)
                 if self._closed:
                     process.kill()
-            self._own.process = process
+            self._local.process = process
             with contextlib.suppress(BrokenPipeError):
                 assert process.stdin is not None
                 process.stdin.write(len(self._preparation).to_bytes(8, "little") + self._preparation)
@@ -206,13 +204,13 @@ class _Workers:
 
 
 def serve() -> None:
-    """Be a worker: read the preparation and then items from standard input, answer on standard output."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a library that prints must not speak into the protocol
-    questions = sys.stdin.buffer
+    """Run a worker: read the preparation and the items from standard input, write answers to standard output."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # keep what libraries print out of the protocol
+    requests = sys.stdin.buffer
     failure: Exception | None = None
     try:
-        prepare, arguments = _receive(questions)
+        prepare, arguments = _receive(requests)
         work = prepare(*arguments)
     except ReelscoreError as error:
         failure = error
@@ -220,26 +218,26 @@ def serve() -> None:
         failure = ReelscoreError(f"a worker could not begin: {type(error).__name__}: {error}")
     while True:
         try:
-            item = _receive(questions)
+            item = _receive(requests)
         except EOFError:
             return
         if failure is not None:
-            _answer(answers, ("unprepared", failure))
+            _answer(output, ("unprepared", failure))
             continue
         try:
             answer: tuple[str, Any] = ("value", work(item))
         except ReelscoreError as error:
             answer = ("reason", str(error))
-        except Exception as error:  # one item's surprise is that item's outcome, with its type for a report
+        except Exception as error:  # an unexpected exception fails only its item
             answer = ("reason", f"unexpected {type(error).__name__}: {error}")
-        _answer(answers, answer)
+        _answer(output, answer)
 
 
 def _answer(pipe: IO[bytes], message: Any) -> None:
     try:
         _send(pipe, message)
     except BrokenPipeError:
-        os._exit(1)  # whoever asked was killed; what is unsent would be tried again, with a traceback
+        os._exit(1)  # the parent was killed; a normal exit would flush again and print a traceback
 
 
 def _send(pipe: IO[bytes] | None, message: Any) -> None:

@@ -1,4 +1,4 @@
-"""The public sets: archives made here in their form, each fault of a file, and the real files where they are."""
+"""Public sets: synthetic archives, damaged files, and the real files if available."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_each_set_loads_at_any_size(tmp_path, name, num_rows):
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_the_seed_draws_other_splits(tmp_path, name):
+def test_the_seed_changes_the_splits(tmp_path, name):
     save(tmp_path, name, arrays_of(name, 120))
     assert load_set(name, tmp_path, seed=1).split != load_set(name, tmp_path, seed=2).split
 
@@ -61,8 +61,8 @@ def test_muvisync_undoes_the_quantisation_and_cuts_by_length(tmp_path):
 def test_muvisyncs_own_validation_is_the_test_split(tmp_path):
     arrays = arrays_of("muvisync")
     pairs = load_set("muvisync", save(tmp_path, "muvisync", arrays))
-    for stated, split in zip(arrays["split"], pairs.split, strict=True):
-        assert (split == "test") == (stated == "val")
+    for published, split in zip(arrays["split"], pairs.split, strict=True):
+        assert (split == "test") == (published == "val")
     assert "val" in pairs.split
     arrays["split"] = np.full(40, "test")
     assert set(load_set("muvisync", save(tmp_path, "muvisync", arrays)).split) == {"test"}
@@ -127,17 +127,17 @@ def test_a_missing_array_is_named_with_its_shape(tmp_path, name):
     arrays = arrays_of(name)
     width = arrays.pop(FEATURES[name]).shape[1]
     with pytest.raises(
-        InputError, match=rf"no array '{FEATURES[name]}': a number array of shape \(\w, {width}\)"
+        InputError, match=rf"no array '{FEATURES[name]}', expected a number array of shape \(\w, {width}\)"
     ):
         load_set(name, save(tmp_path, name, arrays))
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_another_shape_is_named_with_the_one_due(tmp_path, name):
+def test_another_shape_is_named_with_the_expected_one(tmp_path, name):
     arrays = arrays_of(name)
     arrays[FEATURES[name]] = arrays[FEATURES[name]][:, :-1]
     with pytest.raises(
-        InputError, match=rf"'{FEATURES[name]}' is float\d+ \(\d+, \d+\) where a number array of shape"
+        InputError, match=rf"'{FEATURES[name]}' must be a number array of shape .*, got float\d+ \(\d+, \d+\)"
     ):
         load_set(name, save(tmp_path, name, arrays))
 
@@ -146,12 +146,12 @@ def test_another_shape_is_named_with_the_one_due(tmp_path, name):
 def test_nan_is_named_with_its_place(tmp_path, name):
     arrays = arrays_of(name)
     arrays[FEATURES[name]][6, 2] = np.nan
-    with pytest.raises(InputError, match=rf"'{FEATURES[name]}' is nan at \(6, 2\)"):
+    with pytest.raises(InputError, match=rf"'{FEATURES[name]}' must be finite, but it is nan at \(6, 2\)"):
         load_set(name, save(tmp_path, name, arrays))
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_fewer_rows_on_one_side_are_told(tmp_path, name):
+def test_fewer_rows_on_one_side_raise(tmp_path, name):
     arrays = arrays_of(name)
     arrays[FEATURES[name]] = arrays[FEATURES[name]][:-1]
     with pytest.raises(InputError, match="equally many rows"):
@@ -159,21 +159,21 @@ def test_fewer_rows_on_one_side_are_told(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_an_empty_set_is_told(tmp_path, name):
+def test_an_empty_set_raises(tmp_path, name):
     arrays = {key: value[:0] if key != "dequant" else value for key, value in arrays_of(name).items()}
     with pytest.raises(InputError, match="is empty"):
         load_set(name, save(tmp_path, name, arrays))
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"lengths": np.full(40, 2)}, "sum to the"),
         ({"split": np.full(40, "dev")}, "must hold train, val or test, got 'dev'"),
     ],
 )
-def test_muvisyncs_own_faults_are_told(tmp_path, change, told):
-    with pytest.raises(InputError, match=told):
+def test_invalid_lengths_or_splits_of_muvisync_raise(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
         load_set("muvisync", save(tmp_path, "muvisync", arrays_of("muvisync") | change))
 
 
@@ -214,7 +214,7 @@ def test_pairs_of_one_group_say_why_a_split_is_empty(tmp_path):
     arrays = arrays_of("tiktok") | {"same_audio_group": np.zeros(40, int)}
     pairs = load_set("tiktok", save(tmp_path, "tiktok", arrays))
     empty = next(split for split in SPLITS if split not in pairs.split)
-    with pytest.raises(InputError, match="all 40 being of one group, which is never split up"):
+    with pytest.raises(InputError, match="because all 40 are of one group, which stays in one split"):
         pairs.where(empty)
 
 

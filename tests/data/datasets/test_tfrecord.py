@@ -1,4 +1,4 @@
-"""TFRecord files: what was written comes back, and no cut and no flipped bit goes unnoticed."""
+"""TFRecord files: round trip, truncation, damage and the schema of examples."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelscore.data.datasets.example import SequenceExample
-from reelscore.data.datasets.tfrecord import masked_crc32c, read_records
+from reelscore.data.datasets.tfrecord import SequenceExample, masked_crc32c, read_records
 from reelscore.errors import InputError, NotFoundError
 from support import shards
 
@@ -23,7 +22,7 @@ def path(tmp_path):
     return tmp_path / "train00.tfrecord"
 
 
-def test_the_writer_and_the_reader_know_the_published_vectors():
+def test_published_checksums():
     # RFC 3720, B.4
     assert shards.crc32c(b"123456789") == 0xE3069283
     assert shards.crc32c(bytes(32)) == 0x8A9136AA
@@ -43,44 +42,48 @@ def test_records_come_back_in_order(path):
     assert list(read_records(path)) == []
 
 
-def test_a_file_cut_at_any_byte_is_told_or_is_a_shorter_file(path):
-    whole = shards.framed(*PAYLOADS)
+def test_a_file_cut_at_any_byte_raises_or_is_a_shorter_file(path):
+    content = shards.framed(*PAYLOADS)
     ends = [len(shards.framed(*PAYLOADS[:i])) for i in range(len(PAYLOADS) + 1)]
-    for cut in range(len(whole)):
-        path.write_bytes(whole[:cut])
+    for cut in range(len(content)):
+        path.write_bytes(content[:cut])
         before = sum(end <= cut for end in ends) - 1
-        found = []
+        records = []
         if cut in ends:
-            found.extend(read_records(path))
+            records.extend(read_records(path))
         else:
-            told = rf"{path}: record {before + 1} \(from byte {ends[before]}\) is cut short.* again"
-            with pytest.raises(InputError, match=told):
-                found.extend(read_records(path))
-        assert found == list(PAYLOADS[:before])
+            message = rf"{path}: record {before + 1} \(from byte {ends[before]}\) is cut short.* again"
+            with pytest.raises(InputError, match=message):
+                records.extend(read_records(path))
+        assert records == list(PAYLOADS[:before])
 
 
-def test_every_flipped_bit_is_told(path):
-    whole = shards.framed(*PAYLOADS)
+def test_every_flipped_bit_raises(path):
+    content = shards.framed(*PAYLOADS)
     ends = [len(shards.framed(*PAYLOADS[:i])) for i in range(len(PAYLOADS) + 1)]
-    for bit in range(8 * len(whole)):
-        damaged = bytearray(whole)
+    for bit in range(8 * len(content)):
+        damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         before = sum(end <= bit // 8 for end in ends) - 1
-        found = []
-        with pytest.raises(InputError, match=rf"{path}: record {before + 1} .*fetch or copy the file again"):
-            found.extend(read_records(path))
-        assert found == list(PAYLOADS[:before])
+        records = []
+        with pytest.raises(
+            InputError, match=rf"{path}: record {before + 1} .*download or copy the file again"
+        ):
+            records.extend(read_records(path))
+        assert records == list(PAYLOADS[:before])
 
 
 def test_an_absurd_length_is_refused_before_memory_is_taken(path):
     length = struct.pack("<Q", 2**62)
     path.write_bytes(length + shards.checksum(length) + b"payload")
-    with pytest.raises(InputError, match=f"record 1 .* holds {2**62} bytes where at most 67108864 are due"):
+    with pytest.raises(
+        InputError, match=f"record 1 .* length of {2**62} bytes, but at most 67108864 are allowed"
+    ):
         list(read_records(path))
     path.write_bytes(shards.framed(bytes(11)))
     assert len(list(read_records(path, max_bytes=11))) == 1
-    with pytest.raises(InputError, match="11 bytes where at most 10 are due"):
+    with pytest.raises(InputError, match="11 bytes, but at most 10 are allowed"):
         list(read_records(path, max_bytes=10))
 
 
@@ -99,7 +102,7 @@ def test_one_record_is_held_at_a_time(path):
     assert peak < 6 * len(payload)
 
 
-def test_what_is_no_file_is_told(tmp_path):
+def test_a_path_that_is_no_file_raises(tmp_path):
     with pytest.raises(NotFoundError, match=r"no TFRecord file at .*nothing\.tfrecord"):
         list(read_records(tmp_path / "nothing.tfrecord"))
     with pytest.raises(InputError, match="cannot be read as a TFRecord file"):
@@ -142,7 +145,7 @@ def test_a_feature_without_values_is_empty():
 
 
 @pytest.mark.parametrize(
-    ("ask", "told"),
+    ("ask", "message"),
     [
         (
             lambda r: r.text("nothing"),
@@ -163,7 +166,7 @@ def test_a_feature_without_values_is_empty():
         (lambda r: r.frames("float", 4), r"'float' must be a list .*, got \[\] bytes in row 0"),
     ],
 )
-def test_another_form_is_told_with_file_record_and_feature(ask, told):
+def test_another_kind_is_named_by_file_record_and_feature(ask, message):
     context = {
         "id": shards.text(b"a"),
         "mean": shards.numbers([1.0, 2.0]),
@@ -179,13 +182,13 @@ def test_another_form_is_told_with_file_record_and_feature(ask, told):
         float=[shards.numbers([1.0])],
         none=[],
     )
-    if told.endswith("mean"):
+    if message.endswith("mean"):
         payload = shards.example(id=context["id"], mean=context["mean"])
-    with pytest.raises(InputError, match=f"^shard: record 7: feature {told}"):
+    with pytest.raises(InputError, match=f"^shard: record 7: feature {message}"):
         ask(SequenceExample(payload, where="shard: record 7"))
 
 
-def told_by(payload):
+def error_of(payload):
     try:
         read = SequenceExample(payload, where="shard: record 1")
         read.text("id")
@@ -197,7 +200,7 @@ def told_by(payload):
     return ""
 
 
-WHOLE = shards.sequence_example(
+PAYLOAD = shards.sequence_example(
     {"id": shards.text(b"a"), "labels": shards.integers(3, 300), "mean": shards.numbers([1.0, 2.0])},
     rgb=[shards.text(b"abcd"), shards.text(b"efgh")],
 )
@@ -205,11 +208,11 @@ WHOLE = shards.sequence_example(
 
 @given(payload=st.binary(max_size=60))
 def test_any_bytes_are_no_example_or_lack_its_features(payload):
-    assert told_by(payload).startswith("shard: record 1")
+    assert error_of(payload).startswith("shard: record 1")
 
 
-@given(at=st.integers(0, len(WHOLE) - 1), byte=st.integers(0, 255))
-def test_another_byte_gives_features_or_is_told(at, byte):
-    assert told_by(WHOLE) == ""
-    told = told_by(WHOLE[:at] + bytes([byte]) + WHOLE[at + 1 :])
-    assert not told or told.startswith("shard: record 1")
+@given(at=st.integers(0, len(PAYLOAD) - 1), byte=st.integers(0, 255))
+def test_another_byte_gives_features_or_raises(at, byte):
+    assert error_of(PAYLOAD) == ""
+    message = error_of(PAYLOAD[:at] + bytes([byte]) + PAYLOAD[at + 1 :])
+    assert not message or message.startswith("shard: record 1")

@@ -1,3 +1,5 @@
+"""Colour features against known images and definitions."""
+
 from __future__ import annotations
 
 import colorsys

@@ -1,3 +1,5 @@
+"""Key detection."""
+
 from __future__ import annotations
 
 import numpy as np

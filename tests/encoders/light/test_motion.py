@@ -1,3 +1,5 @@
+"""Motion features, cut rate and palettes."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,7 +17,7 @@ def describe(first, second, gap_s=GAP_S):
 
 
 def texture(seed=0, size=(96, 128)):
-    """Smooth random lightness, so that it can be followed."""
+    """Smooth random luma, which optical flow can track."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: size[0], : size[1]] / size[0]
     waves = sum(

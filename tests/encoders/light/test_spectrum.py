@@ -1,3 +1,5 @@
+"""Frame features against librosa."""
+
 from __future__ import annotations
 
 import librosa
@@ -21,7 +23,7 @@ def rows(sound):
 
 @pytest.fixture(scope="module")
 def power(sound):
-    """The slow twin's power spectrogram, (bins, F)."""
+    """Power spectrogram of librosa, (bins, F)."""
     return np.abs(librosa.stft(sound, n_fft=FRAME, hop_length=HOP, pad_mode="constant")) ** 2
 
 
@@ -32,10 +34,10 @@ def test_mel_filters_are_librosas():
 
 
 def test_chroma_filters_are_librosas_within_55_to_5000_hz():
-    theirs = librosa.filters.chroma(sr=RATE_HZ, n_fft=FRAME, tuning=0.0, octwidth=None)
+    expected = librosa.filters.chroma(sr=RATE_HZ, n_fft=FRAME, tuning=0.0, octwidth=None)
     bins_hz = librosa.fft_frequencies(sr=RATE_HZ, n_fft=FRAME)
     inside = (bins_hz >= 55) & (bins_hz <= 5000)
-    np.testing.assert_allclose(sp.chroma_filters(), theirs * inside, atol=1e-6)
+    np.testing.assert_allclose(sp.chroma_filters(), expected * inside, atol=1e-6)
 
 
 def test_as_many_frames_as_librosa(rows, power):
@@ -48,19 +50,19 @@ def test_mel_bands_are_librosas(rows, power):
 
 
 def test_mfcc_are_librosas(rows):
-    theirs = librosa.feature.mfcc(S=rows[:, sp.MEL].T, n_mfcc=13)
-    np.testing.assert_allclose(sp.mfcc(rows[:, sp.MEL]), theirs.T, atol=1e-3)
+    expected = librosa.feature.mfcc(S=rows[:, sp.MEL].T, n_mfcc=13)
+    np.testing.assert_allclose(sp.mfcc(rows[:, sp.MEL]), expected.T, atol=1e-3)
 
 
 def test_chroma_is_librosas(rows, power):
     bins_hz = librosa.fft_frequencies(sr=RATE_HZ, n_fft=FRAME)
     notes = np.sqrt(power) * ((bins_hz >= 55) & (bins_hz <= 5000))[:, None]
-    theirs = librosa.feature.chroma_stft(S=notes, sr=RATE_HZ, tuning=0.0, octwidth=None)
-    np.testing.assert_allclose(rows[:, sp.CHROMA], theirs.T, atol=1e-3)
+    expected = librosa.feature.chroma_stft(S=notes, sr=RATE_HZ, tuning=0.0, octwidth=None)
+    np.testing.assert_allclose(rows[:, sp.CHROMA], expected.T, atol=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("column", "twin", "atol"),
+    ("column", "reference", "atol"),
     [
         (sp.CENTROID, lambda S: librosa.feature.spectral_centroid(S=S, sr=RATE_HZ), 0.5),
         (sp.BANDWIDTH, lambda S: librosa.feature.spectral_bandwidth(S=S, sr=RATE_HZ), 0.5),
@@ -68,20 +70,20 @@ def test_chroma_is_librosas(rows, power):
     ],
     ids=["centroid", "bandwidth", "flatness"],
 )
-def test_shape_is_librosas(rows, power, column, twin, atol):
-    np.testing.assert_allclose(rows[:, column], twin(np.sqrt(power))[0], atol=atol)
+def test_shape_is_librosas(rows, power, column, reference, atol):
+    np.testing.assert_allclose(rows[:, column], reference(np.sqrt(power))[0], atol=atol)
 
 
 def test_rolloff_is_librosas(rows, power):
-    theirs = librosa.feature.spectral_rolloff(S=np.sqrt(power), sr=RATE_HZ)[0]
-    off = np.abs(rows[:, sp.ROLLOFF] - theirs) / (RATE_HZ / FRAME)
-    assert (off < 0.01).mean() > 0.99  # a bin to the side where the sum meets 85 % to the last digit
+    expected = librosa.feature.spectral_rolloff(S=np.sqrt(power), sr=RATE_HZ)[0]
+    off = np.abs(rows[:, sp.ROLLOFF] - expected) / (RATE_HZ / FRAME)
+    assert (off < 0.01).mean() > 0.99  # one bin off where the sum is 85 % up to rounding
     assert off.max() < 1.01
 
 
 def test_level_is_librosas(rows, sound):
-    theirs = librosa.feature.rms(y=sound, frame_length=FRAME, hop_length=HOP)[0]
-    np.testing.assert_allclose(np.sqrt(rows[:, sp.LEVEL]), theirs, atol=1e-5)
+    expected = librosa.feature.rms(y=sound, frame_length=FRAME, hop_length=HOP)[0]
+    np.testing.assert_allclose(np.sqrt(rows[:, sp.LEVEL]), expected, atol=1e-5)
 
 
 def test_contrast_against_a_loop_over_sorted_bins(rows, power):

@@ -1,4 +1,4 @@
-"""The whole way from real files through tiny ONNX models to feature sequences."""
+"""From media files through tiny ONNX models to feature sequences."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelscore.encoders.pack.filterbank import log_mel
-from reelscore.encoders.pack.input import AudioInput
 from reelscore.encoders.pack.music import sample_windows
 from reelscore.encoders.pack.pack import Pack, load_pack
-from reelscore.encoders.pack.video import ImageModel, prepared_image
+from reelscore.encoders.pack.specs import LogMelInput
+from reelscore.encoders.pack.video import ImageModel, prepare_square
 from reelscore.errors import ConfigError, InputError, MediaError
 from reelscore.features.sampling import global_sparse
 from reelscore.types import FloatArray
@@ -37,7 +37,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds: red, then green, then blue."""
+    """A video of six seconds: red, green, blue."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"g": "5"})
@@ -51,7 +51,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds: a low, then a middle, then a high tone."""
+    """Six seconds of audio: a low, a middle and a high tone."""
     return _write_wav(tmp_path_factory.mktemp("song") / "song.wav", _tones(200.0, 900.0, 3000.0))
 
 
@@ -139,7 +139,7 @@ def test_the_tagger_cuts_sound_into_patches(pack: Pack) -> None:
             tagger.outputs(wrong)
 
 
-def test_texts_become_unit_rows_whatever_stands_beside_them(pack: Pack) -> None:
+def test_texts_become_unit_rows_independent_of_their_batch(pack: Pack) -> None:
     encoder = pack.text_encoder()
     rows = encoder.encode(["calm sea", "fast fast car", "calm sea fast car car car", ""])
     np.testing.assert_allclose(np.linalg.norm(rows[:3], axis=1), 1, rtol=1e-6)
@@ -161,9 +161,9 @@ def test_a_text_model_of_one_row_reads_several(tmp_path: Path) -> None:
 
 
 def test_keys_that_came_later_leave_older_fingerprints_alone(pack: Pack) -> None:
-    """Features, models and libraries of packs that do not use them stay valid."""
+    """Features, models and libraries of packs without these keys stay valid."""
     spec = pack.video_encoder().model.spec
-    told = json.dumps(
+    specification = json.dumps(
         {
             "crop_px": 8,
             "layout": "nchw",
@@ -173,7 +173,7 @@ def test_keys_that_came_later_leave_older_fingerprints_alone(pack: Pack) -> None
             "tensor": "image",
         }
     )
-    assert pack.video_encoder().model.identity() == (spec.sha256, told, "emb")
+    assert pack.video_encoder().model.identity() == (spec.sha256, specification, "emb")
     assert not {"mel_scale", "resample", "fit"} & set(json.loads(pack.music_encoder().model.identity()[1]))
     other = ImageModel(pack.folder, replace(spec, input=replace(spec.input, resample="bicubic")))
     assert '"resample": "bicubic"' in other.identity()[1]
@@ -183,7 +183,7 @@ def test_a_picture_is_stretched_where_the_pack_says_so(pack: Pack) -> None:
     spec = replace(pack.video_encoder().model.input, fit="stretch", short_side_px=8)
     wide = np.zeros((10, 40, 3), np.uint8)
     wide[:, :20] = RED
-    prepared = prepared_image(wide, spec) * 255
+    prepared = prepare_square(wide, spec) * 255
     np.testing.assert_allclose(prepared[:, 4, 1], RED, atol=1e-4)
     np.testing.assert_allclose(prepared[:, 4, 6], 0, atol=1e-4)
     with pytest.raises(ConfigError, match="stretch"):
@@ -192,7 +192,7 @@ def test_a_picture_is_stretched_where_the_pack_says_so(pack: Pack) -> None:
 
 def test_slaney_triangles_are_those_of_librosa() -> None:
     librosa = pytest.importorskip("librosa")
-    spec = AudioInput(
+    spec = LogMelInput(
         tensor="mel",
         rate_hz=48_000,
         n_fft=1024,
@@ -210,8 +210,8 @@ def test_slaney_triangles_are_those_of_librosa() -> None:
     power = librosa.feature.melspectrogram(
         y=samples, sr=48_000, n_fft=1024, hop_length=480, n_mels=64, fmin=50, fmax=14_000, pad_mode="reflect"
     )
-    theirs = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
-    np.testing.assert_allclose(log_mel(samples, spec), theirs, atol=2e-3)
+    expected = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
+    np.testing.assert_allclose(log_mel(samples, spec), expected, atol=2e-3)
     with pytest.raises(ConfigError, match="slaney"):
         replace(spec, mel_triangles="mel")
 
@@ -220,13 +220,13 @@ def test_a_picture_is_resized_cropped_and_scaled(pack: Pack) -> None:
     spec = pack.video_encoder().model.input
     wide = np.zeros((10, 40, 3), np.uint8)
     wide[:, 16:24] = RED
-    prepared = prepared_image(wide, spec)
+    prepared = prepare_square(wide, spec)
     assert prepared.shape == (3, 8, 8)
     np.testing.assert_allclose(prepared[:, 4, 4] * 255, RED, atol=1e-4)
     np.testing.assert_allclose(prepared.mean(axis=(1, 2)) * 255, RED, atol=1e-4)
 
 
-def test_log_mel_against_a_slow_twin(pack: Pack) -> None:
+def test_log_mel_against_a_slow_reference(pack: Pack) -> None:
     """One transform, one band and one logarithm at a time."""
     spec = pack.tagger().input
     samples = np.random.default_rng(3).standard_normal(2_000).astype(np.float32)

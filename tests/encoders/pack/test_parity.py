@@ -1,4 +1,4 @@
-"""A real pack agrees with the outputs that its makers recorded."""
+"""Outputs of a real pack against recorded reference outputs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_texts(pack: Pack, recorded: dict[str, np.ndarray]) -> None:
 
 
 def test_a_text_is_encoded_alike_alone_and_among_others(pack: Pack) -> None:
-    """To the last bit, although texts of one length run together and batched kernels round in other ways."""
+    """Rows are bit-identical in and outside a batch, although batched kernels round differently."""
     encoder = pack.text_encoder()
     sentence = "calm sea old piano storm night dances on a river of light without drums"
     words = sentence.split()

@@ -1,4 +1,4 @@
-"""The store against real LanceDB: what goes in comes out, in whole commits, and nothing else."""
+"""The store with real LanceDB tables."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def test_upsert_is_idempotent_and_replaces_by_key(library, entry, everything):
         before = everything(store)
         store.upsert(entry(i) for i in range(10))
         assert everything(store) == before
-        store.upsert([entry(3, title="Anew")])
+        store.upsert([entry(3, title="New title")])
         assert len(store) == 40
-        assert store.get(entry(3).track.key).track.title == "Anew"
+        assert store.get(entry(3).track.key).track.title == "New title"
 
 
 def test_new_content_at_a_path_replaces_the_old_track_in_the_same_commit(library, entry):
@@ -153,7 +153,7 @@ def test_names_that_mean_none_or_several_are_errors_that_say_so(library):
         store.get("no such")
     with pytest.raises(NotFoundError, match="reelscore list"):
         store.get("")
-    with pytest.raises(NotFoundError, match="and 6 more; name one by its path or key"):
+    with pytest.raises(NotFoundError, match=r"and 6 more\. Give the path or key of one"):
         store.get("it's \"nº 1")
 
 
@@ -209,7 +209,7 @@ def test_optimize_changes_no_answer(library, entry, everything, unit):
     assert (everything(store), store.search(unit(0, 16), 20)) == before
 
 
-def test_a_second_writer_is_told_who_writes(library, entry):
+def test_a_second_writer_gets_an_error_with_the_process_id(library, entry):
     first, second = Store.open(library), Store.open(library)
     first.upsert([entry(50)])
     with pytest.raises(ArtifactError, match=r"another process \(pid \d+\) is writing"):
@@ -255,9 +255,9 @@ def test_create_refuses_what_lies_there(library, tmp_path, meta):
         Store.create(library, meta())
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").touch()
-    with pytest.raises(ArtifactError, match=r"holds other things \(a.jpg\)"):
+    with pytest.raises(ArtifactError, match=r"holds other files \(a.jpg\)"):
         Store.create(tmp_path / "photos", meta())
-    with pytest.raises(ArtifactError, match="cannot make the folder"):
+    with pytest.raises(ArtifactError, match="cannot create the folder"):
         Store.create(tmp_path / "photos" / "a.jpg", meta())
 
 
@@ -270,7 +270,7 @@ def test_create_takes_over_what_a_killed_one_left(tmp_path, meta):
 
 
 def test_open_says_what_to_do_where_there_is_none(tmp_path):
-    with pytest.raises(NotFoundError, match=r"does not exist; make a library: reelscore add"):
+    with pytest.raises(NotFoundError, match=r"does not exist. Create a library: reelscore add"):
         Store.open(tmp_path / "nowhere")
     with pytest.raises(NotFoundError, match=r"is not a library"):
         Store.open(tmp_path)
@@ -297,7 +297,7 @@ def test_load_fills_an_empty_library_only(library, tmp_path, entry, meta):
     with Store.create(tmp_path / "new", meta()) as store:
         store.load(table.to_batches(max_chunksize=2))
         assert store.tracks() == [entry(i).track for i in range(9)]
-    with pytest.raises(InputError, match="holds 40 tracks; use upsert"), Store.open(library) as store:
+    with pytest.raises(InputError, match=r"holds 40 tracks\. Use upsert"), Store.open(library) as store:
         store.load(table.to_batches())
 
 
@@ -325,7 +325,7 @@ def test_a_folder_without_write_permission_can_be_read(library, unit, monkeypatc
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("reelscore.library.storage.lock.os.open", refuse)
+    monkeypatch.setattr("reelscore.library.storage.lock.FileLock.acquire", refuse)
     store = Store.open(library)
     store.leave_snapshot()
     assert len(store.search(unit(0, 16), 3)) == 3

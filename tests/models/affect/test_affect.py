@@ -1,3 +1,5 @@
+"""Rules and embeddings of the affect model."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -28,8 +30,8 @@ def middle(rule):
     return (rule.low * rule.high) ** 0.5 if rule.logarithmic else (rule.low + rule.high) / 2
 
 
-def made(modality, num_rows=4, **values):
-    """A sequence in which all columns are in the middle of their range but those given."""
+def constant_sequence(modality, num_rows=4, **values):
+    """Return a sequence with all columns in the middle of their range, except the given ones."""
     names = columns_of(modality)
     usual = {rule.column: middle(rule) for rules in RULES[modality].values() for rule in rules}
     row = [{**usual, **values}[name] for name in names]
@@ -58,7 +60,9 @@ def test_rules_read_columns_that_the_light_encoders_have():
 @pytest.mark.parametrize("axis", AXES)
 def test_each_rule_points_the_way_it_says(modality, axis):
     for rule in RULES[modality][axis]:
-        low, high = (MODEL.describe(made(modality, **{rule.column: at})) for at in (rule.low, rule.high))
+        low, high = (
+            MODEL.describe(constant_sequence(modality, **{rule.column: at})) for at in (rule.low, rule.high)
+        )
         assert high[axis] > low[axis] + 0.02, rule
         assert rule.source
         assert rule.weight > 0
@@ -66,7 +70,7 @@ def test_each_rule_points_the_way_it_says(modality, axis):
 
 @pytest.mark.parametrize("modality", ["video", "music"])
 def test_the_middle_of_everything_is_the_middle(modality):
-    assert MODEL.describe(made(modality)) == pytest.approx(dict.fromkeys(AXES, 0.5), abs=0.01)
+    assert MODEL.describe(constant_sequence(modality)) == pytest.approx(dict.fromkeys(AXES, 0.5), abs=0.01)
 
 
 @given(seeds=st.tuples(st.integers(0, 500), st.integers(0, 500)))
@@ -102,7 +106,7 @@ def test_moments_look_at_their_neighbours_alone():
 
 
 def test_the_moments_of_a_steady_track_are_the_track():
-    music = made("music", tempo_bpm=150.0)
+    music = constant_sequence("music", tempo_bpm=150.0)
     np.testing.assert_allclose(
         MODEL.embed_moments(music), np.tile(MODEL.embed_music(music), (4, 1)), atol=1e-6
     )
@@ -116,13 +120,13 @@ def test_it_says_what_it_is():
 
 def test_features_of_another_encoder_are_refused():
     with pytest.raises(ArtifactError, match=r"reads music features of m, got those of v; extract"):
-        MODEL.embed_music(made("video"))
+        MODEL.embed_music(constant_sequence("video"))
     with pytest.raises(ArtifactError, match="video features of v"):
-        MODEL.embed_video(made("music"))
+        MODEL.embed_video(constant_sequence("music"))
 
 
 def test_a_missing_column_is_named():
-    music = made("music")
+    music = constant_sequence("music")
     short = FeatureSequence(music.values[:, 1:], music.segments, "m", music.columns[1:])
     with pytest.raises(InputError, match=music.columns[0]):
         MODEL.embed_music(short)
@@ -130,7 +134,7 @@ def test_a_missing_column_is_named():
 
 @pytest.fixture(scope="module")
 def real(shared, tmp_path_factory):
-    """A few of the real tracks and videos as the light encoders see them, by file name."""
+    """Return a function that describes a real track or video by a part of its file name."""
     pair = load_encoders(EncoderSpec())
     model = AffectModel(video_encoder=pair.video.fingerprint, music_encoder=pair.music.fingerprint)
     cache = FeatureCache(tmp_path_factory.mktemp("cache"))

@@ -1,4 +1,4 @@
-"""Matching through words over models of the hub, with neither a trained model nor a pack: tiny random CLIP and CLAP."""
+"""Zero-shot matching with hub models, on tiny random CLIP and CLAP."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, NotFoundError
 from reelscore.cli.app import app
 from reelscore.encoders.cache import FeatureCache
+from reelscore.pipeline.pipeline import open_pipeline
 from support import worlds
 from support.tiny_hub import write_model
 from support.tiny_pack import write_tiny_pack
@@ -141,7 +142,7 @@ def test_the_same_files_give_the_same_bytes_without_any_cache(
     assert one.embedding.tobytes() == two.embedding.tobytes()
     assert one.moments.tobytes() == two.moments.tobytes()
     shown = [
-        each.pipeline.open(cache=FeatureCache(tmp_path / name)).video(video_file)[0].tobytes()
+        open_pipeline(each.pipeline.spec, cache=FeatureCache(tmp_path / name)).video(video_file)[0].tobytes()
         for name, each in (("a", library), ("b", other))
     ]
     assert shown[0] == shown[1]
@@ -156,11 +157,11 @@ def test_words_alone_are_read_by_the_tower_of_the_music_model(library, video_fil
     against = {m.track.key: m.score for m in fast}
     assert against[calm[0].track.key] == pytest.approx(fast[-1].score, abs=1e-5)
     assert fast[0].score - fast[-1].score > 1
-    calm, fast = (matcher.match(text=text, k=6, hub_strength=0) for text in ("calm", "fast"))
+    calm, fast = (matcher.match(text=text, k=6, hubness=0) for text in ("calm", "fast"))
     opposite = {m.track.key: -m.score for m in fast}
     assert {m.track.key: m.score for m in calm} == pytest.approx(opposite, abs=1e-5)
     np.testing.assert_allclose(matcher.embed_text("no fast"), -matcher.embed_text("fast"), atol=1e-6)
-    assert matcher.embed_text("sea") @ matcher.embed_text("calm") > 0.2  # by what the sea suggests
+    assert matcher.embed_text("sea") @ matcher.embed_text("calm") > 0.2  # the sea suggests calm music
     assert matcher.match(video_file, text="calm", k=2)
     with pytest.raises(InputError, match="empty"):
         matcher.match(text="")
@@ -172,17 +173,17 @@ def test_other_words_are_asked_of_cached_features(library, encoder, music_folder
     opened = Library.open(tmp_path / "lib", encoder=encoder, cache=tmp_path / "cache")
     opened.add(copies, workers=1)
     before = Matcher(opened).report(text="calm").model["fingerprint"]
-    shutil.rmtree(copies)  # nothing is left to decode
+    shutil.rmtree(copies)  # only the cache is left
     words = tmp_path / "other.toml"
     words.write_text(TERMS.replace('name = "fast"', 'name = "fast"\ntext = "fast, car"'))
     summary = opened.rebuild(vocabulary=words, workers=1)
     assert (len(summary.added), len(summary.failed)) == (6, 0)
-    assert opened.pipeline.encoder.named == encoder
+    assert opened.pipeline.spec.encoder.name == encoder
     report = Matcher(Library.open(tmp_path / "lib", cache=tmp_path / "cache")).report(text="calm")
     assert report.model["fingerprint"] != before
-    # Words that changed in place are refused, and the named command mends it with those very words.
+    # A changed vocabulary file is rejected, and the command in the message fixes it.
     words.write_text(TERMS)
-    with pytest.raises(ArtifactError, match="embed it again: reelscore rebuild"):
+    with pytest.raises(ArtifactError, match="Embed it again: reelscore rebuild"):
         Matcher(tmp_path / "lib").match(text="calm")
     Library.open(tmp_path / "lib", cache=tmp_path / "cache").rebuild(workers=1)
     assert Matcher(tmp_path / "lib").match(text="calm")
@@ -196,16 +197,18 @@ def test_scale_and_captions_are_in_the_fingerprint(library, models, vocabulary, 
         Library.open(tmp_path / "l", encoder=f"hub:{clip}+{models['clap']}", vocabulary=vocabulary)
         for clip in (copy, models["siglip"])
     )
-    fingerprint = library.pipeline.open().embedder.fingerprint
-    assert same.pipeline.open().embedder.fingerprint == fingerprint  # a folder is known by its content
-    assert other.pipeline.open().embedder.fingerprint != fingerprint
+    fingerprint = library.pipeline.embedder.fingerprint
+    assert (
+        same.pipeline.embedder.fingerprint == fingerprint
+    )  # the fingerprint depends on the content, not the path
+    assert other.pipeline.embedder.fingerprint != fingerprint
     weights = load_file(copy / "model.safetensors")
     weights["logit_scale"] += 1
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    assert same.pipeline.open().embedder.fingerprint != fingerprint
+    assert same.pipeline.embedder.fingerprint != fingerprint
 
 
-def test_a_pack_beside_the_models_compares_the_words(
+def test_a_pack_with_the_models_compares_the_texts(
     library, encoder, vocabulary, music_folder, tmp_path
 ) -> None:
     pack = write_tiny_pack(tmp_path / "pack")
@@ -215,11 +218,11 @@ def test_a_pack_beside_the_models_compares_the_words(
     opened.add(music_folder, workers=1)
     report = Matcher(tmp_path / "lib").report(text="calm")
     assert report.model["text_encoder"].startswith("pack-tiny-text")
-    assert report.model["fingerprint"] != library.pipeline.open().embedder.fingerprint
+    assert report.model["fingerprint"] != library.pipeline.embedder.fingerprint
     with pytest.raises(InputError, match="such as calm, fast"):
         Matcher(tmp_path / "lib").match(text="zzz")
-    # A library that was built without one goes on without one.
-    assert Library.open(library.path, pack=pack).pipeline == library.pipeline
+    # A library that was built without a pack stays without.
+    assert Library.open(library.path, pack=pack).pipeline.spec == library.pipeline.spec
 
 
 @pytest.mark.slow
@@ -241,18 +244,18 @@ def test_the_command_line_gives_the_list_with_reasons(
 
 
 def test_the_words_of_a_video_are_read_by_the_same_tower(library, tmp_path) -> None:
-    opened = library.pipeline.open(cache=FeatureCache(library.cache_folder))
-    film = worlds.film(tmp_path / "calm sea.mp4")  # a name of a file is none of its words
+    opened = library.pipeline
+    film = worlds.film(tmp_path / "calm sea.mp4")  # the file name is not part of its text
     silent = opened.video(film)[0]
     film.with_suffix(".json").write_text(json.dumps({"title": "sea"}))
-    told = opened.video(film)[0]
-    assert told @ opened.embedder.embed_text("sea") > silent @ opened.embedder.embed_text("sea")
+    titled = opened.video(film)[0]
+    assert titled @ opened.embedder.embed_text("sea") > silent @ opened.embedder.embed_text("sea")
     film.with_suffix(".json").write_text(json.dumps({"title": ""}))
     assert opened.video(film)[0].tobytes() == silent.tobytes()
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "error", "message"),
     [
         ({"clip": "dinov2"}, ConfigError, "pictures and texts (clip or siglip or siglip2)"),
         ({"clap": "wavlm"}, ConfigError, "sound and texts (clap)"),
@@ -265,7 +268,7 @@ def test_the_words_of_a_video_are_read_by_the_same_tower(library, tmp_path) -> N
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_a_next_step(
-    models, vocabulary, music_folder, tmp_path, monkeypatch, change, error, said
+    models, vocabulary, music_folder, tmp_path, monkeypatch, change, error, message
 ) -> None:
     import huggingface_hub.constants
 
@@ -283,6 +286,6 @@ def test_what_cannot_be_asked_is_refused_with_a_next_step(
         words = f"hub:{named['clip']}+{named['clap']}"
         Library.open(tmp_path / "lib", encoder=words, vocabulary=vocabulary).add(music_folder, workers=1)
 
-    with pytest.raises(error, match=re.escape(said)):
+    with pytest.raises(error, match=re.escape(message)):
         make()
     assert not (tmp_path / "lib").exists()

@@ -1,4 +1,4 @@
-"""Words that somebody types: what they say of each term, and what is refused."""
+"""Term scores of text queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from reelscore.errors import InputError
-from reelscore.models.zeroshot.text_query import LOWEST, MAX_CHARS, read_phrase
+from reelscore.models.base import MAX_QUERY_CHARS
+from reelscore.models.zeroshot.text_query import MIN_COSINE, score_query
 from reelscore.types import FloatArray
 
 NAMES = ("calm", "hip hop", "hip", "drums", "sea")
@@ -16,7 +17,7 @@ AXES = {name: i for i, name in enumerate(NAMES)} | {"other": len(NAMES)}
 
 
 def encode(texts: Sequence[str]) -> FloatArray:
-    """Each name an axis of its own; *peaceful* is nearly *calm*; what is unknown lies on one further axis."""
+    """Return one axis for each name, a vector near *calm* for *peaceful*, and one more axis for other texts."""
     rows = np.zeros((len(texts), len(AXES)), np.float32)
     for row, text in zip(rows, texts, strict=True):
         if text == "peaceful":
@@ -27,14 +28,14 @@ def encode(texts: Sequence[str]) -> FloatArray:
 
 
 def read(text: str) -> dict[str, float]:
-    found = read_phrase(text, encode, encode(NAMES)[None], NAMES)
-    return {name: round(float(value), 3) for name, value in zip(NAMES, found, strict=True) if value}
+    scores = score_query(text, encode, encode(NAMES)[None], NAMES)
+    return {name: round(float(value), 3) for name, value in zip(NAMES, scores, strict=True) if value}
 
 
 def test_every_word_speaks_and_silent_ones_do_not() -> None:
     assert read("Calm music with the drums") == {"calm": 1, "drums": 1}
     assert read("CALM, calm.") == {"calm": 2}
-    assert read("peaceful") == {"calm": pytest.approx((0.8 - LOWEST) / (1 - LOWEST), abs=1e-3)}
+    assert read("peaceful") == {"calm": pytest.approx((0.8 - MIN_COSINE) / (1 - MIN_COSINE), abs=1e-3)}
 
 
 def test_words_that_are_one_term_together_are_not_taken_apart() -> None:
@@ -57,5 +58,5 @@ def test_what_says_nothing_is_refused_with_what_would() -> None:
     for text in ("", "   \t"):
         with pytest.raises(InputError, match="empty"):
             read(text)
-    with pytest.raises(InputError, match=f"at most {MAX_CHARS} characters, got 100000"):
+    with pytest.raises(InputError, match=f"at most {MAX_QUERY_CHARS} characters, got 100000"):
         read("a" * 100_000)

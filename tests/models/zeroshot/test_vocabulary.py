@@ -1,4 +1,4 @@
-"""The vocabulary: the one that comes along is whole, and a file that makes no sense is refused by name."""
+"""The default vocabulary, and the errors of invalid files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reelscore.errors import ConfigError, NotFoundError
-from reelscore.models.zeroshot.vocabulary import AXES, OWN, Term, Vocabulary, read_vocabulary
+from reelscore.models.zeroshot.vocabulary import AXES, DEFAULT_FILE, Term, Vocabulary, read_vocabulary
 
 
 def test_our_own_has_every_kind_and_suggests_music_alone() -> None:
@@ -33,12 +33,12 @@ def test_affect_and_suggestions_stand_where_they_were_said() -> None:
     assert words.texts == ("calm", "sea, beach", "piano")
     np.testing.assert_allclose(words.affect, [[-2 / 3, 0, -1 / 3], [0, 0, 0], [0, 0, 0]], rtol=1e-6)
     assert words.suggestions.tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
-    assert words.of("mood", "instrument").tolist() == [True, False, True]
+    assert words.mask("mood", "instrument").tolist() == [True, False, True]
 
 
 def test_all_that_it_says_is_in_its_fingerprint() -> None:
     one, other = Term("calm", "mood", arousal=-0.8), Term("sea", "scene")
-    known = {
+    fingerprints = {
         Vocabulary(terms).fingerprint
         for terms in (
             (one, other),
@@ -48,14 +48,14 @@ def test_all_that_it_says_is_in_its_fingerprint() -> None:
             (Term("calm", "mood", arousal=-0.7), other),
         )
     }
-    assert len(known) == 5
+    assert len(fingerprints) == 5
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[[terms]]\nname = 'calm'\nkind = 'mood'\n", "two terms or more"),
-        ("[[terms]]\nname = 'calm'\nkind = 'mood'\n" * 2, "'calm' stands twice"),
+        ("[[terms]]\nname = 'calm'\nkind = 'mood'\n" * 2, "'calm' occurs twice"),
         ("[[terms]]\nname = ''\nkind = 'mood'\n", "needs a name"),
         ("[[terms]]\nname = 'calm'\nkind = 'smell'\n", "kind"),
         ("[[terms]]\nname = 'calm'\nkind = 'mood'\narousal = 2.0\n", r"arousal .*'calm'.*\[-1, 1\]"),
@@ -70,14 +70,14 @@ def test_all_that_it_says_is_in_its_fingerprint() -> None:
         ("[[terms", "TOML"),
     ],
 )
-def test_a_file_that_makes_no_sense_is_refused(text: str, told: str, tmp_path: Path) -> None:
+def test_a_file_that_makes_no_sense_is_refused(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         read_vocabulary(file)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"mine\.toml"):
         read_vocabulary(tmp_path / "mine.toml")
-    assert OWN.is_file()
+    assert DEFAULT_FILE.is_file()

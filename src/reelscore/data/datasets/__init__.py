@@ -1,9 +1,7 @@
-"""Public sets of features: a set's name and a folder enter, a `PairSet` leaves.
+"""Load public data sets of features as `PairSet`s.
 
-The files are those that others have published; none of them comes with reelscore. Five sets are one ``.npz``
-archive of arrays each, two are folders of files. Each adapter says what its set holds, what counts as a hit and how
-it is split. An adapter makes columns usable (undoes quantisation, takes a logarithm of heavy tails) and
-standardises nothing: that is learned on the training split and stored with the model.
+The files must be downloaded from their publishers. A loader makes the columns usable (it undoes quantisation and takes
+logarithms of heavy tails) but does not standardise them: scales are fitted on the training split.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ LOADERS: Mapping[str, tuple[str, Callable[[Archive, int], PairSet]]] = {
     "lastfm": ("lastfm_music_text.npz", lastfm.load),
     "wikipedia": ("wikipedia_image_text.npz", wikipedia.load),
 }
-"""Name of each set that is one archive -> its file name and the function that loads it."""
+"""Name of each single-archive set -> its file name and load function."""
 
 SETS = (*LOADERS, youtube8m.NAME, mgsv.NAME)
 """Names of all sets."""
@@ -40,43 +38,40 @@ def load_set(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     progress: Callable[[int, int], None] | None = None,
 ) -> PairSet:
-    """Load one of the public sets.
+    """Load a public set.
 
     Parameters
     ----------
     name : {"muvisync", "emomv", "tiktok", "lastfm", "wikipedia", "youtube8m", "mgsv"}
     folder : Path or str
-        Where the set's files lie. For an ``.npz`` file: its folder, or a folder with ``features/`` in it.
+        Folder of the set's files. For an ``.npz`` file: its folder, or the folder above ``features/``.
     seed : int
-        Draws the splits that the set itself does not fix; equal seeds give equal splits.
+        Seed of the splits that the set does not define.
     labels : sequence of str
-        youtube8m: only videos that carry any of these labels, given by number or name.
+        youtube8m: only videos with any of these labels, by number or name.
     num_segments : int
-        youtube8m, at frame level: longer videos are cut to so many rows as they are read.
+        youtube8m, at frame level: maximum number of rows per video.
     progress : callable, optional
-        Gets how many of the set's files have been read, and their number: shards of youtube8m, videos of mgsv,
-        else the one archive.
+        Called with the number of files read and of all files: shards of youtube8m, videos of mgsv, or one archive.
 
     Returns
     -------
     PairSet
-        Every row of the files; `PairSet.where` takes one split.
+        All splits; `PairSet.where` returns one.
 
     Raises
     ------
     InputError
-        For an unknown name, a file that is damaged or not as promised, or labels for another set.
+        For an unknown name, a damaged file or one with another schema, or labels for another set.
     NotFoundError
-        When a file is not there.
+        When a file, or the library that reads it, is missing.
     """
     if name not in SETS:
-        raise InputError(f"no set is named {name!r}; the sets are {', '.join(SETS)}")
+        raise InputError(f"there is no set {name!r}; the sets are {', '.join(SETS)}")
     if name == youtube8m.NAME:
         return youtube8m.load(Path(folder), seed, labels=labels, num_segments=num_segments, progress=progress)
     if labels:
-        raise InputError(
-            f"labels choose among the videos of {youtube8m.NAME} alone; leave them out for {name}"
-        )
+        raise InputError(f"labels choose among the videos of {youtube8m.NAME} alone; omit them for {name}")
     if name == mgsv.NAME:
         return mgsv.load(Path(folder), progress=progress)
     file_name, load = LOADERS[name]

@@ -1,11 +1,10 @@
-"""EmoMV enters, pairs of clip vectors leave: SlowFast video features against VGGish audio features.
+"""EmoMV: SlowFast features of music video clips, VGGish features of their music.
 
-726 clips of music videos in five emotions (Thao, Roig and Herremans, Information Fusion 2023), and 5,262
-pieces of music without a video. SlowFast columns have heavy tails: log1p makes them usable.
+726 clips of music videos in five emotions (Thao, Roig and Herremans, Information Fusion 2023), and 5,262 music clips
+without a video. SlowFast columns have heavy tails and are transformed by log1p.
 
-Hits: each clip has its own music alone, and clips with the same features on one side share it. The emotion
-is the label. Splits: 65/15/20% by hash of the source video, so that clips of one video stay together: 484,
-111 and 131 with seed 0.
+Hits: the clip's own music; clips with equal features on one side share their hits. The label is the emotion. Splits:
+65/15/20% by hash of the source video, so that clips of one video stay together: 484, 111 and 131 with seed 0.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from __future__ import annotations
 import numpy as np
 
 from reelscore.data.pairs import PairSet, Split
-from reelscore.data.splits import connected, hash_splits
+from reelscore.data.splits import connected_components, hash_splits
 
-from .archive import Archive, same_rows, vectors
+from .archive import Archive, row_bytes, single_rows
 
 FRACTIONS: dict[Split, float] = {"train": 0.65, "val": 0.15, "test": 0.2}
 
 
 def load(archive: Archive, seed: int) -> PairSet:
-    """Return all clips of the file with their emotion as label, and its unpaired music where it has some."""
+    """Load all clips, with their emotion as label, and the unpaired music of the file, if any."""
     ids = archive.read("ids", ("N",), holds="text")
     video = archive.read("video_slowfast", ("N", 2304))
     music = archive.read("audio_vggish", ("N", 128))
@@ -31,19 +30,19 @@ def load(archive: Archive, seed: int) -> PairSet:
         ids=ids, video_slowfast=video, audio_vggish=music, emotion=emotion, source_video=source_video
     )
     extra = archive.read("extra_audio_vggish", ("M", 128)) if "extra_audio_vggish" in archive else music[:0]
-    same_video, same_music = same_rows(video), same_rows(music)
-    source = connected(source_video.tolist(), same_video, same_music)
+    same_video, same_music = row_bytes(video), row_bytes(music)
+    source = connected_components(source_video.tolist(), same_video, same_music)
     return PairSet(
         name="emomv",
         keys=tuple(str(key) for key in ids),
-        video=vectors(np.log1p(np.maximum(video.astype(np.float64), 0.0))),
-        music=vectors(music),
-        group=connected(same_video, same_music),
+        video=single_rows(np.log1p(np.maximum(video.astype(np.float64), 0.0))),
+        music=single_rows(music),
+        group=connected_components(same_video, same_music),
         split=hash_splits([str(source_video[i]) for i in source], seed=seed, fractions=FRACTIONS),
         video_encoder="set-emomv-slowfast-1",
         music_encoder="set-emomv-vggish-1",
         num_segments=1,
         label=np.unique(emotion, return_inverse=True)[1].astype(np.int64),
         source=source,
-        unpaired_music=tuple(draws[0] for draws in vectors(extra)),
+        unpaired_music=tuple(samples[0] for samples in single_rows(extra)),
     )

@@ -1,11 +1,10 @@
-"""Last.fm songs enter, pairs of vectors leave: MiniLM text as the query side against VGGish audio.
+"""Last.fm: MiniLM text features and VGGish audio features of songs.
 
-1,125 songs (giuspillo, extending_sota_data_mm_feat). There is no picture here: the text stands on the video
-side, so that "video to music" reads "text to music".
+1,125 songs (giuspillo, extending_sota_data_mm_feat). The text takes the video side, so "video to music" means "text to
+music".
 
-Hits: each song has its own sound alone, and songs with the same features on one side share it. Splits:
-50/10/40% by hash of the song, since few rows are needed to fit and many to measure: 521, 118 and 486
-with seed 0.
+Hits: the song's own audio; songs with equal features on one side share their hits. Splits: 50/10/40% by hash of the
+song: 521, 118 and 486 with seed 0.
 """
 
 from __future__ import annotations
@@ -13,27 +12,27 @@ from __future__ import annotations
 from typing import Literal
 
 from reelscore.data.pairs import PairSet, Split
-from reelscore.data.splits import connected, hash_splits
+from reelscore.data.splits import connected_components, hash_splits
 
-from .archive import Archive, same_rows, vectors
+from .archive import Archive, row_bytes, single_rows
 
 FRACTIONS: dict[Split, float] = {"train": 0.5, "val": 0.1, "test": 0.4}
 AUDIO_DIMS = {"vggish": 128, "whisper": 512}
 
 
 def load(archive: Archive, seed: int, *, audio: Literal["vggish", "whisper"] = "vggish") -> PairSet:
-    """Return all songs of the file; `audio` chooses which of its two audio encoders is the music side."""
+    """Load all songs; `audio` chooses one of the two audio encoders as the music side."""
     ids = archive.read("item_id", ("N",), holds="integer")
     text = archive.read("text_minilm", ("N", 384))
     key = f"audio_{audio}"
     music = archive.read(key, ("N", AUDIO_DIMS[audio]))
     archive.same_length(**{"item_id": ids, "text_minilm": text, key: music})
-    group = connected(same_rows(text), same_rows(music))
+    group = connected_components(row_bytes(text), row_bytes(music))
     return PairSet(
         name="lastfm" if audio == "vggish" else f"lastfm-{audio}",
         keys=tuple(str(song) for song in ids.tolist()),
-        video=vectors(text),
-        music=vectors(music),
+        video=single_rows(text),
+        music=single_rows(music),
         group=group,
         split=hash_splits([int(ids[i]) for i in group], seed=seed, fractions=FRACTIONS),
         video_encoder="set-lastfm-minilm-1",

@@ -1,11 +1,9 @@
-"""MuVi-Sync enters, pairs of per-second sequences leave: CLIP, motion, emotion against chords, loudness.
+"""MuVi-Sync: per-second features of music videos and of their music.
 
-652 music videos with one row a second on both sides (AMAAI-Lab Video2Music, arXiv 2311.00968). The only set
-with time in it, and so the one for Global Sparse sampling.
+652 music videos with one row a second on both sides (AMAAI-Lab Video2Music, arXiv 2311.00968).
 
-Hits: each video has its own music alone. Splits: the file names train and val. Its val is never trained on or
-tuned on, so it is the test split here, and 15% of its train, by hash of the video's id, become val: 580 + 72
-rows give 496, 84 and 72 with seed 0.
+Hits: the video's own music. Splits: the published val split, 72 videos, is the test split here; 15% of the published
+train split, by hash of the video's id, is val. Seed 0 gives 496, 84 and 72.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.data.pairs import Draws, PairSet, Split
+from reelscore.data.pairs import PairSet, Samples, Split
 from reelscore.data.splits import hash_splits
 from reelscore.errors import InputError
 
@@ -23,11 +21,11 @@ VAL_FRACTION = 0.15
 
 
 def load(archive: Archive, seed: int) -> PairSet:
-    """Return all music videos of the file, their music as the music side."""
+    """Load all music videos."""
     ids = archive.read("ids", ("N",), holds="text")
     lengths = archive.read("lengths", ("N",), holds="integer").astype(np.int64)
-    stated = archive.read("split", ("N",), holds="text")
-    archive.same_length(ids=ids, lengths=lengths, split=stated)
+    published = archive.read("split", ("N",), holds="text")
+    archive.same_length(ids=ids, lengths=lengths, split=published)
     codes = archive.read("video_u8", ("S", 256), holds="integer")
     extra = archive.read("video_extra", ("S", 8))
     music = archive.read("music", ("S", 30))
@@ -35,7 +33,7 @@ def load(archive: Archive, seed: int) -> PairSet:
     if (lengths < 1).any() or lengths.sum() != seconds:
         raise InputError(
             f"{archive.path}: array 'lengths' must be positive and sum to the {seconds} rows of 'video_u8', "
-            f"got a least of {lengths.min()} and a sum of {lengths.sum()}"
+            f"got a minimum of {lengths.min()} and a sum of {lengths.sum()}"
         )
     scale, offset = archive.read("dequant", (2,)).astype(np.float64)
     video = np.empty((seconds, codes.shape[1] + extra.shape[1]), dtype=np.float32)
@@ -48,22 +46,26 @@ def load(archive: Archive, seed: int) -> PairSet:
         video=_cut(video, lengths),
         music=_cut(music.astype(np.float32), lengths),
         group=np.arange(len(keys)),
-        split=_splits(archive, keys, tuple(str(part) for part in stated), seed),
+        split=_splits(archive, keys, tuple(str(part) for part in published), seed),
         video_encoder="set-muvisync-clip-motion-emotion-1",
         music_encoder="set-muvisync-chords-1",
         num_segments=int(lengths.max()),
     )
 
 
-def _cut(rows: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64]) -> tuple[Draws, ...]:
+def _cut(rows: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64]) -> tuple[Samples, ...]:
     ends = np.cumsum(lengths)
     return tuple((rows[end - length : end],) for length, end in zip(lengths, ends, strict=True))
 
 
-def _splits(archive: Archive, keys: tuple[str, ...], stated: tuple[str, ...], seed: int) -> tuple[Split, ...]:
+def _splits(
+    archive: Archive, keys: tuple[str, ...], published: tuple[str, ...], seed: int
+) -> tuple[Split, ...]:
     held_out = {"val", "test"}
-    unknown = sorted(set(stated) - {"train", *held_out})
+    unknown = sorted(set(published) - {"train", *held_out})
     if unknown:
         raise InputError(f"{archive.path}: array 'split' must hold train, val or test, got {unknown[0]!r}")
-    carved = hash_splits(keys, seed=seed, fractions={"train": 1 - VAL_FRACTION, "val": VAL_FRACTION})
-    return tuple("test" if part in held_out else chosen for part, chosen in zip(stated, carved, strict=True))
+    hashed = hash_splits(keys, seed=seed, fractions={"train": 1 - VAL_FRACTION, "val": VAL_FRACTION})
+    return tuple(
+        "test" if part in held_out else chosen for part, chosen in zip(published, hashed, strict=True)
+    )

@@ -1,16 +1,11 @@
-"""YouTube-8M enters, pairs leave: the pictures of each video against its own sound, at video or frame level.
+"""YouTube-8M: visual and audio features of videos, at video or frame level.
 
-TFRecord shards as published (Abu-El-Haija et al., arXiv 1609.08675; versions of 2018 and after): at video level
-the means ``mean_rgb`` (1024) and ``mean_audio`` (128), at frame level one row of each a second, at most 300, in
-8 bits. Which level a shard has is told by its features. No real shard was at hand when this was written: it is
-tested on files written to the published schema.
+TFRecord shards as published (Abu-El-Haija et al., arXiv 1609.08675; versions from 2018): at video level the means
+``mean_rgb`` (1024) and ``mean_audio`` (128), at frame level one row of each per second, at most 300, in 8 bits. The
+loader was tested on files of this schema, not on real shards.
 
-Hits: each video has its own sound alone. Splits: ``train*.tfrecord`` is train; the videos of
-``validate*.tfrecord`` are halved into val and test by hash of their id. ``test*.tfrecord`` is not read: it was
-published without labels, so that no filter could be applied to it.
-
-Memory: 4,608 bytes a video at video level, and up to N times as many at frame level, where a longer video is cut
-to N rows as it is read (147,456 bytes with N = 32). No shard is ever held whole.
+Hits: the video's own audio. Splits: ``train*.tfrecord`` is train; the videos of ``validate*.tfrecord`` are split in
+half into val and test by hash of their id. ``test*.tfrecord`` has no labels and is not read.
 
 References
 ----------
@@ -34,8 +29,7 @@ from reelscore.errors import InputError, NotFoundError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS, global_sparse_rows
 from reelscore.types import FloatArray
 
-from .example import SequenceExample
-from .tfrecord import read_records
+from .tfrecord import SequenceExample, read_records
 
 NAME = "youtube8m"
 RGB_DIM, AUDIO_DIM = 1024, 128
@@ -46,7 +40,7 @@ Level = Literal["video", "frame"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Video:
-    """One record: ``rgb`` (T, 1024) and ``audio`` (T, 128) float32; T is 1 at video level."""
+    """One record with ``rgb`` (T, 1024) and ``audio`` (T, 128), float32; T is 1 at video level."""
 
     key: str
     level: Level
@@ -63,21 +57,21 @@ def load(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     progress: Callable[[int, int], None] | None = None,
 ) -> PairSet:
-    """Return the videos of all shards in a folder, or in its folders ``train`` and ``validate``.
+    """Load the videos of all shards in a folder, or in its folders ``train`` and ``validate``.
 
     Parameters
     ----------
     folder : Path
     seed : int
-        Halves the validation videos.
+        Seed of the split of the validation videos into val and test.
     labels : sequence of str
-        Only videos that carry any of these: numbers, or names where ``vocabulary.csv`` lies in the folder.
+        Only videos with any of these labels: numbers, or names of ``vocabulary.csv`` in the folder.
     num_segments : int
-        N: at frame level a longer video gives one row from each of N equal segments, its middle.
+        N of Global Sparse sampling at frame level: a longer video gives the middle row of N equal segments.
     progress : callable, optional
-        Gets the number of shards read, and of all, after each.
+        Called with the number of shards read and of all shards.
     """
-    wanted = label_numbers(labels, folder)
+    label_filter = label_numbers(labels, folder)
     train, validate = find_shards(folder, "train"), find_shards(folder, "validate")
     if not train and not validate:
         raise NotFoundError(
@@ -87,16 +81,16 @@ def load(
     videos: dict[str, Video] = {}
     held_out: list[str] = []
     for done, shard in enumerate([*train, *validate], start=1):
-        for video in read_videos(shard, labels=wanted, num_segments=num_segments):
-            _check_alike(video, videos)
+        for video in read_videos(shard, labels=label_filter, num_segments=num_segments):
+            _check_consistent(video, videos)
             videos[video.key] = video
             if done > len(train):
                 held_out.append(video.key)
         if progress is not None:
             progress(done, len(train) + len(validate))
     if not videos:
-        told = f" with any of the labels {', '.join(labels)}" if labels else ""
-        raise InputError(f"{folder} holds no videos{told}; add shards or choose other labels")
+        condition = f" with any of the labels {', '.join(labels)}" if labels else ""
+        raise InputError(f"{folder} holds no videos{condition}; add shards or choose other labels")
     halves = hash_splits(held_out, seed=seed, fractions={"val": 0.5, "test": 0.5})
     part_of: dict[str, Split] = dict(zip(held_out, halves, strict=True))
     level = next(iter(videos.values())).level
@@ -114,27 +108,27 @@ def load(
 
 
 def find_shards(folder: Path, part: str) -> list[Path]:
-    """Return the shards of a part, such as ``train``, in the order of their names."""
+    """Return the shards of a part, such as ``train``, sorted by name."""
     return sorted([*folder.glob(f"{part}*.tfrecord"), *folder.glob(f"{part}/{part}*.tfrecord")])
 
 
 def read_videos(
     shard: Path, *, labels: Collection[int] | None = None, num_segments: int = DEFAULT_NUM_SEGMENTS
 ) -> Iterator[Video]:
-    """Go through the videos of a shard with one record in memory at a time.
+    """Iterate over the videos of a shard, with one record in memory at a time.
 
     Parameters
     ----------
     shard : Path
     labels : collection of int, optional
-        Only videos that carry any of these.
+        Only videos with any of these labels.
     num_segments : int
-        As in `load`.
+        See `load`.
 
     Raises
     ------
     InputError
-        For a damaged file, or a record whose features are not as published: with file and number.
+        For a damaged file, or a record with another schema; the message gives file and record.
     """
     for number, payload in enumerate(read_records(shard), start=1):
         where = f"{shard}: record {number}"
@@ -148,7 +142,7 @@ def read_videos(
             if len(rgb) != len(audio):
                 raise InputError(
                     f"{where}: features 'rgb' and 'audio' need equally many rows, got {len(rgb)} and "
-                    f"{len(audio)}; leave the record out"
+                    f"{len(audio)}; remove the record"
                 )
             if len(rgb) > num_segments:
                 rows = global_sparse_rows(len(rgb), num_segments=num_segments)
@@ -160,7 +154,7 @@ def read_videos(
 
 
 def dequantise(codes: npt.NDArray[np.uint8]) -> FloatArray:
-    """Undo the published quantisation: code * (max - min) / 255 + (max - min) / 512 + min, float32.
+    """Undo the published quantisation: code * (max - min) / 255 + (max - min) / 512 + min.
 
     Examples
     --------
@@ -173,7 +167,7 @@ def dequantise(codes: npt.NDArray[np.uint8]) -> FloatArray:
 
 
 def label_numbers(labels: Sequence[str], folder: Path) -> frozenset[int] | None:
-    """Return the numbers of labels given as numbers or, by ``vocabulary.csv``, as names; None for no labels."""
+    """Return the numbers of labels, looking names up in ``vocabulary.csv``; None for no labels."""
     if not labels:
         return None
     numbers = {int(label) for label in labels if label.strip().isdecimal()}
@@ -183,20 +177,20 @@ def label_numbers(labels: Sequence[str], folder: Path) -> frozenset[int] | None:
     path = folder / "vocabulary.csv"
     if not path.is_file():
         raise NotFoundError(
-            f"label names such as {min(names)!r} are looked up in {path}, which is not there; fetch the set's "
+            f"label names such as {min(names)!r} need {path}, which does not exist; download the set's "
             "vocabulary.csv into that folder, or give label numbers"
         )
-    found: set[str] = set()
+    matched: set[str] = set()
     for row in read_table(path, required="index"):
         if isinstance(row.cells, str):
             raise InputError(f"{path}: line {row.line}: {row.cells}")
         name = (row.cells.get("name") or "").strip().casefold()
         if name in names:
-            found.add(name)
+            matched.add(name)
             numbers.add(_number(path, row.line, row.cells["index"]))
-    if missing := names - found:
+    if missing := names - matched:
         raise InputError(
-            f"{path} has no label named {min(missing)!r} in its column 'Name'; look the names up there"
+            f"{path} has no label {min(missing)!r} in its column 'Name'; check the spelling there"
         )
     return frozenset(numbers)
 
@@ -208,12 +202,12 @@ def _number(path: Path, line: int, cell: str) -> int:
         raise InputError(f"{path}: line {line}: the index must be a whole number, got {cell!r}") from error
 
 
-def _check_alike(video: Video, before: dict[str, Video]) -> None:
-    if (first := before.get(video.key)) is not None:
+def _check_consistent(video: Video, others: dict[str, Video]) -> None:
+    if (first := others.get(video.key)) is not None:
         raise InputError(
-            f"{video.where} and {first.where} are both of the video {video.key!r}; leave one shard out"
+            f"{video.where} and {first.where} both hold the video {video.key!r}; remove one shard"
         )
-    first = next(iter(before.values()), video)
+    first = next(iter(others.values()), video)
     if first.level != video.level:
         raise InputError(
             f"{video.where} is of {video.level} level but {first.where} of {first.level} level; give the folder "

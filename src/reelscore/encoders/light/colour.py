@@ -1,4 +1,4 @@
-"""Colour of a picture: RGB pixels enter; hue, saturation, brightness, warmth and their histograms leave.
+"""Colour features of an image: means, spreads and histograms in HSV.
 
 References
 ----------
@@ -29,13 +29,13 @@ COLUMNS = (
     Column("value_std", "0..0.5", "standard deviation of HSV value"),
     Column("hue_cos", "-1..1", "cosine of the mean hue (red 1, cyan -1), weighted by chroma"),
     Column("hue_sin", "-1..1", "sine of the mean hue (yellow-green 1, violet -1), weighted by chroma"),
-    Column("hue_spread", "0..1", "circular variance of hue, weighted by chroma; 1 for grey pictures"),
+    Column("hue_spread", "0..1", "circular variance of hue, weighted by chroma; 1 for grey images"),
     Column("warmth", "-1..1", "mean of red less blue: orange light is positive, blue light negative"),
     Column(
         "colourfulness", "0..180", "Hasler and Suesstrunk's M3: 0 grey, 33 moderate, 60 quite, 109 extremely"
     ),
     *(
-        Column(f"hue_{k}", "0..1", f"chroma of hues within 15 deg of {30 * k} deg, a share of the pixels")
+        Column(f"hue_{k}", "0..1", f"chroma of hues within 15 deg of {30 * k} deg, per pixel")
         for k in range(NUM_HUES)
     ),
     *(
@@ -44,7 +44,7 @@ COLUMNS = (
     ),
     *(Column(f"value_{k}", "0..1", f"share of pixels in eighth {k} of value") for k in range(NUM_VALUES)),
 )
-"""What `describe_colour` returns, in order."""
+"""Columns of `describe_colour`."""
 
 
 def luma(pixels: npt.NDArray[np.uint8]) -> FloatArray:
@@ -55,14 +55,14 @@ def luma(pixels: npt.NDArray[np.uint8]) -> FloatArray:
 
 
 def describe_colour(pixels: npt.NDArray[np.uint8], brightness: FloatArray) -> FloatArray:
-    """Describe the colours of a picture.
+    """Compute the colour features of an image.
 
     Parameters
     ----------
     pixels : ndarray of uint8, shape (H, W, 3)
         RGB.
     brightness : ndarray of float32, shape (H, W)
-        Its luma, see `luma`.
+        Luma of the pixels, see `luma`.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def describe_colour(pixels: npt.NDArray[np.uint8], brightness: FloatArray) -> Fl
     value = np.maximum(np.maximum(red, green), blue)
     chroma = value - np.minimum(np.minimum(red, green), blue)
     saturation = chroma / np.maximum(value, np.float32(1e-6))
-    # Hue as a direction needs no case by case formula: the projection of RGB on the plane across grey.
+    # The hue is the direction of RGB in the plane perpendicular to grey.
     across, up = red - 0.5 * (green + blue), np.float32(np.sqrt(0.75)) * (green - blue)
     length = np.maximum(np.hypot(across, up), np.float32(1e-6))
     cosine, sine = across / length, up / length
@@ -105,7 +105,7 @@ def describe_colour(pixels: npt.NDArray[np.uint8], brightness: FloatArray) -> Fl
 
 
 def _colourfulness(red: FloatArray, green: FloatArray, blue: FloatArray) -> float:
-    """M3 = sigma + 0.3 mu over the opponent colours rg = R - G and yb = (R + G) / 2 - B, on 0..255."""
+    """Return M3 = sigma + 0.3 mu of the opponent colours rg = R - G and yb = (R + G) / 2 - B, on 0..255."""
     rg, yb = red - green, 0.5 * (red + green) - blue
     sigma = np.hypot(float(rg.std()), float(yb.std()))
     mu = np.hypot(float(rg.mean()), float(yb.mean()))

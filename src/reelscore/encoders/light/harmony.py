@@ -1,4 +1,4 @@
-"""Harmony of a stretch of sound: a mean chroma vector enters; the key, how clear it is and its mode leave.
+"""Key detection from a mean chroma vector.
 
 References
 ----------
@@ -18,23 +18,23 @@ from reelscore.types import FloatArray
 
 PITCH_CLASSES = ("c", "c_sharp", "d", "d_sharp", "e", "f", "f_sharp", "g", "g_sharp", "a", "a_sharp", "b")
 
-# Temperley's revision of the Krumhansl-Kessler profiles, which hear a plain C major triad as E minor.
+# Temperley's revision; the Krumhansl-Kessler profiles classify a C major triad as E minor.
 _MAJOR = np.array([5.0, 2.0, 3.5, 2.0, 4.5, 4.0, 2.0, 4.5, 2.0, 3.5, 1.5, 4.0])
 _MINOR = np.array([5.0, 2.0, 3.5, 4.5, 2.0, 4.0, 2.0, 4.5, 3.5, 2.0, 1.5, 4.0])
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The best key.
+    """The key with the highest correlation.
 
     Attributes
     ----------
     tonic : int
         0 (C) to 11 (B).
     mode : float
-        The best major less the best minor correlation.
+        The highest major correlation minus the highest minor correlation.
     clarity : float
-        The best correlation of all.
+        The highest correlation.
     """
 
     tonic: int
@@ -45,8 +45,8 @@ class Key:
 def find_key(chroma: FloatArray) -> Key:
     """Find the key of a chroma vector of shape (12,), C first.
 
-    `mode` is positive for major, negative for minor, about -0.3 to 0.3; a flat chroma (silence, noise that is evenly
-    spread) gives tonic 0, mode 0 and clarity 0. Transposing the chroma moves the tonic and nothing else.
+    `mode` is positive for major and negative for minor, about -0.3 to 0.3. A flat chroma (silence or white noise) gives
+    tonic 0, mode 0 and clarity 0. Transposing the chroma changes the tonic only.
     """
     centred = chroma.astype(np.float64) - float(chroma.mean())
     length = float(np.linalg.norm(centred))
@@ -60,7 +60,7 @@ def find_key(chroma: FloatArray) -> Key:
 
 @lru_cache(maxsize=1)
 def _profiles() -> npt.NDArray[np.float64]:
-    """Major and minor in all twelve transpositions, shape (2, 12, 12), centred and of length 1; [m, k] has tonic k."""
+    """Return major and minor profiles with tonic k at [m, k], centred, of norm 1, shape (2, 12, 12)."""
     table = np.stack([[np.roll(profile, k) for k in range(12)] for profile in (_MAJOR, _MINOR)])
     table -= table.mean(axis=2, keepdims=True)
     table /= np.linalg.norm(table, axis=2, keepdims=True)

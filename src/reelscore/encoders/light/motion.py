@@ -1,9 +1,9 @@
-"""Movement and cuts: two frames a moment apart, or the colours of neighbouring frames, enter; rates a second leave.
+"""Motion features of two close frames, and the cut rate of a series of frames.
 
 References
 ----------
 Lucas and Kanade 1981, "An iterative image registration technique with an application to stereo vision".
-Swain and Ballard 1991, "Color indexing" (histogram intersection; here the distance that it leaves).
+Swain and Ballard 1991, "Color indexing" (histogram intersection).
 Boreczky and Rowe 1996, "Comparison of video shot boundary detection techniques".
 """
 
@@ -17,53 +17,52 @@ from reelscore.types import FloatArray
 from .columns import Column
 
 COLUMNS = (
-    Column("motion_energy", "1/s", "mean change of luma a second between two frames close in time"),
-    Column("motion_flow", "short sides/s", "mean speed of picture blocks (Lucas and Kanade 1981)"),
-    Column("motion_peak", "short sides/s", "90th percentile of the speed of picture blocks"),
+    Column("motion_energy", "1/s", "mean change of luma per second between two close frames"),
+    Column("motion_flow", "short sides/s", "mean speed of image blocks (Lucas and Kanade 1981)"),
+    Column("motion_peak", "short sides/s", "90th percentile of the speed of image blocks"),
     Column(
         "motion_unity",
         "0..1",
-        "speed of the mean motion over the mean speed: 1 for a pan, low for many movers",
+        "speed of the mean motion over the mean speed: 1 for a pan, low for opposite motions",
     ),
 )
-"""What `describe_motion` returns, in order."""
+"""Columns of `describe_motion`."""
 
 CUT_COLUMNS = (
-    Column("scene_distance", "0..1", "histogram distance to the sample before (Swain and Ballard 1991)"),
+    Column("scene_distance", "0..1", "histogram distance to the previous sample (Swain and Ballard 1991)"),
     Column(
         "cut_rate_hz",
         "1/s",
-        "likely cuts a second around the sample; at most one for each step between samples",
+        "estimated cuts per second around the sample; at most one between two samples",
     ),
 )
-"""What `describe_cuts` returns, in order."""
+"""Columns of `describe_cuts`."""
 
-_CELL = 4
+_CELL_PX = 4
 _LEVELS = 4
-_NOISE = 2e-4
-_STILL_DISTANCE, _CUT_DISTANCE = 0.3, 0.6
+_RIDGE = 2e-4  # keeps cells without texture still
+_NO_CUT_DISTANCE, _CUT_DISTANCE = 0.3, 0.6
 _REACH = 2
 
 
 def describe_motion(luma: FloatArray, following: FloatArray | None, gap_s: float) -> FloatArray:
-    """Describe the movement between two frames of one size.
+    """Compute the motion features of two frames of one size.
 
-    Speeds come from one Lucas-Kanade step on pictures averaged over 4 x 4 pixels. It is a proxy: with a short side
-    of 96 pixels and a gap of 0.12 s, movement beyond about half the short side a second comes out too slow. A
-    change of the light as a whole is no movement.
+    Speeds come from one Lucas-Kanade step on cells of 4 x 4 pixels. With a short side of 96 pixels and a gap of 0.12 s,
+    speeds above about half the short side per second are underestimated. A uniform change of brightness is no motion.
 
     Parameters
     ----------
     luma, following : ndarray of float32, shape (H, W)
-        The frame and the one after it, 0..1; without a following frame nothing moves.
+        The frame and the one after it, 0..1. Without a following frame all features are 0.
     gap_s : float
-        Time between them in seconds; nothing moves where it is not positive.
+        Time between the frames in seconds. If it is not positive, all features are 0.
 
     Returns
     -------
     ndarray of float32, shape (len(COLUMNS),)
     """
-    if following is None or gap_s <= 0 or min(luma.shape) < 3 * _CELL:
+    if following is None or gap_s <= 0 or min(luma.shape) < 3 * _CELL_PX:
         return np.zeros(len(COLUMNS), np.float32)
     energy = float(np.abs(following - luma).mean()) / gap_s
     first, second = _cells(luma), _cells(following)
@@ -76,17 +75,16 @@ def describe_motion(luma: FloatArray, following: FloatArray | None, gap_s: float
 
 
 def describe_cuts(histograms: FloatArray, step_s: float) -> FloatArray:
-    """Estimate the cut rate from the palettes of frames spread over a video.
+    """Estimate the cut rate from colour histograms of frames at equal intervals.
 
-    The distance d of two histograms is half the sum of their absolute differences. A step counts as
-    clip((d - 0.3) / 0.3, 0, 1) of a cut; the rate at a sample is the mean over the two steps on each side. Several
-    cuts within a step count once, so that the rate is bounded by ``1 / step_s``: seconds apart, slow and fast cutting
-    of the same pictures look alike.
+    The distance d of two histograms is half the sum of their absolute differences. A step between samples counts as
+    clip((d - 0.3) / 0.3, 0, 1) cuts. The rate at a sample is the mean over the two steps on each side. It is at most
+    ``1 / step_s``, so samples that are seconds apart do not distinguish slow from fast cutting.
 
     Parameters
     ----------
     histograms : ndarray of float32, shape (T, bins)
-        See `palette`; each row sums to 1.
+        Colour histograms, see `palette`.
     step_s : float
         Time between samples in seconds.
 
@@ -95,7 +93,7 @@ def describe_cuts(histograms: FloatArray, step_s: float) -> FloatArray:
     ndarray of float32, shape (T, len(CUT_COLUMNS))
     """
     distance = 0.5 * np.abs(np.diff(histograms, axis=0)).sum(axis=1)
-    cuts = np.clip((distance - _STILL_DISTANCE) / (_CUT_DISTANCE - _STILL_DISTANCE), 0, 1)
+    cuts = np.clip((distance - _NO_CUT_DISTANCE) / (_CUT_DISTANCE - _NO_CUT_DISTANCE), 0, 1)
     out = np.zeros((len(histograms), len(CUT_COLUMNS)), np.float32)
     out[1:, 0] = distance
     for row in range(len(histograms)):
@@ -105,17 +103,19 @@ def describe_cuts(histograms: FloatArray, step_s: float) -> FloatArray:
 
 
 def palette(pixels: npt.NDArray[np.uint8]) -> FloatArray:
-    """Return the histogram of colours that `describe_cuts` compares, shape (64,), summing to 1.
+    """Return a histogram of 4 x 4 x 4 RGB bins, shape (64,), that sums to 1.
 
-    4 x 4 x 4 bins of RGB; each pixel is shared out among the eight bins around it, so that a slow change of light
-    moves the histogram slowly.
+    Each pixel is shared between the eight nearest bins (trilinear), so that a slow change of light changes the
+    histogram slowly.
 
     Parameters
     ----------
     pixels : ndarray of uint8, shape (H, W, 3)
-        RGB; every fourth pixel of every fourth row is looked at.
+        RGB; every fourth pixel of every fourth row is used.
     """
-    colours = pixels[::_CELL, ::_CELL].reshape(-1, 3).astype(np.float32) * np.float32((_LEVELS - 1) / 255)
+    colours = pixels[::_CELL_PX, ::_CELL_PX].reshape(-1, 3).astype(np.float32) * np.float32(
+        (_LEVELS - 1) / 255
+    )
     low = np.minimum(colours.astype(np.int64), _LEVELS - 2)
     part = colours - low
     out = np.zeros(_LEVELS**3)
@@ -128,16 +128,16 @@ def palette(pixels: npt.NDArray[np.uint8]) -> FloatArray:
 
 
 def _cells(luma: FloatArray) -> FloatArray:
-    rows, columns = luma.shape[0] // _CELL, luma.shape[1] // _CELL
-    cropped = luma[: rows * _CELL, : columns * _CELL]
-    means: FloatArray = cropped.reshape(rows, _CELL, columns, _CELL).mean(axis=(1, 3))
+    rows, columns = luma.shape[0] // _CELL_PX, luma.shape[1] // _CELL_PX
+    cropped = luma[: rows * _CELL_PX, : columns * _CELL_PX]
+    means: FloatArray = cropped.reshape(rows, _CELL_PX, columns, _CELL_PX).mean(axis=(1, 3))
     return means
 
 
 def _flow(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """One Lucas-Kanade step in windows of 5 x 5 cells: displacement across and down, in cells.
+    """Return the displacement across and down, in cells, by one Lucas-Kanade step in windows of 5 x 5 cells.
 
-    Solves [Ixx Ixy; Ixy Iyy] (u, v) = -(Ixt, Iyt) with a ridge, so that cells without texture stay still.
+    Solves [Ixx Ixy; Ixy Iyy] (u, v) = -(Ixt, Iyt) with a ridge.
     """
     middle = 0.5 * (first + second)
     down, across = np.gradient(middle)
@@ -146,16 +146,16 @@ def _flow(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArray
         _box(product)
         for product in (across * across, down * down, across * down, across * change, down * change)
     )
-    xx, yy = xx + np.float32(_NOISE), yy + np.float32(_NOISE)
+    xx, yy = xx + np.float32(_RIDGE), yy + np.float32(_RIDGE)
     determinant = xx * yy - xy * xy
     u = (xy * yt - yy * xt) / determinant
     v = (xy * xt - xx * yt) / determinant
-    # A single step cannot be trusted further than the window it looked through.
+    # One step is not reliable beyond its window.
     return np.clip(u, -2, 2), np.clip(v, -2, 2)
 
 
 def _box(values: npt.NDArray[np.float32]) -> FloatArray:
-    """Mean of the 5 x 5 cells around each, as far as there are any beyond the edge."""
+    """Return the mean of the 5 x 5 cells around each cell; edge cells are repeated."""
     padded = np.pad(values, 2, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
     means: FloatArray = windows.mean(axis=(2, 3))

@@ -1,9 +1,9 @@
-"""The light music encoder: a file and its segments enter, named columns of timbre, harmony and rhythm leave.
+"""Built-in music encoder: timbre, loudness, harmony and rhythm without weights.
 
-Row i depends on the instant of segment i alone: on six seconds around it for timbre and loudness and on twelve for
-harmony and rhythm, both clipped to the sound. Asking for more segments never changes the rows of the others. Only
-the loudness columns know the level; all others are relative to the loudest of their window. Where the sound has ended
-(or is silent) a row says so: loudness -100 dB, an empty spectrum, no onsets, 120 bpm with beat strength 0, mode 0.
+Timbre and loudness of a row come from six seconds around its instant, harmony and rhythm from twelve, both clipped to
+the file. Rows do not depend on each other. Only the loudness columns depend on the level; the others are relative to
+the loudest part of their window. A row in silence or after the end of the audio has loudness -100 dB, an empty
+spectrum, no onsets, mode 0, and 120 bpm with beat strength 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reelscore.media.audio import audio_blocks
 from reelscore.types import FeatureSequence, FloatArray, Modality, Segment
 
 from . import spectrum
-from .columns import Column, names
+from .columns import Column, column_names
 from .harmony import PITCH_CLASSES, find_key
 from .rhythm import RANGE_DB, describe_rhythm
 from .spectrum import FRAME, FRAMES_HZ, HOP, NUM_CONTRAST, NUM_MEL, NUM_MFCC, RATE_HZ
@@ -30,34 +30,34 @@ NEAR_S = 6.0
 """Width of the window for timbre and loudness."""
 
 WIDE_S = 12.0
-"""Width of the window for harmony and rhythm: some twenty beats."""
+"""Width of the window for harmony and rhythm: about twenty beats."""
 
-_CHUNK = 256
-_ACTIVE_DB = 60.0
+_CHUNK_FRAMES = 256
+_ACTIVE_DB = 60.0  # frames further below the loudest are ignored for timbre and harmony
 _SILENT_DB = -99.0
 
 _REST = (
     Column("loudness_db", "dB full scale", "root mean square level of the window; the floor is -100"),
     Column("loudness_std_db", "dB", "standard deviation of the frame levels"),
-    Column("dynamic_range_db", "dB", "95th less 10th percentile of the frame levels"),
+    Column("dynamic_range_db", "dB", "95th minus 10th percentile of the frame levels"),
     Column("low_energy", "0..1", "share of frames below the mean power (Tzanetakis and Cook 2002)"),
-    Column("centroid_hz", "Hz", "mean spectral centroid of the frames that sound: brightness of timbre"),
+    Column("centroid_hz", "Hz", "mean spectral centroid of the audible frames: brightness of timbre"),
     Column("centroid_std_hz", "Hz", "standard deviation of the centroid"),
     Column("bandwidth_hz", "Hz", "mean spread of the spectrum around its centroid"),
     Column("rolloff_hz", "Hz", "mean frequency below which 85 % of the magnitude lies"),
     Column(
-        "flatness_db", "dB", "mean of geometric against arithmetic mean power: 0 for noise, low for tones"
+        "flatness_db", "dB", "mean ratio of geometric to arithmetic mean power: 0 for noise, low for tones"
     ),
     Column("flatness_std_db", "dB", "standard deviation of the flatness"),
-    Column("mode", "about -0.3..0.3", "best major less best minor key correlation (Temperley 1999)"),
-    Column("key_clarity", "0..1", "correlation with the best key's profile (Krumhansl 1990)"),
+    Column("mode", "about -0.3..0.3", "highest major minus highest minor key correlation (Temperley 1999)"),
+    Column("key_clarity", "0..1", "highest correlation with a key profile (Krumhansl 1990)"),
     Column(
         "chroma_change", "0..1", "mean cosine distance of half seconds of chroma (after Harte et al. 2006)"
     ),
-    Column("onset_rate_hz", "1/s", "onsets a second"),
+    Column("onset_rate_hz", "1/s", "onsets per second"),
     Column("onset_mean_db", "dB", "mean spectral flux"),
     Column("onset_std_db", "dB", "standard deviation of the spectral flux"),
-    Column("tempo_bpm", "1/min", "tempo; 120 where there is no beat"),
+    Column("tempo_bpm", "1/min", "tempo; 120 without a beat"),
     Column(
         "beat_strength",
         "0..1",
@@ -80,21 +80,23 @@ COLUMNS = (
     *(Column(f"chroma_{p}", "0..1", f"mean strength of pitch class {p}, A = 440 Hz") for p in PITCH_CLASSES),
     *_REST,
 )
-"""What each column of `LightMusic` means, in order."""
+"""Columns of `LightMusic`."""
 
 
 class LightMusic:
-    """Describes music without any weights; see `COLUMNS`. Implements `Encoder`.
+    """Music encoder without weights, with the columns `COLUMNS`. Implements `Encoder`.
 
-    Sound is read once from the start at 22,050 Hz mono; memory does not grow with its length.
+    The file is streamed once at 22,050 Hz mono, so memory does not grow with its duration.
     """
 
     name = "light-music"
     version = "1"
     modality: Modality = "music"
-    columns: tuple[str, ...] | None = names(COLUMNS)
+    columns: tuple[str, ...] | None = column_names(COLUMNS)
     dim = len(COLUMNS)
-    fingerprint = fingerprint(name, version, f"{RATE_HZ}/{FRAME}/{HOP}/{NEAR_S}/{WIDE_S}", *names(COLUMNS))
+    fingerprint = fingerprint(
+        name, version, f"{RATE_HZ}/{FRAME}/{HOP}/{NEAR_S}/{WIDE_S}", *column_names(COLUMNS)
+    )
     recipe = fingerprint
 
     def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
@@ -111,19 +113,19 @@ class LightMusic:
 
 
 def describe_instants(blocks: Iterable[FloatArray], instants_s: Sequence[float]) -> Iterator[FloatArray]:
-    """Yield one row of `COLUMNS` for each instant, as soon as the sound has gone far enough.
+    """Yield one row of `COLUMNS` for each instant of streamed audio.
 
     Parameters
     ----------
     blocks : iterable of ndarray of float32, shape (n,)
-        Mono sound at 22,050 Hz in blocks of any size; the sizes do not matter.
+        Mono samples at 22,050 Hz in blocks of any size.
     instants_s : sequence of float
         Ascending, in seconds.
 
     Yields
     ------
     ndarray of float32, shape (len(COLUMNS),)
-        Nothing at all for sound without samples.
+        No row at all if there are no samples.
     """
     centres = [_frame_at(instant) for instant in instants_s]
     reach = round(WIDE_S / 2 * FRAMES_HZ)
@@ -146,7 +148,7 @@ def describe_instants(blocks: Iterable[FloatArray], instants_s: Sequence[float])
 
 
 def describe_window(near: FloatArray, wide: FloatArray) -> FloatArray:
-    """Describe one instant from the frames around it; see `spectrum.describe_frames`.
+    """Compute one row from the frames around an instant; see `spectrum.describe_frames`.
 
     Parameters
     ----------
@@ -186,6 +188,7 @@ def describe_window(near: FloatArray, wide: FloatArray) -> FloatArray:
 
 
 def _loudness(levels_db: FloatArray, power: FloatArray) -> tuple[float, float, float, float]:
+    """Return loudness, its standard deviation, the dynamic range and the share of quiet frames."""
     mean = float(power.mean(dtype=np.float64))
     floored = np.maximum(levels_db, levels_db.max() - np.float32(_ACTIVE_DB))
     low, high = np.percentile(floored, [10, 95])
@@ -195,7 +198,7 @@ def _loudness(levels_db: FloatArray, power: FloatArray) -> tuple[float, float, f
 
 
 def _timbre(active: FloatArray) -> tuple[float, ...]:
-    """Six values of the frames that sound, zeros where none does."""
+    """Return six statistics of the audible frames, zeros without any."""
     if not len(active):
         return (0.0,) * 6
     mean, spread = active.mean(axis=0), active.std(axis=0)
@@ -218,7 +221,7 @@ def _chroma_change(chroma: FloatArray) -> float:
 
 
 def _frame_at(instant_s: float) -> int:
-    # The same instant reached by another sum of floats must give the same frame also where it lies on a half.
+    # The 1e-6 makes an instant halfway between frames independent of rounding errors.
     return math.floor(instant_s * FRAMES_HZ + 0.5 - 1e-6)
 
 
@@ -228,7 +231,7 @@ def _row(kept: Iterable[tuple[int, FloatArray]], centre: int) -> FloatArray:
 
 
 def _window(kept: Iterable[tuple[int, FloatArray]], centre: int, reach: int) -> FloatArray:
-    """Frames centre - reach to centre + reach, as far as there are any; else a single silent frame."""
+    """Return the existing frames from centre - reach to centre + reach, or a single silent frame."""
     parts = []
     for first, frames in kept:
         low, high = max(centre - reach - first, 0), min(centre + reach + 1 - first, len(frames))
@@ -238,27 +241,25 @@ def _window(kept: Iterable[tuple[int, FloatArray]], centre: int, reach: int) -> 
 
 
 def _chunks(blocks: Iterable[FloatArray]) -> Iterator[tuple[int, FloatArray]]:
-    """Cut the sound into chunks of `_CHUNK` frames, whatever the blocks: (first frame, samples with the margins).
-
-    The grid is fixed, for matrix products of another shape may round differently.
-    """
-    size = (_CHUNK - 1) * HOP + FRAME
-    held = [np.zeros(FRAME // 2, np.float32)]
-    num_held, num_samples, first = FRAME // 2, 0, 0
+    """Split audio into chunks of `_CHUNK_FRAMES` frames: (first frame, samples with margins)."""
+    # The chunks do not depend on the blocks, because matrix products of another shape may round differently.
+    size = (_CHUNK_FRAMES - 1) * HOP + FRAME
+    buffer = [np.zeros(FRAME // 2, np.float32)]
+    num_buffered, num_samples, first = FRAME // 2, 0, 0
     for block in blocks:
-        held.append(block)
-        num_held += len(block)
+        buffer.append(block)
+        num_buffered += len(block)
         num_samples += len(block)
-        if num_held < size:
+        if num_buffered < size:
             continue
-        joined = np.concatenate(held)
+        joined = np.concatenate(buffer)
         while len(joined) >= size:
             yield first, joined[:size]
-            joined = joined[_CHUNK * HOP :]
-            first += _CHUNK
-        held, num_held = [joined], len(joined)
+            joined = joined[_CHUNK_FRAMES * HOP :]
+            first += _CHUNK_FRAMES
+        buffer, num_buffered = [joined], len(joined)
     left = 1 + num_samples // HOP - first
     if num_samples and left > 0:
-        samples = np.concatenate(held)
+        samples = np.concatenate(buffer)
         needed = (left - 1) * HOP + FRAME
         yield first, np.pad(samples, (0, max(0, needed - len(samples))))[:needed]

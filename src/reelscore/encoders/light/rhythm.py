@@ -1,4 +1,4 @@
-"""Rhythm of a stretch of sound: a log-mel spectrogram enters; onsets, tempo and beat strength leave.
+"""Onsets, tempo and beat strength of a log-mel spectrogram.
 
 References
 ----------
@@ -22,11 +22,11 @@ from reelscore.types import FloatArray
 from .spectrum import FRAMES_HZ
 
 USUAL_BPM = 120.0
-"""Centre of the tempo prior, and the answer where there is no beat at all (with beat strength 0)."""
+"""Centre of the tempo prior, and the tempo without a beat (with beat strength 0)."""
 
 SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0
 RANGE_DB = 80.0
-"""Whatever lies further below the loudest band of the stretch counts as silence."""
+"""Levels further below the loudest band are silence."""
 
 _ONSET_DB = 1.0
 _NUM_BEATS = 4
@@ -35,7 +35,7 @@ _MIN_BEATS = 3
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """Onsets a second, mean and spread of the onset envelope in dB, tempo in bpm, beat strength in [0, 1]."""
+    """Onsets per second, mean and deviation of the onset envelope in dB, tempo in bpm, beat strength in [0, 1]."""
 
     onset_rate_hz: float
     onset_mean_db: float
@@ -45,9 +45,9 @@ class Rhythm:
 
 
 def describe_rhythm(mel_db: FloatArray) -> Rhythm:
-    """Describe the rhythm of a log-mel spectrogram of shape (F, bands), `FRAMES_HZ` frames a second.
+    """Compute the rhythm of a log-mel spectrogram of shape (F, bands) with `FRAMES_HZ` frames per second.
 
-    Nothing here depends on the absolute level as long as the sound is above the floor.
+    The result does not depend on the level while the audio is above the floor.
     """
     envelope = onset_envelope(mel_db)
     tempo_bpm, strength = tempo(envelope)
@@ -62,7 +62,7 @@ def describe_rhythm(mel_db: FloatArray) -> Rhythm:
 
 
 def onset_envelope(mel_db: FloatArray) -> FloatArray:
-    """Return the spectral flux, shape (F,), in dB: the mean over the bands of what got louder since the last frame."""
+    """Return the spectral flux in dB, shape (F,): the mean increase of the bands since the previous frame."""
     floored = np.maximum(mel_db, mel_db.max() - np.float32(RANGE_DB))
     envelope = np.zeros(len(mel_db), np.float32)
     envelope[1:] = np.maximum(floored[1:] - floored[:-1], 0).mean(axis=1)
@@ -72,31 +72,31 @@ def onset_envelope(mel_db: FloatArray) -> FloatArray:
 def pick_onsets(envelope: FloatArray) -> npt.NDArray[np.int64]:
     """Return the frames of the onsets.
 
-    An onset is the largest of its neighbours within 30 ms, stands 1 dB and 7 % of the stretch's highest peak above
-    the mean within 100 ms, and comes at least 30 ms after the one before.
+    An onset is the maximum within 30 ms, exceeds the mean within 100 ms by at least 1 dB and 7 % of the highest peak,
+    and comes at least 30 ms after the previous one.
     """
     near = max(1, math.ceil(0.03 * FRAMES_HZ))
     wide = max(1, math.ceil(0.1 * FRAMES_HZ))
     maxima = _neighbours(envelope, near, -np.inf).max(axis=1)
     means = np.nanmean(_neighbours(envelope, wide, np.nan), axis=1)
-    bar = means + max(_ONSET_DB, 0.07 * float(envelope.max()))
+    threshold = means + max(_ONSET_DB, 0.07 * float(envelope.max()))
     chosen: list[int] = []
-    for frame in np.flatnonzero((envelope >= maxima) & (envelope >= bar)):
+    for frame in np.flatnonzero((envelope >= maxima) & (envelope >= threshold)):
         if not chosen or frame - chosen[-1] > near:
             chosen.append(int(frame))
     return np.array(chosen, np.int64)
 
 
 def tempo(envelope: FloatArray) -> tuple[float, float]:
-    """Return tempo in beats per minute and beat strength in [0, 1] of an onset envelope of shape (F,).
+    """Return the tempo in beats per minute and the beat strength in [0, 1] of an onset envelope of shape (F,).
 
-    With a(l) the autocorrelation of the centred envelope at a lag of l, a(0) = 1, a beat of period p scores
+    With a(l) the autocorrelation of the centred envelope at lag l, a(0) = 1, a period p has the score
 
         s(p) = prior(p) * (mean_m a(m p) - 1/2 mean_m a((m - 1/2) p)),   m = 1 ... 4,
         prior(p) = exp(-1/2 log2(bpm(p) / 120)^2),
 
-    so that a beat twice too slow pays for the beats it skips. The tempo is where s is highest, the beat strength
-    mean_m a(m p) there. Fewer than three beats in the stretch, or no onset: 120 and 0.
+    so that a beat at half the tempo is penalised for the beats that it skips. The tempo maximises s, and the beat
+    strength is mean_m a(m p) there. With fewer than three beats, or no onset, they are 120 and 0.
     """
     bpm = _tempi(len(envelope))
     centred = envelope.astype(np.float64) - float(envelope.mean())
@@ -113,7 +113,7 @@ def tempo(envelope: FloatArray) -> tuple[float, float]:
 
 
 def _autocorrelation(centred: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Unbiased: each lag is divided by the number of its products, so that long lags are not worth less."""
+    """Return the unbiased autocorrelation: each lag is divided by its number of products."""
     size = len(centred)
     spectrum = np.fft.rfft(centred, 2 * size)
     raw = np.fft.irfft(np.square(spectrum.real) + np.square(spectrum.imag), 2 * size)[:size]
@@ -124,7 +124,7 @@ def _autocorrelation(centred: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
 def _pulse(
     correlation: npt.NDArray[np.float64], bpm: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean correlation at whole and at half multiples of the period, over those multiples that fit."""
+    """Return the mean correlation at whole and at half multiples of each period, over the multiples that fit."""
     period = 60 * FRAMES_HZ / bpm[:, None]
     longest = 0.75 * len(correlation)
     lags = np.arange(len(correlation))
@@ -140,7 +140,7 @@ def _pulse(
 
 @lru_cache(maxsize=64)
 def _tempi(num_frames: int) -> npt.NDArray[np.float64]:
-    """Candidate tempi half a percent apart, of which `_MIN_BEATS` beats fit into the stretch."""
+    """Return candidate tempi, half a percent apart, with at least `_MIN_BEATS` beats in `num_frames`."""
     grid = np.geomspace(SLOWEST_BPM, FASTEST_BPM, 360)
     return grid[60 * FRAMES_HZ / grid * _MIN_BEATS <= num_frames]
 

@@ -1,12 +1,11 @@
-"""The spectrum of sound, frame by frame: mono samples enter, one row of compact values a frame leaves.
+"""Short-time spectra of audio and the features of each frame.
 
-Frames of 2,048 samples every 512 at 22,050 Hz (93 ms every 23 ms), Hann window, frame k centred on sample
-``512 k`` with zeros outside the sound. The definitions are librosa's (McFee et al. 2015, "librosa: Audio
-and music signal analysis in Python"), which the tests use as the slow twin; at run time this is NumPy alone.
+Frames of 2,048 samples every 512 at 22,050 Hz (93 ms every 23 ms), Hann window; frame k is centred on sample ``512 k``,
+with zeros beyond both ends. Definitions follow librosa, which the tests use as the reference.
 
 References
 ----------
-Slaney 1998, "Auditory Toolbox" (mel scale and filters).
+McFee et al. 2015, "librosa: Audio and music signal analysis in Python".
 Davis and Mermelstein 1980, "Comparison of parametric representations for monosyllabic word recognition" (MFCC).
 Ellis 2007, "Chroma feature analysis and synthesis".
 Jiang et al. 2002, "Music type classification by spectral contrast feature".
@@ -19,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from reelscore.encoders import mel
 from reelscore.types import FloatArray
 
 RATE_HZ = 22_050
@@ -29,32 +29,32 @@ NUM_MEL = 40
 NUM_MFCC = 13
 NUM_CONTRAST = 7
 FLOOR_POWER = 1e-10
-"""Power below which sound counts as silence: -100 dB; it keeps logarithms finite."""
+"""Power of silence, -100 dB; it keeps logarithms finite."""
 
-# Floors that go with the level, so that one bin which happens to be empty does not tell loud from soft.
-_NARROWEST = 1e-8
-_FLATTEST = 1e-10
+# Floors relative to the level, so that an empty bin does not make contrast and flatness depend on loudness.
+_VALLEY_FLOOR = 1e-8
+_FLATNESS_FLOOR = 1e-10
 
 MEL = slice(0, NUM_MEL)
 CHROMA = slice(MEL.stop, MEL.stop + 12)
 CONTRAST = slice(CHROMA.stop, CHROMA.stop + NUM_CONTRAST)
 LEVEL, CENTROID, BANDWIDTH, ROLLOFF, FLATNESS = range(CONTRAST.stop, CONTRAST.stop + 5)
 WIDTH = FLATNESS + 1
-"""Layout of a frame's row: mel bands in dB, chroma, contrast in dB, mean square, three Hz values, flatness in dB."""
+"""Columns of a frame: mel bands in dB, chroma, contrast in dB, mean square, three values in Hz, flatness in dB."""
 
 
 def describe_frames(samples: FloatArray) -> FloatArray:
-    """Describe each frame of the samples.
+    """Compute the features of each frame.
 
     Parameters
     ----------
     samples : ndarray of float32, shape ((F - 1) * HOP + FRAME,)
-        Mono sound at `RATE_HZ`, full scale 1; the first frame starts at the first sample.
+        Mono samples at `RATE_HZ`, full scale 1; the first frame starts at the first sample.
 
     Returns
     -------
     ndarray of float32, shape (F, WIDTH)
-        See `WIDTH`; finite, also for silence.
+        Columns as in `WIDTH`; finite, also for silence.
     """
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP]
     bins = np.fft.rfft(frames * _hann(), axis=1)
@@ -83,21 +83,18 @@ def mfcc(mel_db: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=1)
 def mel_filters() -> FloatArray:
-    """Return the Slaney mel filters, shape (NUM_MEL, FRAME // 2 + 1): triangles of equal area."""
-    edges = _mel_to_hz(np.linspace(0.0, _hz_to_mel(RATE_HZ / 2), NUM_MEL + 2))
-    bins = _bins_hz()[None, :]
-    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
-    return _frozen(np.maximum(triangles, 0.0) * 2 / (high - low))
+    """Return the Slaney mel filters, shape (NUM_MEL, FRAME // 2 + 1)."""
+    filters = mel.mel_filters(NUM_MEL, rate_hz=RATE_HZ, n_fft=FRAME, high_hz=RATE_HZ / 2, scale="slaney")
+    return _frozen(filters.T)
 
 
 @lru_cache(maxsize=1)
 def chroma_filters() -> FloatArray:
     """Return the pitch class filters, shape (12, FRAME // 2 + 1), C first.
 
-    Each bin falls on the classes by a Gaussian in semitones, as wide as the bin itself where bins are wider
-    than a semitone (Ellis 2007). Bins outside 55 to 5,000 Hz, where notes have their fundamentals and first
-    partials, count for nothing; the others count alike. The tuning is taken as A = 440 Hz.
+    Each bin is spread over the classes by a Gaussian in semitones, which is as wide as the bin where bins are wider
+    than a semitone (Ellis 2007). Bins outside 55 to 5,000 Hz have weight 0; fundamentals and first partials lie inside.
+    The tuning is A = 440 Hz.
     """
     bins = _bins_hz()[1:]
     octaves = np.log2(bins / (440.0 / 16))
@@ -111,7 +108,8 @@ def chroma_filters() -> FloatArray:
 
 
 def _chroma(magnitude: FloatArray) -> FloatArray:
-    """Pitch classes against the strongest; of magnitudes, since of powers one loud note would be the whole chord."""
+    """Return pitch class magnitudes relative to the strongest, shape (F, 12)."""
+    # Magnitudes, because with powers a single loud note would hide the rest of a chord.
     raw = magnitude @ chroma_filters().T
     peak = raw.max(axis=1, keepdims=True)
     floor = np.float32(FLOOR_POWER**0.5)
@@ -120,26 +118,27 @@ def _chroma(magnitude: FloatArray) -> FloatArray:
 
 
 def _contrast_db(power: FloatArray) -> FloatArray:
-    """Peak to valley of each octave: mean of the strongest against the weakest fiftieth of its bins, up to 80 dB."""
+    """Return the ratio of the strongest to the weakest 2 % of bins in each octave, at most 80 dB."""
     out = np.empty((len(power), NUM_CONTRAST), np.float32)
     for band, (low, high) in enumerate(_octaves()):
         count = max(1, round(0.02 * (high - low)))
         ordered = np.partition(power[:, low:high], (count - 1, high - low - count), axis=1)
         peak = ordered[:, -count:].mean(axis=1)
-        valley = np.maximum(ordered[:, :count].mean(axis=1), peak * np.float32(_NARROWEST))
+        valley = np.maximum(ordered[:, :count].mean(axis=1), peak * np.float32(_VALLEY_FLOOR))
         ratio = np.where(peak > FLOOR_POWER, peak / np.maximum(valley, np.float32(FLOOR_POWER**2)), 1)
         out[:, band] = 10 * np.log10(ratio)
     return out
 
 
 def _shape(power: FloatArray, magnitude: FloatArray) -> FloatArray:
+    """Return centroid, bandwidth and rolloff in Hz and flatness in dB, shape (F, 4)."""
     bins = _bins_hz().astype(np.float32)
     total = np.maximum(magnitude.sum(axis=1), np.float32(1e-10))
     centroid = magnitude @ bins / total
     variance = magnitude @ np.square(bins) / total - np.square(centroid)
     cumulated = np.cumsum(magnitude, axis=1)
     rolloff = bins[np.argmax(cumulated >= np.float32(0.85) * cumulated[:, -1:], axis=1)]
-    floored = np.maximum(power, power.mean(axis=1, keepdims=True) * np.float32(_FLATTEST))
+    floored = np.maximum(power, power.mean(axis=1, keepdims=True) * np.float32(_FLATNESS_FLOOR))
     floored = np.maximum(floored, np.float32(FLOOR_POWER))
     flatness = 10 * np.log10(floored).mean(axis=1) - to_db(floored.mean(axis=1))
     return np.stack([centroid, np.sqrt(np.maximum(variance, 0)), rolloff, flatness], axis=1)
@@ -160,7 +159,7 @@ def _dct() -> FloatArray:
 
 @lru_cache(maxsize=1)
 def _octaves() -> tuple[tuple[int, int], ...]:
-    """Bins [low, high) of 0-200, 200-400, ... 3,200-6,400 Hz and the rest."""
+    """Return the bins [low, high) of 0-200, 200-400, ..., 3,200-6,400 Hz and above."""
     edges = np.concatenate([[0], np.searchsorted(_bins_hz(), 200.0 * 2.0 ** np.arange(NUM_CONTRAST - 1))])
     return tuple((int(a), int(b)) for a, b in zip(edges, [*edges[1:], FRAME // 2 + 1], strict=True))
 
@@ -168,16 +167,6 @@ def _octaves() -> tuple[tuple[int, int], ...]:
 def _bins_hz() -> npt.NDArray[np.float64]:
     bins: npt.NDArray[np.float64] = np.linspace(0.0, RATE_HZ / 2, FRAME // 2 + 1)
     return bins
-
-
-def _hz_to_mel(hz: float) -> float:
-    """Slaney's scale: linear below 1 kHz (15 mel), 27 steps for each factor of 6.4 above."""
-    return hz * 3 / 200 if hz < 1000 else 15 + 27 * float(np.log(hz / 1000) / np.log(6.4))
-
-
-def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    hz: npt.NDArray[np.float64] = np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
-    return hz
 
 
 def _frozen(values: npt.NDArray[np.float64]) -> FloatArray:

@@ -1,7 +1,7 @@
-"""The light video encoder: a file and its segments enter, named columns of colour, structure, movement and cuts leave.
+"""Built-in video encoder: colour, structure, motion and cut rate without weights.
 
-Each segment gives the frame at its instant and the one 0.12 s later, both scaled down to a short side of 96 pixels
-before anything is measured. Row i depends on its two frames; the cut rate also on two samples to each side.
+Each segment gives the frame at its instant and the frame 0.12 s later, both scaled to a short side of 96 pixels. A row
+depends on these two frames; its cut rate also depends on two samples on each side.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from reelscore.media.frames import Frame, Mode, frames_at
 from reelscore.types import FeatureSequence, FloatArray, Modality, Segment
 
 from . import colour, motion
-from .columns import Column, names
+from .columns import Column, column_names
 
 SHORT_SIDE_PX = 96
 PAIR_GAP_S = 0.12
 EDGE_STEP = 0.1
-"""Change of luma from one pixel to the next from which on a pixel lies on an edge."""
+"""Minimum change of luma per pixel at an edge."""
 
 STRUCTURE_COLUMNS = (
-    Column(
-        "edge_density", "0..1", "share of pixels with a Sobel gradient above 0.1 of the full scale a pixel"
-    ),
-    Column("detail", "1/px", "mean Sobel gradient of luma a pixel"),
+    Column("edge_density", "0..1", "share of pixels with a Sobel gradient above 0.1 of full scale per pixel"),
+    Column("detail", "1/px", "mean Sobel gradient of luma per pixel"),
     *(
         Column(f"layout_{r}_{c}", "0..1", f"mean luma of row {r}, column {c} of a 3 x 3 grid")
         for r in range(3)
@@ -36,25 +34,25 @@ STRUCTURE_COLUMNS = (
 )
 
 COLUMNS = (*colour.COLUMNS, *STRUCTURE_COLUMNS, *motion.COLUMNS, *motion.CUT_COLUMNS)
-"""What each column of `LightVideo` means, in order."""
+"""Columns of `LightVideo`."""
 
 
 class LightVideo:
-    """Describes pictures without any weights; see `COLUMNS`. Implements `Encoder`.
+    """Video encoder without weights, with the columns `COLUMNS`. Implements `Encoder`.
 
     Parameters
     ----------
     mode : {"fast", "exact"}
-        Nearest key frames where they are close enough, or the exact frames; see `media.video.frames_at`. Both give
-        the same feature space (one fingerprint) in different recipes.
+        How frames are read, see `media.frames.frames_at`. Both modes share one feature space, so only the recipe
+        differs.
     """
 
     name = "light-video"
     version = "1"
     modality: Modality = "video"
-    columns: tuple[str, ...] | None = names(COLUMNS)
+    columns: tuple[str, ...] | None = column_names(COLUMNS)
     dim = len(COLUMNS)
-    fingerprint = fingerprint(name, version, f"{SHORT_SIDE_PX}/{PAIR_GAP_S}", *names(COLUMNS))
+    fingerprint = fingerprint(name, version, f"{SHORT_SIDE_PX}/{PAIR_GAP_S}", *column_names(COLUMNS))
 
     def __init__(self, mode: Mode = "fast") -> None:
         self.mode: Mode = mode
@@ -69,25 +67,25 @@ class LightVideo:
             short_side_px=SHORT_SIDE_PX,
             pair_gap_s=PAIR_GAP_S,
         )
-        rows, palettes = zip(*_described(frames), strict=True)
+        rows, palettes = zip(*_describe_frames(frames), strict=True)
         step_s = (segments[-1].end_s - segments[0].start_s) / len(segments)
         cuts = motion.describe_cuts(np.stack(palettes), max(step_s, 1e-3))
         values = np.concatenate([np.stack(rows), cuts], axis=1)
         return FeatureSequence(values, tuple(segments), self.fingerprint, self.columns)
 
 
-def _described(frames: Iterable[Frame]) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Row and palette of each frame; segments that share a key frame share its description."""
+def _describe_frames(frames: Iterable[Frame]) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield the row and the palette of each frame; repeated frames are computed once."""
     last: Frame | None = None
     for frame in frames:
         if last is None or frame.pixels is not last.pixels or frame.following is not last.following:
-            described = describe_frame(frame), motion.palette(frame.pixels)
+            row = describe_frame(frame), motion.palette(frame.pixels)
         last = frame
-        yield described
+        yield row
 
 
 def describe_frame(frame: Frame) -> FloatArray:
-    """Describe one frame and its following one: `colour.COLUMNS`, `STRUCTURE_COLUMNS` and `motion.COLUMNS`."""
+    """Compute `colour.COLUMNS`, `STRUCTURE_COLUMNS` and `motion.COLUMNS` of one frame."""
     brightness = colour.luma(frame.pixels)
     following = None if frame.following is None else colour.luma(frame.following)
     gap_s = 0.0 if frame.following_time_s is None else frame.following_time_s - frame.time_s
@@ -101,7 +99,7 @@ def describe_frame(frame: Frame) -> FloatArray:
 
 
 def describe_structure(luma: FloatArray) -> FloatArray:
-    """Describe edges and layout of a luma picture of shape (H, W); see `STRUCTURE_COLUMNS`."""
+    """Compute `STRUCTURE_COLUMNS` of a luma image of shape (H, W)."""
     padded = np.pad(luma, 1, mode="edge")
     across = padded[:, 2:] - padded[:, :-2]
     down = padded[2:] - padded[:-2]

@@ -1,4 +1,4 @@
-"""A music file and instants enter, a pack's embedding of the window around each instant leaves."""
+"""Music encoder of a pack."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from .audio import AudioModel
 from .specs import Output
 
 VERSION = "1"
-"""Changes whenever `sample_windows` or `prepared_sound` give other numbers for the same file."""
+"""Increase it when `sample_windows` or `prepare_audio` gives other numbers for the same file."""
 
 
 class PackMusic:
-    """The `Encoder` of a pack's ``music`` model; see `features.protocol.Encoder` for the attributes.
+    """Music encoder of a pack: the audio model's output for the window around each instant. Implements `Encoder`.
 
-    Each row hears the manifest's `window_s` seconds centred on its instant. Near the ends of the file
-    the window moves inwards until it lies inside; a file shorter than the window is followed by zeros.
+    A window has `window_s` seconds and is centred on its instant. Near the ends of a file it is shifted to lie
+    inside. A file shorter than the window is padded with zeros.
 
     Parameters
     ----------
     model : AudioModel
-        The pack's model.
     output : Output, optional
-        Which output is the row, by default the feature; the columns have its labels.
+        The output to return, by default the feature. A given output must have labels, which name the columns.
     """
 
     modality: Modality = "music"
@@ -51,9 +50,9 @@ class PackMusic:
         Raises
         ------
         MediaError
-            When the file has no sound that can be decoded.
+            When the file has no audio that can be decoded.
         NotFoundError, ArtifactError
-            When the model file is absent, altered, or not what its manifest says.
+            When the model file does not exist, was altered, or differs from its manifest.
         """
         rate_hz = self.model.input.rate_hz
         feature = self.output.name
@@ -76,18 +75,17 @@ class PackMusic:
 def sample_windows(
     blocks: Iterable[FloatArray], centres: Sequence[int], *, length: int
 ) -> Iterator[tuple[int, FloatArray]]:
-    """Yield the first sample's number and the `length` samples around each centre of a streamed signal.
+    """Yield the start and the samples of the window around each centre of a streamed signal.
 
-    A window that would begin before the signal or end after it moves inwards; where the signal is
-    shorter than the window, zeros follow it. An empty signal yields nothing. Only one window and one
-    block are held at a time.
+    A window that would begin before the signal or end after it is shifted to lie inside. A signal shorter than the
+    window is padded with zeros; an empty one yields nothing. Memory holds one window and one block.
 
     Parameters
     ----------
     blocks : iterable of ndarray of float32, shape (n,)
-        The signal, in order.
+        The signal in consecutive blocks of any size.
     centres : sequence of int
-        Sample numbers, ascending.
+        Sample indices in ascending order.
     length : int
         Samples in each window.
 
@@ -98,25 +96,25 @@ def sample_windows(
     [(0, [0, 1, 2, 3]), (3, [3, 4, 5, 6]), (6, [6, 7, 8, 9])]
     """
     starts = [max(0, centre - length // 2) for centre in centres]
-    num_given = 0
-    first = 0
-    held = np.empty(0, np.float32)
+    row = 0
+    first = 0  # index in the signal of the first buffered sample
+    buffer = np.empty(0, np.float32)
     for block in blocks:
-        held = np.concatenate((held, block))
-        end = first + len(held)
-        while num_given < len(starts) and starts[num_given] + length <= end:
-            offset = starts[num_given] - first
-            yield starts[num_given], held[offset : offset + length]
-            num_given += 1
-        if num_given == len(starts):
+        buffer = np.concatenate((buffer, block))
+        end = first + len(buffer)
+        while row < len(starts) and starts[row] + length <= end:
+            offset = starts[row] - first
+            yield starts[row], buffer[offset : offset + length]
+            row += 1
+        if row == len(starts):
             return
-        # The last `length` samples stay: at the end of the signal they are the window that moved inwards.
-        keep = max(0, min(starts[num_given], end - length) - first)
-        held, first = held[keep:], first + keep
-    end = first + len(held)
+        # Keep the last `length` samples, which are the last window if the signal ends here.
+        keep = max(0, min(starts[row], end - length) - first)
+        buffer, first = buffer[keep:], first + keep
+    end = first + len(buffer)
     if end == 0:
         return
     start = max(0, end - length)
-    tail = np.pad(held[start - first :], (0, length - (end - start)))
-    for _ in range(num_given, len(starts)):
+    tail = np.pad(buffer[start - first :], (0, length - (end - start)))
+    for _ in starts[row:]:
         yield start, tail

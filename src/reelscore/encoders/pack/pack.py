@@ -1,8 +1,4 @@
-"""A folder of ONNX encoders with a manifest enters, ready encoders leave.
-
-The manifest says of each file what goes in, what comes out, its licence and its sha256; docs/packs.md
-is its schema. A file is verified when it is first used, before ONNX Runtime sees it.
-"""
+"""Packs: folders of ONNX encoders with a manifest."""
 
 from __future__ import annotations
 
@@ -15,104 +11,94 @@ from reelscore.errors import NotFoundError
 from .audio import AudioModel
 from .manifest import read_manifest
 from .music import PackMusic
-from .specs import EncoderSpec, Output, PictureSpec, Role, SoundSpec, TextSpec
+from .specs import ModelSpec, PictureModelSpec, Role, SoundModelSpec, TextModelSpec
 from .text import PackTextEncoder
 from .video import ImageModel, PackVideo
 
-_Spec = TypeVar("_Spec", PictureSpec, SoundSpec, TextSpec)
+_Spec = TypeVar("_Spec", PictureModelSpec, SoundModelSpec, TextModelSpec)
 
 
 def load_pack(folder: Path | str, *, num_threads: int = 1) -> Pack:
-    """Read a pack's manifest; model files are opened and verified when an encoder is first used.
+    """Read a pack's manifest; model files are verified and opened when an encoder is first used.
 
     Parameters
     ----------
     folder : Path or str
         The folder that holds MANIFEST.json.
     num_threads : int
-        Threads that ONNX Runtime uses inside one operator.
-
-    Returns
-    -------
-    Pack
+        Threads of ONNX Runtime within one operator.
 
     Raises
     ------
     NotFoundError
-        When the folder or its manifest is absent.
+        When the folder or its manifest does not exist.
     ArtifactError
-        When the manifest cannot be read as the schema of docs/packs.md says.
+        When the manifest does not follow docs/how-to/packs.md.
     """
     return Pack(Path(folder), read_manifest(folder), num_threads=num_threads)
 
 
 class Pack:
-    """The encoders of one folder. Made by `load_pack`.
+    """The encoders of one folder; see `load_pack`.
 
     Attributes
     ----------
     folder : Path
-        Where the files lie.
-    specs : Mapping of role to PictureSpec, SoundSpec or TextSpec
-        What the manifest says; roles are ``video``, ``music``, ``tagger``, ``text``.
+    specs : Mapping of role to ModelSpec
+        Specifications in the manifest; roles are ``video``, ``music``, ``tagger`` and ``text``.
     licences : Mapping of str to str
         Each encoder's name and the licence of its weights.
     """
 
-    def __init__(self, folder: Path, specs: Mapping[Role, EncoderSpec], *, num_threads: int = 1) -> None:
+    def __init__(self, folder: Path, specs: Mapping[Role, ModelSpec], *, num_threads: int = 1) -> None:
         self.folder = folder
         self.specs = dict(specs)
         self.licences = {spec.name: spec.licence for spec in specs.values()}
         self._num_threads = num_threads
 
     def video_encoder(self, mode: Literal["fast", "exact"] = "fast") -> PackVideo:
-        """Return the encoder of videos; `mode` says how frames are sought (see `PackVideo`)."""
-        spec = self._spec("video", PictureSpec)
-        return PackVideo(ImageModel(self.folder, spec, num_threads=self._num_threads), mode=mode)
+        """Return the video encoder; `mode` sets how frames are read (see `PackVideo`)."""
+        return PackVideo(self._image_model(), mode=mode)
 
     def music_encoder(self) -> PackMusic:
-        """Return the encoder of music."""
+        """Return the music encoder."""
         return PackMusic(self._audio_model("music"))
 
     def tagger(self) -> AudioModel:
-        """Return the model whose outputs name what is heard; see `AudioModel.outputs` and `labels`."""
+        """Return the model that tags audio; see `AudioModel.outputs` and `AudioModel.labels`."""
         return self._audio_model("tagger")
 
-    def video_labels(self, mode: Literal["fast", "exact"] = "fast") -> PackVideo | None:
-        """Return the encoder whose columns are the labels of the ``video`` model, where there is one."""
-        found = self._labelled("video", PictureSpec)
-        if found is None:
+    def video_label_encoder(self, mode: Literal["fast", "exact"] = "fast") -> PackVideo | None:
+        """Return the video encoder whose columns are the labels of the ``video`` model, or None without labels."""
+        spec = self.specs.get("video")
+        if spec is None or spec.label_output is None:
             return None
-        spec, output = found
-        return PackVideo(
-            ImageModel(self.folder, spec, num_threads=self._num_threads), mode=mode, output=output
+        return PackVideo(self._image_model(), mode=mode, output=spec.label_output)
+
+    def music_label_encoders(self) -> tuple[PackMusic, ...]:
+        """Return a music encoder for each of ``music`` and ``tagger`` that has labels, which are its columns."""
+        roles: tuple[Role, ...] = ("music", "tagger")
+        outputs = {role: self.specs[role].label_output for role in roles if role in self.specs}
+        return tuple(
+            PackMusic(self._audio_model(role), output=output) for role, output in outputs.items() if output
         )
 
-    def music_labels(self) -> tuple[PackMusic, ...]:
-        """Return the encoders whose columns are the labels of the ``music`` model and of the ``tagger``."""
-        roles: tuple[Role, ...] = ("music", "tagger")
-        found = [(role, labelled[1]) for role in roles if (labelled := self._labelled(role, SoundSpec))]
-        return tuple(PackMusic(self._audio_model(role), output=output) for role, output in found)
-
     def text_encoder(self) -> PackTextEncoder:
-        """Return the encoder of texts."""
-        return PackTextEncoder(self.folder, self._spec("text", TextSpec), num_threads=self._num_threads)
+        """Return the text encoder."""
+        return PackTextEncoder(self.folder, self._spec("text", TextModelSpec), num_threads=self._num_threads)
+
+    def _image_model(self) -> ImageModel:
+        return ImageModel(self.folder, self._spec("video", PictureModelSpec), num_threads=self._num_threads)
 
     def _audio_model(self, role: Role) -> AudioModel:
-        return AudioModel(self.folder, self._spec(role, SoundSpec), num_threads=self._num_threads)
-
-    def _labelled(self, role: Role, kind: type[_Spec]) -> tuple[_Spec, Output] | None:
-        if role not in self.specs:
-            return None
-        spec = self._spec(role, kind)
-        return None if spec.labelled is None else (spec, spec.labelled)
+        return AudioModel(self.folder, self._spec(role, SoundModelSpec), num_threads=self._num_threads)
 
     def _spec(self, role: Role, kind: type[_Spec]) -> _Spec:
         spec = self.specs.get(role)
         if spec is None:
             raise NotFoundError(
                 f"the pack {self.folder} has no {role} encoder, only: {', '.join(self.specs)}; use "
-                f"another pack or add encoders.{role} to its manifest (docs/packs.md)"
+                f"another pack or add encoders.{role} to its manifest (docs/how-to/packs.md)"
             )
         assert isinstance(spec, kind)
         return spec

@@ -1,4 +1,4 @@
-"""A model file and its expected sha256 enter, an ONNX Runtime session over exactly those bytes leaves."""
+"""ONNX Runtime sessions over verified model files."""
 
 from __future__ import annotations
 
@@ -17,43 +17,39 @@ from reelscore.errors import ArtifactError, InputError
 from reelscore.files import existing_file
 from reelscore.types import FloatArray
 
-from .input import input_facts
-from .specs import LATER_KEYS, EncoderSpec, Output
+from .specs import LATER_DEFAULTS, ModelSpec, Output, input_facts
 
 Shape = tuple[int | None, ...]
-"""A tensor's shape as a specification promises it; None is free."""
+"""Expected shape of a tensor; None is a free axis."""
 
 
 class OnnxModel:
-    """One ONNX file of a pack: verified and opened when first used, one row at a time.
-
-    Rows run one at a time because the bytes of a row must not depend on its neighbours, and because on
-    one thread larger batches are no faster.
+    """One ONNX file of a pack, verified and opened at its first use.
 
     Parameters
     ----------
     folder : Path
-        The pack.
-    spec : PictureSpec, SoundSpec or TextSpec
-        What the manifest says of the file.
-    inputs : Mapping of str to sequence of Shape
-        Every shape that will be fed to each input tensor, with 1 as its leading axis.
-    whole_numbers : collection of str
+        Folder of the pack.
+    spec : ModelSpec
+        Specification of the model in the manifest.
+    inputs : Mapping of str to iterable of Shape
+        Every shape that each input tensor will get, with 1 as the first axis.
+    int64_inputs : collection of str
         The inputs that are int64; the others are float32.
     unpack_weights : bool
-        Whether 8-bit weights become float32 once at load. Convolutions otherwise unpack them for every
-        row, at half the speed; a transformer's matrix products have 8-bit kernels of their own.
+        Whether 8-bit weights become float32 once at load. Without it convolutions unpack them in every run, at half
+        the speed. Transformers have 8-bit kernels for their matrix products and do not need it.
     num_threads : int
-        Threads inside one operator.
+        Threads within one operator.
     """
 
     def __init__(
         self,
         folder: Path,
-        spec: EncoderSpec,
+        spec: ModelSpec,
         inputs: Mapping[str, Iterable[Shape]],
         *,
-        whole_numbers: Collection[str] = (),
+        int64_inputs: Collection[str] = (),
         unpack_weights: bool = True,
         num_threads: int = 1,
     ) -> None:
@@ -61,7 +57,7 @@ class OnnxModel:
         self.spec = spec
         self._inputs = {name: tuple(shapes) for name, shapes in inputs.items()}
         self._dtypes = {
-            name: "tensor(int64)" if name in whole_numbers else "tensor(float)" for name in self._inputs
+            name: "tensor(int64)" if name in int64_inputs else "tensor(float)" for name in self._inputs
         }
         self._unpack_weights = unpack_weights
         self._num_threads = num_threads
@@ -71,36 +67,38 @@ class OnnxModel:
         return {**self.__dict__, "_session": None}
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
-        """Run one row; each input has N = 1 and each output comes back as its columns, shape (D,)."""
+        """Run one row: each input has N = 1, each output has shape (D,)."""
+        # Batched kernels round differently, so a row would depend on its batch; on one thread they are no faster.
         return {name: rows[0] for name, rows in self.run_rows(feeds).items()}
 
     def run_rows(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
-        """Run N rows together; each output comes back with shape (N, D)."""
+        """Run N rows in one batch; each output has shape (N, D)."""
         names = [output.name for output in self.spec.outputs]
         outputs = self._opened().run(names, dict(feeds))
         return {name: np.asarray(rows, np.float32) for name, rows in zip(names, outputs, strict=True)}
 
     @property
-    def one_at_a_time(self) -> bool:
-        """Whether the network takes no more than one row in one run."""
+    def single_row_only(self) -> bool:
+        """Whether the model takes batches of one row only."""
         return any(tensor.shape[0] == 1 for tensor in self._opened().get_inputs())
 
     def labels(self, output: str) -> tuple[str, ...]:
-        """Return the column names of `output`, or raise `InputError` where the manifest gives none."""
-        found = next((o for o in self.spec.outputs if o.name == output), None)
-        if found is None or found.labels is None:
-            labelled = ", ".join(o.name for o in self.spec.outputs if o.labels) or "none"
-            raise InputError(
-                f"{self.spec.name} has no labels for {output!r}; outputs with labels: {labelled}"
-            )
-        return _read_labels(self.path.parent, found)
+        """Return the labels of `output`, or raise `InputError` if the manifest has none."""
+        outputs = {o.name: o for o in self.spec.outputs if o.labels is not None}
+        if output not in outputs:
+            names = ", ".join(outputs) or "none"
+            raise InputError(f"{self.spec.name} has no labels for {output!r}; outputs with labels: {names}")
+        return _read_labels(self.path.parent, outputs[output])
 
     def identity(self, output: Output | None = None) -> tuple[str, ...]:
-        """Return all that shapes the numbers: the file's sha256, the input's specification, the output."""
-        values = input_facts(self.spec.input).items()
-        told = {name: value for name, value in values if LATER_KEYS.get(name) != value}
-        specification = json.dumps(told, sort_keys=True)
-        return (self.spec.sha256, specification, (output or self.spec.feature).name)
+        """Return what determines the numbers: the file's sha256, the input's specification and the output's name."""
+        facts = input_facts(self.spec.input).items()
+        specification = {name: value for name, value in facts if LATER_DEFAULTS.get(name) != value}
+        return (
+            self.spec.sha256,
+            json.dumps(specification, sort_keys=True),
+            (output or self.spec.feature).name,
+        )
 
     def _opened(self) -> Any:
         if self._session is None:
@@ -108,7 +106,7 @@ class OnnxModel:
         return self._session
 
     def _open(self) -> Any:
-        content = verified_bytes(self.path, self.spec.sha256)
+        content = read_verified(self.path, self.spec.sha256)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -126,32 +124,32 @@ class OnnxModel:
         return session
 
     def _check_signature(self, session: Any) -> None:
-        given = {tensor.name: tensor for tensor in session.get_inputs()}
-        promised = ", ".join(
+        inputs = {tensor.name: tensor for tensor in session.get_inputs()}
+        expected = ", ".join(
             f"{name} {list(shapes[0])} {self._dtypes[name]}" for name, shapes in self._inputs.items()
         )
-        actual = ", ".join(f"{tensor.name} {tensor.shape} {tensor.type}" for tensor in given.values())
-        fits = set(given) == set(self._inputs) and all(
-            given[name].type == self._dtypes[name] and _fits(given[name].shape, shape)
+        actual = ", ".join(f"{tensor.name} {tensor.shape} {tensor.type}" for tensor in inputs.values())
+        fits = set(inputs) == set(self._inputs) and all(
+            inputs[name].type == self._dtypes[name] and _fits(inputs[name].shape, shape)
             for name, shapes in self._inputs.items()
             for shape in shapes
         )
         if not fits:
             raise ArtifactError(
-                f"{self.path}: the manifest promises the inputs {promised}, the model has "
-                f"{actual}; mend the manifest's input (docs/packs.md)"
+                f"{self.path}: the manifest declares the inputs {expected}, the model has "
+                f"{actual}; fix the manifest's input (docs/how-to/packs.md)"
             )
         outputs = {tensor.name: tensor.shape for tensor in session.get_outputs()}
         for output in self.spec.outputs:
             if output.name not in outputs or not _fits(outputs[output.name], (None, output.dim)):
                 raise ArtifactError(
-                    f"{self.path}: the manifest promises the output {output.name} [N, {output.dim}], the "
-                    f"model has {outputs}; mend the manifest's outputs (docs/packs.md)"
+                    f"{self.path}: the manifest declares the output {output.name} [N, {output.dim}], the "
+                    f"model has {outputs}; fix the manifest's outputs (docs/how-to/packs.md)"
                 )
 
 
-def verified_bytes(path: Path, sha256: str) -> bytes:
-    """Return a file's bytes once their sha256 is the expected one; these very bytes are then used."""
+def read_verified(path: Path, sha256: str) -> bytes:
+    """Read a file and check its sha256, so that the bytes that are used are the bytes that were checked."""
     content = existing_file(path).read_bytes()
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256.lower():
@@ -176,7 +174,7 @@ def _read_labels(folder: Path, output: Output) -> tuple[str, ...]:
     else:
         assert labels.file is not None
         assert labels.sha256 is not None
-        text = verified_bytes(folder / labels.file, labels.sha256).decode("utf-8")
+        text = read_verified(folder / labels.file, labels.sha256).decode("utf-8")
         if labels.column is None:
             names = tuple(line.strip() for line in text.splitlines() if line.strip())
         else:
@@ -184,6 +182,6 @@ def _read_labels(folder: Path, output: Output) -> tuple[str, ...]:
     if len(names) != output.dim or not all(names):
         raise ArtifactError(
             f"{folder}: the output {output.name} has {output.dim} columns but {len([n for n in names if n])} "
-            "labels; mend the labels in the manifest"
+            "labels; fix the labels in the manifest"
         )
     return names

@@ -1,1 +1,1 @@
-"""How a library is stored on disk: LanceDB and a memory-mapped snapshot."""
+"""Storage of a library in LanceDB tables and memory-mapped snapshots."""

@@ -1,4 +1,4 @@
-"""What a library keeps about one track: its tags, embedding and moments enter, a checked `TrackEntry` leaves."""
+"""One track of a library: tags, embedding, moments and tag scores."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from reelscore.errors import ArtifactError, InputError
 from reelscore.types import FloatArray, Track
 
 UNIT_TOLERANCE = 1e-3
-"""How far from 1 the norm of an embedding may be."""
+"""Largest deviation of an embedding's norm from 1."""
 
-
-_HALF_PRECISION_TOLERANCE = 5e-3  # moments are kept in float16
+_HALF_PRECISION_TOLERANCE = 5e-3  # moments are stored in float16
 
 Moments = tuple[FloatArray, npt.NDArray[np.float64], npt.NDArray[np.float64]]
 """Embeddings (T, D), starts (T,) and ends (T,) in seconds, of one track."""
 
 
 class NotUnitError(ArtifactError):
-    """A vector read from disk is not of norm 1; whoever knows the files says what to do."""
+    """A vector read from disk does not have norm 1; callers that know the files turn it into advice."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackEntry:
-    """One track as the library keeps it.
+    """A track as a library stores it.
 
     Attributes
     ----------
@@ -38,13 +37,15 @@ class TrackEntry:
     album : str
         Empty where unknown.
     size_bytes, mtime_ns : int
-        Of the file when it was read: what tells an unchanged file without hashing it.
+        Of the file when it was read; an unchanged file is recognised by them without hashing it.
     embedding : ndarray of float32, shape (D,)
-        Of the whole track, norm 1; read-only.
+        Embedding of the whole track, norm 1; read-only.
     moments : ndarray of float32, shape (T, D)
-        Embeddings of T stretches of the track, each of norm 1; T may be 0; read-only.
+        Embeddings of T segments of the track, norm 1 each; T may be 0; read-only.
     moment_starts_s, moment_ends_s : ndarray of float64, shape (T,)
-        Where each stretch lies, in seconds; starts ascend.
+        Start and end of each segment, in seconds; starts ascend.
+    tag_scores : ndarray of float32, shape (V,), optional
+        Embedding of the whole track by the zero-shot model, norm 1; None where the library keeps none.
     """
 
     track: Track
@@ -55,6 +56,7 @@ class TrackEntry:
     moments: FloatArray
     moment_starts_s: npt.NDArray[np.float64]
     moment_ends_s: npt.NDArray[np.float64]
+    tag_scores: FloatArray | None = None
 
     def __post_init__(self) -> None:
         track = self.track
@@ -99,6 +101,9 @@ class TrackEntry:
             ("moment_ends_s", ends),
         ):
             object.__setattr__(self, name, array)
+        if self.tag_scores is not None:
+            check_unit(self.tag_scores, what=f"tag scores of {track.path}", ndim=1)
+            object.__setattr__(self, "tag_scores", _frozen(self.tag_scores, np.float32))
 
     def embedded_as(
         self,
@@ -106,14 +111,16 @@ class TrackEntry:
         moments: FloatArray,
         moment_starts_s: npt.NDArray[np.float64],
         moment_ends_s: npt.NDArray[np.float64],
+        tag_scores: FloatArray | None = None,
     ) -> TrackEntry:
-        """Return the same track as another model embeds it."""
+        """Return the same track with the embeddings of another model."""
         return replace(
             self,
             embedding=embedding,
             moments=moments,
             moment_starts_s=moment_starts_s,
             moment_ends_s=moment_ends_s,
+            tag_scores=tag_scores,
         )
 
 
@@ -124,7 +131,15 @@ def check_unit(vectors: npt.NDArray[np.floating[Any]], *, what: str, ndim: int) 
     norms = np.linalg.norm(vectors.astype(np.float64), axis=-1)
     if not (np.abs(norms - 1) <= UNIT_TOLERANCE).all():
         worst = float(norms.flat[np.argmax(np.abs(np.nan_to_num(norms, nan=np.inf) - 1))])
-        raise InputError(f"{what} must have norm 1, got {worst:.6g}; divide each row by its norm")
+        raise InputError(f"{what} must have norm 1, got {worst:.6g}. Divide each row by its norm")
+
+
+def check_moments(moments: Mapping[str, Moments]) -> None:
+    """Raise `NotUnitError` where a moment read from disk does not have norm 1."""
+    for key, (rows, _, _) in moments.items():
+        norms = np.sqrt(np.einsum("td,td->t", rows, rows))
+        if not (np.abs(norms - 1) <= _HALF_PRECISION_TOLERANCE).all():
+            raise NotUnitError(f"the moments of track {key} are not of norm 1")
 
 
 def _check_text(name: str, text: str) -> None:
@@ -132,7 +147,7 @@ def _check_text(name: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{name} must be valid Unicode, got {text!r}; rename the file or mend its tag"
+            f"{name} must be valid Unicode, got {text!r}. Rename the file or fix its tag"
         ) from error
 
 
@@ -140,11 +155,3 @@ def _frozen(values: npt.ArrayLike, dtype: type[np.floating[Any]]) -> npt.NDArray
     array = np.array(values, dtype=dtype, copy=True)
     array.flags.writeable = False
     return array
-
-
-def check_moments(found: Mapping[str, Moments]) -> None:
-    """Raise `NotUnitError` where a moment read from disk is not of norm 1."""
-    for key, (rows, _, _) in found.items():
-        norms = np.sqrt(np.einsum("td,td->t", rows, rows))
-        if not (np.abs(norms - 1) <= _HALF_PRECISION_TOLERANCE).all():
-            raise NotUnitError(f"the moments of track {key} are not of norm 1")

@@ -1,8 +1,4 @@
-"""A whole library in arrays: embeddings and texts enter, exact ranked search leaves.
-
-NumPy alone: LanceDB's store and the memory-mapped snapshot both search through this one class, so that
-they cannot disagree.
-"""
+"""Exact search over a library's embeddings and tag scores, in NumPy."""
 
 from __future__ import annotations
 
@@ -21,20 +17,20 @@ from .filters import TrackFilter
 TEXT_COLUMNS = ("key", "path", "title", "artist", "album")
 
 EXACT_UP_TO = 100_000
-"""Rows up to which every search looks at all of them: about 10 ms, no index and nothing missed."""
+"""Number of tracks up to which every search is exact and without an index, which takes about 10 ms."""
 
 _BLOCK_ROWS = 8192
-_SCREEN_MARGIN = 1e-4  # well above what float32 can lose in a dot product of unit vectors
+_SCREEN_MARGIN = 1e-4  # well above the rounding error of a float32 dot product of unit vectors
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Text columns without a Python object for each cell.
+    """Text columns in one buffer, without a Python object for each cell.
 
     Attributes
     ----------
     offsets : ndarray of int64, shape (C, N + 1)
-        Where cell i of column c lies in `utf8`: ``[offsets[c, i], offsets[c, i + 1])``.
+        Cell i of column c is ``utf8[offsets[c, i] : offsets[c, i + 1]]``.
     utf8 : ndarray of uint8
     """
 
@@ -58,19 +54,24 @@ class Texts:
 class Rows:
     """N tracks in ascending order of their keys.
 
+    The store and the snapshot both search through this class, so that they give the same answers.
+
     Attributes
     ----------
     texts : Texts
     duration_s : ndarray of float64, shape (N,)
     revision : ndarray of int64, shape (N,)
-        Which write made the row; with the key it names the row's content.
+        Number of the write that made the row; key and revision identify the row's content.
     embeddings : ndarray of float32, shape (N, D)
+    tag_scores : ndarray of float32, shape (N, V), optional
+        NaN in the rows of tracks without tag scores; None where the library keeps none.
     """
 
     texts: Texts
     duration_s: npt.NDArray[np.float64]
     revision: npt.NDArray[np.int64]
     embeddings: FloatArray
+    tag_scores: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.duration_s)
@@ -100,23 +101,23 @@ class Rows:
     ) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key.
 
-        Blocks are screened in float32 and what may be among the best is scored again in float64, row by
-        row, so that equal embeddings have equal scores whatever the shape of the product was.
+        Rows are screened in float32, and candidates scored again in float64, row by row: equal embeddings get
+        equal scores.
 
         Parameters
         ----------
         query : ndarray of float32, shape (D,)
             Norm 1.
         k : int
-            At least 1; fewer come back where fewer pass `where`.
+            At least 1; the result is shorter where fewer tracks pass `where`.
         where : TrackFilter, optional
 
         Raises
         ------
         InputError
-            When the query or `k` is not as promised.
+            When the query or `k` is invalid.
         NotUnitError
-            When an embedding is not of norm 1: the library is damaged.
+            When an embedding does not have norm 1, so the library is damaged.
         """
         query = checked_query(query, k, dim=self.embeddings.shape[1])
         scores = np.empty(len(self), dtype=np.float32)
@@ -134,9 +135,31 @@ class Rows:
         best = np.lexsort((allowed, -exact))[:k]
         return [(self.track(int(allowed[i])), float(exact[i])) for i in best]
 
+    def cosines(self, query: FloatArray) -> npt.NDArray[np.float64]:
+        """Return the cosine of a query (D,) of norm 1 with every embedding, shape (N,)."""
+        return _cosines_in_blocks(self.embeddings, checked_query(query, 1, dim=self.embeddings.shape[1]))
+
+    def tag_cosines(self, query: FloatArray) -> npt.NDArray[np.float64]:
+        """Return the cosine of a query (V,) of norm 1 with all tag scores, shape (N,); NaN where there are none."""
+        assert self.tag_scores is not None
+        scores = np.full(len(self), np.nan)
+        present = np.flatnonzero(self.has_tag_scores)
+        if len(present):
+            query = checked_query(query, 1, dim=self.tag_scores.shape[1])
+            scores[present] = _cosines_in_blocks(self.tag_scores[present], query)
+        return scores
+
+    @property
+    def has_tag_scores(self) -> npt.NDArray[np.bool_]:
+        """Which tracks have tag scores, shape (N,)."""
+        if self.tag_scores is None or self.tag_scores.shape[1] == 0:
+            return np.zeros(len(self), dtype=np.bool_)
+        present: npt.NDArray[np.bool_] = ~np.isnan(self.tag_scores[:, 0])
+        return present
+
 
 def checked_query(query: FloatArray, k: int, *, dim: int) -> FloatArray:
-    """Return the query as contiguous float32, or raise `InputError`."""
+    """Return the query as contiguous float32; raise `InputError` for a bad shape, norm or `k`."""
     if k < 1:
         raise InputError(f"k must be at least 1, got {k}")
     query = np.ascontiguousarray(query, dtype=np.float32)
@@ -157,3 +180,8 @@ def cosines(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.float64
         raise NotUnitError("an embedding is not of norm 1")
     products: npt.NDArray[np.float64] = (rows * query.astype(np.float64)).sum(axis=1)
     return products
+
+
+def _cosines_in_blocks(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.float64]:
+    blocks = range(0, len(embeddings), _BLOCK_ROWS)
+    return np.concatenate([np.empty(0), *(cosines(embeddings[i : i + _BLOCK_ROWS], query) for i in blocks)])

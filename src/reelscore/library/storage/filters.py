@@ -1,4 +1,4 @@
-"""Which tracks a search may return: a `TrackFilter` enters, SQL for LanceDB or a mask over rows leaves."""
+"""Track filter of a search, as SQL for LanceDB and as a NumPy mask."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 
 class Columns(Protocol):
-    """Where a mask reads from."""
+    """Columns that `TrackFilter.mask` reads."""
 
     @property
     def duration_s(self) -> npt.NDArray[np.float64]:
-        """Seconds, shape (N,)."""
+        """Duration of each track in seconds, shape (N,)."""
         ...
 
     def text(self, column: str) -> Sequence[str]:
@@ -25,16 +25,16 @@ class Columns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrackFilter:
-    """Conditions that all must hold; None does not filter. Case does not matter in tags.
+    """Conditions that must all hold; None does not filter. Case does not matter in tags.
 
     Attributes
     ----------
     artist, album : str, optional
-        The whole tag.
+        The complete tag.
     title_contains : str, optional
-        A part of the title.
+        Substring of the title.
     under : str, optional
-        How the path begins, such as ``"/music/strings/"``; case matters.
+        Prefix of the path, such as ``"/music/strings/"``; case matters.
     min_duration_s, max_duration_s : float, optional
         Inclusive.
     """
@@ -47,7 +47,7 @@ class TrackFilter:
     max_duration_s: float | None = None
 
     def sql(self) -> str | None:
-        """Return the condition in LanceDB's SQL, or None where nothing filters."""
+        """Return the condition in LanceDB's SQL, or None without any condition."""
         terms = []
         if self.artist is not None:
             terms.append(f"lower(artist) = {quoted(self.artist.lower())}")
@@ -64,7 +64,7 @@ class TrackFilter:
         return " AND ".join(terms) or None
 
     def mask(self, columns: Columns) -> npt.NDArray[np.bool_]:
-        """Return which rows pass, shape (N,)."""
+        """Return a mask of the rows that pass, shape (N,)."""
         keep = np.ones(len(columns.duration_s), dtype=np.bool_)
         if self.artist is not None:
             keep &= _where(
@@ -86,12 +86,12 @@ class TrackFilter:
 
 
 def quoted(text: str) -> str:
-    """Return `text` as an SQL string literal: the quote doubled, nothing else is special."""
+    """Return `text` as an SQL string literal, with its single quotes doubled."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def one_of(column: str, values: Sequence[str]) -> str:
-    """Return ``column IN ('a', 'b')``; at least one value."""
+    """Return ``column IN ('a', 'b')`` for at least one value."""
     return f"{column} IN ({', '.join(quoted(value) for value in values)})"
 
 

@@ -1,7 +1,4 @@
-"""What a library was built with: a `LibraryMeta` enters, `library.json` leaves, and back.
-
-The file is also the pointer to the live tables (`generation`), so that one atomic rename swaps both.
-"""
+"""Read and write `library.json`, the metadata of a library."""
 
 from __future__ import annotations
 
@@ -13,8 +10,8 @@ from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.files import write_bytes
 
-FORMAT = 1
-"""Raised whenever an older reelscore could not read the folder any more."""
+FORMAT = 2
+"""Newest format that this version reads. 1: no tag scores. 2: the table has the column ``tag_scores``."""
 
 FILE_NAME = "library.json"
 
@@ -29,27 +26,31 @@ class LibraryMeta:
     Attributes
     ----------
     model : str
-        Name for people, such as ``"affect"``.
+        Display name, such as ``"affect"``.
     model_fingerprint : str
         Identity of the embedding space.
     video_encoder, music_encoder : str
-        Fingerprints of the encoders in front of the model.
+        Fingerprints of the model's encoders.
     encoder_kind : str
         ``"light"``, ``"pack"``, ``"hub:VIDEO+MUSIC"`` ...
     dim : int
         D, the length of an embedding.
     num_segments : int
-        N, how many segments a track is cut into.
+        N, the number of segments of a track.
     model_path, encoder_folder : str, optional
-        Where the model and the encoders lay on disk when the library was built.
+        Where the model and the encoders were when the library was built.
     vocabulary : str, optional
-        File of the bridge's words, where it is not reelscore's own.
+        Vocabulary file of the zero-shot model; None for the built-in vocabulary.
     video_licence, music_licence : str, optional
-        Of the encoders' weights, where they have any.
+        Licences of the encoders' weights.
+    tags_fingerprint : str, optional
+        Fingerprint of the zero-shot model that computed the tag scores; None where the library keeps none.
+    tags_folder : str, optional
+        Folder of its pack.
     created : str
-        ISO 8601 time; filled in when the library is made.
+        ISO 8601 time; set when the library is created.
     format : int
-        Of the folder.
+        Format of the library's folder.
     """
 
     model: str
@@ -64,8 +65,10 @@ class LibraryMeta:
     vocabulary: str | None = None
     video_licence: str | None = None
     music_licence: str | None = None
+    tags_fingerprint: str | None = None
+    tags_folder: str | None = None
     created: str = ""
-    format: int = FORMAT
+    format: int = 1
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.num_segments < 1:
@@ -73,70 +76,86 @@ class LibraryMeta:
                 f"dim and num_segments must be at least 1, got {self.dim} and {self.num_segments}"
             )
 
+    @property
+    def has_tags(self) -> bool:
+        """Whether the library keeps the tag scores of its tracks."""
+        return self.tags_fingerprint is not None
+
     @staticmethod
     def exists(library: Path | str) -> bool:
-        """Return whether there is a library at `library`, whole or damaged."""
+        """Return whether there is a library at `library`, intact or damaged."""
         return (Path(library) / FILE_NAME).is_file()
 
     @classmethod
     def read(cls, library: Path | str) -> LibraryMeta:
-        """Return the meta of the library at `library`; raises as `read_pointer` does."""
+        """Return the meta of the library at `library`; raises as `read_pointer`."""
         return read_pointer(Path(library)).meta
-
-    def check(
-        self,
-        model_fingerprint: str | None,
-        library: Path | str,
-        *,
-        options: str = "",
-        video_encoder: str | None = None,
-        music_encoder: str | None = None,
-    ) -> None:
-        """Raise `ArtifactError` naming the command that mends it unless the library was built with these.
-
-        Parameters
-        ----------
-        model_fingerprint, video_encoder, music_encoder : str or None
-            What is in use; None is not compared.
-        library : path
-            Where this meta was read from.
-        options : str
-            What the user would give to `rebuild` for it, such as ``" --model my.model"``.
-        """
-        for what, held, came in (
-            ("model", self.model_fingerprint, model_fingerprint),
-            ("video encoder", self.video_encoder, video_encoder),
-            ("music encoder", self.music_encoder, music_encoder),
-        ):
-            if came is not None and came != held:
-                raise ArtifactError(
-                    f"the library {library} was built with {what} {held} (model {self.model!r}), but {came} is in "
-                    f"use; embed it again: reelscore rebuild --library {library}{options}"
-                )
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What `library.json` says: the meta, and the number of the tables that are live."""
+    """Content of `library.json`: the meta, and the generation of the live tables.
+
+    Both are in one file, so that one atomic rename replaces both.
+    """
 
     meta: LibraryMeta
     generation: int
 
 
+class LibraryFile:
+    """`library.json` of one library, read again only after it was replaced.
+
+    Parameters
+    ----------
+    library : Path
+    """
+
+    def __init__(self, library: Path) -> None:
+        self.library = library
+        self._signature: tuple[int, int, int] | None = None
+        self._pointer: Pointer | None = None
+
+    def read(self) -> Pointer:
+        """Return the current content; raises as `read_pointer`."""
+        try:
+            stat = (self.library / FILE_NAME).stat()
+        except OSError:
+            return read_pointer(self.library)
+        # Every write renames a new file into place, which changes at least one of these.
+        signature = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if self._pointer is None or signature != self._signature:
+            self._pointer, self._signature = read_pointer(self.library), signature
+        return self._pointer
+
+
 def foreign_entries(folder: Path) -> list[str]:
-    """Return the names in a folder that no library has made, sorted; a kill may have left the others."""
+    """Return the sorted names in a folder that no writer of a library creates, killed ones included."""
     names = {entry.name for entry in folder.iterdir()} - {"lock", "tables", "snapshot", FILE_NAME}
     return sorted(name for name in names if not name.startswith(f".{FILE_NAME}."))
 
 
 def write_pointer(library: Path, pointer: Pointer) -> None:
-    """Replace `library.json`: from this instant the pointer's generation is the live one."""
+    """Replace `library.json` atomically, which makes the pointer's generation the live one.
+
+    Raises
+    ------
+    ArtifactError
+        When the folder cannot be written.
+    """
     document = {
         "format": pointer.meta.format,
         "generation": pointer.generation,
         "meta": to_mapping(pointer.meta),
     }
-    write_bytes(library / FILE_NAME, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    content = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    try:
+        write_bytes(library / FILE_NAME, content)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write to {library}: {error.strerror}. Free some space or check its permissions, then run this "
+            "again"
+        ) from error
 
 
 def read_pointer(library: Path) -> Pointer:
@@ -155,10 +174,10 @@ def read_pointer(library: Path) -> Pointer:
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a library (no library.json inside)" if library.exists() else "does not exist"
         raise NotFoundError(
-            f"{library} {what}; make a library: reelscore add MUSIC_FOLDER --library {library}"
+            f"{library} {what}. Create a library: reelscore add MUSIC_FOLDER --library {library}"
         ) from None
     except OSError as error:
-        raise ArtifactError(f"cannot read {file}: {error.strerror}; check its permissions") from error
+        raise ArtifactError(f"cannot read {file}: {error.strerror}. Check its permissions") from error
     try:
         document = json.loads(content)
         format_, generation, values = document["format"], document["generation"], document["meta"]
@@ -166,7 +185,7 @@ def read_pointer(library: Path) -> Pointer:
             raise TypeError("format and generation must be whole numbers")
         if format_ > FORMAT:
             raise ArtifactError(
-                f"{library} has library format {format_}, this reelscore reads up to {FORMAT}; update reelscore"
+                f"{library} has library format {format_}, this reelscore reads up to {FORMAT}. Update reelscore"
             )
         kept = {key: value for key, value in dict(values).items() if key not in RETIRED_KEYS}
         return Pointer(from_mapping(LibraryMeta, kept, where="meta"), generation)
@@ -175,8 +194,8 @@ def read_pointer(library: Path) -> Pointer:
 
 
 def damaged(library: Path | str, what: str) -> ArtifactError:
-    """Return the error for a library whose files cannot be what was written."""
+    """Return the error for a library whose files differ from what was written."""
     return ArtifactError(
-        f"the library {library} is damaged ({what}); restore it from a backup, or delete it and build it "
-        f"again: reelscore add MUSIC_FOLDER --library {library} (features that are cached are not computed again)"
+        f"the library {library} is damaged ({what}). Restore it from a backup, or delete it and build it again: "
+        f"reelscore add MUSIC_FOLDER --library {library} (cached features are not computed again)"
     )

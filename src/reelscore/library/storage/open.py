@@ -1,4 +1,4 @@
-"""What answers queries: a library's folder enters, its snapshot leaves where that is current, else the store."""
+"""Open a library for search: its snapshot where that is current, else the store."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from reelscore.library.storage.entry import Moments
+import numpy as np
+import numpy.typing as npt
+
 from reelscore.types import FloatArray, Track
 
+from .entry import Moments
+from .exact_search import Rows
 from .filters import TrackFilter
-from .meta import LibraryMeta
+from .meta import LibraryFile, LibraryMeta
 from .snapshot import Snapshot
 
 
 class Searcher(Protocol):
-    """One version of a library; `Snapshot` and `Store` are both this."""
+    """One version of a library for search. `Snapshot` and `Store` implement it."""
 
     @property
     def meta(self) -> LibraryMeta:
@@ -30,34 +34,46 @@ class Searcher(Protocol):
         """Return the `k` nearest tracks with their cosine, best first, ties by key."""
         ...
 
+    def all_rows(self) -> Rows:
+        """Return all tracks."""
+        ...
+
+    def cosines(self, query: FloatArray) -> npt.NDArray[np.float64]:
+        """Return the cosine of every track with a query (D,), in the order of `all_rows`."""
+        ...
+
+    def tag_cosines(self, query: FloatArray) -> npt.NDArray[np.float64]:
+        """Return the cosine of all tag scores with a query (V,); NaN for tracks without tag scores."""
+        ...
+
     def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
-        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` that is there."""
+        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` in the library."""
         ...
 
     def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
-        """Return the embedding (D,) of each of `keys` that is there."""
+        """Return the embedding (D,) of each of `keys` in the library."""
         ...
 
 
-def open_for_search(path: Path | str) -> Searcher:
-    """Return a searcher over the newest version of the library at `path`.
+def open_for_search(library: Path | str | LibraryFile) -> Searcher:
+    """Return a searcher over the newest version of a library.
 
-    Where the snapshot is missing or stale this loads LanceDB, leaves a new snapshot if it can (another
-    process may be writing, the folder may be read-only, the library may be too large for one) and
-    answers from the store.
+    Where the snapshot is missing or stale, this loads LanceDB, answers from the store and writes a new snapshot if it
+    can. It cannot while another process writes, in a read-only folder, or for a library with an approximate index.
 
     Raises
     ------
     NotFoundError
-        When there is no library at `path`.
+        When there is no library.
     ArtifactError
         When it is damaged or of a newer format.
     """
-    snapshot = Snapshot.open(path)
+    file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
+    snapshot = Snapshot.open(file)
     if snapshot is not None:
         return snapshot
     from .store import Store
 
-    store = Store.open(path)
+    store = Store.open(file)
     store.leave_snapshot()
     return store

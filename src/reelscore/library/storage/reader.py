@@ -1,37 +1,41 @@
-"""One version of a library, for reading: names, filters and queries enter, tracks and moments leave."""
+"""Read one version of a library with LanceDB."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
 from reelscore.errors import ArtifactError, NotFoundError
-from reelscore.library.storage.entry import Moments, check_moments
 from reelscore.types import FloatArray, Track
 
 from . import schema
-from .entry import NotUnitError, TrackEntry
+from .entry import Moments, NotUnitError, TrackEntry, check_moments
 from .exact_search import Rows, checked_query, cosines
 from .filters import TrackFilter, one_of, quoted
 from .lance import TrackTable
-from .meta import LibraryMeta, Pointer, damaged, read_pointer
+from .meta import LibraryFile, LibraryMeta, Pointer, damaged
 
 
 class View:
-    """The version of a library that was newest when it was opened, whatever others write meanwhile."""
+    """The version of a library that was newest when it was opened. Implements `Searcher`."""
 
-    def __init__(self, path: Path, pointer: Pointer, table: TrackTable) -> None:
-        self.path = path
+    def __init__(self, file: LibraryFile, pointer: Pointer, table: TrackTable) -> None:
+        self.path = file.library
+        self._file = file
         self._pointer = pointer
         self._table = table
         self._rows: Rows | None = None
         self._indexed: bool | None = None
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open the library at `path` at its newest version.
+    def open(cls, library: Path | str | LibraryFile) -> Self:
+        """Open a library at its newest version.
 
         Raises
         ------
@@ -40,16 +44,17 @@ class View:
         ArtifactError
             When it is damaged or of a newer format.
         """
-        library = Path(path)
-        pointer = read_pointer(library)
+        file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
+        pointer = file.read()
         try:
-            table = TrackTable(library, pointer.generation)
+            table = TrackTable(file.library, pointer.generation)
         except ArtifactError:
-            again = read_pointer(library)
+            again = file.read()
             if again == pointer:
                 raise
-            pointer, table = again, TrackTable(library, again.generation)  # a rebuild ended just now
-        return cls(library, pointer, table)
+            # A rebuild ended in between.
+            pointer, table = again, TrackTable(file.library, again.generation)
+        return cls(file, pointer, table)
 
     @property
     def meta(self) -> LibraryMeta:
@@ -60,8 +65,8 @@ class View:
         return self._table.count()
 
     def refresh(self) -> None:
-        """Move to the newest version, across a rebuild too."""
-        pointer = read_pointer(self.path)
+        """Move to the newest version, also across a rebuild."""
+        pointer = self._file.read()
         if pointer == self._pointer:
             self._table.refresh()
         else:
@@ -69,7 +74,7 @@ class View:
         self._forget()
 
     def known(self) -> dict[str, tuple[int, int, str]]:
-        """Return ``{path: (size_bytes, mtime_ns, key)}``: which files need no second look."""
+        """Return ``{path: (size_bytes, mtime_ns, key)}``, by which unchanged files are recognised."""
         table = self._table.scan(["path", "size_bytes", "mtime_ns", "key"])
         paths, sizes, times, keys = (column.to_pylist() for column in table.columns)
         return dict(zip(paths, zip(sizes, times, keys, strict=True), strict=True))
@@ -92,14 +97,14 @@ class View:
             yield from schema.table_to_entries(part)
 
     def get(self, name: str) -> TrackEntry:
-        """Return the one entry with this path, key or title, or whose key or title begins so.
+        """Return the entry with this path, key or title, or with this prefix of its key or title.
 
-        An exact hit wins over a beginning. Case does not matter in titles.
+        An exact match takes precedence over a prefix. Case does not matter in titles.
 
         Raises
         ------
         NotFoundError
-            When no track or more than one is meant; the message lists the candidates.
+            When no track or more than one matches; the message lists the candidates.
         """
         text, lower = quoted(name), quoted(name.lower())
         for where in (
@@ -117,62 +122,83 @@ class View:
             if found:
                 several = ", ".join(f"{row['title']!r} ({row['path']})" for row in found[:5])
                 more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-                raise NotFoundError(f"{name!r} may be {several}{more}; name one by its path or key")
-        raise NotFoundError(f"no track {name!r} in {self.path}; see reelscore list --library {self.path}")
+                raise NotFoundError(f"{name!r} matches {several}{more}. Give the path or key of one")
+        raise NotFoundError(
+            f"no track {name!r} in {self.path}. List its tracks: reelscore list --library {self.path}"
+        )
 
     def search(
         self, query: FloatArray, k: int, *, where: TrackFilter | None = None
     ) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key.
 
-        Exact and equal to the snapshot's answer without an index; with one (`optimize`), approximate in
-        which tracks are found, exact in their scores.
+        Without an index the result is exact. With one (`optimize`) the set of tracks is approximate, their scores
+        are exact.
 
         Parameters
         ----------
         query : ndarray of float32, shape (D,)
             Norm 1.
         k : int
-            At least 1; fewer come back from a smaller library.
+            At least 1; the result is shorter for a smaller library.
         where : TrackFilter, optional
         """
         if self._indexed is None:
             self._indexed = self._table.has_index()
-        try:
+        with self._damage():
             if not self._indexed:
-                return self._all_rows().search(query, k, where=where)
+                return self.all_rows().search(query, k, where=where)
             query = checked_query(query, k, dim=self.meta.dim)
-            found = self._table.near(query, k, where=_sql(where))
+            found = self._table.near(query, k, [schema.TRACK_JSON, "embedding"], where=_sql(where))
             scores = cosines(schema.embeddings_of(found), query).tolist()
-            tracks = schema.carded_tracks_of(found)
-        except (NotUnitError, JSONDecodeError, TypeError) as error:
-            raise damaged(self.path, str(error)) from error
+            tracks = schema.tracks_of_json(found)
         ranked = sorted(zip(tracks, scores, strict=True), key=lambda pair: (-pair[1], pair[0].key))
         return ranked[:k]
 
+    def cosines(self, query: FloatArray) -> npt.NDArray[np.float64]:
+        """Return the cosine of every track with a query (D,), in the order of `all_rows`; see `Rows.cosines`."""
+        with self._damage():
+            return self.all_rows().cosines(query)
+
+    def tag_cosines(self, query: FloatArray) -> npt.NDArray[np.float64]:
+        """Return the cosine of all tag scores with a query (V,); see `Rows.tag_cosines`."""
+        with self._damage():
+            return self.all_rows().tag_cosines(query)
+
+    def count_without_tags(self) -> int:
+        """Return the number of tracks without tag scores in a library that keeps them."""
+        return self._table.count(f"{schema.TAG_SCORES} IS NULL") if self.meta.has_tags else 0
+
     def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
-        """Return the embedding (D,) of each of `keys` that is there."""
+        """Return the embedding (D,) of each of `keys` in the library."""
         if not keys:
             return {}
         table = self._table.scan(["key", "embedding"], where=one_of("key", list(keys)))
         return dict(zip(table["key"].to_pylist(), schema.embeddings_of(table), strict=True))
 
     def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
-        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` that is there."""
+        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` in the library."""
         if not keys:
             return {}
         table = self._table.scan(schema.MOMENT_COLUMNS, where=one_of("key", list(keys)))
         found = schema.moments_of(table, dim=self.meta.dim)
-        try:
+        with self._damage():
             check_moments(found)
-        except NotUnitError as error:
-            raise damaged(self.path, str(error)) from error
         return found
 
-    def _all_rows(self) -> Rows:
+    def all_rows(self) -> Rows:
+        """Return all tracks; read once per version."""
         if self._rows is None:
-            self._rows = schema.table_to_rows(self._table.scan(schema.ROW_COLUMNS))
+            tags = [schema.TAG_SCORES] if self.meta.has_tags else []
+            self._rows = schema.table_to_rows(self._table.scan([*schema.ROW_COLUMNS, *tags]))
         return self._rows
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        try:
+            yield
+        except (NotUnitError, JSONDecodeError, TypeError) as error:
+            raise damaged(self.path, str(error)) from error
 
     def _entry(self, key: str) -> TrackEntry:
         return next(schema.table_to_entries(self._table.scan(where=f"key = {quoted(key)}")))

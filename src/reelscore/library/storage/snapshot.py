@@ -1,8 +1,8 @@
-"""What lets a match start without LanceDB: a library's rows enter, NumPy files that can be mapped leave.
+"""Memory-mapped snapshot of a library, so that search needs no LanceDB import.
 
-Below ``snapshot/`` lie whole files that never change and ``current.json``, which names those of one
-version of the table. It is used only while that is the newest version on disk, as the names in Lance's
-``_versions`` folder tell; so a snapshot is never wrong, only missing, and may be deleted at any time.
+The folder ``snapshot/`` holds files that never change, and ``current.json``, which lists the files of one version of
+the table. A snapshot is used only while its version is the newest on disk, according to the file names in Lance's
+``_versions`` folder. So a snapshot is never stale, and may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import re
 import shutil
 import uuid
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,13 +24,12 @@ import numpy.typing as npt
 
 from reelscore.errors import ArtifactError
 from reelscore.files import sync_folder, write_bytes
-from reelscore.library.storage.entry import Moments, check_moments
 from reelscore.types import FloatArray, Track
 
-from .entry import NotUnitError
+from .entry import Moments, NotUnitError, check_moments
 from .exact_search import Rows, Texts
 from .filters import TrackFilter
-from .meta import LibraryMeta, Pointer, read_pointer
+from .meta import LibraryFile, LibraryMeta, Pointer
 
 FORMAT = 1
 TABLE_NAME = "tracks"
@@ -42,15 +42,13 @@ _MANIFEST = re.compile(r"(\d{20})\.manifest")
 
 
 def tables_folder(library: Path, generation: int) -> Path:
-    """Return where LanceDB keeps the tables of a generation."""
+    """Return the folder of a generation's LanceDB tables."""
     return library / "tables" / f"{generation:06d}"
 
 
 def newest_version(library: Path, generation: int) -> int | None:
-    """Return the newest committed version of the table as its folder tells, without LanceDB.
-
-    Lance names the manifest of version v ``2**64 - 1 - v``, so that the newest sorts first.
-    """
+    """Return the newest committed version of the table from the names of its files, without LanceDB."""
+    # Lance names the manifest of version v ``2**64 - 1 - v``.
     folder = tables_folder(library, generation) / f"{TABLE_NAME}.lance" / "_versions"
     try:
         found = [match for file in folder.iterdir() if (match := _MANIFEST.fullmatch(file.name))]
@@ -61,7 +59,7 @@ def newest_version(library: Path, generation: int) -> int | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """One version of a library, read-only, in mapped files; searches and answers as `Store` does.
+    """One version of a library in memory-mapped files, read-only. Implements `Searcher`.
 
     Attributes
     ----------
@@ -70,10 +68,9 @@ class Snapshot:
     meta : LibraryMeta
     rows : Rows
     places : ndarray of int64, shape (N, 3)
-        For each row its part, the first moment in it and the number of moments.
+        Part, index of the first moment in it and number of moments, for each row.
     parts : tuple of (values, spans)
         Moments (R, D) in float16 and their starts and ends (R, 2) in seconds.
-    part_names : tuple of str
     """
 
     path: Path
@@ -81,19 +78,18 @@ class Snapshot:
     rows: Rows
     places: npt.NDArray[np.int64]
     parts: tuple[tuple[npt.NDArray[np.float16], npt.NDArray[np.float64]], ...]
-    part_names: tuple[str, ...]
 
     @classmethod
-    def open(cls, path: Path | str) -> Snapshot | None:
-        """Map the snapshot of the library at `path`, or return None where none is there, whole and current.
+    def open(cls, library: Path | str | LibraryFile) -> Snapshot | None:
+        """Map the snapshot of a library, or return None unless it is intact and current.
 
         Raises
         ------
         NotFoundError, ArtifactError
             When there is no library, or its ``library.json`` is damaged or of a newer format.
         """
-        library = Path(path)
-        pointer = read_pointer(library)
+        file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
+        library, pointer = file.library, file.read()
         try:
             document = json.loads((library / _FOLDER / _CURRENT).read_bytes())
             if document["format"] != FORMAT or document["generation"] != pointer.generation:
@@ -111,13 +107,25 @@ class Snapshot:
         self, query: FloatArray, k: int, *, where: TrackFilter | None = None
     ) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Rows.search`."""
-        try:
+        with self._damage():
             return self.rows.search(query, k, where=where)
-        except NotUnitError as error:
-            raise self._damaged(error) from error
+
+    def all_rows(self) -> Rows:
+        """Return all tracks."""
+        return self.rows
+
+    def cosines(self, query: FloatArray) -> npt.NDArray[np.float64]:
+        """Return the cosine of every track with a query (D,), in the order of `all_rows`; see `Rows.cosines`."""
+        with self._damage():
+            return self.rows.cosines(query)
+
+    def tag_cosines(self, query: FloatArray) -> npt.NDArray[np.float64]:
+        """Return the cosine of all tag scores with a query (V,); see `Rows.tag_cosines`."""
+        with self._damage():
+            return self.rows.tag_cosines(query)
 
     def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
-        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` that is there."""
+        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` in the library."""
         found: dict[str, Moments] = {}
         for key in keys:
             row = self.rows.row_of(key)
@@ -130,20 +138,23 @@ class Snapshot:
                 spans[first : first + count, 0].copy(),
                 spans[first : first + count, 1].copy(),
             )
-        try:
+        with self._damage():
             check_moments(found)
-        except NotUnitError as error:
-            raise self._damaged(error) from error
         return found
 
     def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
-        """Return the embedding (D,) of each of `keys` that is there."""
+        """Return the embedding (D,) of each of `keys` in the library."""
         rows = {key: row for key in keys if (row := self.rows.row_of(key)) is not None}
         return {key: self.rows.embeddings[row].copy() for key, row in rows.items()}
 
-    def _damaged(self, error: NotUnitError) -> ArtifactError:
-        folder = self.path / _FOLDER
-        return ArtifactError(f"{folder} is damaged ({error}); delete that folder, it is made again by itself")
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        try:
+            yield
+        except NotUnitError as error:
+            raise ArtifactError(
+                f"{self.path / _FOLDER} is damaged ({error}). Delete that folder; the next command writes it again"
+            ) from error
 
 
 def write_snapshot(
@@ -153,21 +164,20 @@ def write_snapshot(
     rows: Rows,
     read_moments: Callable[[list[str]], dict[str, Moments]],
 ) -> None:
-    """Leave a snapshot of `version`; only for who holds the writer's lock.
+    """Write the snapshot of `version`. Call it only with the writer's lock.
 
-    Moments of tracks that the last snapshot held already stay in its files: the cost of moments is that
-    of the new tracks, whatever the size of the library.
+    Moments of tracks in the last snapshot stay in its files, so only those of new tracks are written.
 
     Parameters
     ----------
     library : Path
     pointer : Pointer
-        The live meta and generation.
+        Meta and generation of the live tables.
     version : int
-        Of the table that `rows` were read from.
+        Version of the table that `rows` were read from.
     rows : Rows
     read_moments : callable
-        Returns the moments of up to about a thousand keys.
+        Returns the moments of up to a thousand keys.
     """
     folder = library / _FOLDER
     folder.mkdir(exist_ok=True)
@@ -216,17 +226,24 @@ def write_snapshot(
 
 def _map(library: Path, meta: LibraryMeta, document: dict[str, Any]) -> Snapshot:
     folder = library / _FOLDER
+    names = ["offsets", "utf8", "duration_s", "revision", "embeddings", "places"]
     read = {
         name: np.asarray(
             np.load(folder / document["rows"] / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         )  # a plain view: slicing np.memmap itself is ten times as slow
-        for name in ("offsets", "utf8", "duration_s", "revision", "embeddings", "places")
+        for name in (*names, *(["tag_scores"] if meta.has_tags else []))
     }
     rows = Rows(
-        Texts(read["offsets"], read["utf8"]), read["duration_s"], read["revision"], read["embeddings"]
+        Texts(read["offsets"], read["utf8"]),
+        read["duration_s"],
+        read["revision"],
+        read["embeddings"],
+        read.get("tag_scores"),
     )
+    if rows.tag_scores is not None and rows.tag_scores.shape[:1] != (len(rows),):
+        raise ValueError("tag scores of other tracks")
     if rows.embeddings.shape[1:] != (meta.dim,) or _checksum(rows, read["places"]) != document["checksum"]:
-        raise ValueError("not the arrays that were written")
+        raise ValueError("arrays differ from what was written")
     parts = []
     for part in document["parts"]:
         name, num = part["name"], part["num_rows"]
@@ -236,15 +253,13 @@ def _map(library: Path, meta: LibraryMeta, document: dict[str, Any]) -> Snapshot
                 _raw(folder / f"{name}.f64", np.dtype(np.float64), (num, 2)),
             )
         )
-    return Snapshot(
-        library, meta, rows, read["places"], tuple(parts), tuple(p["name"] for p in document["parts"])
-    )
+    return Snapshot(library, meta, rows, read["places"], tuple(parts))
 
 
 def _reusable(
     library: Path, pointer: Pointer, rows: Rows
 ) -> tuple[list[dict[str, Any]], npt.NDArray[np.int64]]:
-    """Return the parts of the last snapshot that can stay, and where each row's moments lie in them (-1: nowhere)."""
+    """Return the reusable parts of the last snapshot, and the place of each row's moments in them (-1: none)."""
     places = np.full((len(rows), 3), -1, dtype=np.int64)
     try:
         document = json.loads((library / _FOLDER / _CURRENT).read_bytes())
@@ -268,7 +283,7 @@ def _reusable(
 
 
 def _arrays(rows: Rows, places: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-    return {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "offsets": rows.texts.offsets,
         "utf8": rows.texts.utf8,
         "duration_s": rows.duration_s,
@@ -276,19 +291,20 @@ def _arrays(rows: Rows, places: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[
         "embeddings": rows.embeddings,
         "places": places,
     }
+    return arrays if rows.tag_scores is None else arrays | {"tag_scores": rows.tag_scores}
 
 
 def _checksum(rows: Rows, places: npt.NDArray[np.int64]) -> int:
-    """Of all but the embeddings, which say themselves, by their norm, whether they are whole."""
+    """Return the checksum of all arrays but embeddings and tag scores, whose norms are checked when they are used."""
     checksum = 0
     for name, array in _arrays(rows, places).items():
-        if name != "embeddings":
+        if name not in ("embeddings", "tag_scores"):
             checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
     return checksum
 
 
 def _raw(file: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Map a file without a header; a file of any other size than the shape's is refused."""
+    """Map a file without a header; raise ValueError unless its size is that of the shape."""
     if file.stat().st_size != dtype.itemsize * shape[0] * shape[1]:
         raise ValueError(f"{file.name} has {file.stat().st_size} bytes")
     return (

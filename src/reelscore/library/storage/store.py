@@ -1,4 +1,4 @@
-"""The library on disk, LanceDB inside: entries enter in whole commits, ranked tracks and their moments leave."""
+"""Write a library with LanceDB, in atomic commits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
+from filelock import FileLock
 
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 
@@ -21,64 +22,63 @@ from .entry import TrackEntry
 from .exact_search import EXACT_UP_TO
 from .filters import one_of, quoted
 from .lance import TrackTable
-from .lock import WriterLock
-from .meta import LibraryMeta, Pointer, foreign_entries, read_pointer, write_pointer
+from .lock import acquire_writer_lock
+from .meta import LibraryFile, LibraryMeta, Pointer, foreign_entries, write_pointer
 from .reader import View
 from .snapshot import tables_folder, write_snapshot
 
 _WAIT_S = 5.0
-_COMPACT_FROM = 32  # pieces in a table: each commit adds one or two
+_COMPACT_FROM = 32  # fragments; each commit adds one or two
 _REBUILD_BATCH = 256
 
 
 class Store(View):
-    """A library folder, open: a `View` of one version, and the one door for writing.
+    """A library that can be read and written; create it with `Store.open` or `Store.create`.
 
-    The first write takes the writer's lock, moves to the newest version and keeps the lock until `finish`;
-    a second writer waits five seconds for it and then raises `ArtifactError`. Each `upsert`, `relocate`
-    and `remove` is one commit: after a kill at any instant it has happened or has not.
-
-    Use `Store.open` or `Store.create`; as a context manager it finishes at the end of the block.
+    The first write acquires the writer's lock, moves to the newest version and keeps the lock until `finish`. A second
+    writer waits five seconds for the lock, then raises `ArtifactError`. Each `upsert`, `relocate` and `remove` is one
+    atomic commit. As a context manager, a store calls `finish` at the end of the block.
     """
 
     def __init__(
-        self, path: Path, pointer: Pointer, table: TrackTable, lock: WriterLock | None = None
+        self, file: LibraryFile, pointer: Pointer, table: TrackTable, lock: FileLock | None = None
     ) -> None:
-        super().__init__(path, pointer, table)
+        super().__init__(file, pointer, table)
         self._lock = lock
 
     @classmethod
-    def create(cls, path: Path | str, meta: LibraryMeta) -> Self:
-        """Make an empty library and open it for writing.
+    def create(cls, library: Path | str | LibraryFile, meta: LibraryMeta) -> Self:
+        """Create an empty library and open it for writing.
 
         Raises
         ------
         ArtifactError
-            When there is a library already, something else lies there, or another process writes.
+            When there is a library already, the folder holds other files, or another process writes.
         """
-        library = Path(path)
+        file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
+        library = file.library
         try:
             library.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArtifactError(
-                f"cannot make the folder {library}: {error.strerror}; name another place"
+                f"cannot create the folder {library}: {error.strerror}. Choose another folder"
             ) from error
-        lock = WriterLock(library, wait_s=_WAIT_S)
+        lock = acquire_writer_lock(library, wait_s=_WAIT_S)
         try:
             if LibraryMeta.exists(library):
-                raise ArtifactError(f"{library} is a library already; open it, or name another place")
+                raise ArtifactError(f"{library} is a library already. Open it, or choose another folder")
             if foreign := foreign_entries(library):
                 raise ArtifactError(
-                    f"{library} holds other things ({foreign[0]}); name an empty or a new folder"
+                    f"{library} holds other files ({foreign[0]}). Choose an empty or a new folder"
                 )
             created = meta.created or datetime.now(UTC).isoformat(timespec="seconds")
             pointer = Pointer(replace(meta, created=created), 1)
-            table = TrackTable(library, 1, schema=schema.table_schema(meta.dim))
-            _write_pointer(library, pointer)
+            table = TrackTable(library, 1, schema=_schema(meta))
+            write_pointer(library, pointer)
         except BaseException:
             lock.release()
             raise
-        return cls(library, pointer, table, lock)
+        return cls(file, pointer, table, lock)
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +89,7 @@ class Store(View):
         self.finish()
 
     def begin(self, *, wait_s: float = _WAIT_S) -> None:
-        """Take the writer's lock and move to the newest version; every write does so by itself.
+        """Acquire the writer's lock and move to the newest version. Every write calls it.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class Store(View):
             When another process writes for longer than `wait_s`.
         """
         if self._lock is None:
-            lock = WriterLock(self.path, wait_s=wait_s)
+            lock = acquire_writer_lock(self.path, wait_s=wait_s)
             try:
                 self.refresh()
             except BaseException:
@@ -109,8 +109,8 @@ class Store(View):
     def upsert(self, entries: Iterable[TrackEntry]) -> None:
         """Insert entries or replace those of the same key, in one commit.
 
-        A track of another key at the path of a new one leaves in the same commit: its file has changed.
-        Of several entries with one key or one path the last counts.
+        The same commit removes a track of another key at the path of a new one, since its file has changed. The last
+        of several entries with the same key or path counts.
         """
         batch = _last_of_each(entries)
         if not batch:
@@ -124,23 +124,30 @@ class Store(View):
         new_keys = {entry.track.key for entry in batch}
         at_paths = self._table.scan(["key"], where=one_of("path", [entry.track.path for entry in batch]))
         replaced = sorted(set(at_paths["key"].to_pylist()) - new_keys)
-        rows = schema.entries_to_table(batch, dim=self.meta.dim, revision=self._table.version + 1)
+        rows = schema.entries_to_table(
+            batch, dim=self.meta.dim, revision=self._table.version + 1, with_tags=self.meta.has_tags
+        )
         self._table.merge(rows, replaced_keys=replaced)
         self._forget()
 
     def relocate(self, key: str, path: str, size_bytes: int, mtime_ns: int) -> None:
-        """Say where the file of a track lies now; `NotFoundError` where there is no such track."""
+        """Set the path of a track whose file has moved; raise `NotFoundError` without such a track."""
         self.begin()
         found = self._table.scan(schema.TRACK_COLUMNS, where=one_of("key", [key]))
         if len(found) == 0:
             raise NotFoundError(f"no track with key {key!r} in {self.path}")
-        card = schema.card(replace(schema.tracks_of(found)[0], path=path))
-        values = {"path": path, "size_bytes": size_bytes, "mtime_ns": mtime_ns, "card": card}
+        track = replace(schema.tracks_of(found)[0], path=path)
+        values = {
+            "path": path,
+            "size_bytes": size_bytes,
+            "mtime_ns": mtime_ns,
+            schema.TRACK_JSON: schema.track_json(track),
+        }
         self._table.update(f"key = {quoted(key)}", values)
         self._forget()
 
     def remove(self, keys: Sequence[str]) -> int:
-        """Remove tracks by key in one commit and return how many were there."""
+        """Remove tracks by key in one commit and return the number removed."""
         if not keys:
             return 0
         self.begin()
@@ -149,30 +156,32 @@ class Store(View):
         return removed
 
     def load(self, batches: Iterable[pa.RecordBatch]) -> None:
-        """Fill an empty library from Arrow batches in one commit: the way in for a large catalogue.
+        """Fill an empty library from Arrow batches in one commit, for a large catalogue.
 
-        Each batch needs all columns of `schema.table_schema`; keys must be unique over all of them.
+        Each batch needs all columns of `schema.table_schema`, and keys must be unique over all batches.
         """
         self.begin()
         if len(self):
-            raise InputError(f"load fills an empty library, {self.path} holds {len(self)} tracks; use upsert")
-        self._table.append(pa.RecordBatchReader.from_batches(schema.table_schema(self.meta.dim), batches))
+            raise InputError(
+                f"load fills an empty library, but {self.path} holds {len(self)} tracks. Use upsert"
+            )
+        self._table.append(pa.RecordBatchReader.from_batches(_schema(self.meta), batches))
         self._forget()
 
     def replace(self, meta: LibraryMeta, entries: Iterable[TrackEntry]) -> None:
-        """Replace meta and all tracks at one instant; until then, and after any error, the old library stays."""
+        """Replace meta and all tracks atomically; after an error the old library is unchanged."""
         self.begin()
         created = meta.created or datetime.now(UTC).isoformat(timespec="seconds")
         pointer = Pointer(replace(meta, created=created), self._pointer.generation + 1)
         try:
-            table = TrackTable(self.path, pointer.generation, schema=schema.table_schema(meta.dim))
-            following = Store(self.path, pointer, table, self._lock)
+            table = TrackTable(self.path, pointer.generation, schema=_schema(meta))
+            rebuilt = Store(self._file, pointer, table, self._lock)
             remaining = iter(entries)
             while batch := list(islice(remaining, _REBUILD_BATCH)):
-                following.upsert(batch)
-            _write_pointer(self.path, pointer)
+                rebuilt.upsert(batch)
+            write_pointer(self.path, pointer)
         except BaseException:
-            if read_pointer(self.path) != pointer:
+            if self._file.read() != pointer:
                 shutil.rmtree(tables_folder(self.path, pointer.generation), ignore_errors=True)
             self._release()
             raise
@@ -182,7 +191,7 @@ class Store(View):
         self.finish()
 
     def optimize(self) -> None:
-        """Merge small pieces and, above `EXACT_UP_TO` tracks, build or update the index."""
+        """Merge fragments and, above `EXACT_UP_TO` tracks, build or update the index."""
         self.begin()
         self._table.compact()
         if len(self) > EXACT_UP_TO and not self._table.has_index():
@@ -190,7 +199,7 @@ class Store(View):
         self._forget()
 
     def finish(self) -> None:
-        """End writing: tidy where that is due, leave a snapshot, let the next writer in."""
+        """End writing: merge many fragments, write the snapshot, release the lock."""
         if self._lock is None:
             return
         try:
@@ -201,7 +210,7 @@ class Store(View):
             self._release()
 
     def leave_snapshot(self) -> None:
-        """Leave a snapshot for the next reader unless another process writes or the folder is read-only."""
+        """Write the snapshot unless another process writes or the folder is read-only."""
         with suppress(ArtifactError, OSError):
             self.begin(wait_s=0.0)
             self.finish()
@@ -212,13 +221,13 @@ class Store(View):
             self._lock = None
 
     def _snapshot(self) -> None:
-        with suppress(OSError):  # a full disk: readers do without it
+        with suppress(OSError):  # readers need no snapshot, so a full disk is no error
             if len(self) > EXACT_UP_TO:
                 return
-            write_snapshot(self.path, self._pointer, self._table.version, self._all_rows(), self.moments)
+            write_snapshot(self.path, self._pointer, self._table.version, self.all_rows(), self.moments)
 
     def _sweep(self) -> None:
-        """Delete the tables of other generations: a rebuild's old ones, or what a killed one left."""
+        """Delete the tables of other generations: old ones, and those of a killed rebuild."""
         live = tables_folder(self.path, self._pointer.generation)
         for folder in live.parent.iterdir():
             if folder != live:
@@ -226,7 +235,7 @@ class Store(View):
 
 
 def _last_of_each(entries: Iterable[TrackEntry]) -> list[TrackEntry]:
-    """Return what is left when each entry takes the place of earlier ones with its key or path."""
+    """Return the entries, each in place of earlier ones with its key or path."""
     by_key: dict[str, TrackEntry] = {}
     key_at: dict[str, str] = {}
     for entry in entries:
@@ -240,11 +249,5 @@ def _last_of_each(entries: Iterable[TrackEntry]) -> list[TrackEntry]:
     return list(by_key.values())
 
 
-def _write_pointer(library: Path, pointer: Pointer) -> None:
-    try:
-        write_pointer(library, pointer)
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot write to {library}: {error.strerror}; free some space or check its permissions, "
-            "then run this again"
-        ) from error
+def _schema(meta: LibraryMeta) -> pa.Schema:
+    return schema.table_schema(meta.dim, with_tags=meta.has_tags)

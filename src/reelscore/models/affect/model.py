@@ -1,13 +1,13 @@
-"""The untrained matcher: features of the light encoders enter, points by arousal, valence and pace on a sphere leave.
+"""Untrained matching by arousal, valence and pace, estimated from light features.
 
-Music fits a picture whose feeling it shares (Cohen 2013, "Congruence-association model of music and multimedia"; Wang,
-Yang et al. 2012 match videos and music by valence and arousal in "The acousticvisual emotion Gaussians model").
-Without any training, `affect_rules` reads three quantities d in [0, 1] from both. Each becomes an angle:
+Music fits a picture of similar affect (Cohen 2013, "Congruence-association model of music and multimedia"; Wang, Yang
+et al. 2012, "The acousticvisual emotion Gaussians model", match by valence and arousal). `rules` estimate three
+quantities d in [0, 1] from both modalities. Each becomes an angle:
 
     e(d) = (sqrt(w_k) cos(pi d_k / 2), sqrt(w_k) sin(pi d_k / 2))  for k = arousal, valence, pace,  sum_k w_k = 1
     e(v) . e(m) = sum_k w_k cos(pi/2 (d_k(v) - d_k(m)))
 
-so that every point has norm 1 and the score is 1 for equal feelings and 0 for opposite ones on all three axes.
+Every embedding has norm 1. The score is 1 for equal affect and 0 for opposite affect on all three axes.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from __future__ import annotations
 import numpy as np
 
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
-from reelscore.models.base import check_encoder, no_text
+from reelscore.models.base import EncodeQuery, check_encoder, neighbour_means, reject_text
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
-from .rules import AXES, place, squash
+from .rules import AXES, rule_readings, squash
 
 WEIGHTS = np.array([0.4, 0.3, 0.3], np.float32)
-"""w for arousal, valence and pace. Arousal is the one that pictures and sound both show most plainly."""
+"""w for arousal, valence and pace. Arousal weighs most: pictures and sound both show it most clearly."""
 
 
 class AffectModel:
-    """Matches by rules, for the time before there is a trained model. Implements `Embedder`.
+    """Match videos and music by rules, without training. Implements `Embedder`.
 
     Parameters
     ----------
     video_encoder, music_encoder : str
-        Fingerprints of the light encoders whose columns it reads.
+        Fingerprints of the light encoders.
     """
 
     name = "affect"
     dim = 2 * len(AXES)
     trained = False
     text_encoder: str | None = None
-    hub_strength = 0.0
+    default_hubness = 0.0
 
     def __init__(self, *, video_encoder: str, music_encoder: str) -> None:
         self.video_encoder = video_encoder
@@ -46,40 +46,44 @@ class AffectModel:
         self.fingerprint = f"affect-1-{video_encoder}-{music_encoder}"
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
-        """Return the embedding of a video, shape (6,), from the mean of its rows; there is no rule for text."""
-        no_text(self, text)
-        return _on_sphere(squash(self._readings(sequence, "video").mean(axis=0)))
+        """Return the embedding of a video, shape (6,), from the mean of its rows; raise if there is text."""
+        reject_text(self, text)
+        return _angles(squash(self._readings(sequence, "video").mean(axis=0)))
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
         """Return the embedding of a track, shape (6,), from the mean of its rows."""
-        return _on_sphere(squash(self._readings(sequence, "music").mean(axis=0)))
+        return _angles(squash(self._readings(sequence, "music").mean(axis=0)))
 
     def embed_moments(self, sequence: FeatureSequence) -> FloatArray:
-        """Return one embedding for each row of a track, shape (T, 6), from it and its two neighbours."""
-        readings = self._readings(sequence, "music")
-        padded = np.pad(readings, ((1, 1), (0, 0)), mode="edge")
-        neighbours: FloatArray = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
-        return _on_sphere(squash(neighbours))
+        """Return one embedding for each row of a track, shape (T, 6), from that row and its two neighbours."""
+        return _angles(squash(neighbour_means(self._readings(sequence, "music"))))
+
+    def embed_text(self, text: str, _encode: EncodeQuery | None = None, /) -> None:
+        """Return None: the rules read no text."""
+
+    def reasons(self, _query: FloatArray, _embedding: FloatArray, /) -> tuple[str, ...]:
+        """Return nothing: the axes of this space are not terms."""
+        return ()
 
     @property
     def bank(self) -> FloatArray:
-        """Videos of every feeling: low, middling and high on each axis, shape (27, 6)."""
+        """Queries that cover the space: low, medium and high on each axis, shape (27, 6)."""
         levels = np.array([0.1, 0.5, 0.9], dtype=np.float32)
-        return _on_sphere(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, len(AXES)))
+        return _angles(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, len(AXES)))
 
     def describe(self, sequence: FeatureSequence) -> dict[str, float]:
-        """Return arousal, valence and pace of a video or a track, each in [0, 1], for people."""
+        """Return arousal, valence and pace of a video or a track, each in [0, 1]."""
         modality: Modality = "video" if sequence.encoder == self.video_encoder else "music"
         quantities = squash(self._readings(sequence, modality).mean(axis=0))
         return {axis: float(quantity) for axis, quantity in zip(AXES, quantities, strict=True)}
 
     def _readings(self, sequence: FeatureSequence, modality: Modality) -> FloatArray:
         check_encoder(self, sequence, modality=modality)
-        return place(sequence, modality)
+        return rule_readings(sequence, modality)
 
 
-def _on_sphere(quantities: FloatArray) -> FloatArray:
-    """Points of norm 1, shape (..., 6), for quantities of shape (..., 3) in [0, 1]."""
+def _angles(quantities: FloatArray) -> FloatArray:
+    """Return points of norm 1, shape (..., 6), for quantities in [0, 1] of shape (..., 3)."""
     angles = np.float32(np.pi / 2) * quantities
     sides = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * np.sqrt(WEIGHTS)[:, None]
     points = sides.reshape(*quantities.shape[:-1], 2 * len(AXES))

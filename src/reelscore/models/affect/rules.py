@@ -1,9 +1,8 @@
-"""Rules of affect: columns of the light encoders enter, arousal, valence and pace in [0, 1] leave.
+"""Rules that estimate arousal, valence and pace from light features.
 
-A rule says that a quantity grows (or falls) with what one column measures, between a reference value that counts
-as low and one that counts as high. The directions and their order of importance come from the works named at each
-rule; the reference values come from looking at several dozen real videos and tracks, so that usual material fills the
-range. The rate of cuts gets a low below zero: most short videos have no cut that sparse samples see, and that alone
+A rule maps one column linearly, so that its low reference value gives -1 and its high one 1. The directions and their
+order of importance come from the works cited at each rule. The reference values fit several dozen real videos and
+tracks. The low reference of the cut rate is negative: sparse sampling finds no cut in most short videos, and that alone
 must not make them slow.
 
 References
@@ -44,20 +43,20 @@ AXES: tuple[Axis, ...] = ("arousal", "valence", "pace")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A column that speaks for a quantity.
+    """The contribution of one column to a quantity.
 
     Attributes
     ----------
     column : str
-        Of the light encoder.
+        A column of the light encoder.
     low, high : float
-        Reference values, in the column's unit; `low` above `high` where the quantity falls as the column grows.
+        Reference values, in the column's unit; `low` is above `high` if the quantity falls as the column grows.
     weight : float
-        Share among the rules of one quantity; they are divided by their sum.
+        Relative weight among the rules of one quantity.
     source : str
-        Where the direction comes from.
+        Source of the direction.
     logarithmic : bool
-        Whether ratios of the column matter, not differences.
+        Whether the map is linear in the column's logarithm.
     """
 
     column: str
@@ -68,7 +67,7 @@ class Rule:
     logarithmic: bool = False
 
     def read(self, sequence: FeatureSequence) -> FloatArray:
-        """Return -1 at `low` to 1 at `high` for each row, shape (T,), never beyond 1.5 times that."""
+        """Return the reading of each row, shape (T,): -1 at `low`, 1 at `high`, clipped to [-1.5, 1.5]."""
         values, low, high = sequence.column(self.column), self.low, self.high
         if self.logarithmic:
             values = np.log2(np.maximum(values, np.float32(1e-6)))
@@ -125,32 +124,33 @@ MUSIC_RULES: dict[Axis, tuple[Rule, ...]] = {
 RULES: dict[Modality, dict[Axis, tuple[Rule, ...]]] = {"video": VIDEO_RULES, "music": MUSIC_RULES}
 
 STEEPNESS = 2.6
-"""How fast a quantity goes from 0 to 1: a mean reading of r gives 1 / (1 + exp(-2.6 r)), 0.07 at -1 and 0.93 at 1."""
+"""Slope of the sigmoid: a mean reading of -1 gives a quantity of 0.07, one of 1 gives 0.93."""
 
 
-def place(sequence: FeatureSequence, modality: Modality) -> FloatArray:
-    """Read the rules row by row.
+def rule_readings(sequence: FeatureSequence, modality: Modality) -> FloatArray:
+    """Return the weighted mean reading of the rules for each row.
 
     Parameters
     ----------
     sequence : FeatureSequence
         With the columns of the light encoder of this modality.
+    modality : {"video", "music"}
 
     Returns
     -------
     ndarray of float32, shape (T, 3)
-        Mean readings for arousal, valence and pace, about -1 to 1; `squash` makes quantities of their means.
+        Arousal, valence and pace, about -1 to 1. `squash` maps them to [0, 1].
 
     Raises
     ------
     InputError
-        When a column is missing.
+        If a column is missing.
     """
     return np.stack([_mean_reading(RULES[modality][axis], sequence) for axis in AXES], axis=1)
 
 
 def squash(reading: FloatArray) -> FloatArray:
-    """Turn readings into quantities between 0 and 1; see `STEEPNESS`."""
+    """Map readings to quantities between 0 and 1 by a sigmoid."""
     quantity: FloatArray = (1 / (1 + np.exp(-STEEPNESS * reading))).astype(np.float32)
     return quantity
 

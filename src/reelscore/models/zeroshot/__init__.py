@@ -1,1 +1,1 @@
-"""Zero-shot matching through the labels of a vocabulary."""
+"""Zero-shot matching by the terms of a vocabulary."""

@@ -1,21 +1,22 @@
-"""A matcher made of words: what classifiers and rules say of pictures and of sound enters, points in one space leave.
+"""Zero-shot matching of videos and music by the terms of a vocabulary.
 
-Both sides are told in the words of a vocabulary. V terms make the axes of the space, and an item's coordinate a_w says
-how much term w applies to it:
+The V terms (moods, scenes, genres, instruments) are the axes of the embedding space. Coordinate a_w of an item is the
+score of term w:
 
-    pictures  a = affect + s + suggested by s         s: what is seen that means a scene or a mood
-    sound     a = affect + t                          t: what is heard that means a mood, genre or instrument
-    words     a = the terms that were named + their affect + what they suggest
+    video  a = C r + s + S s                s: tag scores of scenes and moods
+    music  a = C r + t                      t: tag scores of moods, genres and instruments
+    text   a = q + affect(q) + S q          q: scores of the terms that the query names
     e = u(K diag(k) a),      score = e(v) . e(m)
 
-*Affect* (`affect_rules`) reads arousal, valence and pace q in [-1, 1] from colour, movement, rhythm and timbre; a term
-that says something of them gets c_w . q. What is seen and heard is told by `evidence`, the labels of classifiers or the
-captions of a model that knows texts. K lets terms of like meaning overlap a little; k weighs the kinds of terms.
+`affect.rules` estimate r in [-1, 1], the arousal, valence and pace of a video or a track. C (V, 3) holds the
+vocabulary's affect of each term, S (V, V) which music a scene suggests. Tag scores come from a `TagScorer`: the labels
+of classifiers, or captions in a joint embedding space. K lets terms of similar meaning overlap, k weighs the kinds of
+terms, u scales to norm 1.
 
-Words that lie beside a video or in it (`pieces`) are a second point w, which moves the pictures' point p, but never
-further than WORDS allows: e = u(p + WORDS m w), where m in [0, 1] is the most that is said of any term.
+The video's text (title, description, subtitles, transcript, OCR) gives a second embedding w. It moves the embedding p
+of the video: e = u(p + TEXT_WEIGHT m w), where m in [0, 1] is the highest score of a term.
 
-Since the axes are words, a match says why: the terms that both sides share.
+Each weight is a choice made by hand. None was tuned on a test set.
 """
 
 from __future__ import annotations
@@ -26,62 +27,64 @@ from collections.abc import Sequence
 import numpy as np
 
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
-from reelscore.models.affect.rules import place, squash
-from reelscore.models.base import check_encoder
+from reelscore.models.affect.rules import rule_readings, squash
+from reelscore.models.base import EncodeQuery, check_encoder, neighbour_means
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
-from .pieces import read_pieces
 from .tag_scores import TagScorer
 from .term_embeddings import TermEmbeddings
-from .text_query import read_phrase
+from .text_query import score_chunks, score_query
 from .vocabulary import Vocabulary
 
 VERSION = "1"
-AFFECT, TAGGED, GENRES_OF_PICTURES, SUGGESTED = 0.8, 0.4, 0.7, 0.8
-"""What affect, a mood's tag, affect's word for a genre, and a scene's suggestion weigh; set by hand, on no test."""
+AFFECT_WEIGHT = 0.8
+MOOD_TAG_WEIGHT = 0.4
+VIDEO_GENRE_WEIGHT = 0.7
+"""Share of `AFFECT_WEIGHT` for genres and instruments of a video, which affect predicts less well than moods."""
 
-SCENES = 0.7
-WORDS = 0.7
-"""How far a video's own words move it, as a share of what its pictures say: by 44 degrees at most."""
+SUGGESTION_WEIGHT = 0.8
+SCENE_WEIGHT = 0.7
+TEXT_WEIGHT = 0.7
+"""Length of the text's embedding relative to the video's: the text turns the embedding by at most 44 degrees."""
 
-OVERLAP, OVERLAP_FROM = 0.3, 0.45
-"""K's entries off the diagonal: at most, and the cosine at which they begin."""
+MAX_OVERLAP, OVERLAP_MIN_COSINE = 0.3, 0.45
+"""Largest entry of K off its diagonal, and the cosine above which an entry is positive."""
 
-_SHOWN = 0.01  # of a score; what adds less is no reason
+_MIN_REASON_SCORE = 0.01
 
 
 class ZeroShotModel:
-    """Matches through the words of a vocabulary, without any training. Implements `Embedder`.
+    """Match videos and music by the terms of a vocabulary, without training. Implements `Embedder`.
 
     Parameters
     ----------
     vocabulary : Vocabulary
-    texts : TermEmbeddings
-        Its terms' texts, and what reads others.
-    video_evidence, music_evidence : sequence of Evidence
-        What tells the columns that stand behind the light encoder's, in their order.
+    embeddings : TermEmbeddings
+        Text embeddings of its terms.
+    video_scorers, music_scorers : sequence of TagScorer
+        Read the columns after those of the light encoder, in their order.
     num_light : tuple of int
-        How many columns of the video and of the music features are the light encoder's.
+        Number of columns of the light encoder in the video and in the music features.
     video_encoder, music_encoder : str
-        Fingerprints of the joined encoders.
+        Fingerprints of the encoders of both modalities.
 
     Attributes
     ----------
-    words : TextEncoder
-        What encodes the words of a video for `embed_video`.
+    encoder : TextEncoder
+        Encodes the text of a video for `embed_video`.
     """
 
-    name = "bridge"
+    name = "bridge"  # an identity: it is stored in libraries and in the JSON of a match, like the fingerprint's prefix
     trained = False
-    hub_strength = 0.5
+    default_hubness = 0.5
 
     def __init__(
         self,
         vocabulary: Vocabulary,
         *,
-        texts: TermEmbeddings,
-        video_evidence: Sequence[TagScorer],
-        music_evidence: Sequence[TagScorer],
+        embeddings: TermEmbeddings,
+        video_scorers: Sequence[TagScorer],
+        music_scorers: Sequence[TagScorer],
         num_light: tuple[int, int],
         video_encoder: str,
         music_encoder: str,
@@ -91,22 +94,26 @@ class ZeroShotModel:
         self.music_encoder = music_encoder
         self.num_segments = DEFAULT_NUM_SEGMENTS
         self.dim = len(vocabulary)
-        self.words = texts.encoder
-        self.text_encoder: str | None = texts.encoder.fingerprint
-        self._texts = texts
-        self._evidence: dict[Modality, tuple[TagScorer, ...]] = {
-            "video": tuple(video_evidence),
-            "music": tuple(music_evidence),
-        }
-        told = (each.fingerprint for each in (*video_evidence, *music_evidence) if each.fingerprint)
-        parts = (VERSION, vocabulary.fingerprint, texts.fingerprint, video_encoder, music_encoder, *told)
+        self.encoder = embeddings.encoder
+        self.text_encoder: str | None = embeddings.encoder.fingerprint
+        self._embeddings = embeddings
+        self._scorers: dict[Modality, Sequence[TagScorer]] = {"video": video_scorers, "music": music_scorers}
+        scorers = (each.fingerprint for each in (*video_scorers, *music_scorers) if each.fingerprint)
+        parts = (
+            VERSION,
+            vocabulary.fingerprint,
+            embeddings.fingerprint,
+            video_encoder,
+            music_encoder,
+            *scorers,
+        )
         self.fingerprint = f"bridge-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
         self._num_light: dict[Modality, int] = dict(zip(("video", "music"), num_light, strict=True))
-        cosines = texts.readings[0] @ texts.readings[0].T
-        overlap = OVERLAP * np.clip((cosines - OVERLAP_FROM) / (1 - OVERLAP_FROM), 0, 1)
+        cosines = embeddings.vectors[0] @ embeddings.vectors[0].T
+        overlap = MAX_OVERLAP * np.clip((cosines - OVERLAP_MIN_COSINE) / (1 - OVERLAP_MIN_COSINE), 0, 1)
         np.fill_diagonal(overlap, 1)
-        weights = np.where(vocabulary.of("scene"), np.float32(SCENES), np.float32(1))
-        self._spread = (overlap * weights).astype(np.float32)
+        weights = np.where(vocabulary.mask("scene"), np.float32(SCENE_WEIGHT), np.float32(1))
+        self._overlap = (overlap * weights).astype(np.float32)
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
         """Return the embedding of a video, shape (V,).
@@ -115,124 +122,122 @@ class ZeroShotModel:
         ----------
         sequence : FeatureSequence
         text : ndarray of float32, shape (W, E), optional
-            The pieces of what is said of the video, by `words`. Where they say nothing of any term the embedding is
-            that of the pictures alone.
+            Chunks of the video's text, encoded by `encoder`. Text that scores no term changes nothing.
 
         Raises
         ------
         ArtifactError
-            For features of another encoder, or text of another form.
+            If the features come from another encoder, or the text has another form.
         """
-        shown: FloatArray = self._placed(self._pictures(self._read(sequence, "video", whole=True)))[0]
+        affect, tags = self._measure(sequence, "video", whole=True)
+        video: FloatArray = self._embed(self._video_scores(affect, tags))[0]
         if text is None:
-            return shown
-        said = read_pieces(self._texts.placed(text), self._texts.readings, self.vocabulary)
-        if not said.any():
-            return shown
-        moved: FloatArray = _unit((shown + WORDS * said.max() * self._asked(said[None])[0])[None])[0]
+            return video
+        scores = score_chunks(self._embeddings.transform(text), self._embeddings.vectors, self.vocabulary)
+        if not scores.any():
+            return video
+        moved: FloatArray = _unit(
+            (video + TEXT_WEIGHT * scores.max() * self._embed_terms(scores[None])[0])[None]
+        )[0]
         return moved
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
         """Return the embedding of a track, shape (V,)."""
-        placed: FloatArray = self._placed(self._sound(self._read(sequence, "music", whole=True)))[0]
-        return placed
+        track: FloatArray = self._embed(self._music_scores(*self._measure(sequence, "music", whole=True)))[0]
+        return track
 
     def embed_moments(self, sequence: FeatureSequence) -> FloatArray:
-        """Return one embedding for each row of a track, shape (T, V), from it and its two neighbours."""
-        return self._placed(self._sound(self._read(sequence, "music", whole=False)))
+        """Return one embedding for each row of a track, shape (T, V), from that row and its two neighbours."""
+        return self._embed(self._music_scores(*self._measure(sequence, "music", whole=False)))
 
-    def embed_text(self, text: str) -> FloatArray:
-        """Return the embedding of what somebody asks for in words, shape (V,); see `phrases.read_phrase`."""
-        named = read_phrase(text, self._texts.rows, self._texts.readings, self.vocabulary.names)
-        placed: FloatArray = self._asked(named[None])[0]
-        return placed
+    def embed_text(self, text: str, _encode: EncodeQuery | None = None, /) -> FloatArray:
+        """Return the embedding of a text query, shape (V,), by `score_query`.
+
+        Raises
+        ------
+        InputError
+            If the query is empty, too long, or matches no term.
+        """
+        vectors = self._embeddings.vectors
+        scores = score_query(text, self._embeddings.encode, vectors, self.vocabulary.names)
+        query: FloatArray = self._embed_terms(scores[None])[0]
+        return query
 
     @property
     def bank(self) -> FloatArray:
-        """What each term asks for by itself, shape (V, V)."""
-        return self._asked(np.eye(len(self.vocabulary), dtype=np.float32))
+        """Embeddings of the queries that name one term, shape (V, V)."""
+        return self._embed_terms(np.eye(len(self.vocabulary), dtype=np.float32))
 
-    def reasons(self, query: FloatArray, embedding: FloatArray, *, most: int = 3) -> tuple[str, ...]:
-        """Return the terms that a query and a track share, the weightiest first."""
+    def reasons(self, query: FloatArray, embedding: FloatArray, /, *, most: int = 3) -> tuple[str, ...]:
+        """Return the terms that contribute most to the score of a query and a track, the highest first."""
         shared = np.where((query > 0) & (embedding > 0), query * embedding, 0)
         order = np.argsort(-shared, kind="stable")[:most]
-        return tuple(self.vocabulary.names[i] for i in order if shared[i] > _SHOWN)
+        return tuple(self.vocabulary.names[i] for i in order if shared[i] > _MIN_REASON_SCORE)
 
-    def _read(
+    def _measure(
         self, sequence: FeatureSequence, modality: Modality, *, whole: bool
-    ) -> tuple[FloatArray, list[FloatArray]]:
-        """Return affect q (B, 3) and what each piece of evidence says of the terms, (B, V) each."""
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return r (B, 3) and tag scores (B, V): of the whole item (B = 1), or of each row with its neighbours."""
         check_encoder(self, sequence, modality=modality)
-        seen, evidence = sequence.values[:, self._num_light[modality] :], self._evidence[modality]
-        parts, start = [], 0
-        for each in evidence:
-            parts.append(each.probabilities(seen[:, start : start + each.num_columns]))
-            start += each.num_columns
-        readings, probabilities = (
-            (rows.mean(axis=0, keepdims=True) if whole else _with_neighbours(rows))
-            for rows in (place(sequence, modality), np.concatenate(parts, axis=1))
-        )
-        ends = np.cumsum([part.shape[1] for part in parts])[:-1]
-        said = [
-            each.said(mine)
-            for each, mine in zip(evidence, np.split(probabilities, ends, axis=1), strict=True)
-        ]
-        return 2 * squash(readings) - 1, said
 
-    def _pictures(self, read: tuple[FloatArray, list[FloatArray]]) -> FloatArray:
-        felt, said = read
-        mood = self.vocabulary.of("mood")
-        seen = np.max(said, axis=0)
-        seen = np.where(mood, np.float32(TAGGED) * seen, seen)
-        weight = np.where(mood, AFFECT, AFFECT * GENRES_OF_PICTURES)
-        placed: FloatArray = weight * (felt @ self.vocabulary.affect.T) + seen + self._suggested(seen)
-        return placed
+        def pool(rows: FloatArray) -> FloatArray:
+            mean: FloatArray = rows.mean(axis=0, keepdims=True) if whole else neighbour_means(rows)
+            return mean
 
-    def _sound(self, read: tuple[FloatArray, list[FloatArray]]) -> FloatArray:
-        felt, said = read
-        tagged = np.max(said, axis=0)
-        mood = self.vocabulary.of("mood")
-        placed = np.where(mood, AFFECT * (felt @ self.vocabulary.affect.T) + TAGGED * tagged, 0)
+        start, scores = self._num_light[modality], []
+        for scorer in self._scorers[modality]:
+            columns = sequence.values[:, start : start + scorer.num_columns]
+            scores.append(scorer.term_scores(pool(scorer.probabilities(columns))))
+            start += scorer.num_columns
+        affect = 2 * squash(pool(rule_readings(sequence, modality))) - 1
+        tags: FloatArray = np.max(scores, axis=0)
+        return affect, tags
+
+    def _video_scores(self, affect: FloatArray, tags: FloatArray) -> FloatArray:
+        mood = self.vocabulary.mask("mood")
+        tags = np.where(mood, np.float32(MOOD_TAG_WEIGHT) * tags, tags)
+        weight = np.where(mood, AFFECT_WEIGHT, AFFECT_WEIGHT * VIDEO_GENRE_WEIGHT)
+        scores: FloatArray = weight * (affect @ self.vocabulary.affect.T) + tags + self._suggestions(tags)
+        return scores
+
+    def _music_scores(self, affect: FloatArray, tags: FloatArray) -> FloatArray:
+        moods = AFFECT_WEIGHT * (affect @ self.vocabulary.affect.T) + MOOD_TAG_WEIGHT * tags
+        scores = np.where(self.vocabulary.mask("mood"), moods, 0)
         for kind in ("genre", "instrument"):
-            of_kind = self.vocabulary.of(kind)
+            of_kind = self.vocabulary.mask(kind)
             if of_kind.any():
-                # Some tags are always half there: what counts is what stands out among its kind.
-                usual = tagged[:, of_kind].mean(axis=1, keepdims=True)
-                placed = np.where(of_kind, 1.5 * (tagged - usual), placed)
-        return placed
+                # Some tags are active in every track, so a tag counts relative to the mean of its kind.
+                mean = tags[:, of_kind].mean(axis=1, keepdims=True)
+                scores = np.where(of_kind, 1.5 * (tags - mean), scores)
+        return scores
 
-    def _asked(self, named: FloatArray) -> FloatArray:
-        """Return the points of terms that were named, (B, V): theirs, their feeling's and what they suggest."""
-        return self._placed(named + self._felt(named) + self._suggested(named))
+    def _embed_terms(self, scores: FloatArray) -> FloatArray:
+        """Return the embeddings of named terms (B, V), with their affect and what they suggest."""
+        return self._embed(scores + self._affect_of(scores) + self._suggestions(scores))
 
-    def _felt(self, named: FloatArray) -> FloatArray:
-        """Return what the moods have in common with the feeling of the terms that were named, (B, V)."""
+    def _affect_of(self, scores: FloatArray) -> FloatArray:
+        """Return scores (B, V) of the moods that share the mean affect of the named terms."""
         affect = self.vocabulary.affect
-        says = np.abs(named) * (np.abs(affect).sum(axis=1) > 0)
-        felt = named @ affect / np.maximum(says.sum(axis=1, keepdims=True), np.float32(1))
-        moods: FloatArray = np.where(self.vocabulary.of("mood"), felt @ affect.T, np.float32(0))
+        weights = np.abs(scores) * (np.abs(affect).sum(axis=1) > 0)
+        mean = scores @ affect / np.maximum(weights.sum(axis=1, keepdims=True), np.float32(1))
+        moods: FloatArray = np.where(self.vocabulary.mask("mood"), mean @ affect.T, np.float32(0))
         return moods
 
-    def _suggested(self, said: FloatArray) -> FloatArray:
-        scenes = np.where(self.vocabulary.of("scene"), said, 0)
-        suggested: FloatArray = SUGGESTED * (scenes @ self.vocabulary.suggestions.T)
-        return suggested
+    def _suggestions(self, scores: FloatArray) -> FloatArray:
+        """Return scores (B, V) of the music that the scenes suggest."""
+        scenes = np.where(self.vocabulary.mask("scene"), scores, 0)
+        music: FloatArray = SUGGESTION_WEIGHT * (scenes @ self.vocabulary.suggestions.T)
+        return music
 
-    def _placed(self, coordinates: FloatArray) -> FloatArray:
-        return _unit(coordinates @ self._spread.T)
-
-
-def _with_neighbours(rows: FloatArray) -> FloatArray:
-    padded = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
-    mean: FloatArray = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
-    return mean
+    def _embed(self, scores: FloatArray) -> FloatArray:
+        return _unit(scores @ self._overlap.T)
 
 
 def _unit(points: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(points, axis=1, keepdims=True)
-    # What no word applies to lies nowhere; any fixed point keeps the promise of norm 1.
-    anywhere = np.full_like(points, 1 / np.sqrt(points.shape[1]))
-    unit: FloatArray = np.where(lengths > 1e-6, points / np.maximum(lengths, 1e-6), anywhere).astype(
+    # An item without any score has no direction. A fixed one keeps its norm at 1.
+    default = np.full_like(points, 1 / np.sqrt(points.shape[1]))
+    unit: FloatArray = np.where(lengths > 1e-6, points / np.maximum(lengths, 1e-6), default).astype(
         np.float32
     )
     return unit

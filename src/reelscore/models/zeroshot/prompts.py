@@ -1,20 +1,22 @@
-"""An embedding that lies in one space with texts enters, what it says of each term of a vocabulary leaves.
+"""Scores of vocabulary terms from captions in a joint embedding space.
 
-A model such as CLIP or CLAP was trained to place a picture or a sound near its caption. So each term is asked for by
-captions, as its authors ask: *a photo of waves.*, *This is a sound of jazz.* A row x has with the n terms of a kind the
-cosines c_w, with the empty caption of that kind (*a photo.*) the cosine c_0, and, at the model's own scale s,
+A model such as CLIP or CLAP embeds an image or a sound near its caption. Each term becomes a caption in the wording of
+the model's authors: *a photo of waves.*, *This is a sound of jazz.* For a row x, let c_w be the cosines with the
+captions of the n terms of a kind, c_0 the cosine with the empty caption of that kind (*a photo.*), and s the model's
+logit scale:
 
     p_w = exp(s c_w) / (n exp(s c_0) + sum_w' exp(s c_w'))        strength = log(p_w (n + 1)) / log(n + 1), at least 0
 
-A row lies far from all captions alike (the gap between the modalities), which the softmax does not see. What is near
-everything gains nothing by it, for the empty caption is near everything as well and weighs as much as all terms: only
-what is nearer than that speaks. A SigLIP model says of each caption by itself how probable it is, sigmoid(s c_w + b).
+The softmax cancels the modality gap, the common distance of x to all captions. The empty caption weighs as much as all
+terms together, so that only terms nearer than it get a score, and a row near to everything gets none. A SigLIP model
+gives each caption its own probability, sigmoid(s c_w + b).
 
 References
 ----------
 Radford et al. 2021, "Learning transferable visual models from natural language supervision": captions, and the mean
 over several for one class. Wu et al. 2023, "Large-scale contrastive language-audio pretraining": *This is a sound of*.
-Zhai et al. 2023, "Sigmoid loss for language image pre-training": *This is a photo of*. The words for moods are our own.
+Zhai et al. 2023, "Sigmoid loss for language image pre-training": *This is a photo of*. The captions of moods have no
+source.
 """
 
 from __future__ import annotations
@@ -33,17 +35,17 @@ from .tag_scores import strength
 from .vocabulary import Kind, Vocabulary
 
 VERSION = "1"
-"""Changes whenever the same cosines say something else."""
+"""Part of the fingerprint. Change it whenever the same cosines give other scores."""
 
-GUESS = 0.01
-"""Probability that counts as nothing where each caption has its own."""
+SIGMOID_FLOOR = 0.01
+"""Probability that maps to score 0 for a model with sigmoid probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Captions:
-    """How terms of one kind are asked for: `worded` has a gap for the word, `empty` says nothing in particular."""
+    """Captions for terms of one kind: a template with a place for the word, and the empty caption."""
 
-    worded: str
+    template: str
     empty: str
 
 
@@ -65,26 +67,26 @@ CAPTIONS: dict[str, dict[Kind, Captions]] = {
         "instrument": _SOUND,
     },
 }
-"""By the architecture of the model, which kinds of terms it is asked for and how."""
+"""Captions by model architecture and kind of term; a kind that is absent gets no score from the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logits:
-    """How a model makes probabilities of cosines: ``softmax(scale c)``, or with a bias ``sigmoid(scale c + bias)``."""
+    """Map from cosines c to probabilities: ``softmax(scale c)``, or with a bias ``sigmoid(scale c + bias)``."""
 
     scale: float
     bias: float | None = None
 
 
 def caption_texts(vocabulary: Vocabulary, architecture: str, *, modality: Modality) -> tuple[str, ...]:
-    """Return the captions that `Prompts` wants encoded, in its order.
+    """Return the captions that `PromptTags` needs encoded, in its order.
 
-    A term is asked for by each of the words of its text.
+    A term gets one caption for each comma-separated word of its text.
 
     Raises
     ------
     ConfigError
-        When the vocabulary has no scene, and `modality` is ``"video"``, or nothing that can be heard.
+        If the vocabulary has no term for the modality: scenes for ``"video"``, any other kind for ``"music"``.
 
     Examples
     --------
@@ -94,16 +96,16 @@ def caption_texts(vocabulary: Vocabulary, architecture: str, *, modality: Modali
     ('a photo of sea.', 'a photo of waves.', 'a photo.')
     """
     needed: tuple[Kind, ...] = ("scene",) if modality == "video" else ("mood", "genre", "instrument")
-    if not vocabulary.of(*needed).any():
+    if not vocabulary.mask(*needed).any():
         raise ConfigError(
             f"the vocabulary has no term of the kind {' or '.join(needed)}, so there is nothing to look for in "
-            f"{'pictures' if modality == 'video' else 'music'}; add such a term, or leave out --vocabulary"
+            f"{'videos' if modality == 'video' else 'music'}; add such a term, or omit --vocabulary"
         )
-    return tuple(text for _, text in _asked(vocabulary, architecture))
+    return tuple(text for _, text in _captions(vocabulary, architecture))
 
 
-class Prompts:
-    """The captions of one model. Implements `TagScorer`.
+class PromptTags:
+    """Term scores from the captions of one model. Implements `TagScorer`.
 
     Parameters
     ----------
@@ -111,66 +113,67 @@ class Prompts:
     architecture : str
         A key of `CAPTIONS`.
     rows : ndarray of float32, shape (C, E)
-        The `caption_texts`, encoded by the model's own text tower, each of length 1.
+        Unit embeddings of `caption_texts` by the model's text tower.
     logits : Logits
     """
 
     def __init__(
         self, vocabulary: Vocabulary, architecture: str, *, rows: FloatArray, logits: Logits
     ) -> None:
-        asked = [place for place, _ in _asked(vocabulary, architecture)]
+        targets = [target for target, _ in _captions(vocabulary, architecture)]
         self.num_columns = rows.shape[1]
         self._logits = logits
         self._rows = np.zeros((len(vocabulary), rows.shape[1]), np.float32)
         for term in range(len(vocabulary)):
-            mine = rows[[place == term for place in asked]]
-            if len(mine):
-                self._rows[term] = _unit(mine.mean(axis=0))
+            own = rows[[target == term for target in targets]]
+            if len(own):
+                self._rows[term] = _unit(own.mean(axis=0))
         self._kinds = [
-            (vocabulary.of(kind), rows[asked.index(kind)])
+            (vocabulary.mask(kind), rows[targets.index(kind)])
             for kind in CAPTIONS[architecture]
-            if vocabulary.of(kind).any()
+            if vocabulary.mask(kind).any()
         ]
         self._floors = np.ones(len(vocabulary), np.float32)
         for of_kind, _ in self._kinds:
-            self._floors[of_kind] = 1 / (of_kind.sum() + 1) if logits.bias is None else GUESS
-        captions = {kind: [each.worded, each.empty] for kind, each in CAPTIONS[architecture].items()}
-        told = json.dumps([VERSION, captions, logits.scale, logits.bias], sort_keys=True)
-        self.fingerprint = f"prompts-{hashlib.blake2b(told.encode(), digest_size=6).hexdigest()}"
+            self._floors[of_kind] = 1 / (of_kind.sum() + 1) if logits.bias is None else SIGMOID_FLOOR
+        captions = {kind: [each.template, each.empty] for kind, each in CAPTIONS[architecture].items()}
+        identity = json.dumps([VERSION, captions, logits.scale, logits.bias], sort_keys=True)
+        self.fingerprint = f"prompts-{hashlib.blake2b(identity.encode(), digest_size=6).hexdigest()}"
 
     def probabilities(self, features: FloatArray) -> FloatArray:
-        """Return p of each term for each row, shape (T, V); 0 for kinds that the model is not asked for."""
+        """Return p of each term for each row, shape (T, V); 0 for kinds without captions."""
         units = _unit(features)
         logits = np.float32(self._logits.scale) * (units @ self._rows.T)
-        found = np.zeros_like(logits)
+        probabilities = np.zeros_like(logits)
         for of_kind, empty in self._kinds:
-            mine = logits[:, of_kind]
+            own = logits[:, of_kind]
             if self._logits.bias is not None:
-                found[:, of_kind] = 1 / (1 + np.exp(-np.clip(mine + np.float32(self._logits.bias), -80, 80)))
+                biased = np.clip(own + np.float32(self._logits.bias), -80, 80)
+                probabilities[:, of_kind] = 1 / (1 + np.exp(-biased))
                 continue
-            none = np.float32(self._logits.scale) * (units @ empty) + np.float32(np.log(mine.shape[1]))
-            both = np.concatenate([mine, none[:, None]], axis=1)
+            none = np.float32(self._logits.scale) * (units @ empty) + np.float32(np.log(own.shape[1]))
+            both = np.concatenate([own, none[:, None]], axis=1)
             weights = np.exp(both - both.max(axis=1, keepdims=True))
-            found[:, of_kind] = (weights / weights.sum(axis=1, keepdims=True))[:, :-1]
-        return found
+            probabilities[:, of_kind] = (weights / weights.sum(axis=1, keepdims=True))[:, :-1]
+        return probabilities
 
-    def said(self, probabilities: FloatArray) -> FloatArray:
-        """Return the strength of each term, shape (B, V)."""
-        asked = self._floors < 1
-        found = np.zeros_like(probabilities)
-        found[:, asked] = strength(probabilities[:, asked], self._floors[asked])
-        return found
+    def term_scores(self, probabilities: FloatArray) -> FloatArray:
+        """Return the `strength` of each term, shape (B, V)."""
+        with_captions = self._floors < 1
+        scores = np.zeros_like(probabilities)
+        scores[:, with_captions] = strength(probabilities[:, with_captions], self._floors[with_captions])
+        return scores
 
 
-def _asked(vocabulary: Vocabulary, architecture: str) -> Iterator[tuple[int | Kind, str]]:
-    """Yield every caption with the term that it asks for, or the kind whose empty caption it is."""
+def _captions(vocabulary: Vocabulary, architecture: str) -> Iterator[tuple[int | Kind, str]]:
+    """Yield every caption with the index of its term, or with the kind whose empty caption it is."""
     for kind, captions in CAPTIONS[architecture].items():
-        places: Sequence[int] = np.flatnonzero(vocabulary.of(kind)).tolist()
-        for place in places:
-            for word in vocabulary.texts[place].split(","):
+        terms: Sequence[int] = np.flatnonzero(vocabulary.mask(kind)).tolist()
+        for term in terms:
+            for word in vocabulary.texts[term].split(","):
                 if word.strip():
-                    yield place, captions.worded.format(word.strip())
-        if places:
+                    yield term, captions.template.format(word.strip())
+        if terms:
             yield kind, captions.empty
 
 

@@ -1,8 +1,4 @@
-"""Columns of features enter, what they say of each term of a vocabulary leaves: the classes of classifiers.
-
-`TagScorer` is what a `ZeroShotModel` asks. `ClassifierTags` answers it for a classifier, whose columns are probabilities of labels,
-and `prompts.Prompts` for an embedding that lies in one space with texts.
-"""
+"""Scores of vocabulary terms from a classifier's labels."""
 
 from __future__ import annotations
 
@@ -15,22 +11,22 @@ from reelscore.types import FloatArray
 
 from .vocabulary import Kind, Vocabulary
 
-NEAR = 0.9
-"""Share of the best term's cosine from which on a label speaks for another term, too."""
+NEAR_BEST = 0.9
+"""A label also scores the terms whose cosine reaches this share of the best term's."""
 
-MOST_TERMS = 12
-"""A label that comes near more terms than so many says nothing."""
+MAX_TERMS = 12
+"""A label that is near to more terms than this scores none."""
 
 
 class TagScorer(Protocol):
-    """What some columns of a medium's features say of V terms.
+    """Scores of V terms from some columns of an item's features.
 
     Attributes
     ----------
     num_columns : int
-        How many columns it reads.
+        Number of columns that it reads.
     fingerprint : str
-        Identity of all that shapes its numbers beside the features, the vocabulary and its text encoder.
+        Identity of everything that affects the scores besides the features, the vocabulary and its text encoder.
     """
 
     @property
@@ -44,39 +40,40 @@ class TagScorer(Protocol):
         ...
 
     def probabilities(self, features: FloatArray) -> FloatArray:
-        """Return how probably each of L things applies to each row (T, num_columns), shape (T, L)."""
+        """Return the probabilities of L labels for each row (T, num_columns), shape (T, L)."""
         ...
 
-    def said(self, probabilities: FloatArray) -> FloatArray:
-        """Return what probabilities (B, L), of rows or means over rows, say of the terms: in [0, 1], shape (B, V)."""
+    def term_scores(self, probabilities: FloatArray) -> FloatArray:
+        """Return the scores of the terms, in [0, 1], shape (B, V), for probabilities (B, L) of rows or their means."""
         ...
 
 
 def strength(probabilities: FloatArray, floor: float | FloatArray) -> FloatArray:
-    """Return how surely things apply, in [0, 1], for probabilities (..., L).
+    """Map probabilities (..., L) to [0, 1] on a logarithmic scale.
 
     Parameters
     ----------
+    probabilities : ndarray of float32, shape (..., L)
     floor : float or ndarray, shape (L,)
-        Probability that counts as nothing; strength rises with its logarithm up to 1 at certainty.
+        Probability that maps to 0; a probability of 1 maps to 1.
 
     Examples
     --------
     >>> [round(float(s), 3) for s in strength(np.array([0.05, 0.1, 0.5, 1.0], np.float32), 0.1)]
     [0.0, 0.0, 0.699, 1.0]
     """
-    least = np.float32(floor)
-    seen = np.log(np.maximum(probabilities, least) / least)
-    risen: FloatArray = np.minimum(seen / np.float32(-np.log(floor)), np.float32(1))
-    return risen
+    lowest = np.float32(floor)
+    logs = np.log(np.maximum(probabilities, lowest) / lowest)
+    scaled: FloatArray = np.minimum(logs / np.float32(-np.log(floor)), np.float32(1))
+    return scaled
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierTags:
-    """The labels of one classifier. Implements `TagScorer`.
+    """Term scores from the labels of one classifier. Implements `TagScorer`.
 
-    A label l speaks for the terms whose text means what it means, R_wl = (cos(text_w, text_l) - r) / (1 - r), for those
-    near the best of all terms alone, and a label that means a bit of everything (*Music*) for none.
+    Label l scores term w by R_wl = (cos(text_w, text_l) - r) / (1 - r). It scores only terms that are nearly as close
+    as the closest one. A generic label (*Music*), close to many terms, scores none.
 
     Attributes
     ----------
@@ -88,7 +85,7 @@ class ClassifierTags:
 
     links: FloatArray
     floor: float
-    fingerprint = ""  # of nothing else: its columns are the encoder's, and their names go with them
+    fingerprint = ""  # the encoder's fingerprint covers the labels, and nothing else matters
 
     @property
     def num_columns(self) -> int:
@@ -96,8 +93,8 @@ class ClassifierTags:
         return int(self.links.shape[1])
 
     @classmethod
-    def of_pictures(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ClassifierTags:
-        """Classes of things in pictures, one of which is there: below a tenth it is a guess.
+    def for_video(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ClassifierTags:
+        """Return the scorer of an image classifier, one of whose classes applies: below 0.1 it is a guess.
 
         Parameters
         ----------
@@ -110,17 +107,17 @@ class ClassifierTags:
         return cls(_links(rows, vocabulary, terms, kinds=("scene",), lowest=0.35), floor=0.1)
 
     @classmethod
-    def of_sound(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ClassifierTags:
-        """Tags of sound, of which many apply at once, each with its own probability; see `of_pictures`."""
+    def for_music(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ClassifierTags:
+        """Return the scorer of an audio tagger, whose tags have independent probabilities; see `for_video`."""
         links = _links(rows, vocabulary, terms, kinds=("mood", "genre", "instrument"), lowest=0.5)
         return cls(links, floor=0.01)
 
     def probabilities(self, features: FloatArray) -> FloatArray:
-        """Return the features: a classifier's columns are probabilities."""
+        """Return the features: the columns of a classifier are probabilities."""
         return features
 
-    def said(self, probabilities: FloatArray) -> FloatArray:
-        """Return what the surest label of each term says, shape (B, V)."""
+    def term_scores(self, probabilities: FloatArray) -> FloatArray:
+        """Return the score of each term by its strongest label, shape (B, V)."""
         return np.stack([(self.links * row).max(axis=1) for row in strength(probabilities, self.floor)])
 
 
@@ -128,9 +125,8 @@ def _links(
     rows: FloatArray, vocabulary: Vocabulary, terms: FloatArray, *, kinds: tuple[Kind, ...], lowest: float
 ) -> FloatArray:
     """Return R, shape (V, L), for terms of some kinds; `lowest` is r."""
-    cosines = np.where(vocabulary.of(*kinds)[:, None], terms @ rows.T, np.float32(-1))
-    meant = np.clip((cosines - lowest) / (1 - lowest), 0, 1)
-    meant[cosines < NEAR * cosines.max(axis=0)] = 0
-    meant[:, (cosines > 0.5).sum(axis=0) > MOST_TERMS] = 0
-    linked: FloatArray = meant.astype(np.float32)
-    return linked
+    cosines = np.where(vocabulary.mask(*kinds)[:, None], terms @ rows.T, np.float32(-1))
+    links = np.clip((cosines - lowest) / (1 - lowest), 0, 1)
+    links[cosines < NEAR_BEST * cosines.max(axis=0)] = 0
+    links[:, (cosines > 0.5).sum(axis=0) > MAX_TERMS] = 0
+    return links.astype(np.float32)

@@ -1,7 +1,12 @@
-"""What somebody asks for in words enters, what that says of each term of a vocabulary leaves, shape (V,).
+"""Scores of vocabulary terms for a text query and for a video's text.
 
-"calm piano, no drums" is read word by word: a word (or two or three together, where the vocabulary knows them, such
-as *hip hop*) speaks for the terms that mean nearly what it means, and against them after a *no* or *without*.
+`score_query` reads the query word by word. A word, or a run of up to three words that is a term (*hip hop*), scores the
+terms of similar meaning. After *no* or *without* it scores them negatively: "calm piano, no drums".
+
+`score_chunks` reads titles and transcripts, which were not written as queries. A chunk scores moods and scenes alone:
+*rock* or *house* in a title is seldom a genre. A term counts if the chunk is clearly nearer to it than to most others,
+because *Movie* or *Untitled* is a little near to every term. Repetition does not count, so that a long transcript
+weighs no more than a title.
 """
 
 from __future__ import annotations
@@ -12,21 +17,28 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from reelscore.errors import InputError
+from reelscore.models.base import check_query
 from reelscore.types import FloatArray
 
-MAX_CHARS = 500
-LOWEST = 0.4
-"""Cosine from which on two texts have something to do with each other."""
+from .vocabulary import Vocabulary
 
-SAME = 0.8
-"""Cosine from which on several words together are a term of their own."""
+MIN_COSINE = 0.4
+"""Cosine from which on a word and a term are related."""
 
-NEAR = 0.9
-"""Share of the best term's cosine from which on others are meant as well."""
+SAME_COSINE = 0.8
+"""Cosine from which on a run of words is a term."""
 
-_LONGEST = 3
-_NEGATING = frozenset({"no", "not", "without", "never", "nor", "neither", "isn't", "don't"})
-_SILENT = frozenset(
+NEAR_BEST = 0.9
+"""Terms whose cosine reaches this share of the best term's are scored too."""
+
+CHUNK_MIN_COSINE, CHUNK_MARGIN, CHUNK_FULL_COSINE = 0.33, 0.26, 0.5
+"""Lowest cosine at which a chunk can score a term; how far above the lower quartile over all terms the cosine must lie;
+the cosine that gives score 1. Set by hand with the text encoder MiniLM on made-up titles and on texts that programs
+leave in files."""
+
+_MAX_RUN_WORDS = 3
+_NEGATIONS = frozenset({"no", "not", "without", "never", "nor", "neither", "isn't", "don't"})
+_STOP_WORDS = frozenset(
     word
     for line in (
         "a an and any as at by for from in into is it its like make me music of on or our please put",
@@ -38,91 +50,106 @@ _SILENT = frozenset(
 Encode = Callable[[Sequence[str]], FloatArray]
 
 
-def read_phrase(text: str, encode: Encode, terms: FloatArray, texts: Sequence[str]) -> FloatArray:
-    """Tell what a text says of each term.
+def score_query(text: str, encode: Encode, terms: FloatArray, names: Sequence[str]) -> FloatArray:
+    """Return the score of each term for a text query.
 
     Parameters
     ----------
     text : str
-        Already free of control characters.
+        Without control characters.
     encode : callable
         Texts -> unit rows (N, E).
     terms : ndarray of float32, shape (R, V, E)
-        Unit rows of each term, of one reading of it or several (its name, its text).
-    texts : sequence of str
+        Unit rows of each term, for R texts of it.
+    names : sequence of str
         Names of the terms, for messages.
 
     Returns
     -------
     ndarray of float32, shape (V,)
-        In [-1, 1] for each word, summed over the words.
+        Sum over the words, each in [-1, 1].
 
     Raises
     ------
     InputError
-        When the text is empty, too long, or nothing in it has to do with any term.
+        If the query is empty, too long, or related to no term.
     """
-    check_phrase(text)
-    runs = _runs(text.lower())
-    spans = sorted({span for _, words in runs for span in _spans(words)})
-    found = np.zeros(len(texts), np.float32)
-    if spans:
-        cosines = (encode(spans) @ terms.swapaxes(1, 2)).max(axis=0)
-        near = dict(zip(spans, cosines, strict=True))
-        for sign, words in runs:
-            for span in _cut(words, near):
-                found += sign * _meaning(near[span])
-    if not np.abs(found).max() > 0:
+    check_query(text)
+    clauses = _clauses(text.lower())
+    runs = sorted({run for _, words in clauses for run in _runs(words)})
+    scores = np.zeros(len(names), np.float32)
+    if runs:
+        cosines = dict(zip(runs, (encode(runs) @ terms.swapaxes(1, 2)).max(axis=0), strict=True))
+        for sign, words in clauses:
+            for run in _segment(words, cosines):
+                scores += sign * _run_scores(cosines[run])
+    if not np.abs(scores).max() > 0:
         raise InputError(
             f"nothing in {text!r} means anything to the vocabulary; use English words such as "
-            f"{', '.join(texts[:4])}, or a vocabulary and a text encoder of your own"
+            f"{', '.join(names[:4])}, or a vocabulary and a text encoder of your own"
         )
-    return found
+    return scores
 
 
-def check_phrase(text: str) -> None:
-    """Raise `InputError` unless there is something to read, and not too much."""
-    if not text.strip():
-        raise InputError("the words to match are empty; say what the music should be, such as 'calm piano'")
-    if len(text) > MAX_CHARS:
-        raise InputError(
-            f"the words to match must have at most {MAX_CHARS} characters, got {len(text)}; "
-            "say in a sentence what the music should be"
-        )
+def score_chunks(rows: FloatArray, terms: FloatArray, vocabulary: Vocabulary) -> FloatArray:
+    """Return the score of each term for a video's text.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (W, E)
+        Unit rows of the text chunks; W may be 0.
+    terms : ndarray of float32, shape (R, V, E)
+        As for `score_query`.
+    vocabulary : Vocabulary
+
+    Returns
+    -------
+    ndarray of float32, shape (V,)
+        Maximum over the chunks, in [0, 1].
+    """
+    if not len(rows):
+        return np.zeros(len(vocabulary), np.float32)
+    cosines = (rows @ terms.swapaxes(1, 2)).max(axis=0)
+    lowest = np.maximum(CHUNK_MIN_COSINE, np.quantile(cosines, 0.25, axis=1, keepdims=True) + CHUNK_MARGIN)
+    scores = np.clip((cosines - lowest) / np.maximum(CHUNK_FULL_COSINE - lowest, 0.1), 0, 1)
+    best: FloatArray = np.where(vocabulary.mask("mood", "scene"), scores.max(axis=0), 0).astype(np.float32)
+    return best
 
 
-def _runs(text: str) -> list[tuple[int, list[str]]]:
-    """Cut a text into runs of words with one sign; a comma, a full stop or a *but* ends what a *no* began."""
-    runs: list[tuple[int, list[str]]] = []
+def _clauses(text: str) -> list[tuple[int, list[str]]]:
+    """Split a text into words of one sign. Punctuation or *but* ends a negation."""
+    clauses: list[tuple[int, list[str]]] = []
     for part in re.split(r"[,;.:!?\n]|\bbut\b", text):
         sign, words = 1, list[str]()
         for word in re.findall(r"[^\W_]+(?:[-'’][^\W_]+)*", part):
-            if word.replace("’", "'") in _NEGATING:
-                runs.append((sign, words))
+            if word.replace("’", "'") in _NEGATIONS:
+                clauses.append((sign, words))
                 sign, words = -1, []
-            elif word not in _SILENT:
+            elif word not in _STOP_WORDS:
                 words.append(word)
-        runs.append((sign, words))
-    return [run for run in runs if run[1]]
+        clauses.append((sign, words))
+    return [clause for clause in clauses if clause[1]]
 
 
-def _spans(words: Sequence[str]) -> list[str]:
-    return [" ".join(words[i : i + n]) for n in range(1, _LONGEST + 1) for i in range(len(words) - n + 1)]
+def _runs(words: Sequence[str]) -> list[str]:
+    return [
+        " ".join(words[i : i + n]) for n in range(1, _MAX_RUN_WORDS + 1) for i in range(len(words) - n + 1)
+    ]
 
 
-def _cut(words: Sequence[str], near: dict[str, FloatArray]) -> list[str]:
-    """Take at each place the longest span that is a term of its own, else the word."""
-    found, i = [], 0
+def _segment(words: Sequence[str], cosines: dict[str, FloatArray]) -> list[str]:
+    """Split words into runs: from left to right the longest run that is a term, else a single word."""
+    segments, i = [], 0
     while i < len(words):
-        spans = [" ".join(words[i : i + n]) for n in range(min(_LONGEST, len(words) - i), 0, -1)]
-        whole = next((span for span in spans[:-1] if near[span].max() >= SAME), spans[-1])
-        found.append(whole)
-        i += whole.count(" ") + 1
-    return found
+        runs = [" ".join(words[i : i + n]) for n in range(min(_MAX_RUN_WORDS, len(words) - i), 0, -1)]
+        longest = next((run for run in runs[:-1] if cosines[run].max() >= SAME_COSINE), runs[-1])
+        segments.append(longest)
+        i += longest.count(" ") + 1
+    return segments
 
 
-def _meaning(cosines: FloatArray) -> FloatArray:
+def _run_scores(cosines: FloatArray) -> FloatArray:
     best = float(cosines.max())
-    clear = (cosines - LOWEST) / (1 - LOWEST)
-    kept: FloatArray = np.where(cosines >= max(LOWEST, NEAR * best), clear, 0).astype(np.float32)
+    scores = (cosines - MIN_COSINE) / (1 - MIN_COSINE)
+    kept: FloatArray = np.where(cosines >= max(MIN_COSINE, NEAR_BEST * best), scores, 0).astype(np.float32)
     return kept

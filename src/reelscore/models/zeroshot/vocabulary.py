@@ -1,6 +1,6 @@
-"""A plain file of words enters; a checked `Vocabulary` of moods, scenes, genres and instruments leaves.
+"""Vocabulary of moods, scenes, genres and instruments, read from a TOML file.
 
-The file that comes with reelscore is ``vocabulary.toml`` beside this module; its head says what may stand in it.
+The default is ``vocabulary.toml`` in this folder. The comment at its top describes the format.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from reelscore.types import FloatArray
 
 Kind = Literal["mood", "scene", "genre", "instrument"]
 AXES = ("arousal", "valence", "pace")
-OWN = Path(__file__).with_name("vocabulary.toml")
+DEFAULT_FILE = Path(__file__).with_name("vocabulary.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word.
+    """One term of a vocabulary.
 
     Attributes
     ----------
     name : str
-        What people read.
+        Shown to the user.
     kind : {"mood", "scene", "genre", "instrument"}
     text : str
-        What a text encoder reads; the name where it is left out.
+        Input of the text encoder; the name if it is empty.
     arousal, valence, pace : float or None
-        In [-1, 1], where the word says so.
+        Affect of the term, in [-1, 1]; None if it has none.
     suggests : tuple of str
-        For scenes: names of the music that such pictures ask for.
+        For scenes: names of the terms of matching music.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Term:
 
     def __post_init__(self) -> None:
         if not self.name.strip():
-            raise ConfigError("a term needs a name; give it one or take it out")
+            raise ConfigError("a term needs a name; give it one, or delete the term")
         if self.kind not in get_args(Kind):
             raise ConfigError(
                 f"the kind of the term {self.name!r} must be one of {', '.join(get_args(Kind))}, got {self.kind!r}"
@@ -66,12 +66,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words in order; V of them.
-
-    Attributes
-    ----------
-    terms : tuple of Term
-    """
+    """An ordered sequence of V terms."""
 
     terms: tuple[Term, ...] = ()
 
@@ -81,12 +76,12 @@ class Vocabulary:
             raise ConfigError(f"a vocabulary needs two terms or more, got {', '.join(names) or 'none'}")
         if len(set(names)) != len(names):
             twice = next(name for i, name in enumerate(names) if name in names[:i])
-            raise ConfigError(f"the term {twice!r} stands twice; take one out")
+            raise ConfigError(f"the term {twice!r} occurs twice; delete one of the two")
         for term in self.terms:
             for name in term.suggests:
                 if name not in names:
                     raise ConfigError(
-                        f"{term.name!r} suggests {name!r}, which is no term; add it or mend the name"
+                        f"{term.name!r} suggests {name!r}, which is not a term; add that term, or correct the name"
                     )
 
     def __len__(self) -> int:
@@ -94,53 +89,53 @@ class Vocabulary:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What people read, in order."""
+        """Names of the terms, in order."""
         return tuple(term.name for term in self.terms)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """What a text encoder reads, in order."""
+        """Inputs of the text encoder, in order."""
         return tuple(term.text or term.name for term in self.terms)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identity of all that stands in it."""
+        """Hash of the content."""
         content = json.dumps([asdict(term) for term in self.terms], sort_keys=True)
         return hashlib.blake2b(content.encode(), digest_size=6).hexdigest()
 
-    def of(self, *kinds: Kind) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return which terms are of some kinds, shape (V,)."""
+    def mask(self, *kinds: Kind) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return a mask of the terms of some kinds, shape (V,)."""
         return np.array([term.kind in kinds for term in self.terms])
 
     @cached_property
     def affect(self) -> FloatArray:
-        """What each term says of arousal, valence and pace, shape (V, 3); rows of L1 length 1, or zero."""
-        said = np.array([[getattr(term, axis) or 0.0 for axis in AXES] for term in self.terms], np.float32)
-        total = np.abs(said).sum(axis=1, keepdims=True)
-        shares: FloatArray = np.divide(said, total, out=np.zeros_like(said), where=total > 0)
+        """Arousal, valence and pace of each term, shape (V, 3); rows of L1 norm 1, or 0."""
+        values = np.array([[getattr(term, axis) or 0.0 for axis in AXES] for term in self.terms], np.float32)
+        total = np.abs(values).sum(axis=1, keepdims=True)
+        shares: FloatArray = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
         return shares
 
     @cached_property
     def suggestions(self) -> FloatArray:
-        """Which terms (rows) each term (columns) suggests: 0 or 1, shape (V, V)."""
-        place = {name: i for i, name in enumerate(self.names)}
-        found = np.zeros((len(self), len(self)), np.float32)
+        """1 where the term of the column suggests the term of the row, else 0, shape (V, V)."""
+        index = {name: i for i, name in enumerate(self.names)}
+        matrix = np.zeros((len(self), len(self)), np.float32)
         for i, term in enumerate(self.terms):
-            found[[place[name] for name in term.suggests], i] = 1
-        return found
+            matrix[[index[name] for name in term.suggests], i] = 1
+        return matrix
 
 
 def read_vocabulary(path: Path | str | None = None) -> Vocabulary:
-    """Read a vocabulary, by default the one that comes with reelscore.
+    """Read a vocabulary, by default that of reelscore.
 
     Raises
     ------
     NotFoundError
-        When there is no such file.
+        If the file does not exist.
     ConfigError
-        When it is not TOML, or says what no vocabulary may say.
+        If it is not TOML or not a valid vocabulary.
     """
-    source = OWN if path is None else path
+    source = DEFAULT_FILE if path is None else path
     try:
         return read_toml(Vocabulary, source)
     except ConfigError as error:

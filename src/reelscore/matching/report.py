@@ -1,0 +1,60 @@
+"""Ranked matches of one query, in the form of ``match --json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reelscore.types import Match, MediaInfo
+
+
+@dataclass(frozen=True, slots=True)
+class MatchReport:
+    """A query and its matches.
+
+    Attributes
+    ----------
+    query : MediaInfo or None
+        The video of the query.
+    text : str or None
+        The text of the query.
+    model : mapping
+        ``name``, ``fingerprint`` and ``trained`` of the model, the fingerprint of the ``text_encoder`` that reads
+        text, whether the text of videos is read (``reads_words``), and messages on inputs that are not available
+        (``missing_words``). ``blend`` is always None.
+    matches : tuple of Match
+    notes : tuple of str
+        Messages for the user about this query; not part of the JSON.
+    """
+
+    query: MediaInfo | None
+    text: str | None
+    model: Mapping[str, Any]
+    matches: tuple[Match, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, with keys that do not change between releases."""
+        video, duration_s = (None, None) if self.query is None else (self.query.path, self.query.duration_s)
+        return {
+            "query": {
+                "video": video,
+                "duration_s": None if duration_s is None else round(duration_s, 3),
+                "text": self.text,
+            },
+            "model": dict(self.model),
+            "matches": [
+                {
+                    "rank": m.rank,
+                    "track": m.track.path,
+                    "title": m.track.title,
+                    "artist": m.track.artist,
+                    "score": round(m.score, 6),
+                    "start_s": round(m.start_s, 3),
+                    "duration_s": round(m.track.duration_s, 3),
+                    "reasons": list(m.reasons),
+                }
+                for m in self.matches
+            ],
+        }
