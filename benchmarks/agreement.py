@@ -1,8 +1,8 @@
-"""How much the ranked list changes when frames come fast: videos and music enter, shared top tens leave.
+"""Overlap of the top 10 between `fast` and `exact` frames.
 
     python benchmarks/agreement.py --videos DIR --music DIR [--pack DIR --model MODEL] [--json OUT]
 
-Every video is matched against the same library twice, with `fast` and with `exact` frames.
+Each video is matched twice against the same library.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ def main() -> None:
     parser.add_argument("--pack", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    pipeline = resolve(model=given.model, pack=given.pack).spec
+    options = parser.parse_args()
+    pipeline = resolve(model=options.model, pack=options.pack).spec
     shared: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         library = Library.open(
-            Path(folder) / "library", model=given.model, pack=given.pack, cache=Path(folder) / "cache"
+            Path(folder) / "library", model=options.model, pack=options.pack, cache=Path(folder) / "cache"
         )
-        library.add(given.music)
+        library.add(options.music)
         searcher = library.searcher()
         opened = {
             mode: open_pipeline(replace(pipeline, encoder=replace(pipeline.encoder, mode=mode)))
             for mode in ("fast", "exact")
         }
-        for video in sorted(given.videos.iterdir()):
+        for video in sorted(options.videos.iterdir()):
             try:
                 tops = [
                     {track.key for track, _ in searcher.search(opened[mode].video(video)[0], 10)}
                     for mode in ("fast", "exact")
                 ]
             except MediaError as error:
-                print(f"left out: {error}")
+                print(f"skipped: {error}")
                 continue
             shared[video.name] = len(tops[0] & tops[1])
-    found = {
+    figures = {
         "tracks": len(searcher),
         "shared_of_10": shared,
         "least": min(shared.values()),
         "mean": statistics.mean(shared.values()),
     }
-    print(json.dumps(found, indent=2))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Every benchmark in turn: folders of real data enter where there are any, `docs/benchmarks.md` leaves.
+"""Run all benchmarks and write the page docs/explanation/benchmarks.md.
 
     python benchmarks/all.py [--data DIR] [--only NAME ...] [--results DIR]
 
-With --data, a folder with ``media/videos``, ``media/music`` and ``models`` in it, real files and pretrained
-encoders are measured too. Each benchmark's JSON is kept in the results folder; the page is written from
-what lies there, so that one benchmark can be run again without the others.
+With --data, a folder that holds ``media/videos``, ``media/music`` and ``models``, real files and pretrained
+encoders are measured too. The page is generated from the JSON files in the results folder, so one benchmark can be
+run again without the others.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "docs" / "benchmarks.md"
+PAGE = HERE.parent / "docs" / "explanation" / "benchmarks.md"
 Row = tuple[str, str, str]
 
 
 def arguments(name: str, data: Path | None) -> list[str] | None:
-    """Return the options of one benchmark, or None where it needs data that is not there."""
+    """Return the options of one benchmark, or None if its data are missing."""
     if data is None:
-        return None if name in ("agreement", "packs", "words") else []
+        return None if name in ("agreement", "packs", "text_query") else []
     media, models = data / "media", data / "models"
     return {
         "decoding": ["--data", str(media / "videos")],
         "agreement": ["--videos", str(media / "videos"), "--music", str(media / "music")],
         "extraction": ["--data", str(data), "--pack", str(models)],
         "packs": ["--pack", str(models)],
-        "words": ["--pack", str(models)],
-        "on_screen": ["--videos", str(media / "videos")],
+        "text_query": ["--pack", str(models)],
+        "ocr": ["--videos", str(media / "videos")],
         "losses": [],
         "library": [],
         "commands": ["--music", str(media / "music"), "--pack", str(models)],
@@ -47,8 +47,8 @@ NAMES = (
     "agreement",
     "extraction",
     "packs",
-    "words",
-    "on_screen",
+    "text_query",
+    "ocr",
     "losses",
     "commands",
     "library",
@@ -62,7 +62,7 @@ def times(value: float) -> str:
 def decoding(found: Any) -> list[Row]:
     ways = {
         "fast": "32 GS frames, `fast`",
-        "fast_pairs": "32 GS frames and their followers, `fast`",
+        "fast_pairs": "32 GS frames with their successors, `fast`",
         "exact": "32 GS frames, `exact`",
     }
     return [
@@ -130,35 +130,35 @@ def packs(found: Any) -> list[Row]:
     ]
 
 
-def words(found: Any) -> list[Row]:
+def text_query(found: Any) -> list[Row]:
     return [
         (
-            f"words to a ranked list, {found['rows']:,} tracks, warm",
+            f"text query to ranked list, {found['rows']:,} tracks, warm",
             (
                 f"p50 {found['list_p50_ms']:.1f} ms, p95 {found['list_p95_ms']:.1f} ms "
-                f"(the words alone {found['words_p50_ms']:.1f} ms)"
+                f"(text encoding {found['text_p50_ms']:.1f} ms)"
             ),
             "50 ms",
         ),
         (
-            "the vocabulary and all labels, embedded for the first time; read again",
+            "vocabulary and labels: embedded; read from the cache",
             f"{found['vocabulary_first_s']:.1f} s; {found['matcher_opened_s']:.2f} s",
             "",
         ),
     ]
 
 
-def on_screen(found: Any) -> list[Row]:
+def ocr(found: Any) -> list[Row]:
     rows = []
     for size in dict.fromkeys(one["size"] for one in found["drawn"]):
         films = [one for one in found["drawn"] if one["size"] == size]
-        seconds = sum(one["cpu_s_a_picture"] for one in films) / len(films)
+        seconds = sum(one["cpu_s_a_frame"] for one in films) / len(films)
         letters = ", ".join(
-            f"{px} px {100 * sum(one['letters_right'] for one in alike) / len(alike):.0f}%"
+            f"{px} px {100 * sum(one['letters_correct'] for one in group) / len(group):.0f}%"
             for px in dict.fromkeys(one["letters_px"] for one in films)
-            for alike in [[one for one in films if one["letters_px"] == px]]
+            for group in [[one for one in films if one["letters_px"] == px]]
         )
-        rows.append((f"captions of {size}, letters right", f"{letters}; {seconds:.2f} s a picture", ""))
+        rows.append((f"captions of {size}, correct letters", f"{letters}; {seconds:.2f} s a frame", ""))
     if "real" in found:
         spent = [one["cpu_s"] for one in found["real"]]
         rows.append(
@@ -176,15 +176,15 @@ def losses(found: Any) -> list[Row]:
     for name, part in found.items():
         if name != "loss_alone" and not name.startswith("step_"):
             continue
-        kind, every, _ = name.removeprefix("step_").partition("_all")
+        kind, all_columns, _ = name.removeprefix("step_").partition("_all")
         what = "loss alone" if name == "loss_alone" else f"training step, {kind} towers"
-        if every and name != "loss_alone":
+        if all_columns and name != "loss_alone":
             what += ", S0 of all columns"
         rows += [
             (
                 f"inter-intra `{form}` against InfoNCE, {what}, B={found['batch']}, d={found['dim']}",
                 f"{one['ratio']:.2f}x ({one['median_ms']:.0f} ms)",
-                "" if name == "loss_alone" or every else "at most 1.15x",
+                "" if name == "loss_alone" or all_columns else "at most 1.15x",
             )
             for form, one in part.items()
             if form != "InfoNCE"
@@ -197,9 +197,9 @@ def commands(found: Any) -> list[Row]:
     names = {
         "help": "`reelscore --help`",
         "match_light": "`match`, 30 s 720p, 10,000 tracks, `light`",
-        "match_light_film_seen_before": "the same film again",
+        "match_light_cached_video": "the same video again",
         "match_pack": "`match`, 30 s 720p, 10,000 tracks, `pack`",
-        "match_pack_film_seen_before": "the same film again",
+        "match_pack_cached_video": "the same video again",
     }
     rows = [
         (
@@ -249,8 +249,7 @@ def page(results: Path) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `python benchmarks/all.py`; each figure is a measurement on one machine, and ratios hold better",
-        "than seconds. A goal that is missed is shown as it is.",
+        "Generated by `python benchmarks/all.py` on one machine. Ratios hold better on other machines than seconds.",
         "",
         (
             f"Measured {datetime.date.today().isoformat()} on {os.cpu_count()} cores, {platform.machine()}, "
@@ -281,17 +280,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of real media and encoders")
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    given = parser.parse_args()
-    given.results.mkdir(parents=True, exist_ok=True)
-    for name in given.only:
-        options = arguments(name, given.data)
-        if options is None:
-            print(f"{name}: left out, it needs --data", file=sys.stderr)
+    options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        extra = arguments(name, options.data)
+        if extra is None:
+            print(f"{name}: skipped, it needs --data", file=sys.stderr)
             continue
         print(f"{name} ...", file=sys.stderr)
-        out = given.results / f"{name}.json"
-        subprocess.run([sys.executable, str(HERE / f"{name}.py"), *options, "--json", str(out)], check=True)
-    PAGE.write_text(page(given.results), encoding="utf-8")
+        out = options.results / f"{name}.json"
+        subprocess.run([sys.executable, str(HERE / f"{name}.py"), *extra, "--json", str(out)], check=True)
+    PAGE.write_text(page(options.results), encoding="utf-8")
     print(PAGE)
 
 

@@ -1,9 +1,9 @@
-"""Whole commands timed as a person waits for them: `--help`, `match` over a large library, and `add`.
+"""Wall-clock time of whole commands: `--help`, `match` and `add`.
 
     python benchmarks/commands.py [--music DIR] [--pack DIR] [--tracks 10000] [--runs 5] [--json OUT]
 
-`match` runs on a 30 s 720p film against a library of random unit vectors with titles, one of the built-in
-encoder and, with --pack, one of the pack encoders. `add` runs on real files (--music) or on made ones.
+`match` runs on a 30 s 720p video against a library of random unit vectors, for the light encoder and, with --pack,
+for the pack encoders. `add` runs on real files (--music) or on generated ones.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ COMMAND = [sys.executable, "-m", "reelscore"]
 def timed(
     arguments: list[str], *, runs: int, environment: dict[str, str], cold_cache_in: Path | None = None
 ) -> dict[str, float]:
-    """Median and spread in seconds of whole processes after one warm-up.
+    """Return median, minimum and maximum in seconds of whole processes, after one warm-up.
 
-    With `cold_cache_in` every run has an empty feature cache of its own below that folder.
+    With `cold_cache_in` every run has its own empty feature cache in that folder.
     """
     seconds = []
     for run in range(runs + 1):
@@ -56,8 +56,8 @@ def timed(
     return {"median_s": statistics.median(seconds), "min_s": min(seconds), "max_s": max(seconds)}
 
 
-def make_film(path: Path, *, seconds: int = 30) -> Path:
-    """A 720p film of drifting texture with a cut every three seconds, 2 s between key frames."""
+def make_video(path: Path, *, seconds: int = 30) -> Path:
+    """Write a 720p video of moving texture, with a cut every three seconds and 2 s between key frames."""
     rng = np.random.default_rng(0)
     scenes = [
         np.kron(rng.integers(0, 255, (48, 96, 3)), np.ones((20, 20, 1))).astype(np.uint8) for _ in range(10)
@@ -72,7 +72,7 @@ def make_film(path: Path, *, seconds: int = 30) -> Path:
 
 
 def make_library(folder: Path, pipeline: OpenPipeline, num_tracks: int) -> Path:
-    """A library of random unit vectors, 32 moments each."""
+    """Write a library of random unit vectors, 32 moments each."""
     meta = library_meta(pipeline)
     rng = np.random.default_rng(0)
     starts = np.arange(32) * 180 / 32
@@ -100,7 +100,7 @@ def make_library(folder: Path, pipeline: OpenPipeline, num_tracks: int) -> Path:
 
 
 def make_pack_model(folder: Path, pack: Path) -> Path:
-    """An untuned model over the pack's encoders: its speed is that of any trained one."""
+    """Train a model on random features of the pack's encoders; its speed is that of any trained one."""
     from reelscore.data.pairs import PairSet
     from reelscore.encoders.spec import EncoderSpec
     from reelscore.training.config import TrainConfig
@@ -130,7 +130,7 @@ def make_pack_model(folder: Path, pack: Path) -> Path:
 def bench_add(
     music: Path, folder: Path, *, encoder: list[str], environment: dict[str, str], workers: int
 ) -> dict[str, float]:
-    """Rate of one `add` in seconds of music per second and core, and the peak memory of all its processes."""
+    """Return the speed of one `add` relative to real time per core, and the peak memory of its processes."""
     import av
 
     files = [p for p in sorted(music.iterdir()) if p.suffix in (".mp3", ".ogg", ".wav", ".flac", ".m4a")]
@@ -148,7 +148,7 @@ def bench_add(
     )
     peak_mb = 0.0
     while process.poll() is None:
-        peak_mb = max(peak_mb, _family_rss_mb(process.pid))
+        peak_mb = max(peak_mb, _total_pss_mb(process.pid))
         time.sleep(0.1)
     seconds = time.perf_counter() - begun
     if process.returncode:
@@ -165,13 +165,13 @@ def bench_add(
     }
 
 
-def _family_rss_mb(pid: int) -> float:
-    """Proportional memory of a process and its children."""
+def _total_pss_mb(pid: int) -> float:
+    """Return the proportional set size of a process and its children."""
     total = 0.0
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for member in [str(pid), *children]:
-            for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
+        for process in [str(pid), *children]:
+            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
                     total += float(line.split()[1]) / 1024
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -181,7 +181,7 @@ def _family_rss_mb(pid: int) -> float:
                         if line.startswith("Pss:"):
                             total += float(line.split()[1]) / 1024
     except OSError:
-        pass  # a process that ended between two looks
+        pass  # the process has ended
     return total
 
 
@@ -203,20 +203,18 @@ def main() -> None:
             "XDG_DATA_HOME": str(folder / "data"),
         }
         found["help"] = timed(["--help"], runs=given.runs, environment=environment)
-        film = make_film(folder / "film.mp4")
+        video = make_video(folder / "video.mp4")
         pipelines = {"light": resolve()}
         if given.pack:
             model = make_pack_model(folder / "model", given.pack)
             pipelines["pack"] = resolve(model=model, pack=given.pack)
         for name, pipeline in pipelines.items():
             library = make_library(folder / f"library-{name}", pipeline, given.tracks)
-            arguments = ["match", str(film), "--library", str(library)]
+            arguments = ["match", str(video), "--library", str(library)]
             found[f"match_{name}"] = timed(
                 arguments, runs=given.runs, environment=environment, cold_cache_in=folder
             )
-            found[f"match_{name}_film_seen_before"] = timed(
-                arguments, runs=given.runs, environment=environment
-            )
+            found[f"match_{name}_cached_video"] = timed(arguments, runs=given.runs, environment=environment)
         music = given.music or make_music(folder / "music")
         for name in pipelines:
             encoder = [] if name == "light" else ["--model", str(folder / "model"), "--pack", str(given.pack)]
@@ -235,7 +233,7 @@ def main() -> None:
 
 
 def make_music(folder: Path) -> Path:
-    """Eight made tracks of 180 s: chords with a beat."""
+    """Write eight tracks of 180 s: chords with a beat."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     time_s = np.arange(180 * 44_100) / 44_100

@@ -1,10 +1,10 @@
-"""Videos made here (and real ones with --data) enter; how much faster GS frames come than decoding all leaves.
+"""Speed of decoding GS frames, relative to decoding the whole video.
 
     python benchmarks/decoding.py [--data DIR] [--json OUT] [--repeats 3] [--cache DIR]
 
-All ways read the same file in the same run with the same threads, in turn, so the ratios hold on a busy
-machine too. The files are textures that pan, with grain and cuts, H.264 with B-frames, 8 s and 2 s between
-key frames; three groups of pictures are encoded and then repeated packet by packet.
+All modes read the same file in turn with the same number of threads, so the ratios hold on a busy machine. The
+generated files are panning textures with grain and cuts, H.264 with B-frames, 8 s and 2 s between key frames. Three
+GOPs are encoded and then repeated packet by packet.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ GOAL_EXACT = 1.3
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of real videos to compare fast with exact on")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "reelscore-decoding")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
@@ -70,22 +70,22 @@ def time_case(case: Case, cache: Path, repeats: int) -> dict[str, object]:
     if not path.exists():
         make_video(path, case)
     instants = [s.instant_s for s in global_sparse(probe(path).duration_s)]
-    ways: dict[str, Callable[[], int]] = {
+    modes: dict[str, Callable[[], int]] = {
         "decode_all": lambda: decode_all(path),
         "exact": lambda: count(frames_at(path, instants, mode="exact")),
         "fast": lambda: count(frames_at(path, instants)),
         "fast_pairs": lambda: count(frames_at(path, instants, pair_gap_s=PAIR_GAP_S)),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    busy: dict[str, list[float]] = {name: [] for name in ways}
+    times: dict[str, list[float]] = {name: [] for name in modes}
+    cpu: dict[str, list[float]] = {name: [] for name in modes}
     for _ in range(repeats):
-        for name, way in ways.items():
-            begun, begun_busy = time.perf_counter(), time.process_time()
-            way()
+        for name, mode in modes.items():
+            begun, begun_cpu = time.perf_counter(), time.process_time()
+            mode()
             times[name].append(time.perf_counter() - begun)
-            busy[name].append(time.process_time() - begun_busy)
+            cpu[name].append(time.process_time() - begun_cpu)
     seconds = {name: statistics.median(t) for name, t in times.items()}
-    cpu_seconds = {name: statistics.median(t) for name, t in busy.items()}
+    cpu_seconds = {name: statistics.median(t) for name, t in cpu.items()}
     ratios = {name: seconds["decode_all"] / s for name, s in seconds.items() if name != "decode_all"}
     cpu_ratios = {name: cpu_seconds["decode_all"] / cpu_seconds[name] for name in ratios}
     print(
@@ -120,7 +120,7 @@ def compare_modes(path: Path) -> dict[str, object]:
     middle = time.perf_counter()
     fast = list(frames_at(path, instants, short_side_px=128))
     ended = time.perf_counter()
-    apart = [f.time_s - e.time_s for f, e in zip(fast, exact, strict=True)]
+    offset = [f.time_s - e.time_s for f, e in zip(fast, exact, strict=True)]
     change = [level_change(f.pixels, e.pixels) for f, e in zip(fast, exact, strict=True)]
     between = [level_change(a.pixels, b.pixels) for a in exact for b in exact if a is not b]
     result = {
@@ -128,21 +128,21 @@ def compare_modes(path: Path) -> dict[str, object]:
         "exact_s": middle - begun,
         "fast_s": ended - middle,
         "frames": len({f.time_s for f in fast}),
-        "mean_apart_s": float(np.mean(np.abs(apart))),
-        "max_apart_s": float(np.max(np.abs(apart))),
+        "mean_offset_s": float(np.mean(np.abs(offset))),
+        "max_offset_s": float(np.max(np.abs(offset))),
         "colour_change": float(np.mean(change)),
         "colour_change_between_segments": float(np.mean(between)),
     }
     print(
         f"{path.name}: exact {result['exact_s']:.2f} s, fast {result['fast_s']:.2f} s with {result['frames']} "
-        f"frames, {result['mean_apart_s']:.2f} s apart (at most {result['max_apart_s']:.2f}), colours change by "
+        f"frames, {result['mean_offset_s']:.2f} s offset (at most {result['max_offset_s']:.2f}), colours change by "
         f"{result['colour_change']:.3f} where segments differ by {result['colour_change_between_segments']:.3f}"
     )
     return result
 
 
 def level_change(a: np.ndarray, b: np.ndarray) -> float:
-    """Half the L1 distance of the two pictures' 64-colour histograms: 0 the same, 1 nothing in common."""
+    """Return half the L1 distance of the 64-colour histograms of two frames: 0 for equal, 1 for disjoint."""
     return float(np.abs(histogram(a) - histogram(b)).sum() / 2)
 
 

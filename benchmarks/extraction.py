@@ -1,7 +1,7 @@
-"""Extraction speed and memory: media files enter, times real time per core and peak memory leave as JSON.
+"""Speed and peak memory of feature extraction.
 
-Each job runs in a process of its own with one thread, so that the peak is its own. A rate is seconds of media per
-second of processor time, decoding included, imports not; `wall_s` is what a clock on the wall said beside it.
+Each job runs in its own process with one thread. The speed is seconds of media per second of CPU time, with
+decoding and without imports; `wall_s` is the wall-clock time.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--data", type=Path, help="folder with media/videos and media/music; else files are made"
+        "--data", type=Path, help="folder with media/videos and media/music; by default files are generated"
     )
-    parser.add_argument("--pack", type=Path, help="folder of ONNX encoders to measure beside the light ones")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each job; the median counts")
+    parser.add_argument("--pack", type=Path, help="folder of ONNX encoders to measure as well")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each job; the median is reported")
     parser.add_argument(
         "--hours", type=float, default=2.0, help="length of the long file for the peak memory"
     )
-    parser.add_argument("--json", type=Path, help="write the report there, too")
+    parser.add_argument("--json", type=Path, help="write the report to this file")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -117,7 +117,8 @@ def run_job(job: dict[str, object]) -> dict[str, float]:
 
 
 def peak_mb() -> float:
-    """Peak resident memory of this process alone; Linux's ru_maxrss also counts the process that started it."""
+    """Return the peak resident memory of this process."""
+    # ru_maxrss on Linux also counts the parent process.
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -142,7 +143,7 @@ def make_song(path: Path, *, seconds: int) -> None:
 
 
 def make_long(path: Path, *, seconds: float) -> None:
-    """An mp3 of one minute, again and again: its frames stand for themselves, so that copies of them are one file."""
+    """Write an MP3 that repeats one minute; MP3 frames are independent, so concatenated copies are one file."""
     import av
 
     minute = (music(60, seed=2) * 32767).astype(np.int16)[None]
@@ -158,7 +159,7 @@ def make_long(path: Path, *, seconds: float) -> None:
 
 
 def music(seconds: float, *, seed: int) -> np.ndarray:
-    """Chords that change each half second under a click on each beat."""
+    """Return chords that change twice a second, with a click on each beat."""
     rng = np.random.default_rng(seed)
     beat = np.arange(RATE_HZ // 2) / RATE_HZ
     click = rng.standard_normal(len(beat)) * np.exp(-beat * 80) * 0.2

@@ -1,10 +1,9 @@
-"""Hub models of their real size enter; how many rows a second they give on the processor and on a GPU leaves.
+"""Throughput of hub models on the CPU and on a GPU.
 
     python benchmarks/gpu.py [--rows 256]
 
-CLIP ViT-B/32 for pictures and AST for sound, with random weights, since only the time counts; rows are measured with
-their preparation, which the processor does in either case, and for the GPU also without. Without a GPU the processor
-alone is measured.
+CLIP ViT-B/32 for frames and AST for audio, with random weights. A row includes its preprocessing on the CPU; for
+the GPU the network alone is measured as well.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=256, help="on the GPU; the processor does an eighth")
+    parser.add_argument("--rows", type=int, default=256, help="on the GPU; the CPU gets an eighth")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -52,14 +51,14 @@ def main() -> None:
             model = Path(folder) / kind
             save(model)
             single = measured(model, given.rows // 8, cpu_only=True)
-            figures[kind] = {"processor_rows_per_s": single["rows_per_s"]}
+            figures[kind] = {"cpu_rows_per_s": single["rows_per_s"]}
             if device is not None:
                 half = measured(model, given.rows, cpu_only=False)
                 cosine = cosines(single["rows"], half["rows"][: len(single["rows"])])
                 figures[kind] |= {
                     "gpu_rows_per_s": half["rows_per_s"],
                     "gpu_network_rows_per_s": half["network_rows_per_s"],
-                    "least_cosine_of_both": float(cosine.min()),
+                    "min_cosine_of_both": float(cosine.min()),
                 }
     text = json.dumps(figures, indent=1)
     print(text)

@@ -1,9 +1,9 @@
-"""How fast and how completely a large library is searched: random clustered vectors enter, JSON leaves.
+"""Latency and recall of search in a large library of random clustered vectors.
 
     python benchmarks/library.py --rows 1000000 --dim 256 --json library.json
 
-Builds a library of `--rows` tracks once (kept and used again with `--folder`), then asks it one query at a
-time through `Store.search`, track columns included, and compares with exact search over the same vectors.
+Builds a library of `--rows` tracks (kept with `--folder`), searches it one query at a time through `Store.search`,
+with the track columns, and compares the results with exact search.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from reelscore.types import Track
 
 BATCH_ROWS = 20_000
 ROWS_A_CLUSTER = 500
-SPREAD = 1.0  # length of the noise beside a centre of length 1: members of a cluster have cosine ~0.5
+SPREAD = 1.0  # norm of the noise around a unit centre: two vectors of a cluster have a cosine of about 0.5
 
 
 def centres(rows: int, dim: int, seed: int) -> np.ndarray:
@@ -41,19 +41,19 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def draw(middles: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
+def draw(cluster_centres: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
     """Draw `num` unit vectors around random centres, shape (num, D)."""
-    dim = middles.shape[1]
+    dim = cluster_centres.shape[1]
     noise = rng.standard_normal((num, dim), dtype=np.float32) * np.float32(SPREAD / np.sqrt(dim))
-    return unit(middles[rng.integers(len(middles), size=num)] + noise)
+    return unit(cluster_centres[rng.integers(len(cluster_centres), size=num)] + noise)
 
 
 def vectors(rows: int, dim: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield the library's embeddings in blocks; equal arguments, equal vectors."""
-    middles = centres(rows, dim, seed)
+    """Yield the library's embeddings in blocks; equal arguments give equal vectors."""
+    cluster_centres = centres(rows, dim, seed)
     rng = np.random.default_rng([seed, 1])
     for start in range(0, rows, BATCH_ROWS):
-        yield draw(middles, min(BATCH_ROWS, rows - start), rng)
+        yield draw(cluster_centres, min(BATCH_ROWS, rows - start), rng)
 
 
 def track(i: int) -> Track:
@@ -96,7 +96,7 @@ def build(folder: Path, rows: int, dim: int, seed: int) -> dict[str, float]:
 
 
 def exact(queries: np.ndarray, rows: int, dim: int, seed: int, k: int, keep: int = 1) -> list[set[str]]:
-    """Return the keys of the `k` nearest of every `keep`-th row, by looking at all."""
+    """Return the keys of the exact `k` nearest of every `keep`-th row."""
     best = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
     start = 0
     for block in vectors(rows, dim, seed):
@@ -126,7 +126,7 @@ def ask(
 
 
 def numpy_exact_ms(rows: int, dim: int, seed: int, queries: np.ndarray) -> float:
-    """Median time of one exact product with all vectors in memory, for the ratio."""
+    """Return the median time of exact search over all vectors in memory."""
     matrix = np.concatenate(list(vectors(rows, dim, seed)))
     times = []
     for query in queries[:20]:
@@ -142,10 +142,8 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--folder", type=Path, help="keep the library here and use it again; else a temporary one"
-    )
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--folder", type=Path, help="keep the library in this folder; temporary by default")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary) / "library"
@@ -153,7 +151,7 @@ def main() -> None:
         built = {} if LibraryMeta.exists(folder) else build(folder, *size)
         store = Store.open(folder)
         if store.meta.model_fingerprint != "random-{}-{}-{}".format(*size):
-            sys.exit(f"{folder} holds {store.meta.model_fingerprint}; name another --folder")
+            sys.exit(f"{folder} holds {store.meta.model_fingerprint}: name another --folder")
         queries = draw(centres(*size), args.queries, np.random.default_rng([args.seed, 2]))
         truth = exact(queries, *size, 10)
         filtered_truth = exact(queries, *size, 10, keep=20)

@@ -1,9 +1,9 @@
-"""What the intra term costs: times of one loss and one training step with and without it, as ratios in one run.
+"""Cost of the intra term relative to InfoNCE, alone and in a training step.
 
     python benchmarks/losses.py [--batch 1024] [--json OUT]
 
-Every round runs all candidates one after another and the ratio is taken inside the round, so that a machine
-that is busy for a while slows both sides of it. The figure is the median of the rounds.
+Every round runs all candidates in turn and computes the ratios within the round, so a busy machine slows both. The
+figures are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from reelscore.training.loss_inputs import LossInputs
 
 INFONCE = "InfoNCE"
 STRUCTURES: dict[Structure, str] = {"correlated": "", "all": "_all"}
-"""What the intra term sees of the frozen features, the default first, and how the report calls it."""
+"""Structure of the frozen features -> suffix in the report, the default first."""
 
 
 def losses() -> dict[str, InterIntraLoss]:
@@ -40,7 +40,7 @@ def losses() -> dict[str, InterIntraLoss]:
 
 
 def loss_alone(batch: int, dim: int, num_pooled: int) -> dict[str, Callable[[], None]]:
-    """Forward and backward of the loss, from embeddings and pooled features."""
+    """Return functions that run forward and backward of each loss."""
     v, m = (torch.randn(batch, dim, requires_grad=True) for _ in range(2))
     fv, fm = (torch.randn(batch, num_pooled) for _ in range(2))
 
@@ -50,10 +50,10 @@ def loss_alone(batch: int, dim: int, num_pooled: int) -> dict[str, Callable[[], 
     return {name: lambda loss=loss: work(loss) for name, loss in losses().items()}
 
 
-def whole_step(
+def training_step(
     batch: int, columns: tuple[int, int], config: ModelConfig, structure: Structure
 ) -> dict[str, Callable[[], None]]:
-    """One training step: both towers, the loss over what it sees of the frozen features, backward, AdamW."""
+    """Return functions that run one training step with each loss: towers, loss, backward, AdamW."""
     video, music = (torch.randn(batch, config.num_segments, number) for number in columns)
     mask = torch.ones(batch, config.num_segments, dtype=torch.bool)
     with torch.no_grad():
@@ -69,8 +69,10 @@ def whole_step(
         def step() -> None:
             v, m = model(video, mask, music, mask)
             optimizer.zero_grad()
-            seen_v, seen_m = frozen(v, m)
-            loss(v.members[0], m.members[0], video_features=seen_v, music_features=seen_m).total.backward()
+            frozen_v, frozen_m = frozen(v, m)
+            loss(
+                v.members[0], m.members[0], video_features=frozen_v, music_features=frozen_m
+            ).total.backward()
             optimizer.step()
 
         return step
@@ -78,7 +80,7 @@ def whole_step(
     return {name: candidate(loss) for name, loss in losses().items()}
 
 
-def compared(candidates: dict[str, Callable[[], None]], rounds: int) -> dict[str, dict[str, float]]:
+def measure(candidates: dict[str, Callable[[], None]], rounds: int) -> dict[str, dict[str, float]]:
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(rounds + 1):
         for name, work in candidates.items():
@@ -113,14 +115,14 @@ def main() -> None:
         "batch": options.batch,
         "dim": options.dim,
         "columns": [video_columns, music_columns],
-        "loss_alone": compared(loss_alone(options.batch, options.dim, 2 * options.dim), options.rounds),
+        "loss_alone": measure(loss_alone(options.batch, options.dim, 2 * options.dim), options.rounds),
     }
     for kind in options.towers.split(","):
         config = ModelConfig(tower=kind, cca=False, dim=options.dim, num_segments=DEFAULT_NUM_SEGMENTS)
         columns = video_columns, music_columns
         for structure, name in STRUCTURES.items():
-            steps = whole_step(options.batch, columns, config, structure)
-            report[f"step_{kind}{name}"] = compared(steps, options.rounds)
+            steps = training_step(options.batch, columns, config, structure)
+            report[f"step_{kind}{name}"] = measure(steps, options.rounds)
     text = json.dumps(report, indent=2)
     print(text)
     if options.json:

@@ -1,8 +1,8 @@
-"""What a large batch costs when its anchors are worked off in blocks: sizes enter, peak memory and seconds leave.
+"""Peak memory and time of a large batch whose loss is computed in chunks.
 
     python benchmarks/losses_memory.py [--batch 32768] [--dim 256] [--chunk 512] [--loss infonce|inter-intra]
 
-Forward and backward in this process, which holds nothing else; memory is the peak of the whole process.
+Runs forward and backward once; the memory is the peak of the whole process.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=128, help="of the frozen features")
     parser.add_argument("--chunk", type=int, default=512)
     parser.add_argument("--loss", default="inter-intra")
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.manual_seed(0)
-    video, music = (torch.randn(given.batch, given.dim, requires_grad=True) for _ in range(2))
-    features = {f"{side}_features": torch.randn(given.batch, given.columns) for side in ("video", "music")}
-    loss = build_loss(LossConfig(name=given.loss, chunk_size=given.chunk))
+    video, music = (torch.randn(options.batch, options.dim, requires_grad=True) for _ in range(2))
+    features = {
+        f"{side}_features": torch.randn(options.batch, options.columns) for side in ("video", "music")
+    }
+    loss = build_loss(LossConfig(name=options.loss, chunk_size=options.chunk))
     started = time.perf_counter()
     total = loss(video, music, **features).total
     total.backward()
@@ -39,7 +41,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                **vars(given),
+                **vars(options),
                 "total": float(total.detach()),
                 "seconds": round(took_s, 1),
                 "peak_mb": round(peak_mb),

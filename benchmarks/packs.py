@@ -1,10 +1,10 @@
-"""A pack's folder enters; how fast its encoders are on one thread leaves, as a table and as JSON.
+"""Speed of a pack's encoders on one thread.
 
     python benchmarks/packs.py --pack FOLDER --json packs.json
 
-The media are made here: a 60 s 720p H.264 film with 8 s between key frames, and 180 s of music as MP3.
-Every figure is the best of `--repeats` runs, in wall-clock seconds; ``_cpu_`` marks processor seconds,
-which other work on the machine does not lengthen as much.
+The media are generated: a 60 s 720p H.264 video with 8 s between key frames, and 180 s of music as MP3. Figures are
+the best of `--repeats` runs in wall-clock seconds; ``_cpu_`` marks CPU seconds, which depend less on other work on
+the machine.
 """
 
 from __future__ import annotations
@@ -29,50 +29,50 @@ import numpy as np  # noqa: E402
 from reelscore.encoders.pack.pack import Pack, load_pack  # noqa: E402
 from reelscore.features.sampling import global_sparse  # noqa: E402
 
-FILM_S, SONG_S, NUM_SEGMENTS = 60, 180, 32
+VIDEO_S, SONG_S, NUM_SEGMENTS = 60, 180, 32
 
 COLD_START = """
 import sys, time
-began = time.perf_counter()
+started = time.perf_counter()
 from reelscore.encoders.pack.pack import load_pack
 from reelscore.features.sampling import global_sparse
 imported = time.perf_counter()
 encoder = load_pack(sys.argv[1]).video_encoder()
 encoder.encode(sys.argv[2], global_sparse(float(sys.argv[3]), num_segments=1))
-print(imported - began, time.perf_counter() - began)
+print(imported - started, time.perf_counter() - started)
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pack", type=Path, required=True, help="folder with a MANIFEST.json")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     pack = load_pack(arguments.pack)
     with tempfile.TemporaryDirectory() as folder:
-        film, song = Path(folder) / "film.mp4", Path(folder) / "song.mp3"
-        write_film(film)
+        video, song = Path(folder) / "video.mp4", Path(folder) / "song.mp3"
+        write_video(video)
         write_song(song)
-        figures = measured(pack, film, song, repeats=arguments.repeats)
+        figures = measured(pack, video, song, repeats=arguments.repeats)
     for name, value in figures.items():
         print(f"{name:40} {value:10.3f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
-def measured(pack: Pack, film: Path, song: Path, *, repeats: int) -> dict[str, float]:
-    """Measure each encoder that the pack has."""
+def measured(pack: Pack, video: Path, song: Path, *, repeats: int) -> dict[str, float]:
+    """Return the speed of each encoder of the pack."""
 
     def both_seconds(work: Callable[[], Any]) -> tuple[float, float]:
         work()
-        walls, processor = [], []
+        walls, cpu = [], []
         for _ in range(repeats):
-            began = time.perf_counter(), time.process_time()
+            started = time.perf_counter(), time.process_time()
             work()
-            walls.append(time.perf_counter() - began[0])
-            processor.append(time.process_time() - began[1])
-        return min(walls), min(processor)
+            walls.append(time.perf_counter() - started[0])
+            cpu.append(time.process_time() - started[1])
+        return min(walls), min(cpu)
 
     def seconds(work: Callable[[], Any]) -> float:
         return both_seconds(work)[0]
@@ -81,11 +81,11 @@ def measured(pack: Pack, film: Path, song: Path, *, repeats: int) -> dict[str, f
     figures: dict[str, float] = {}
     if "video" in pack.specs:
         encoder = pack.video_encoder()
-        pictures = rng.integers(0, 255, (16, 720, 1280, 3), dtype=np.uint8)
-        figures["video_frames_per_s"] = 16 / seconds(lambda: [encoder.model.outputs(p) for p in pictures])
-        segments = global_sparse(FILM_S, num_segments=NUM_SEGMENTS)
-        figures["video_whole_film_s"] = seconds(lambda: encoder.encode(film, segments))
-        cold = [cold_start(pack.folder, film) for _ in range(repeats)]
+        frames = rng.integers(0, 255, (16, 720, 1280, 3), dtype=np.uint8)
+        figures["video_frames_per_s"] = 16 / seconds(lambda: [encoder.model.outputs(p) for p in frames])
+        segments = global_sparse(VIDEO_S, num_segments=NUM_SEGMENTS)
+        figures["video_s"] = seconds(lambda: encoder.encode(video, segments))
+        cold = [cold_start(pack.folder, video) for _ in range(repeats)]
         figures["cold_import_s"] = min(c[0] for c in cold)
         figures["cold_import_load_first_frame_s"] = min(c[1] for c in cold)
         figures["cold_process_s"] = min(c[2] for c in cold)
@@ -109,30 +109,30 @@ def measured(pack: Pack, film: Path, song: Path, *, repeats: int) -> dict[str, f
     return figures
 
 
-def cold_start(pack: Path, film: Path) -> tuple[float, float, float]:
+def cold_start(pack: Path, video: Path) -> tuple[float, float, float]:
     """Return the seconds of import, of import to first feature, and of the whole fresh process."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", COLD_START, str(pack), str(film), str(FILM_S)],
+        [sys.executable, "-c", COLD_START, str(pack), str(video), str(VIDEO_S)],
         check=True,
         capture_output=True,
         text=True,
     )
     imported, ready = (float(number) for number in done.stdout.split())
-    return imported, ready, time.perf_counter() - began
+    return imported, ready, time.perf_counter() - started
 
 
-def write_film(path: Path) -> None:
-    """Write a film of moving noise: 1280 x 720, 24 frames a second, a key frame every 8 seconds."""
+def write_video(path: Path) -> None:
+    """Write a video of moving noise: 1280 x 720, 24 frames a second, a key frame every 8 seconds."""
     rng = np.random.default_rng(1)
     noise = rng.integers(0, 255, (90, 320, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     with av.open(str(path), "w") as container:
         options = {"g": "192", "keyint_min": "192", "sc_threshold": "0", "preset": "ultrafast"}
         stream = container.add_stream("libx264", rate=24, options=options)
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-        for i in range(FILM_S * 24):
-            picture = np.ascontiguousarray(noise[:, (i * 4) % 1280 :][:, :1280])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for i in range(VIDEO_S * 24):
+            frame = np.ascontiguousarray(noise[:, (i * 4) % 1280 :][:, :1280])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
 
 

@@ -1,9 +1,9 @@
-"""How long words take to find music: a pack enters, the time from a text to a ranked list leaves as JSON.
+"""Latency of text queries with a pack.
 
-    python benchmarks/words.py --pack DIR --rows 100000 --json words.json
+    python benchmarks/text_query.py --pack DIR --rows 100000 --json text_query.json
 
-Builds a library of `--rows` made tracks in the bridge's space, each with its moments, and asks it a handful of texts
-through `Matcher`, warm: words read, list ranked, moments found, reasons given.
+Builds a library of `--rows` random tracks with moments in the vocabulary's space and searches it with a few texts
+through `Matcher`, warm: text encoding, ranking, moments and reasons.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from reelscore import Library, Matcher
-from reelscore.encoders.cache import FeatureCache
 from reelscore.library.compatibility import library_meta
 from reelscore.library.storage.entry import TrackEntry
 from reelscore.library.storage.schema import entries_to_table
@@ -74,30 +73,30 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder, cache = Path(temporary) / "library", Path(temporary) / "cache"
-        described = Library.open(folder, pack=args.pack, cache=cache)
-        begun = time.perf_counter()
-        meta = library_meta(described.pipeline)
-        first_s = time.perf_counter() - begun
+        library = Library.open(folder, pack=args.pack, cache=cache)
+        started = time.perf_counter()
+        meta = library_meta(library.pipeline)
+        first_s = time.perf_counter() - started
         with Store.create(folder, meta) as store:
             store.load(batches(args.rows, meta.dim, args.seed))
             store.optimize()
-        begun = time.perf_counter()
-        matcher = Matcher(folder, pack=args.pack, cache=FeatureCache(described.cache_folder))
-        opened_s = time.perf_counter() - begun
+        started = time.perf_counter()
+        matcher = Matcher(Library.open(folder, pack=args.pack, cache=cache))
+        opened_s = time.perf_counter() - started
         for text in TEXTS:
             matcher.report(text=text, k=10)
-        words, lists = [], []
+        encoding, lists = [], []
         for _ in range(args.repeats):
             for text in TEXTS:
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 matcher.embed_text(text)
                 read = time.perf_counter()
                 matcher.report(text=text, k=10)
-                words.append(1e3 * (read - begun))
+                encoding.append(1e3 * (read - started))
                 lists.append(1e3 * (time.perf_counter() - read))
         figures = {
             "rows": args.rows,
@@ -105,7 +104,7 @@ def main() -> None:
             "terms": len(read_vocabulary()),
             "vocabulary_first_s": first_s,
             "matcher_opened_s": opened_s,
-            "words_p50_ms": float(np.percentile(words, 50)),
+            "text_p50_ms": float(np.percentile(encoding, 50)),
             "list_p50_ms": float(np.percentile(lists, 50)),
             "list_p95_ms": float(np.percentile(lists, 95)),
         }

@@ -1,11 +1,11 @@
-"""How well and how fast text in pictures is read: drawn captions and a folder of videos enter, JSON leaves.
+"""Accuracy and speed of OCR on rendered captions and on real videos.
 
-    python benchmarks/on_screen.py [--videos DIR] [--json on_screen.json]
+    python benchmarks/ocr.py [--videos DIR] [--json ocr.json]
 
-Films of four captions are drawn in several sizes, with letters of a twelfth to a fortieth of the picture's height,
-plain and over a background that changes with every frame. Told are the share of letters that come back (blanks left
-out), whether every caption was found once with its exact span, and the processor's seconds a picture. Of real videos
-it tells what was read.
+Videos of four captions are rendered in several sizes, with letters of a twelfth to a fortieth of the frame height,
+on a plain background and on one that changes with every frame. Reported are the share of correct letters (without
+blanks), whether every caption was found once with its exact span, and CPU seconds a frame. For real videos the
+lines are reported.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PARTS = (12, 20, 30, 40)
 RATE_HZ, CAPTION_S = 5, 2
 
 
-def pictures(size: tuple[int, int], letters_px: int, *, noisy: bool) -> Iterator[np.ndarray]:
+def frames(size: tuple[int, int], letters_px: int, *, noisy: bool) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(0)
     font = ImageFont.load_default(size=letters_px)
     for text in CAPTIONS:
@@ -57,28 +57,28 @@ def pictures(size: tuple[int, int], letters_px: int, *, noisy: bool) -> Iterator
             yield np.asarray(image)
 
 
-def letters_right(said: str, read: str) -> float:
-    a, b = said.replace(" ", ""), read.replace(" ", "")
+def correct_letters(expected: str, text: str) -> float:
+    a, b = expected.replace(" ", ""), text.replace(" ", "")
     return sum(m.size for m in SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()) / len(a)
 
 
-def drawn(reader: OcrReader, folder: Path) -> Iterator[dict[str, Any]]:
+def rendered(reader: OcrReader, folder: Path) -> Iterator[dict[str, Any]]:
     spans = [(i * CAPTION_S, (i + 1) * CAPTION_S) for i in range(len(CAPTIONS))]
     for size in SIZES:
         for part in PARTS:
             for noisy in (False, True):
-                film = folder / "film.mp4"
-                write_video(film, pictures(size, size[1] // part, noisy=noisy), frame_rate_hz=RATE_HZ)
+                file = folder / "video.mp4"
+                write_video(file, frames(size, size[1] // part, noisy=noisy), frame_rate_hz=RATE_HZ)
                 began = time.process_time()
-                lines = reader.read(film)
+                lines = reader.read(file)
                 spent_s = time.process_time() - began
                 yield {
                     "size": f"{size[0]}x{size[1]}",
                     "letters_px": size[1] // part,
                     "noisy": noisy,
-                    "letters_right": letters_right(" ".join(CAPTIONS), " ".join(x.text for x in lines)),
-                    "spans_right": [(x.start_s, x.end_s) for x in lines] == spans,
-                    "cpu_s_a_picture": spent_s / num_frames(len(CAPTIONS) * CAPTION_S),
+                    "letters_correct": correct_letters(" ".join(CAPTIONS), " ".join(x.text for x in lines)),
+                    "spans_correct": [(x.start_s, x.end_s) for x in lines] == spans,
+                    "cpu_s_a_frame": spent_s / num_frames(len(CAPTIONS) * CAPTION_S),
                 }
 
 
@@ -89,22 +89,22 @@ def real(reader: OcrReader, folder: Path) -> Iterator[dict[str, Any]]:
         yield {
             "video": video.name,
             "cpu_s": time.process_time() - began,
-            "pictures": num_frames(probe(video).duration_s),
+            "frames": num_frames(probe(video).duration_s),
             "lines": [[x.start_s, x.end_s, x.confidence, x.text] for x in lines],
         }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--videos", type=Path, help="a folder of videos to read too")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--videos", type=Path, help="folder of real videos")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
     reader = OcrReader()
     with tempfile.TemporaryDirectory() as temporary:
-        found = {"drawn": list(drawn(reader, Path(temporary)))}
+        figures = {"drawn": list(rendered(reader, Path(temporary)))}
     if args.videos is not None:
-        found["real"] = list(real(reader, args.videos))
-    text = json.dumps(found, indent=2, ensure_ascii=False)
+        figures["real"] = list(real(reader, args.videos))
+    text = json.dumps(figures, indent=2, ensure_ascii=False)
     print(text)
     if args.json is not None:
         args.json.write_text(text + "\n", encoding="utf-8")
