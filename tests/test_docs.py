@@ -110,7 +110,7 @@ def test_the_readme_command_is_installed(reader, tmp_path):
     command = Path(sys.executable).with_name("reelscore")
     assert command.exists(), "the console script is not installed next to this Python"
     done = subprocess.run(
-        [command, "match", "holiday.mp4", "--music", "music"],
+        [command, "match", "holiday.mp4", "--music", "music", "--top", "5"],
         cwd=reader,
         env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path)},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The Python blocks of docs/integrations.md run, each in a new interpreter without network."""
+"""The Python blocks of docs/how-to/loss-in-your-loop.md run, each in a new interpreter without network."""
 
 from __future__ import annotations
 
