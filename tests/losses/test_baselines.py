@@ -1,4 +1,4 @@
-"""Options and limiting cases of each baseline, which `test_every_loss` does not cover."""
+"""Options and limiting cases of each baseline loss."""
 
 from __future__ import annotations
 

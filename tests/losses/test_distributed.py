@@ -1,4 +1,4 @@
-"""Two processes with half a batch each get the loss and gradient of one process with the expected batch."""
+"""A loss over two processes equals the loss of one process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every loss against a loop reference, finite differences, its blocks of anchors and its symmetries."""
+"""Every loss against a loop reference, and its gradients, blocks and symmetries."""
 
 from __future__ import annotations
 

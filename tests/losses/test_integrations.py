@@ -1,4 +1,4 @@
-"""The Python blocks of docs/how-to/loss-in-your-loop.md run, each in a new interpreter without network."""
+"""The Python blocks of docs/how-to/loss-in-your-loop.md run as printed."""
 
 from __future__ import annotations
 

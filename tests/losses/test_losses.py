@@ -1,4 +1,4 @@
-"""InfoNCE and the inter-intra loss against loop references and finite differences, and their input checks."""
+"""InfoNCE and the inter-intra loss: references, gradients and input checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best moment against a loop that tries every window, and the two scores made one."""
+"""The best moment against a loop over all windows, and reranking."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(folder):
-    return worlds.light_model(folder / "model")
+def model(light_model):
+    return light_model
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""One of two processes that share a batch: ``loss_process.py RANK RENDEZVOUS_FILE OUTPUT_FILE``."""
+"""One of two processes that share a batch: RANK RENDEZVOUS_FILE OUTPUT_FILE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compatibility of a library with a pipeline: what it was built with, and what is in use."""
+"""Compatibility of a library with encoders, a model and a vocabulary."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def pipeline_of_library(
     trained = built.model_path is not None
     folder = pack or built.encoder_folder or built.tags_folder
     if not trained and built.encoder_folder is None:
-        folder = None  # this library compares texts without a pack, whatever pack is available now
+        folder = None  # this library compares texts without a pack, even if one is available now
     words = vocabulary or built.vocabulary
     # Matching by a trained model needs no tag scores, so a missing pack or vocabulary is no error here.
     tags = trained and built.has_tags and (words is None or Path(words).is_file())

@@ -74,14 +74,14 @@ class LossConfig:
     chunk_size: int | None = None
 
     @property
-    def expects(self) -> float:
+    def effective_prior(self) -> float:
         """π of the inter term: `prior` or its default."""
         if self.prior is not None:
             return self.prior
         return PRIOR if self.robustness == 0 and self.groups == "negatives-masked" else 0.0
 
     @property
-    def sees(self) -> Structure:
+    def effective_structure(self) -> Structure:
         """Frozen features that the loss reads: `structure` or its default."""
         return self.structure or ("correlated" if self.name == "inter-intra" else "all")
 

@@ -1,4 +1,4 @@
-"""Load the encoders and the model of a pipeline, and check that they belong together."""
+"""Load the encoders and the model of a pipeline."""
 
 from __future__ import annotations
 

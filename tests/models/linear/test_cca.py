@@ -1,4 +1,4 @@
-"""CCA: a planted correlation, the definition, more columns than rows, tuning, storage, bad input."""
+"""Linear CCA: planted correlations, definition, tuning, storage and input checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from reelscore.models.linear.projection import mean_log_rank
 
 
 def planted(num_rows, columns=(30, 20), *, noise=0.5, seed=0):
-    """Three shared directions, each behind a random mixing, among noise of many scales."""
+    """Return pairs of features that mix three common latent variables, plus noise of many scales."""
     rng = np.random.default_rng(seed)
     mixing = [rng.normal(size=(3, width)) for width in columns]
     scales = [10.0 ** rng.uniform(-3, 3, size=width) for width in columns]
@@ -124,7 +124,7 @@ def test_constant_columns_are_passed_over():
     np.testing.assert_allclose(cca.transform_x(moved), cca.transform_x(X), atol=1e-8)
 
 
-def test_pooling_tells_more_than_the_mean_only_where_there_is_time():
+def test_pooling_has_more_than_the_mean_only_for_several_rows():
     rows = np.array([[1.0, 2.0], [3.0, 6.0]], dtype=np.float32)
     assert pooled([rows[:1], rows[1:]]).tolist() == [[1.0, 2.0], [3.0, 6.0]]
     both = pooled([rows, rows[:1]])
@@ -150,7 +150,7 @@ def test_the_columns_that_help_are_found_and_the_others_left_unread():
 
 
 @pytest.mark.parametrize(
-    ("X", "Y", "settings", "told"),
+    ("X", "Y", "settings", "message"),
     [
         (np.ones((1, 3)), np.ones((1, 3)), {}, "at least 2 pairs"),
         (np.array([[1.0], [np.nan]]), np.eye(2), {}, "got nan in row 1, column 0 of X"),
@@ -169,13 +169,13 @@ def test_the_columns_that_help_are_found_and_the_others_left_unread():
         (np.ones((4, 0)), np.eye(4), {}, r"1 column or more, got X of shape \(4, 0\)"),
     ],
 )
-def test_bad_features_and_settings_are_refused(X, Y, settings, told):
-    with pytest.raises(InputError, match=told):
+def test_bad_features_and_settings_are_refused(X, Y, settings, message):
+    with pytest.raises(InputError, match=message):
         LinearCCA.fit(X, Y, **{"dim": 2, "reg_x": 0.1, "reg_y": 0.1, **settings})
 
 
 @pytest.mark.parametrize(
-    ("train", "val", "more", "told"),
+    ("train", "val", "more", "message"),
     [
         ((12, 11), (6, 6), {}, "training part of CCA needs as many rows"),
         ((12, 12), (6, 5), {}, "validation part of CCA needs as many rows"),
@@ -184,9 +184,9 @@ def test_bad_features_and_settings_are_refused(X, Y, settings, told):
         ((12, 12), (6, 6), {"columns": [(30, 20), (0, 20)]}, r"1 to 30 columns of X .* got \(0, 20\)"),
     ],
 )
-def test_parts_that_do_not_go_together_are_refused(train, val, more, told):
+def test_parts_that_do_not_go_together_are_refused(train, val, more, message):
     X, Y = planted(20)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         LinearCCA.fit_tuned((X[: train[0]], Y[: train[1]]), (X[: val[0]], Y[: val[1]]), **more)
     with pytest.raises(InputError, match="same columns in both parts"):
         LinearCCA.fit_tuned((X, Y), (X[:, :29], Y))
@@ -257,13 +257,13 @@ def test_settings_are_chosen_over_all_folds():
     assert chosen["normal"] == -1
 
     def loss(settings):
-        told = []
+        losses = []
         for fold in folds:
             fitted = {name: settings[name] for name in ("reg_x", "reg_y", "power")}
             cca = LinearCCA.fit(*fold.train, dim=int(settings["dim"]), **fitted)
             hits = fold.group[:, None] == fold.group[None, :]
-            told.append(mean_log_rank(cca.transform_x(fold.val[0]), cca.transform_y(fold.val[1]), hits))
-        return np.mean(told)
+            losses.append(mean_log_rank(cca.transform_x(fold.val[0]), cca.transform_y(fold.val[1]), hits))
+        return np.mean(losses)
 
     assert loss(chosen) <= min(loss({**chosen, "dim": float(dim)}) for dim in DIMS) + 1e-9
     at_first = {**chosen, "dim": float(START_DIM)}
@@ -271,14 +271,16 @@ def test_settings_are_chosen_over_all_folds():
         {**at_first, "reg_x": reg, "reg_y": reg, "power": power}
         for reg, power in itertools.product(REGULARISATIONS, POWERS)
     ]
-    assert loss(at_first) <= min(loss(other) for other in others) + 1e-9  # ridges and power go together
+    assert (
+        loss(at_first) <= min(loss(other) for other in others) + 1e-9
+    )  # ridges and power are searched together
 
 
 def test_many_rows_are_decomposed_another_way_to_the_same_end(monkeypatch):
     rng = np.random.default_rng(0)
     common = rng.normal(size=(2000, 2))
     X, Y = (common @ rng.normal(size=(2, size)) + rng.normal(size=(2000, size)) for size in (9, 7))
-    X[:, 3], X[:, 4], Y[:, 2] = 5.0, X[:, 0], 1e6 + 1e-3 * Y[:, 2]  # constant, twice the same, far from zero
+    X[:, 3], X[:, 4], Y[:, 2] = 5.0, X[:, 0], 1e6 + 1e-3 * Y[:, 2]  # constant, a duplicate, far from zero
     placed = []
     for tall in (10**6, linear.TALL):
         monkeypatch.setattr(linear, "TALL", tall)

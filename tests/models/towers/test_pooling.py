@@ -1,4 +1,4 @@
-"""The torch twin of `pooling.pool`, on sequences whose gradient is asked for and on others."""
+"""The torch version of `features.pooling.pool`, with gradients and without."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reelscore.models.towers.pooling import pooled
 
 @pytest.mark.parametrize("gradient", [False, True])
 @pytest.mark.parametrize("number", [1, 2, NUM_STATISTICS["texture"]])
-def test_it_tells_what_numpy_tells(number: int, gradient: bool) -> None:
+def test_it_equals_the_numpy_version(number: int, gradient: bool) -> None:
     rng = np.random.default_rng(0)
     mask = np.arange(40) < np.array([40, 1, 6])[:, None]
     x = rng.normal(size=(3, 40, 5)).astype(np.float32) * mask[:, :, None]

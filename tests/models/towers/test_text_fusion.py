@@ -1,4 +1,4 @@
-"""Text on the video side: NumPy against torch for every tower, and what an item without text is promised."""
+"""Towers with text: equality of NumPy and torch, and videos without text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONFIGS = [
     )
     for kind, linear, (members, cca) in itertools.product(KINDS, [False, True], [(1, False), (2, True)])
 ]
-PROMISES = [one for one in CONFIGS if one.linear and one.cca]
+SOME_CONFIGS = [one for one in CONFIGS if one.linear and one.cca]
 
 
 def name(config: ModelConfig) -> str:
@@ -37,14 +37,14 @@ def name(config: ModelConfig) -> str:
 
 
 def random_tower(config: ModelConfig, *, seed: int = 0, text_columns: int = 4) -> Tower:
-    """A tower for 5 columns and some of text in which no parameter and no buffer is trivial."""
+    """Return a tower for 5 feature columns, with random parameters and buffers."""
     torch.manual_seed(seed)
     tower = Tower(5, config=config, text_columns=text_columns).eval()
     with torch.no_grad():
         for key, value in tower.state_dict().items():
-            drawn = torch.rand_like(value) + 0.5 if "scale" in key else torch.randn_like(value) * 0.5
+            sample = torch.rand_like(value) + 0.5 if "scale" in key else torch.randn_like(value) * 0.5
             rising = key.rpartition(".")[2] in ("knots", "scores")
-            value.copy_(drawn.sort(dim=1).values if rising else drawn)
+            value.copy_(sample.sort(dim=1).values if rising else sample)
         if config.cca:
             tower.cca_share.fill_(0.3)
     return tower
@@ -61,22 +61,22 @@ def batch(seed: int, lengths: tuple[int, ...], num_columns: int) -> tuple[torch.
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
-@pytest.mark.parametrize("num_pieces", [None, 1, 3])
-def test_numpy_and_torch_agree(config: ModelConfig, num_pieces: int | None) -> None:
+@pytest.mark.parametrize("num_chunks", [None, 1, 3])
+def test_numpy_and_torch_agree(config: ModelConfig, num_chunks: int | None) -> None:
     tower = random_tower(config)
     sequence, mask = batch(3, (4, 1, 7), 5)
-    text, text_mask = (None, None) if num_pieces is None else batch(4, (num_pieces,) * 3, 4)
+    text, text_mask = (None, None) if num_chunks is None else batch(4, (num_chunks,) * 3, 4)
     with torch.no_grad():
         expected = tower(sequence, mask, text, text_mask).embedding.numpy()
     forward = TowerForward(weights_of(tower), config=config)
-    got = forward(sequence.numpy(), mask.numpy(), pieces=None if text is None else text.numpy())
+    got = forward(sequence.numpy(), mask.numpy(), chunks=None if text is None else text.numpy())
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
-def test_music_has_a_place_for_videos_with_text_and_without(config: ModelConfig) -> None:
+def test_music_matches_videos_with_text_and_without(config: ModelConfig) -> None:
     tower = random_tower(config, text_columns=0)
     sequence, mask = batch(3, (4, 1, 7), 5)
     with torch.no_grad():
@@ -89,8 +89,8 @@ def test_music_has_a_place_for_videos_with_text_and_without(config: ModelConfig)
     assert not torch.allclose(*halves, atol=1e-2)
 
 
-@pytest.mark.parametrize("config", PROMISES, ids=name)
-def test_without_text_an_embedding_is_that_of_a_model_that_never_knew_of_it(config: ModelConfig) -> None:
+@pytest.mark.parametrize("config", SOME_CONFIGS, ids=name)
+def test_without_text_an_embedding_is_that_of_a_model_without_text(config: ModelConfig) -> None:
     tower = random_tower(config)
     sequence, mask = batch(5, (4, 6), 5)
     text, text_mask = batch(6, (0, 3), 4)
@@ -100,28 +100,28 @@ def test_without_text_an_embedding_is_that_of_a_model_that_never_knew_of_it(conf
         expected = plain(sequence, mask).embedding
         alone = tower(sequence, mask).embedding
         mixed = tower(sequence, mask, text, text_mask)
-        shouting = tower(sequence, mask, text.masked_fill(~text_mask[:, :, None], 1e6), text_mask)
+        junk = tower(sequence, mask, text.masked_fill(~text_mask[:, :, None], 1e6), text_mask)
     size = expected.shape[1]
     assert torch.equal(alone[:, :size], expected)
     assert not alone[:, size:].any()
     torch.testing.assert_close(mixed.embedding[0], alone[0], atol=1e-6, rtol=1e-5)
     assert not mixed.embedding[1, :size].any()
-    torch.testing.assert_close(shouting.embedding, mixed.embedding, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(junk.embedding, mixed.embedding, atol=1e-6, rtol=1e-5)
     assert mixed.text.shape == (2, 4)
     assert not mixed.text[0].any()
 
 
-@pytest.mark.parametrize("config", PROMISES, ids=name)
-def test_the_order_of_pieces_says_nothing(config: ModelConfig) -> None:
+@pytest.mark.parametrize("config", SOME_CONFIGS, ids=name)
+def test_the_order_of_chunks_does_not_matter(config: ModelConfig) -> None:
     tower = random_tower(config)
     (sequence, mask), (text, text_mask) = batch(7, (4, 6), 5), batch(8, (3, 3), 4)
     with torch.no_grad():
-        there = tower(sequence, mask, text, text_mask).embedding
-        back = tower(sequence, mask, text.flip(1), text_mask).embedding
-    torch.testing.assert_close(there, back, atol=1e-5, rtol=1e-5)
+        forward = tower(sequence, mask, text, text_mask).embedding
+        backward = tower(sequence, mask, text.flip(1), text_mask).embedding
+    torch.testing.assert_close(forward, backward, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("config", PROMISES, ids=name)
+@pytest.mark.parametrize("config", SOME_CONFIGS, ids=name)
 def test_every_parameter_learns_from_text(config: ModelConfig) -> None:
     tower = random_tower(
         dataclasses.replace(config, dropout=0.0, input_dropout=0.0, text_dropout=0.0)
@@ -137,15 +137,15 @@ def test_text_is_silenced_in_training_alone_by_its_share_and_by_the_seed() -> No
     config = ModelConfig(dim=6, width=8, num_heads=2, takes_text=True, text_dropout=0.25, input_dropout=0.0)
     member = random_tower(config).members[1].fusion
     text = Text(torch.ones(4000, dtype=torch.bool), torch.ones(4000, 4))
-    assert member.heard(text) is text
+    assert member.drop(text) is text
     member.train()
     torch.manual_seed(3)
-    heard = member.heard(text)
+    kept = member.drop(text)
     torch.manual_seed(3)
-    again = member.heard(text)
-    assert heard.there.float().mean().item() == pytest.approx(0.75, abs=0.03)
-    assert torch.equal(heard.there, again.there)
-    assert not torch.equal(heard.there, member.heard(text).there)
+    again = member.drop(text)
+    assert kept.there.float().mean().item() == pytest.approx(0.75, abs=0.03)
+    assert torch.equal(kept.there, again.there)
+    assert not torch.equal(kept.there, member.drop(text).there)
 
 
 def test_forms_that_cannot_be_are_refused() -> None:
@@ -191,9 +191,9 @@ def embedder(tmp_path: Path) -> TrainedEmbedder:
 def test_the_embedder_gives_what_the_network_gives(embedder: TrainedEmbedder) -> None:
     text = np.random.default_rng(1).normal(size=(2, 4)).astype(np.float32)
     given = (torch.from_numpy(x.copy()) for x in (video().values[None], np.ones((1, 4), bool)))
-    said = (torch.from_numpy(x.copy()) for x in (text[None], np.ones((1, 2), bool)))
+    chunks = (torch.from_numpy(x.copy()) for x in (text[None], np.ones((1, 2), bool)))
     with torch.no_grad():
-        expected = network().video(*given, *said).embedding[0].numpy()
+        expected = network().video(*given, *chunks).embedding[0].numpy()
     assert embedder.text_encoder == "words-1"
     np.testing.assert_allclose(embedder.embed_video(video(), text), expected, atol=1e-5)
     assert not np.allclose(embedder.embed_video(video()), expected, atol=1e-2)
@@ -221,10 +221,10 @@ def test_models_without_text_take_none(tmp_path: Path) -> None:
     save_model(tmp_path / "model", weights=plain_network().weights(), card=card)
     plain = load_embedder(tmp_path / "model")
     assert plain.text_encoder is None
-    with pytest.raises(ArtifactError, match="takes no text beside a video"):
+    with pytest.raises(ArtifactError, match="takes no text of a video"):
         plain.embed_video(video(), np.ones((1, 4), np.float32))
     rules = AffectModel(video_encoder="eyes-1", music_encoder="ears-1")
-    with pytest.raises(ArtifactError, match="takes no text beside a video"):
+    with pytest.raises(ArtifactError, match="takes no text of a video"):
         rules.embed_video(video(), np.ones((1, 4), np.float32))
 
 
@@ -241,22 +241,22 @@ def test_weights_that_do_not_fit_their_description_are_refused(tmp_path: Path) -
         plain_network().weights(),
         {**weights, "video.text.knots": weights["video.text.knots"][:3]},
     ):
-        with pytest.raises(ArtifactError, match="do not fit"):
+        with pytest.raises(ArtifactError, match="do not match"):
             TrainedEmbedder("model", card=CARD, weights=wrong)
-    with pytest.raises(ArtifactError, match="do not fit"):
+    with pytest.raises(ArtifactError, match="do not match"):
         TrainedEmbedder("model", card=dataclasses.replace(CARD, text_columns=0), weights=weights)
 
 
-@pytest.mark.parametrize("config", PROMISES, ids=name)
-def test_text_alone_stands_where_an_average_video_with_it_would(config: ModelConfig) -> None:
-    """In torch: every pooled column at score 0, every column at its center, and the text."""
+@pytest.mark.parametrize("config", SOME_CONFIGS, ids=name)
+def test_text_alone_is_embedded_like_an_average_video_with_it(config: ModelConfig) -> None:
+    """The reference is torch, with every pooled column at score 0 and every column at its mean."""
     tower = random_tower(config)
-    pieces, mask = batch(4, (3, 3), 4)
+    chunks, mask = batch(4, (3, 3), 4)
     shown = torch.zeros(2, 1, 5)
     with torch.no_grad():
         z = torch.zeros(2, len(tower.knots))
-        expected = tower.embed(z, shown, torch.ones(2, 1, dtype=torch.bool), text=tower.read(pieces, mask))
-    got = TowerForward(weights_of(tower), config=config).of_text(pieces.numpy())
+        expected = tower.embed(z, shown, torch.ones(2, 1, dtype=torch.bool), text=tower.read(chunks, mask))
+    got = TowerForward(weights_of(tower), config=config).embed_text(chunks.numpy())
     np.testing.assert_allclose(got, expected.embedding.numpy(), atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-5)
     assert not got[:, : config.embedding_dim // 2].any()

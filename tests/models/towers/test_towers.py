@@ -1,4 +1,4 @@
-"""The NumPy towers against those of torch, and what every tower promises."""
+"""Equality of the NumPy and the torch forward pass, and properties of every tower."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def name(config: ModelConfig) -> str:
 
 
 def random_tower(config: ModelConfig, *, num_columns: int = 5, seed: int = 0) -> Tower:
-    """A tower in which no parameter and no buffer is trivial."""
+    """Return a tower with random parameters and buffers."""
     torch.manual_seed(seed)
     tower = Tower(num_columns, config=config).eval()
     with torch.no_grad():
         for key, value in tower.state_dict().items():
-            drawn = torch.rand_like(value) + 0.5 if "scale" in key else torch.randn_like(value) * 0.5
-            value.copy_(drawn.sort(dim=1).values if key in ("knots", "scores") else drawn)
+            sample = torch.rand_like(value) + 0.5 if "scale" in key else torch.randn_like(value) * 0.5
+            value.copy_(sample.sort(dim=1).values if key in ("knots", "scores") else sample)
         if config.cca:
             tower.cca_share.fill_(0.3)
     return tower
@@ -64,13 +64,13 @@ def test_numpy_and_torch_agree(config: ModelConfig, lengths: tuple[int, ...]) ->
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=name)
-def test_padding_says_nothing(config: ModelConfig) -> None:
+def test_padding_does_not_matter(config: ModelConfig) -> None:
     tower = random_tower(config)
     sequence, mask = batch(4, lengths=(3, 6))
-    shouting = sequence.masked_fill(~mask[:, :, None], 1e6)
+    junk = sequence.masked_fill(~mask[:, :, None], 1e6)
     with torch.no_grad():
         alone = tower(sequence[:1, :3], mask[:1, :3])
-        for padded in (tower(sequence, mask), tower(shouting, mask)):
+        for padded in (tower(sequence, mask), tower(junk, mask)):
             torch.testing.assert_close(padded.embedding[:1], alone.embedding, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(padded.pooled[:1], alone.pooled, atol=1e-5, rtol=1e-5)
 
@@ -80,8 +80,8 @@ def test_the_direction_of_time_matters_only_with_positions(config: ModelConfig) 
     tower = random_tower(config)
     sequence, mask = batch(5, lengths=(6,))
     with torch.no_grad():
-        there, back = (tower(s, mask).embedding for s in (sequence, sequence.flip(1)))
-    assert torch.allclose(there, back, atol=1e-5) is not config.positions
+        forward, backward = (tower(s, mask).embedding for s in (sequence, sequence.flip(1)))
+    assert torch.allclose(forward, backward, atol=1e-5) is not config.positions
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,11 +102,11 @@ def test_the_score_is_the_average_of_the_parts(kind: TowerKind) -> None:
     sequence, mask = batch(7, lengths=(4, 6, 2))
     with torch.no_grad():
         v, m = one(sequence, mask), two(sequence, mask)
-        placed = [
+        cca = [
             torch.nn.functional.normalize(e.pooled @ tower.cca_weight.T + tower.cca_bias, dim=1)
             for tower, e in ((one, v), (two, m))
         ]
-    score = 0.3 * placed[0] @ placed[1].T
+    score = 0.3 * cca[0] @ cca[1].T
     for a, b in zip(v.members, m.members, strict=True):
         score = score + 0.7 / 3 * a @ b.T
     torch.testing.assert_close(v.embedding @ m.embedding.T, score, atol=1e-5, rtol=1e-5)

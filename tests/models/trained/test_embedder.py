@@ -1,4 +1,4 @@
-"""A model's folder: whole or refused, and search with it needs no torch."""
+"""Read and write a model's folder, and embed with the model without torch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def folder_of(tmp_path: Path, **changes: Any) -> Path:
-    """Save a random model of the card's form but for some changes, and return its folder."""
+    """Save a random model of `CARD` with a changed configuration, and return its folder."""
     card = dataclasses.replace(CARD, config=dataclasses.replace(CARD.config, **changes))
     save_model(tmp_path / "model", weights=network(0, card.config).weights(), card=card)
     return tmp_path / "model"
@@ -69,9 +69,9 @@ def test_what_was_saved_is_what_is_read(folder: Path) -> None:
 
 def test_a_card_remembers_its_words_outside_the_space_and_may_lack_them(folder: Path) -> None:
     card, weights = read_model(folder)
-    told = save_model(folder, weights=weights, card=dataclasses.replace(card, words={"encoder": "pack"}))
+    saved = save_model(folder, weights=weights, card=dataclasses.replace(card, words={"encoder": "pack"}))
     assert read_model(folder)[0].words == {"encoder": "pack"}
-    assert told.fingerprint == card.fingerprint
+    assert saved.fingerprint == card.fingerprint
     values = json.loads((folder / "model.json").read_text())
     del values["words"]
     (folder / "model.json").write_text(json.dumps(values))
@@ -92,7 +92,7 @@ def test_the_embedder_gives_what_the_network_gives(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 5])
-def test_a_moment_is_its_row_with_the_two_beside_it(tmp_path: Path, num_rows: int) -> None:
+def test_a_moment_is_its_row_with_its_two_neighbours(tmp_path: Path, num_rows: int) -> None:
     embedder = load_embedder(folder_of(tmp_path, pooling="mean+deviation"))
     track = sequence("ears-1", 3, num_rows=num_rows)
     moments = embedder.embed_moments(track)
@@ -112,7 +112,9 @@ def test_what_three_rows_cannot_tell_a_moment_has_from_the_track(tmp_path: Path)
         embedder.embed_moments(FeatureSequence(values, track.segments, "ears-1"))
         for values in (track.values, other)
     )
-    assert (moments[:20] != changed[:20]).any()  # the far end has other neighbours
+    assert (
+        moments[:20] != changed[:20]
+    ).any()  # the roughness and the correlations are those of the whole track
     steady = FeatureSequence(np.tile(track.values[:1], (40, 1)), track.segments, "ears-1")
     np.testing.assert_allclose(
         embedder.embed_moments(steady), np.tile(embedder.embed_music(steady), (40, 1)), atol=1e-5
@@ -211,7 +213,7 @@ def test_weights_that_do_not_fit_their_description_are_refused(folder: Path) -> 
         changed = {key: value for key, value in weights.items() if key != name}
         if wrong is not None:
             changed[name] = wrong
-        with pytest.raises(ArtifactError, match="do not fit"):
+        with pytest.raises(ArtifactError, match="do not match"):
             TrainedEmbedder("model", card=card, weights=changed)
 
 
@@ -225,7 +227,7 @@ def test_a_save_cut_off_at_any_step_leaves_the_old_model_or_the_new(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = load_embedder(folder).fingerprint
-    seen = set()
+    fingerprints = set()
     for survive in itertools.count():
         calls = itertools.count()
 
@@ -240,10 +242,10 @@ def test_a_save_cut_off_at_any_step_leaves_the_old_model_or_the_new(
         try:
             save_model(folder, weights=network(1).weights(), card=CARD)
         except KeyboardInterrupt:
-            seen.add(load_embedder(folder).fingerprint)
+            fingerprints.add(load_embedder(folder).fingerprint)
             continue
         break
-    assert seen == {old}
+    assert fingerprints == {old}
     assert load_embedder(folder).fingerprint != old
     assert len(list(folder.iterdir())) == 2
 
@@ -259,5 +261,5 @@ def test_loading_and_embedding_import_no_torch(folder: Path) -> None:
         "e.embed_music(s), e.embed_moments(s)\n"
         "print(sorted({'torch', 'lancedb', 'av', 'scipy', 'onnxruntime'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

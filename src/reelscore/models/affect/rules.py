@@ -1,4 +1,4 @@
-"""Rules that estimate arousal, valence and pace from the columns of the light encoders.
+"""Rules that estimate arousal, valence and pace from light features.
 
 A rule maps one column linearly, so that its low reference value gives -1 and its high one 1. The directions and their
 order of importance come from the works cited at each rule. The reference values fit several dozen real videos and

@@ -1,1 +1,1 @@
-"""Linear projections: CCA and its relatives."""
+"""Linear CCA, and the projections that it shares with the other linear baselines."""

@@ -1,14 +1,14 @@
-"""Pooled features of both sides enter, a linear CCA that places them in one space leaves: the rival to beat.
+"""Regularised linear CCA between pooled video and music features.
 
-Regularised canonical correlation analysis finds directions a, b that maximise a'X'Yb subject to
+Regularised canonical correlation analysis (CCA) finds directions a, b that maximise a'X'Yb subject to
 a'(X'X + n*r_x*I)a = b'(Y'Y + n*r_y*I)b = 1, X and Y with standardised columns. With X = U_x S_x V_x' and likewise Y the
 answer is the singular value decomposition of
 
     D_x U_x' U_y D_y = P R Q',      D = S / sqrt(S^2 + n*r),
     A = V_x (S_x^2 + n*r_x)^(-1/2) P,    B = V_y (S_y^2 + n*r_y)^(-1/2) Q,
 
-so that nothing larger than rows x columns is made even where there are more columns than rows. Items are
-compared by the cosine of X A R^p and Y B R^p: a power p > 0 trusts strongly correlated directions more.
+so that no matrix exceeds rows x columns, even with more columns than rows. Items are compared by the cosine of X A R^p
+and Y B R^p. A power p > 0 gives strongly correlated directions more weight.
 
 References
 ----------
@@ -57,7 +57,7 @@ _CODES: dict[Scaling | None, float] = {"normal": 1.0, "standard": 0.0, None: -1.
 
 
 class Fold(NamedTuple):
-    """One way to part pairs: fitted on (X, Y) of `train`, judged on those of `val`, whose `group` (n,) makes hits."""
+    """Training and validation features (X, Y); equal entries of `group` (n,) are hits in validation."""
 
     train: Sides
     val: Sides
@@ -71,13 +71,12 @@ class LinearCCA:
     Attributes
     ----------
     x, y : Projection
-        Video and music side; the weights hold the power of the correlations already.
+        Projections of video and music; their weights contain the power of the correlations.
     correlations : ndarray of float64, shape (dim,)
-        Regularised canonical correlations, falling.
+        Regularised canonical correlations, in decreasing order.
     settings : mapping
-        ``dim``, ``reg_x``, ``reg_y`` and ``power``, as fitted or chosen; ``normal`` is 1 where the columns are normal
-        scores, 0 where they are scaled as ``"standard"``, and -1 where they come as they are; ``columns_x`` and
-        ``columns_y`` are how many are looked at.
+        ``dim``, ``reg_x``, ``reg_y`` and ``power``; ``normal``, the scaling: 1 for normal scores, 0 for ``"standard"``,
+        -1 for none; ``columns_x`` and ``columns_y``, the numbers of columns in use.
     """
 
     x: Projection
@@ -98,27 +97,27 @@ class LinearCCA:
         scaling: Scaling | None = None,
         columns: Columns | None = None,
     ) -> LinearCCA:
-        """Fit on pairs.
+        """Fit a CCA on pairs.
 
         Parameters
         ----------
         X, Y : ndarray, shapes (n, P) and (n, P')
             Row i of both is pair i.
         dim : int
-            Directions kept; fewer where the features have fewer.
+            Number of directions; fewer if the features have fewer.
         reg_x, reg_y : float
-            Ridge as a share of a standardised column's variance; positive.
+            Ridge, as a share of a standardised column's variance; positive.
         power : float
-            p above; finite, not negative.
+            p; finite and not negative.
         scaling : {"standard", "normal"}, optional
-            What the columns go through before (`scaling`); they are standardised in any case.
+            Map of the columns before they are standardised (`features.scaling`).
         columns : tuple of int, optional
-            How many of the first columns of X and Y are looked at; all without it.
+            Use only that many of the first columns of X and Y; all by default.
 
         Raises
         ------
         InputError
-            For fewer than two pairs, values that are not finite, or settings out of range.
+            If there are fewer than two pairs, a value is not finite, or a setting is out of range.
         """
         _check_settings(dim, reg_x, reg_y, power)
         check_sides((X, Y), "CCA", [] if columns is None else [columns])
@@ -132,8 +131,8 @@ class LinearCCA:
             for view, weights, values in ((x, A, X), (y, B, Y))
         )
         kept = float(len(correlations)), reg_x, reg_y, power, _CODES[scaling]
-        looked_at = (float(len(view.mean)) for view in (x, y))
-        return cls(first, second, correlations, dict(zip(SETTINGS, (*kept, *looked_at), strict=True)))
+        num_used = (float(len(view.mean)) for view in (x, y))
+        return cls(first, second, correlations, dict(zip(SETTINGS, (*kept, *num_used), strict=True)))
 
     @classmethod
     def fit_tuned(
@@ -144,9 +143,7 @@ class LinearCCA:
         val_group: IntArray | None = None,
         columns: Sequence[Columns] | None = None,
     ) -> LinearCCA:
-        """Choose columns, scaling and settings on `val` by `choose_settings`, then fit on both parts together.
-
-        Fitting on both parts in the end makes the rival as hard as its data allow.
+        """Choose columns, scaling and settings on `val` by `choose_settings`, then fit on both parts.
 
         Parameters
         ----------
@@ -155,7 +152,7 @@ class LinearCCA:
         val_group : ndarray of int64, optional
             Pairs of one group are hits of each other.
         columns : sequence of tuple of int, optional
-            The choice of `fit`'s `columns`, such as `linear.descriptions` gives; all without it.
+            Candidates for `columns` of `fit`, as from `descriptions`; all columns by default.
 
         Raises
         ------
@@ -171,12 +168,12 @@ class LinearCCA:
     def fit_settings(
         cls, X: npt.NDArray[np.floating], Y: npt.NDArray[np.floating], *, settings: Mapping[str, float]
     ) -> LinearCCA:
-        """Fit with settings that were chosen before, such as those of another LinearCCA.
+        """Fit with given settings, such as those of another LinearCCA.
 
         Raises
         ------
         InputError
-            As `fit`; also when a setting is missing.
+            As `fit`; also if a setting is missing.
         """
         scalings = {code: scaling for scaling, code in _CODES.items()}
         if missing := [name for name in SETTINGS if name not in settings]:
@@ -195,15 +192,15 @@ class LinearCCA:
         )
 
     def transform_x(self, X: npt.NDArray[np.floating]) -> FloatArray:
-        """Place video features, shape (N, P), at unit norm, shape (N, dim)."""
+        """Return unit embeddings (N, dim) of video features (N, P)."""
         return unit(self.x.place(X))
 
     def transform_y(self, Y: npt.NDArray[np.floating]) -> FloatArray:
-        """Place music features, shape (N, P'), at unit norm, shape (N, dim)."""
+        """Return unit embeddings (N, dim) of music features (N, P')."""
         return unit(self.y.place(Y))
 
     def to_arrays(self) -> dict[str, FloatArray]:
-        """Return everything as named arrays, to be stored beside a model."""
+        """Return the CCA as named arrays, for storage."""
         settings = np.array([float(self.settings[name]) for name in SETTINGS])
         return {
             "correlations": self.correlations,
@@ -214,7 +211,7 @@ class LinearCCA:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.floating]]) -> LinearCCA:
-        """Rebuild what `to_arrays` gave; raises `InputError` when an array is missing."""
+        """Rebuild a CCA from `to_arrays`; raise `InputError` if an array is missing."""
         try:
             x, y = (Projection.from_arrays(arrays, side) for side in "xy")
             settings = dict(zip(SETTINGS, np.asarray(arrays["settings"]).tolist(), strict=True))
@@ -230,16 +227,16 @@ def choose_settings(
     scalings: Sequence[Scaling | None] = SCALINGS,
     columns: Sequence[Columns] | None = None,
 ) -> dict[str, float]:
-    """Return the settings that serve the held-out pairs of all folds best, over the grid of this module's constants.
+    """Return the settings with the lowest validation loss, by a grid search over this module's constants.
 
-    First the two ridges and the power together, for each choice of columns and scaling, at `START_DIM` directions:
-    where weak directions count for less, less ridge is due. Then the number of directions.
-    What is compared is `linear.mean_log_rank`, the mean over the folds. The earliest of equals wins.
+    The loss is `mean_log_rank`, averaged over the folds; ties go to the first setting. The search first chooses
+    columns, scaling, both ridges and the power together with `START_DIM` directions, because a higher power needs less
+    ridge. It then chooses the number of directions.
 
     Raises
     ------
     InputError
-        As `LinearCCA.fit`; also without folds or scalings, or where the folds have different columns.
+        As `LinearCCA.fit`; also without folds or scalings, or if the folds have different columns.
     """
     if not folds or not scalings:
         raise InputError(
@@ -250,19 +247,19 @@ def choose_settings(
     widths = sorted({(fold.train[0].shape[1], fold.train[1].shape[1]) for fold in folds})
     if len(widths) > 1:
         raise InputError(f"CCA needs the same columns in all folds, got {widths}; take all from one encoder")
-    whole = widths[0]
+    all_columns = widths[0]
     prepared = {
         view: [_prepared(fold, *view) for fold in folds]
-        for view in itertools.product(columns or [whole], scalings)
+        for view in itertools.product(columns or [all_columns], scalings)
     }
 
     def losses(view: _View, reg_x: float, reg_y: float, shapes: Sequence[tuple[int, float]]) -> list[float]:
-        found = []
+        by_fold = []
         for views, x, y, hits in prepared[view]:
             solved = _solved(*views, reg_x, reg_y)
             shaped = [_shaped(solved, dim, power) for dim, power in shapes]
-            found.append([mean_log_rank(unit(x @ A), unit(y @ B), hits) for A, _, B in shaped])
-        means: list[float] = np.mean(found, axis=0).tolist()
+            by_fold.append([mean_log_rank(unit(x @ A), unit(y @ B), hits) for A, _, B in shaped])
+        means: list[float] = np.mean(by_fold, axis=0).tolist()
         return means
 
     tried = {
@@ -276,8 +273,8 @@ def choose_settings(
     by_dim = losses(view, reg_x, reg_y, [(dim, power) for dim in DIMS])
     dim = DIMS[by_dim.index(min(by_dim))]
     (columns_x, columns_y), scaling = view
-    found = dim, reg_x, reg_y, power, _CODES[scaling], columns_x, columns_y
-    return dict(zip(SETTINGS, map(float, found), strict=True))
+    values = dim, reg_x, reg_y, power, _CODES[scaling], columns_x, columns_y
+    return dict(zip(SETTINGS, map(float, values), strict=True))
 
 
 def _prepared(
@@ -288,7 +285,7 @@ def _prepared(
         for values, name, number in zip(fold.train, "XY", columns, strict=True)
     )
     views = first, second
-    # In the coordinates of the singular vectors each setting costs a product of small matrices.
+    # In the basis of the singular vectors each setting costs a product of small matrices.
     x, y = (
         view.coordinates(values[:, :number])
         for view, values, number in zip(views, fold.val, columns, strict=True)
@@ -297,7 +294,7 @@ def _prepared(
 
 
 class _Solved(NamedTuple):
-    """All directions of both sides in the coordinates of the singular vectors, and their correlations."""
+    """Directions of both sides in the basis of the singular vectors, and their correlations."""
 
     x: FloatArray
     correlations: FloatArray

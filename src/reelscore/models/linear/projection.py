@@ -1,7 +1,4 @@
-"""Features of one side enter; standardised, by their singular values, and compared by the ranks they give they leave.
-
-What the linear rivals (`cca`, `ridge`) have in common.
-"""
+"""Projections and checks shared by the linear baselines."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ from reelscore.features.pooling import num_statistics, pool
 from reelscore.features.scaling import ColumnMap, Scaling
 
 Columns: TypeAlias = tuple[int, int]
-"""How many columns, of the video and of the music side."""
+"""Numbers of columns of video and music."""
 Sides: TypeAlias = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]
-"""Features of the video and of the music side, row i of both being pair i."""
+"""Features of video and music; row i of both is pair i."""
 
 
 def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
-    """Make one vector of each sequence by `pooling.pool`: all statistics, or the mean where there is no time.
+    """Pool each sequence to one vector by `features.pooling.pool`: all statistics, or the mean of single rows.
 
     Parameters
     ----------
@@ -32,7 +29,7 @@ def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
 
     Returns
     -------
-    ndarray of float64, shape (N, D) where every T_i is 1, else (N, 15 D), or (N, 2 D) where D is large
+    ndarray of float64, shape (N, D) if every T_i is 1, else (N, 15 D), or (N, 2 D) if D is large
     """
     has_time = any(len(rows) > 1 for rows in sequences)
     number = num_statistics("texture", sequences[0].shape[1]) if has_time else 1
@@ -45,13 +42,13 @@ def pooled(sequences: Sequence[npt.NDArray[np.floating]]) -> FloatArray:
 
 
 def descriptions(num_pooled: Columns, dims: Columns) -> list[Columns]:
-    """Return how many of the first columns of two `pooled` sides a rival may look at, the plainest first.
+    """Return the numbers of first columns of two `pooled` sides that a linear baseline may use, fewest first.
 
     Examples
     --------
     >>> descriptions((3960, 450), (264, 30))  # mean and deviation, or all
     [(528, 60), (3960, 450)]
-    >>> descriptions((512, 768), (512, 768))  # no time
+    >>> descriptions((512, 768), (512, 768))  # single rows
     [(512, 768)]
     """
     plain = min(num_pooled[0], 2 * dims[0]), min(num_pooled[1], 2 * dims[1])
@@ -60,9 +57,9 @@ def descriptions(num_pooled: Columns, dims: Columns) -> list[Columns]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """One side of a linear rival: ``(x - mean) / scale @ weights``, shapes (P,), (P,) and (P, dim).
+    """Linear projection of one modality: ``(x - mean) / scale @ weights``, shapes (P,), (P,) and (P, dim).
 
-    Where there is a `map`, the columns go through it first. Where more columns are `given`, the first P are looked at.
+    An optional `map` is applied to the columns first. Of `given` input columns it uses the first P.
     """
 
     mean: FloatArray
@@ -72,16 +69,16 @@ class Projection:
     given: int | None = None
 
     def place(self, x: npt.NDArray[np.floating]) -> FloatArray:
-        """Return the coordinates of rows, shape (N, P or `given`), as they come, shape (N, dim)."""
-        due = len(self.mean) if self.given is None else self.given
-        if x.ndim != 2 or x.shape[1] != due:
-            raise InputError(f"this was fitted on {due} columns, got shape {x.shape}")
+        """Return the projections (N, dim) of rows (N, P or `given`), not normalised."""
+        num_columns = len(self.mean) if self.given is None else self.given
+        if x.ndim != 2 or x.shape[1] != num_columns:
+            raise InputError(f"the projection was fitted on {num_columns} columns, got shape {x.shape}")
         if not np.isfinite(x).all():
             raise InputError(f"features must be finite; row {int(np.argwhere(~np.isfinite(x))[0][0])} is not")
-        looked_at = x[:, : len(self.mean)]
-        rows = looked_at.astype(np.float64) if self.map is None else self.map(looked_at)
-        placed: FloatArray = (rows - self.mean) / self.scale @ self.weights
-        return placed
+        used = x[:, : len(self.mean)]
+        rows = used.astype(np.float64) if self.map is None else self.map(used)
+        projected: FloatArray = (rows - self.mean) / self.scale @ self.weights
+        return projected
 
     def to_arrays(self, side: str) -> dict[str, FloatArray]:
         """Return the arrays by name, such as ``"x.mean"``."""
@@ -94,7 +91,7 @@ class Projection:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.floating]], side: str) -> Projection:
-        """Rebuild what `to_arrays` gave; raises `KeyError` when an array is missing."""
+        """Rebuild a projection from `to_arrays`; raise `KeyError` if an array is missing."""
 
         def array(name: str) -> FloatArray:
             return np.asarray(arrays[f"{side}.{name}"], np.float64)
@@ -105,12 +102,12 @@ class Projection:
 
 
 TALL = 64
-"""Rows to a column from which on singular values come from the products of the columns, which is quicker."""
+"""Ratio of rows to columns from which on the SVD uses the columns' Gram matrix, which is faster."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Standardised features of one side by their singular values: computed once for every setting.
+    """Singular value decomposition of one modality's standardised features, shared by all settings.
 
     Attributes
     ----------
@@ -119,7 +116,7 @@ class View:
     left, singular, right : ndarray of float64, shapes (n, k), (k,) and (P, k)
         ``(rows - mean) / scale = left * singular @ right.T``.
     map : ColumnMap, optional
-        What the rows have gone through before.
+        Map that was applied to the rows first.
     """
 
     mean: FloatArray
@@ -131,7 +128,7 @@ class View:
 
     @classmethod
     def of(cls, values: npt.NDArray[np.floating], name: str, scaling: Scaling | None = None) -> View:
-        """Make the view of features (n, P), scaled where that is asked for; raises `InputError` for bad ones."""
+        """Decompose features (n, P) after an optional scaling; raise `InputError` for invalid ones."""
         if scaling is not None and scaling not in get_args(Scaling):
             raise InputError(
                 f"scaling must be {' or '.join(get_args(Scaling))}, got {scaling!r}; name one of them"
@@ -151,7 +148,7 @@ class View:
         mapped = None if scaling is None else ColumnMap.learn(rows, scaling)
         rows = rows if mapped is None else mapped(rows)
         mean, scale = rows.mean(axis=0), rows.std(axis=0)
-        # A constant column says nothing; rounding alone would blow it up.
+        # Ignore constant columns: dividing by rounding noise would blow them up.
         scale = np.where(scale > 1e-9 * (1 + np.abs(mean)), scale, np.inf)
         left, singular, right = _decomposed((rows - mean) / scale)
         if len(singular) == 0:
@@ -159,33 +156,33 @@ class View:
         return cls(mean, scale, left, singular, right, mapped)
 
     def coordinates(self, values: npt.NDArray[np.floating]) -> FloatArray:
-        """Place rows (N, P) along the singular vectors (N, k)."""
+        """Return the coordinates (N, k) of rows (N, P) along the singular vectors."""
         rows = values.astype(np.float64) if self.map is None else self.map(values)
-        placed: FloatArray = (rows - self.mean) / self.scale @ self.right
-        return placed
+        projected: FloatArray = (rows - self.mean) / self.scale @ self.right
+        return projected
 
 
 def _decomposed(rows: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return U, S and V of rows (n, P) = U S V', without what is rounding alone."""
+    """Return U, S and V of rows (n, P) = U S V', without singular values that are rounding noise."""
     if len(rows) < TALL * rows.shape[1]:
         left, singular, right = np.linalg.svd(rows, full_matrices=False)
         kept = singular > 1e-10 * max(float(singular[0]), 1e-300)
         return left[:, kept], singular[kept], right[kept].T
     squares, vectors = np.linalg.eigh(rows.T @ rows)
-    # Squaring halves the digits, so less can be told from rounding; no ridge is as small.
+    # Squaring halves the precision. Every ridge is larger than this bound.
     kept = squares > 1e-14 * max(float(squares[-1]), 1e-300)
     singular, right = np.sqrt(squares[kept])[::-1], vectors[:, kept][:, ::-1]
     return rows @ right / singular, singular, right
 
 
 def check_sides(sides: Sides, what: str, columns: Sequence[Columns] = ()) -> None:
-    """Take features of both sides and the columns to look at; raise `InputError` where they do not go together.
+    """Raise `InputError` unless both sides have the same rows and the columns exist.
 
     Parameters
     ----------
     sides : pair of ndarray
     what : str
-        Whose they are, for the message.
+        Subject of the message.
     columns : sequence of tuple of int
     """
     X, Y = sides
@@ -198,15 +195,15 @@ def check_sides(sides: Sides, what: str, columns: Sequence[Columns] = ()) -> Non
     for one in columns:
         if len(one) != 2 or not all(1 <= number <= width for number, width in zip(one, widths, strict=True)):
             raise InputError(
-                f"{what} can look at 1 to {widths[0]} columns of X and 1 to {widths[1]} of Y, got {one}; "
-                "choose columns that are there"
+                f"{what} can use 1 to {widths[0]} columns of X and 1 to {widths[1]} of Y, got {one}; "
+                "choose columns in that range"
             )
 
 
 def check_parts(
     train: Sides, val: Sides, val_group: IntArray, what: str, columns: Sequence[Columns] = ()
 ) -> None:
-    """Take what is fitted on and what it is judged on; raise `InputError` where they do not go together."""
+    """Raise `InputError` unless training and validation have the same columns and validation is complete and finite."""
     check_sides(train, f"the training part of {what}", columns)
     check_sides(val, f"the validation part of {what}")
     widths = [tuple(values.shape[1] for values in sides) for sides in (train, val)]
@@ -220,7 +217,7 @@ def check_parts(
             f"{what} needs at least one validation pair and a group for each, got {len(val[0])} pairs and "
             f"groups of shape {val_group.shape}"
         )
-    # A scaling would keep an infinite value within its bounds, and so hide it from the ranks.
+    # A scaling would clip an infinite value and so hide it.
     for name, values in zip("XY", val, strict=True):
         if not (finite := np.isfinite(values)).all():
             raise InputError(
@@ -229,9 +226,9 @@ def check_parts(
 
 
 def mean_log_rank(x: FloatArray, y: FloatArray, hits: BoolArray) -> float:
-    """Return the mean logarithm of the rank of the first hit over the queries of both directions.
+    """Return the mean logarithm of the rank of the first hit, over the queries of both directions.
 
-    It moves with every query, where a recall of a small validation set moves in steps.
+    It depends on every query, unlike a recall, which changes in large steps on a small validation set.
     """
     scores = (x.astype(np.float32) @ y.astype(np.float32).T).astype(np.float32)
     ranks = first_hit_ranks(scores, hits), first_hit_ranks(scores.T, hits.T)
@@ -239,7 +236,7 @@ def mean_log_rank(x: FloatArray, y: FloatArray, hits: BoolArray) -> float:
 
 
 def unit(rows: FloatArray) -> FloatArray:
-    """Scale rows to length 1; a row of zeros stays."""
+    """Scale rows to norm 1; rows of zeros stay 0."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     out: FloatArray = rows / np.where(norms > 0, norms, 1.0)
     return out

@@ -1,4 +1,4 @@
-"""Backbones of a tower's members, one for each kind of tower (torch half)."""
+"""Backbones of a tower's networks: MLP, attention pooling and transformer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from reelscore.models.config import NORM_EPSILON, NUM_LAYERS, ModelConfig
 
 
-class MeanBody(nn.Module):
-    """Two layers over the pooled features."""
+class MeanBackbone(nn.Module):
+    """An MLP of two layers on the pooled features."""
 
     def __init__(self, num_columns: int, config: ModelConfig) -> None:
         super().__init__()
@@ -26,8 +26,8 @@ class MeanBody(nn.Module):
         return out
 
 
-class AttentionBody(nn.Module):
-    """A layer over each segment, and attention pooling."""
+class AttentionBackbone(nn.Module):
+    """A layer on each segment, and attention pooling over time."""
 
     def __init__(self, num_columns: int, config: ModelConfig) -> None:
         super().__init__()
@@ -49,8 +49,8 @@ class AttentionBody(nn.Module):
         return out
 
 
-class TransformerBody(nn.Module):
-    """A transformer over the segments, and their mean."""
+class TransformerBackbone(nn.Module):
+    """A transformer over the segments, and mean pooling over time."""
 
     def __init__(self, num_columns: int, config: ModelConfig) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class TransformerBody(nn.Module):
 
 
 def _tokens(h: Tensor, mask: Tensor, *, positions: bool) -> Tensor:
-    """Return the hidden layer's output (B, T, width), with positions if the tower has them."""
+    """Add positional encodings to the hidden layer's output (B, T, width), if the tower has them."""
     return h + _positions(mask, h.shape[-1]).to(h.dtype) if positions else h
 
 
@@ -104,8 +104,8 @@ class _Layer(nn.Module):
 
 
 def _positions(mask: Tensor, width: int) -> Tensor:
-    """Sines and cosines of each segment's place in its source (B, T, width); a source spans [0, 1)."""
+    """Return sines and cosines of each segment's relative position in its source (B, T, width)."""
     count = mask.sum(dim=1, keepdim=True)
-    place = (torch.arange(mask.shape[1], device=mask.device) + 0.5) / count
-    angles = math.pi * place[:, :, None] * torch.arange(1, width // 2 + 1, device=mask.device)
+    position = (torch.arange(mask.shape[1], device=mask.device) + 0.5) / count
+    angles = math.pi * position[:, :, None] * torch.arange(1, width // 2 + 1, device=mask.device)
     return torch.cat([angles.sin(), angles.cos()], dim=-1)

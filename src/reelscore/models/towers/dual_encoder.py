@@ -1,4 +1,4 @@
-"""Batches of video and music features enter the two towers; embeddings in one space leave (torch half)."""
+"""Two-tower network for video and music."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .tower import Encoded, Tower
 
 
 class DualEncoder(nn.Module):
-    """Two towers of one form, f for video and g for music. The temperature lives in the loss.
+    """Two towers of the same architecture, for video and music. The temperature is part of the loss.
 
     Parameters
     ----------
     video_columns, music_columns : int
-        D of the features on either side.
+        Columns of the features of each modality.
     config : ModelConfig
     text_columns : int
-        Of the text on the video side; used if `config.takes_text`.
+        Columns of the encoded text; used if `config.takes_text`.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class DualEncoder(nn.Module):
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
     ) -> tuple[Encoded, Encoded]:
-        """Embed pairs: sequences (B, T, D) and masks (B, T) of either side, text (B, W, D') and its mask."""
+        """Embed pairs: sequences (B, T, D) and masks (B, T) of both modalities, text (B, W, D') and its mask."""
         return self.video(video, video_mask, text, text_mask), self.music(music, music_mask)
 
     def weights(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return every parameter and buffer by name, as NumPy arrays of their own."""
+        """Return a copy of every parameter and buffer by name, as NumPy arrays."""
         return {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}

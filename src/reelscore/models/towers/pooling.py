@@ -1,7 +1,4 @@
-"""Sequences of features and what was learned of their columns enter; scaled and described they leave (torch half).
-
-The twin of `pooling.pool` and `scaling.apply`, for batches on the device where the towers learn.
-"""
+"""Batched torch versions of `features.pooling.pool` and `features.scaling.apply`."""
 
 from __future__ import annotations
 
@@ -16,23 +13,23 @@ from reelscore.features.scaling import CLIP
 
 
 def standardised(values: Tensor, center: Tensor, scale: Tensor) -> Tensor:
-    """Count every value of (..., D) in deviations from its column's mean, within CLIP."""
+    """Standardise the columns of (..., D) and clip to CLIP."""
     return (values - center).div_(scale).clamp_(-CLIP, CLIP)
 
 
 def mapped(pooled: Tensor, knots: Tensor, scores: Tensor) -> Tensor:
-    """Apply `scaling.apply` to (B, P)."""
+    """Map the columns of (B, P) as `features.scaling.apply` does."""
     columns = pooled.T.contiguous()
-    place = torch.searchsorted(knots[:, 1:-1].contiguous(), columns, right=True)
-    low, high = knots.gather(1, place), knots.gather(1, place + 1)
-    below, above = scores.gather(1, place), scores.gather(1, place + 1)
+    index = torch.searchsorted(knots[:, 1:-1].contiguous(), columns, right=True)
+    low, high = knots.gather(1, index), knots.gather(1, index + 1)
+    below, above = scores.gather(1, index), scores.gather(1, index + 1)
     width = high - low
     share = ((columns - low) / torch.where(width > 0, width, 1.0)).clamp_(0, 1)
     return (below + (above - below) * share).T.contiguous()
 
 
 def pooled(sequence: Tensor, mask: Tensor, num_statistics: int) -> Tensor:
-    """Describe sequences (B, T, D), zero where the mask is False, as `pooling.pool` does."""
+    """Pool sequences (B, T, D), zero where the mask is False, as `features.pooling.pool` does."""
     rows = sequence.transpose(1, 2).contiguous()
     real = mask[:, None, :]
     count = mask.sum(dim=1, keepdim=True).to(rows.dtype)
@@ -60,21 +57,21 @@ def pooled(sequence: Tensor, mask: Tensor, num_statistics: int) -> Tensor:
 
 def _quantiles(rows: Tensor, real: Tensor, count: Tensor) -> list[Tensor]:
     rising = _sorted(rows.masked_fill(~real, math.inf))
-    found = []
+    quantiles = []
     for share in QUANTILES:
-        place = share * (count - 1)
-        low = place.long()
+        position = share * (count - 1)
+        low = position.long()
         high = torch.minimum(low + 1, count.long() - 1)
         below, above = (
             rising.gather(2, at[:, :, None].expand(-1, rows.shape[1], 1))[:, :, 0] for at in (low, high)
         )
-        found.append(below + (above - below) * (place - low))
-    return found
+        quantiles.append(below + (above - below) * (position - low))
+    return quantiles
 
 
 def _sorted(rows: Tensor) -> Tensor:
     """Sort along the last dimension."""
     if rows.device.type == "cpu" and not rows.requires_grad:
-        # torch also sorts the places, and takes ten times as long.
+        # NumPy is ten times as fast: torch also returns the indices.
         return torch.from_numpy(np.sort(rows.numpy(), axis=-1))
     return rows.sort(dim=-1).values

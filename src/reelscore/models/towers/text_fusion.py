@@ -1,13 +1,13 @@
-"""Gated fusion of a video's text with a member of the video tower (torch half).
+"""Gated fusion of a video's text with a network of the video tower.
 
 A video's text is a sequence of W chunks, each encoded as a vector. z_t is their mean, mapped to normal scores. With e
-the member's output from the video, before it is scaled to length 1,
+the network's output from the video, before it is scaled to norm 1,
 
     t = O relu(H z_t) + L z_t,        fused = e + σ(G [e; t]) ∘ t.
 
-L exists if the member has a linear path. An item without text keeps e, so its embedding depends on the video alone.
-In training the text of a share of the items is hidden, separately for each member, so that the member also learns
-without text.
+L exists if the network has a linear path. An item without text keeps e, so its embedding depends on the video alone.
+Text dropout hides the text of some items in training, separately for each network, so that it also learns without
+text.
 
 II-CLVTM in Chen et al. (arXiv 2407.19415) uses text on the video side. Its abstract does not say how.
 """
@@ -42,7 +42,7 @@ class Text(NamedTuple):
 
 
 class TextScales(nn.Module):
-    """Pool text chunks to a `Text`, by the column maps learned in training."""
+    """Pool text chunks to a `Text`, with column maps fitted in training."""
 
     knots: Tensor
     scores: Tensor
@@ -53,17 +53,17 @@ class TextScales(nn.Module):
         self.register_buffer("knots", ends)
         self.register_buffer("scores", ends.clone())
 
-    def forward(self, pieces: Tensor, mask: Tensor) -> Text:
-        """Pool chunks (B, W, P) with their mask (B, W); an item may have none."""
+    def forward(self, chunks: Tensor, mask: Tensor) -> Text:
+        """Pool chunks (B, W, P) with their mask (B, W); an item may have no chunk."""
         there = mask.any(dim=1)
-        mean = pieces.masked_fill(~mask[:, :, None], 0.0).sum(dim=1) / mask.sum(
+        mean = chunks.masked_fill(~mask[:, :, None], 0.0).sum(dim=1) / mask.sum(
             dim=1, keepdim=True
         ).clamp_min(1)
         return Text(there, mapped(mean, self.knots, self.scores).masked_fill(~there[:, None], 0.0))
 
 
 class GatedFusion(nn.Module):
-    """Add text to a member's output, weighted value by value by a gate that reads both."""
+    """Add text to a network's output, weighted elementwise by a gate on both."""
 
     def __init__(self, num_columns: int, config: ModelConfig) -> None:
         super().__init__()
@@ -76,16 +76,16 @@ class GatedFusion(nn.Module):
         self.text_dropout = config.text_dropout
 
     def forward(self, e: Tensor, text: Text) -> Tensor:
-        """Return a member's output (B, dim) with what the text adds."""
-        there, pooled = self.heard(text)
+        """Return a network's output e (B, dim) after fusion with the text."""
+        there, pooled = self.drop(text)
         t: Tensor = self.out(self.dropout(F.relu(self.hidden(pooled))))
         if self.linear is not None:
             t = t + self.linear(pooled)
         gated: Tensor = self.gate(torch.cat([e, t], dim=1)).sigmoid() * t
         return e + gated.masked_fill(~there[:, None], 0.0)
 
-    def heard(self, text: Text) -> Text:
-        """Return the text that the member reads. In training some items and some columns are hidden."""
+    def drop(self, text: Text) -> Text:
+        """Return the text after dropout of items and columns; unchanged in evaluation."""
         if not self.training:
             return text
         kept = torch.rand(len(text.there), device=text.there.device) >= self.text_dropout

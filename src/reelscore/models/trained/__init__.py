@@ -1,1 +1,1 @@
-"""Trained models on disk and their NumPy forward pass."""
+"""Trained models: their folder and their NumPy forward pass."""

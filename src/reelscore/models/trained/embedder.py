@@ -1,4 +1,4 @@
-"""A model's folder enters; a `TrainedEmbedder`, which needs no torch, leaves."""
+"""A trained model for search, without torch."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from .forward import TowerForward
 
 
 class TrainedEmbedder:
-    """A trained model as search sees it: an `Embedder`.
+    """A trained model. Implements `Embedder`.
 
-    Items are embedded one at a time, so that an embedding's bytes do not depend on its neighbours.
+    It embeds items one at a time, so that an embedding does not depend on a batch.
 
     Parameters
     ----------
     name : str
-        For people.
+        Shown to the user.
     card : ModelCard
     weights : Mapping[str, ndarray of float32]
         Parameters and buffers of `DualEncoder`.
     folder : Path, optional
-        Where the bank of queries lies; it is read when asked for.
+        Folder of the bank of queries, which is read on first use.
 
     Raises
     ------
     ArtifactError
-        When the weights do not agree with the card.
+        If the weights do not match the card.
     """
 
     trained = True
@@ -67,19 +67,19 @@ class TrainedEmbedder:
             if name.startswith(f"{side}.")
         }
         tower = TowerForward(own, config=self.card.config)
-        wanted = self.card.text_columns if side == "video" else 0
-        pieces = np.zeros((1, 1, wanted), np.float32) if wanted else None
+        text_columns = self.card.text_columns if side == "video" else 0
+        chunks = np.zeros((1, 1, text_columns), np.float32) if text_columns else None
         try:
             probe = tower(
-                np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), dtype=bool), pieces=pieces
+                np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), dtype=bool), chunks=chunks
             )
-            if wanted:  # a video without text goes by weights of its own
+            if text_columns:  # a video without text uses other weights
                 tower(np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), dtype=bool))
-            if (0 if tower.text is None else tower.text.num_columns) != wanted:
-                raise ValueError(f"{wanted} columns of text are due")
+            if (0 if tower.text is None else tower.text.num_columns) != text_columns:
+                raise ValueError(f"expected {text_columns} columns of text")
         except (KeyError, ValueError) as error:
             raise ArtifactError(
-                f"the {side} weights of model {self.name} do not fit its description ({error}); train it again"
+                f"the {side} weights of model {self.name} do not match its description ({error}); train it again"
             ) from error
         if probe.shape != (1, self.dim) or not np.isfinite(probe).all():
             raise ArtifactError(
@@ -90,7 +90,7 @@ class TrainedEmbedder:
 
     @property
     def bank(self) -> FloatArray | None:
-        """Embeddings of some of the videos that it learned from, shape (B, D); None where none were stored."""
+        """Embeddings of some training videos, shape (B, D); None if none were stored."""
         return None if self._folder is None else read_bank(self._folder, self.card)
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
@@ -100,19 +100,18 @@ class TrainedEmbedder:
         ----------
         sequence : FeatureSequence
         text : ndarray of float32, shape (W, D'), optional
-            The pieces of its text by the model's `text_encoder`, where the model takes text. Without it the embedding
-            is that of the video alone.
+            Chunks of the video's text, encoded by `text_encoder`. Without it the embedding is that of the video alone.
 
         Raises
         ------
         ArtifactError
-            For features of another encoder, or text of another form than the model takes.
+            If the features come from another encoder, or the text has another form.
         """
         if text is None:
             return self._embed(self._video, sequence, "video")
         if self._video.text is None:
             reject_text(self, text)
-        return self._embed(self._video, sequence, "video", self._pieces(text))
+        return self._embed(self._video, sequence, "video", self._chunks(text))
 
     def embed_text(self, text: str, encode: EncodeQuery | None = None, /) -> FloatArray | None:
         """Return the embedding of a text query, shape (D,), norm 1; None without text weights or `encode`.
@@ -122,12 +121,12 @@ class TrainedEmbedder:
         InputError
             If the query is empty or too long.
         ArtifactError
-            If `encode` returns text of another form than the model takes.
+            If `encode` returns rows of another form.
         """
         if self._video.text is None or encode is None:
             return None
         check_query(text)
-        embedding: FloatArray = self._video.of_text(self._pieces(encode(text))[None])[0]
+        embedding: FloatArray = self._video.embed_text(self._chunks(encode(text))[None])[0]
         return embedding
 
     def reasons(self, _query: FloatArray, _embedding: FloatArray, /) -> tuple[str, ...]:
@@ -144,30 +143,30 @@ class TrainedEmbedder:
         num_rows = len(sequence)
         around = np.arange(num_rows)[:, None] + np.arange(-1, 2)
         mask = (around >= 0) & (around < num_rows)
-        # The mask's real rows must stand first, as in every padded batch: the first moment has no row before it.
+        # Real rows must come first, as in every padded batch: the first row has no predecessor.
         order = np.argsort(~mask, axis=1, kind="stable")
         around, mask = np.take_along_axis(around, order, 1), np.take_along_axis(mask, order, 1)
-        return self._music(sequence.values[np.where(mask, around, 0)], mask, whole=sequence.values)
+        return self._music(sequence.values[np.where(mask, around, 0)], mask, context=sequence.values)
 
-    def _pieces(self, text: FloatArray) -> FloatArray:
-        pieces, due = np.asarray(text), self.card.text_columns
-        if pieces.ndim != 2 or len(pieces) == 0 or pieces.shape[1] != due or pieces.dtype.kind != "f":
+    def _chunks(self, text: FloatArray) -> FloatArray:
+        chunks, columns = np.asarray(text), self.card.text_columns
+        if chunks.ndim != 2 or len(chunks) == 0 or chunks.shape[1] != columns or chunks.dtype.kind != "f":
             raise ArtifactError(
-                f"model {self.name} takes text as numbers of shape (W, {due}) with W >= 1 from {self.text_encoder}, "
-                f"got {pieces.dtype} {pieces.shape}; encode the text with that encoder, or leave it out"
+                f"model {self.name} takes text as numbers of shape (W, {columns}) with W >= 1 from "
+                f"{self.text_encoder}, got {chunks.dtype} {chunks.shape}; encode the text with that encoder, or omit it"
             )
-        if not np.isfinite(pieces).all():
+        if not np.isfinite(chunks).all():
             raise ArtifactError(
-                f"model {self.name} takes finite rows of text, got one that is not; encode it again, or leave it out"
+                f"model {self.name} takes finite rows of text, got one that is not; encode it again, or omit it"
             )
-        return pieces.astype(np.float32)
+        return chunks.astype(np.float32)
 
     def _embed(
         self,
         tower: TowerForward,
         sequence: FeatureSequence,
         modality: Modality,
-        pieces: FloatArray | None = None,
+        chunks: FloatArray | None = None,
     ) -> FloatArray:
         check_encoder(self, sequence, modality=modality)
         if sequence.values.shape[1] != tower.num_columns:
@@ -176,8 +175,8 @@ class TrainedEmbedder:
                 f"got {sequence.values.shape[1]}; extract the features again, or train a model on these"
             )
         mask = np.ones((1, len(sequence)), dtype=bool)
-        text = None if pieces is None else pieces[None]
-        embedding: FloatArray = tower(sequence.values[None], mask, pieces=text)[0]
+        text = None if chunks is None else chunks[None]
+        embedding: FloatArray = tower(sequence.values[None], mask, chunks=text)[0]
         return embedding
 
 
@@ -187,7 +186,7 @@ def load_embedder(folder: Path | str) -> TrainedEmbedder:
     Parameters
     ----------
     folder : Path or str
-        What `training.train` wrote.
+        Written by `training.train`.
 
     Returns
     -------
@@ -196,9 +195,9 @@ def load_embedder(folder: Path | str) -> TrainedEmbedder:
     Raises
     ------
     NotFoundError
-        When there is no model.
+        If there is no model.
     ArtifactError
-        When it is corrupt or of another version.
+        If it is damaged or of another version.
     """
     card, weights = read_model(folder)
     return TrainedEmbedder(Path(folder).resolve().name, card=card, weights=weights, folder=Path(folder))

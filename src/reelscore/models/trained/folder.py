@@ -1,8 +1,9 @@
-"""A trained model's weights and description enter a folder and leave it whole, or an error says why not.
+"""Read and write a trained model's folder.
 
-The folder holds ``model.json`` (what the model is) and ``weights-<hash>.safetensors`` (named by its content).
-Saving writes the weights under their new name first and replaces ``model.json`` last, so that whoever reads at
-any instant, or after a kill at any instant, finds the old model or the new one. Nothing is ever unpickled.
+The folder holds ``model.json`` (the description), ``weights-<hash>.safetensors`` and optionally
+``bank-<hash>.safetensors``, where the hash is that of the weights. Saving writes the tensors first and replaces
+``model.json`` last. A reader finds the old model or the new one at any time, even after an interrupted save. Nothing is
+unpickled.
 """
 
 from __future__ import annotations
@@ -31,30 +32,30 @@ BANK = "bank"
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What a model is, beside its weights.
+    """Description of a trained model.
 
     Attributes
     ----------
     config : ModelConfig
-        The form of the towers.
+        Architecture of the towers.
     video_encoder, music_encoder : str
-        Fingerprints of the encoders whose features it reads.
+        Fingerprints of the encoders of its input features.
     video_columns, music_columns : int
         Columns of those features.
     encoder : str, optional
-        How a user names these encoders, to find them again; a hub model's name is pinned.
+        Name of these encoders on the command line; that of a hub model includes its revision.
     text_encoder : str, optional
-        Fingerprint of the encoder whose text the video side takes, where it takes any.
+        Fingerprint of the encoder of the video's text; None if the model takes no text.
     text_columns : int
-        0 where it takes none.
+        Columns of the encoded text; 0 if the model takes no text.
     words : dict
-        How the text that it learned from was read, in plain values; not part of the space.
+        How the text of the training videos was read; not part of the fingerprint.
     training : dict
-        The resolved training configuration, seed and all.
+        The resolved training configuration, with the seed.
     validation : dict
-        Figures on the validation pairs.
+        Metrics on the validation pairs.
     weights_sha256 : str
-        Hash of the file of weights; filled in by `save_model`.
+        Hash of the weights file, set by `save_model`.
     format_version : int
     """
 
@@ -74,7 +75,7 @@ class ModelCard:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the embedding space: weights, form of the towers and encoders."""
+        """Identity of the embedding space: weights, architecture and encoders."""
         parts = [
             str(self.format_version),
             self.weights_sha256,
@@ -93,17 +94,17 @@ def save_model(
     card: ModelCard,
     bank: FloatArray | None = None,
 ) -> ModelCard:
-    """Write a model into `folder`, in place of the one that may be there.
+    """Write a model into `folder`, replacing one that is there.
 
     Parameters
     ----------
     folder : Path or str
-        Made where it is absent.
+        Created if it does not exist.
     weights : Mapping[str, ndarray of float32]
     card : ModelCard
-        Its `weights_sha256` is ignored.
+        `weights_sha256` is ignored.
     bank : ndarray of float32, shape (B, E), optional
-        Embeddings of queries, for `hubs`.
+        Embeddings of queries, for the hubness correction.
 
     Returns
     -------
@@ -117,33 +118,33 @@ def save_model(
     digest = hashlib.sha256(content).hexdigest()
     described = {**to_mapping(card), "weights_sha256": digest, "format_version": FORMAT_VERSION}
     written = from_mapping(ModelCard, described)
-    write_bytes(target / beside("weights", digest), content)
+    write_bytes(target / tensor_file("weights", digest), content)
     if bank is not None:
         write_bytes(
-            target / beside(BANK, digest), dump_tensors({BANK: np.ascontiguousarray(bank, np.float32)})
+            target / tensor_file(BANK, digest), dump_tensors({BANK: np.ascontiguousarray(bank, np.float32)})
         )
     text = json.dumps({**described, "fingerprint": written.fingerprint}, indent=2, allow_nan=False)
     write_bytes(target / DESCRIPTION, (text + "\n").encode())
     for what in ("weights", BANK):
         for file in target.glob(f"{what}-*.safetensors"):
-            if file.name != beside(what, digest):
+            if file.name != tensor_file(what, digest):
                 file.unlink(missing_ok=True)
     return written
 
 
 def read_model(folder: Path | str) -> tuple[ModelCard, dict[str, FloatArray]]:
-    """Read a model, checking every byte of the weights and that all of them are there.
+    """Read a model and verify the hash of its weights.
 
     Raises
     ------
     NotFoundError
-        When there is no model in `folder`.
+        If there is no model in `folder`.
     ArtifactError
-        When it is corrupt or of another version of the format.
+        If it is damaged or of another format version.
     """
     source = Path(folder)
     card = read_card(source)
-    path = source / beside("weights", card.weights_sha256)
+    path = source / tensor_file("weights", card.weights_sha256)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -151,21 +152,21 @@ def read_model(folder: Path | str) -> tuple[ModelCard, dict[str, FloatArray]]:
             f"model {source} should hold {path.name}, which cannot be read ({error.strerror}); "
             "copy the model's whole folder again, or train it again"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != card.weights_sha256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.weights_sha256:
         raise ArtifactError(
             f"the weights of model {source} should have sha256 {card.weights_sha256[:12]}…, "
-            f"got {found[:12]}…: the file is damaged; copy it again, or train it again"
+            f"got {digest[:12]}…: the file is damaged; copy it again, or train it again"
         )
     try:
         weights = dict(load_tensors(content))
-    except Exception as error:  # safetensors raises its own class, which is not part of its typed surface
+    except Exception as error:  # safetensors does not export its exception type
         raise _damaged(source, str(error)) from error
     return card, weights
 
 
 def read_card(folder: Path | str) -> ModelCard:
-    """Read what a model is, without its weights; raises as `read_model`."""
+    """Read a model's description without its weights; raises as `read_model`."""
     source = Path(folder)
     path = source / DESCRIPTION
     if not path.is_file():
@@ -185,42 +186,42 @@ def read_card(folder: Path | str) -> ModelCard:
             f"model {source} should be of format {FORMAT_VERSION}, got {version!r}; "
             "train it again, or use the reelscore that wrote it"
         )
-    said = values.pop("fingerprint", None)
+    fingerprint = values.pop("fingerprint", None)
     try:
         card = from_mapping(ModelCard, values, where=str(path))
     except ConfigError as error:
         raise _damaged(source, str(error)) from error
-    if card.fingerprint != said:
-        raise _damaged(source, f"{DESCRIPTION} does not agree with its fingerprint {said!r}")
+    if card.fingerprint != fingerprint:
+        raise _damaged(source, f"{DESCRIPTION} does not agree with its fingerprint {fingerprint!r}")
     return card
 
 
 def read_bank(folder: Path | str, card: ModelCard) -> FloatArray | None:
-    """Read the embeddings of queries that were stored beside a model's weights; None where there are none.
+    """Read the bank of queries that was stored with a model; None if there is none.
 
     Raises
     ------
     ArtifactError
-        When the file is damaged.
+        If the file is damaged.
     """
-    path = Path(folder) / beside(BANK, card.weights_sha256)
+    path = Path(folder) / tensor_file(BANK, card.weights_sha256)
     if not path.is_file():
         return None
     try:
         bank: FloatArray = load_tensors(path.read_bytes())[BANK]
-    except Exception as error:  # safetensors raises its own class, which is not part of its typed surface
+    except Exception as error:  # safetensors does not export its exception type
         raise _damaged(Path(folder), f"{path.name}: {error}") from error
     if bank.shape[1:] != (card.config.embedding_dim,) or not np.isfinite(bank).all():
         raise _damaged(Path(folder), f"{path.name} has shape {bank.shape}")
     return bank
 
 
-def beside(what: str, digest: str) -> str:
-    """Return the name of a file that belongs to the weights of a hash.
+def tensor_file(what: str, digest: str) -> str:
+    """Return the name of a tensor file from the hash of the model's weights.
 
     Examples
     --------
-    >>> beside("bank", "0123456789abcdef0123")
+    >>> tensor_file("bank", "0123456789abcdef0123")
     'bank-0123456789abcdef.safetensors'
     """
     return f"{what}-{digest[:16]}.safetensors"

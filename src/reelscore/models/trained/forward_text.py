@@ -1,7 +1,4 @@
-"""NumPy forward pass of the text fusion in `fusion`.
-
-Every item here has text: an item without text is embedded without this module.
-"""
+"""NumPy forward pass of `towers.text_fusion`, for items that have text."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from reelscore.types import FloatArray
 
 
 class TextForward:
-    """Pool and fuse text with the weights of one tower.
+    """Pooling and fusion of text, with the weights of one tower.
 
     Parameters
     ----------
@@ -30,16 +27,16 @@ class TextForward:
 
     @property
     def num_columns(self) -> int:
-        """P of the text that the tower takes."""
+        """Columns of the encoded text."""
         return len(self._weights["text.knots"])
 
-    def read(self, pieces: FloatArray) -> FloatArray:
+    def pool(self, chunks: FloatArray) -> FloatArray:
         """Pool chunks (B, W, P) to z_t (B, P)."""
         w = self._weights
-        return apply(pieces.mean(axis=1), w["text.knots"], w["text.scores"]).astype(np.float32)
+        return apply(chunks.mean(axis=1), w["text.knots"], w["text.scores"]).astype(np.float32)
 
-    def add(self, member: str, e: FloatArray, text: FloatArray) -> FloatArray:
-        """Return a member's output (B, dim) with what the text z_t (B, P) adds."""
+    def fuse(self, member: str, e: FloatArray, text: FloatArray) -> FloatArray:
+        """Return a network's output e (B, dim) after fusion with the text z_t (B, P)."""
         w, name = self._weights, f"{member}.fusion"
         t = affine(w, f"{name}.out", relu(affine(w, f"{name}.hidden", text)))
         if self._config.linear:

@@ -1,8 +1,9 @@
-"""Scores of vocabulary terms from a model with a joint embedding space, such as CLIP or CLAP.
+"""Scores of vocabulary terms from captions in a joint embedding space.
 
-Such a model embeds an image or a sound near its caption. Each term becomes a caption in the wording of the model's
-authors: *a photo of waves.*, *This is a sound of jazz.* For a row x, let c_w be the cosines with the captions of the n
-terms of a kind, c_0 the cosine with the empty caption of that kind (*a photo.*), and s the model's logit scale:
+A model such as CLIP or CLAP embeds an image or a sound near its caption. Each term becomes a caption in the wording of
+the model's authors: *a photo of waves.*, *This is a sound of jazz.* For a row x, let c_w be the cosines with the
+captions of the n terms of a kind, c_0 the cosine with the empty caption of that kind (*a photo.*), and s the model's
+logit scale:
 
     p_w = exp(s c_w) / (n exp(s c_0) + sum_w' exp(s c_w'))        strength = log(p_w (n + 1)) / log(n + 1), at least 0
 
