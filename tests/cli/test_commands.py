@@ -81,8 +81,8 @@ def test_text_next_to_the_videos_is_read_by_evaluate_and_match(tmp_path, videos,
     card["words"]["encoder"] = str(tmp_path / "moved")
     (model / "model.json").write_text(json.dumps(card))
     evaluate = ("evaluate", model, videos, "--split", "all", "--workers", 1)
-    assert "also takes the words" in reelscore(*evaluate).stderr
-    assert "also takes the words" not in reelscore(*evaluate, "--pack", pack).stderr
+    assert "also uses the text" in reelscore(*evaluate).stderr
+    assert "also uses the text" not in reelscore(*evaluate, "--pack", pack).stderr
     music = worlds.songs(tmp_path / "music", 4)
     video = shutil.copy(videos / "film 1.mp4", tmp_path)
     Path(video).with_suffix(".txt").write_text("fast car")
@@ -112,7 +112,7 @@ def test_a_transformers_model_encodes_the_text(tmp_path, videos):
     assert "5 with text" in reelscore("train", videos, "--model", tmp_path / "m", *options).stderr
     assert json.loads((tmp_path / "m" / "model.json").read_text())["words"]["encoder"] == f"hub:{bert}"
     evaluate = ("evaluate", tmp_path / "m", videos, "--split", "all", "--workers", 1)
-    assert "also takes the words" not in reelscore(*evaluate).stderr
+    assert "also uses the text" not in reelscore(*evaluate).stderr
     bert.rename(tmp_path / "gone")
     assert f"there is no folder {bert}" in reelscore(*evaluate).stderr
 

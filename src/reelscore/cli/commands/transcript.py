@@ -28,7 +28,7 @@ def transcript(
     from reelscore.text.spec import TextSpec
 
     reader = TextReader(TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder()))
-    texts = reader.said(video)
+    texts = reader.sources(video)
     if json:
         fields = [
             {"field": name, "source": one.source, "text": one.text, "lines": [asdict(x) for x in one.lines]}
