@@ -100,7 +100,7 @@ def said_of(
     given: Mapping[str, str | None] | None = None,
     info: MediaInfo | None = None,
 ) -> dict[str, Said]:
-    """Return each field of `VideoText` that says something, from the first place that has it, in the order of `VideoText`.
+    """Return each non-empty field of `VideoText`, from the first source that has it.
 
     Parameters
     ----------
