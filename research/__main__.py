@@ -1,113 +1,150 @@
-"""``reelscore experiment``: an experiment's name enters, its runs are done and its section of the page is written."""
+"""Command line of the studies."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from json import loads
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from reelscore.cli.app import run
-from reelscore.cli.command import Command
+from reelscore.cli.command import Command, Group, examples
 from reelscore.cli.options import JsonOption
 from reelscore.cli.output import note, print_json
 from reelscore.cli.progress import progress_bar
 from reelscore.errors import ConfigError
-from reelscore.files import cache_folder
+from reelscore.files import cache_folder, write_bytes
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .plan_files import read_plan, with_seeds
+from .registry import STUDIES, run_study
+from .report.page import PAGE, RESULTS, section, write_page
+from .result import Result
+from .runs.runner import Runner
+from .study import Study
 
-    from .result import Result
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder with the files of the public sets.", show_default=False),
+]
+QuickOption = Annotated[bool, typer.Option("--quick", help="Run the short plan, for testing: minutes.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file with your own plan.", show_default=False),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the result, STUDY.json.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Folder for finished runs. Run again to continue.", show_default=False),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, help="Parallel runs. Default: one a core.", show_default=False),
+]
+SeedsOption = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, help="Use the training seeds 0 to N-1.", show_default=False),
+]
+
+app = typer.Typer(
+    name="research",
+    cls=Group,
+    help="Run a study of the method and write its result.",
+    epilog=examples("python -m research losses --data features", "python -m research tables"),
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
-def experiment(
-    name: Annotated[
-        str, typer.Argument(help="main, noise, few, tasks, text, ablation, hubs, relevance, or all.")
-    ],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the public sets' files.", show_default=False)
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A short form that proves that it runs; minutes in all.")
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", help="TOML file of the plan, instead of the one built in.", show_default=False
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.md and results/.")] = Path(
-        "experiment-output"
-    ),
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", help="Folder where finished runs are kept.", show_default=False),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", "-j", min=1, help="Runs at a time; all cores, with a GPU at most 8.", show_default=False
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            "--seeds", min=1, help="Training seeds: 0 to N-1, instead of the plan's.", show_default=False
-        ),
-    ] = None,
+def _command(study: Study) -> Callable[..., None]:
+    def command(
+        data: DataOption = None,
+        quick: QuickOption = False,
+        config: ConfigOption = None,
+        out: OutOption = Path("study-output"),
+        cache: CacheOption = None,
+        jobs: JobsOption = None,
+        seeds: SeedsOption = None,
+        json: JsonOption = False,
+    ) -> None:
+        plan = read_plan(study.plan, study.name, quick=quick, file=config)
+        plan = plan if seeds is None else with_seeds(plan, seeds)
+        if data is None and (sets := study.sets(plan)):
+            raise ConfigError(
+                f"{study.name} reads the public sets {', '.join(dict.fromkeys(sets))}. Name the folder of their files: "
+                "--data FOLDER"
+            )
+        runner = Runner(cache=_cache(cache), data=data, jobs=jobs, show=_progress(study.name))
+        result = run_study(study.name, plan, runner)
+        _show([result], out, json=json)
+
+    command.__doc__ = study.question
+    return command
+
+
+for _study in STUDIES.values():
+    _epilog = examples(f"python -m research {_study.name} --data features")
+    app.command(_study.name, cls=Command, short_help=_study.title, epilog=_epilog)(_command(_study))
+
+
+@app.command("all", cls=Command)
+def run_all(
+    data: DataOption = None,
+    quick: QuickOption = False,
+    out: OutOption = Path("study-output"),
+    cache: CacheOption = None,
+    jobs: JobsOption = None,
+    seeds: SeedsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Run an experiment and write its tables; run it again to go on where it was stopped."""
-    from research.report.charts import require_matplotlib
-    from research.report.page import write
-    from research.runs.runner import Runner
-
-    from .plan_files import read_plan, with_seeds
-    from .registry import EXPERIMENTS, conduct
-
-    require_matplotlib()
-    if name not in (*EXPERIMENTS, "all"):
-        raise ConfigError(f"no experiment is named {name!r}; name one of {', '.join(EXPERIMENTS)}, or all")
-    names = list(EXPERIMENTS) if name == "all" else [name]
-    if config is not None and len(names) > 1:
-        raise ConfigError("--config holds the plan of one experiment; name that one instead of all")
-    folder = cache or cache_folder() / "experiments"
-    plans: dict[str, Any] = {}
-    for each in names:
-        plan = read_plan(EXPERIMENTS[each].plan, each, quick=quick, file=config)
+    """Run every study. Without --data, studies of public sets are skipped."""
+    results = []
+    for name, study in STUDIES.items():
+        plan = read_plan(study.plan, name, quick=quick)
         plan = plan if seeds is None else with_seeds(plan, seeds)
-        if data is None and (wanted := EXPERIMENTS[each].sets(plan)):
-            missing = ", ".join(dict.fromkeys(wanted))
-            reason = f"{each} needs the public sets {missing}; name the folder of their files with --data"
-            if name != "all":
-                raise ConfigError(reason)
-            note(f"left out: {reason}")
+        if data is None and study.sets(plan):
+            note(f"skipped: {name} reads public sets. Name the folder of their files: --data FOLDER")
             continue
-        plans[each] = plan
-    results: list[Result] = []
-    for each, plan in plans.items():
-        runner = Runner(cache=folder, data=data, jobs=jobs, show=_bar(each))
-        results.append(conduct(each, plan, runner))
-        page = write(results[-1], out)
+        runner = Runner(cache=_cache(cache), data=data, jobs=jobs, show=_progress(name))
+        results.append(run_study(name, plan, runner))
+    _show(results, out, json=json)
+
+
+@app.command(cls=Command)
+def tables(
+    results: Annotated[Path, typer.Option("--results", help="Folder of the results.")] = RESULTS,
+    page: Annotated[Path, typer.Option("--page", help="Markdown file to write.")] = PAGE,
+) -> None:
+    """Write the summary page from the stored results."""
+    write_page(page, results)
+    print(page)
+
+
+def _show(results: Sequence[Result], out: Path, *, json: bool) -> None:
+    for result in results:
+        file = out / f"{result.name}.json"
+        write_bytes(file, result.to_bytes())
         if not json:
-            print(f"{each}: {results[-1].answer}")
-            print(f"{page}")
-        for failure in results[-1].failures:
-            note(f"  failed  {failure}")
+            print(section(result))
+            print(file)
+        for failure in result.failures:
+            note(f"failed: {failure}")
     if json:
-        print_json([{"name": one.name, "answer": one.answer, "figures": one.figures} for one in results])
-    if any(one.failures for one in results):
+        print_json([loads(one.to_bytes()) | {"finding": STUDIES[one.name].finding(one)} for one in results])
+    if any(result.failures for result in results):
         raise typer.Exit(1)
 
 
-def _bar(name: str) -> Callable[[str], AbstractContextManager[Callable[[int, int], None]]]:
+def _cache(folder: Path | None) -> Path:
+    return folder or cache_folder() / "studies"
+
+
+def _progress(name: str) -> Callable[[str], AbstractContextManager[Callable[[int, int], None]]]:
     return lambda title: progress_bar(f"{name}: {title}", "runs")
-
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-app.command(cls=Command)(experiment)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""A plan in TOML enters (one file for each experiment), a checked dataclass leaves.
+"""Plans of the studies, read from TOML files.
 
-The plans that come with reelscore lie in ``plans/``: ``NAME.toml`` is the whole experiment and ``NAME-quick.toml``
-its short form, which proves that it runs and says little about the method.
+The built-in plans lie in ``plans/``: ``NAME.toml`` is the full study and ``NAME-quick.toml`` a short form for testing.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from reelscore.training.config import TrainConfig
 
 T = TypeVar("T")
 PLANS = Path(str(files(__package__) / "plans"))
-OURS, TWIN = "inter-intra", "infonce"
-"""The loss in question, and the one that it is set against; names of `losses.build`."""
+INTER_INTRA, INFONCE = "inter-intra", "infonce"
+"""The method's loss and its baseline; names of `losses.build_loss`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LossSpace:
-    """What is tried for one loss.
+    """Search space of one loss.
 
     Attributes
     ----------
     name : str
-        A name of `losses.build`.
+        A name of `losses.build_loss`.
     knobs : mapping of str to sequence
-        Paths in `TrainConfig`, such as ``"loss.intra_weight"``, with the values to try; every one with every other.
+        Paths in `TrainConfig`, such as ``"loss.intra_weight"``, with the values to try; all combinations are tried.
     label : str
-        For people; the name without it.
+        Name in tables; by default `name`.
     """
 
     name: str
@@ -44,27 +43,37 @@ class LossSpace:
 
     @property
     def title(self) -> str:
-        """How tables call it."""
+        """Name in tables."""
         return self.label or self.name
 
     @property
     def tries(self) -> list[dict[str, Any]]:
-        """The values by path of each try, the last knob changing first."""
+        """The values by path of each try; the last knob varies fastest."""
         return [
             dict(zip(self.knobs, values, strict=True)) for values in itertools.product(*self.knobs.values())
         ]
 
 
 def check_folds(seeds: Sequence[int], folds: int) -> None:
-    """Raise `ConfigError` unless every fold gets as many seeds."""
+    """Raise `ConfigError` unless every fold gets the same number of seeds."""
     if folds < 1 or len(seeds) % folds:
-        raise ConfigError(f"every fold needs as many seeds: {len(seeds)} seeds do not go into {folds} folds")
+        raise ConfigError(f"every fold needs the same number of seeds: {len(seeds)} seeds, {folds} folds")
+
+
+def check_unique(plan: Any, *names: str) -> None:
+    """Raise `ConfigError` for a field of the plan that is empty or lists a value twice."""
+    for name in names:
+        values = [str(getattr(v, "title", getattr(v, "name", v))) for v in getattr(plan, name)]
+        if not values or len(set(values)) != len(values):
+            raise ConfigError(
+                f"{name} must list at least one value and none twice, got {', '.join(values) or 'none'}"
+            )
 
 
 def with_seeds(plan: T, number: int) -> T:
-    """Return a plan with the seeds 0 to `number` - 1, and with as many folds, up to its own, as these go into.
+    """Return the plan with the seeds 0 to `number` - 1 and the largest number of folds that divides it.
 
-    A plan that trains nothing has no seeds and stays as it is.
+    A plan without seeds is returned as it is.
     """
     if not hasattr(plan, "seeds"):
         return plan
@@ -76,23 +85,23 @@ def with_seeds(plan: T, number: int) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedPlan:
-    """A plan whose losses are first tuned on validation, each with the same number of tries.
+    """Plan whose losses are first tuned on validation, each with the same number of tries.
 
     Attributes
     ----------
     sets : tuple of str
         Public sets.
     seeds : tuple of int
-        Of the runs that are scored; none of them is used by the search.
+        Of the scored runs; the search uses none of them.
     losses : tuple of LossSpace
     search_seeds : tuple of int
-        Over which each try of the search is judged.
+        Each try is judged by its mean over these.
     train : TrainConfig
-        What all share.
+        Shared settings.
     folds : int
-        With 1 the sets' own test parts are scored. With more the test part rotates: the i-th seed is trained and scored
-        on fold i modulo `folds`. The search is done in the first fold: its tries are judged on validation pairs,
-        which no fold scores, but learn from pairs that the later folds score.
+        With 1 the sets' own test parts are scored. With more the test part rotates: seed i is trained and scored on
+        fold i modulo `folds`. The search runs in the first fold and is judged on validation pairs, which no fold
+        scores; its training pairs include test pairs of the later folds.
     """
 
     sets: tuple[str, ...]
@@ -104,13 +113,7 @@ class TunedPlan:
 
     def __post_init__(self) -> None:
         check_folds(self.seeds, self.folds)
-        for name in ("sets", "seeds", "losses", "search_seeds"):
-            values = getattr(self, name)
-            told = [str(getattr(v, "title", v)) for v in values]
-            if not values or len(set(told)) != len(told):
-                raise ConfigError(
-                    f"{name} must name at least one, and none twice; got {', '.join(told) or 'none'}"
-                )
+        check_unique(self, "sets", "seeds", "losses", "search_seeds")
         for space in self.losses:
             for path, values in space.knobs.items():
                 if not isinstance(values, (list, tuple)):
@@ -119,46 +122,40 @@ class TunedPlan:
                     )
         sizes = {space.title: len(space.tries) for space in self.losses}
         if len(set(sizes.values())) != 1 or 0 in sizes.values():
-            raise ConfigError(f"every loss needs the same number of tries, got {sizes}; level the lists")
+            raise ConfigError(f"every loss needs the same number of tries, got {sizes}")
         if both := sorted(set(self.seeds) & set(self.search_seeds)):
-            raise ConfigError(f"seed {both[0]} both searches and is scored; give the search other seeds")
+            raise ConfigError(f"seed {both[0]} is in seeds and in search_seeds: give the search other seeds")
         for space in self.losses:
             for values in space.tries:
                 changed(self.train, {"loss.name": space.name, **values})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MainPlan(TunedPlan):
-    """Plan of `main`: all losses and the linear rivals on all sets.
-
-    Attributes
-    ----------
-    linear : tuple of str
-        Names in `methods.METHODS`.
-    """
+class LossesPlan(TunedPlan):
+    """Plan of `losses`; `linear` names the linear baselines in `methods.METHODS`."""
 
     linear: tuple[str, ...] = ("cca",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FewPlan(TunedPlan):
-    """Plan of `few`: the same losses and the CCA from shares of the training pairs."""
+class FewPairsPlan(TunedPlan):
+    """Plan of `few-pairs`; `shares` are the shares of the training pairs."""
 
     shares: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 1.0)
 
     def __post_init__(self) -> None:
-        super(FewPlan, self).__post_init__()  # a class with slots is made twice: the bare form sees the first
+        super(FewPairsPlan, self).__post_init__()  # a slots dataclass is a new class, so super() fails
         if sorted(set(self.shares)) != list(self.shares) or self.shares[0] <= 0 or self.shares[-1] != 1.0:
-            raise ConfigError(f"shares must rise from above 0 to 1, got {list(self.shares)}")
+            raise ConfigError(f"shares must increase from above 0 to 1, got {list(self.shares)}")
 
 
 def read_plan(kind: type[T], name: str, *, quick: bool = False, file: Path | None = None) -> T:
-    """Read the plan of an experiment: the user's own file, else the one that comes with reelscore."""
+    """Read the plan of a study from the user's file, else the built-in one."""
     return read_toml(kind, file or PLANS / f"{name}{'-quick' if quick else ''}.toml")
 
 
 def changed(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
-    """Return the configuration with the values at dotted paths replaced; an unknown path is a `ConfigError`.
+    """Return the configuration with values at dotted paths replaced; an unknown path raises `ConfigError`.
 
     Examples
     --------
@@ -167,15 +164,9 @@ def changed(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
     """
     mapping = to_mapping(config)
     for path, value in values.items():
-        *above, last = path.split(".")
-        place = mapping
-        for name in above:
-            place = place.setdefault(name, {})
-        place[last] = value
+        *parents, last = path.split(".")
+        table = mapping
+        for name in parents:
+            table = table.setdefault(name, {})
+        table[last] = value
     return from_mapping(TrainConfig, mapping, where="train")
-
-
-def plan_values(plan: Any) -> dict[str, Any]:
-    """Return a plan as JSON values, to be kept with its result."""
-    values: dict[str, Any] = dataclasses.asdict(plan)
-    return values

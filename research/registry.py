@@ -1,81 +1,42 @@
-"""The table of experiments: a name, a plan and a runner enter, the experiment's `Result` leaves.
-
-An experiment is a module with a plan (a dataclass, read from TOML by `config.read_plan`) and ``conduct(plan, runner)
--> Result``. It asks the runner for outcomes as often as it needs to, and states what they show; run time, machine,
-failures and the plan itself are added here.
-"""
+"""Registry of the studies."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Any
 
-from research.runs.runner import Runner
-from research.studies.ablation import AblationPlan
-from research.studies.false_negatives_plan import NoisePlan
-from research.studies.hubness import HubsPlan
-from research.studies.relevance import RelevancePlan
-from research.studies.tasks import TasksPlan
-from research.studies.text import TextPlan
-
-from .plan_files import FewPlan, MainPlan, plan_values
 from .result import Result
-from .studies import ablation, relevance, tasks, text
-from .studies import false_negatives as noise
-from .studies import few_pairs as few
-from .studies import hubness as hubs
-from .studies import losses as main
+from .runs.runner import Runner
+from .studies import ablation, false_negatives, few_pairs, hubness, losses, relevance, tasks, text
+from .study import Study
 
-
-@dataclass(frozen=True, slots=True)
-class Experiment:
-    """One entry of the table.
-
-    Attributes
-    ----------
-    plan : type
-        Of its plan.
-    conduct : callable
-        ``conduct(plan, runner) -> Result``.
-    sets : callable
-        ``sets(plan)``: the public sets without which it cannot be run.
-    """
-
-    plan: type[Any]
-    conduct: Callable[[Any, Runner], Result]
-    sets: Callable[[Any], tuple[str, ...]]
-
-
-EXPERIMENTS: Mapping[str, Experiment] = {
-    "main": Experiment(MainPlan, main.conduct, lambda plan: plan.sets),
-    "noise": Experiment(NoisePlan, noise.conduct, lambda plan: plan.sets),
-    "few": Experiment(FewPlan, few.conduct, lambda plan: plan.sets),
-    "tasks": Experiment(TasksPlan, tasks.conduct, lambda plan: plan.sets),
-    "text": Experiment(TextPlan, text.conduct, lambda plan: plan.sets),
-    "ablation": Experiment(AblationPlan, ablation.conduct, lambda plan: (plan.set, *plan.part_sets)),
-    "hubs": Experiment(HubsPlan, hubs.conduct, lambda plan: plan.sets),
-    "relevance": Experiment(RelevancePlan, relevance.conduct, lambda plan: (plan.folder,)),
+STUDIES: Mapping[str, Study] = {
+    module.STUDY.name: module.STUDY
+    for module in (losses, false_negatives, few_pairs, tasks, text, ablation, hubness, relevance)
 }
 
 
-def conduct(name: str, plan: Any, runner: Runner) -> Result:
-    """Run an experiment with a fresh runner, and add to its result what it rests on."""
-    result = EXPERIMENTS[name].conduct(plan, runner)
+def run_study(name: str, plan: Any, runner: Runner) -> Result:
+    """Run a study and add the plan, the failures, the run time and the machine to its result."""
+    result = STUDIES[name].run(plan, runner)
     outcomes = runner.outcomes
+    about = ["No training"]
+    if outcomes or runner.failures:
+        minutes = sum(one.seconds for one in outcomes) / 60
+        about = [
+            f"{len(outcomes)} runs, {minutes:.1f} minutes in total",
+            f"Machine: {'; '.join(sorted({one.machine for one in outcomes}))}",
+        ]
     codes = Counter(one.code for one in outcomes)
-    if not outcomes and not runner.failures:
-        return replace(result, plan=plan_values(plan), about=("No training",))
-    about = [
-        f"{len(outcomes)} runs, {sum(one.seconds for one in outcomes) / 60:.1f} minutes of them all, one after another",
-        f"Machine: {'; '.join(sorted({one.machine for one in outcomes}))}",
-    ]
     if len(codes) > 1:
-        told = ", ".join(f"{count} by {code}" for code, count in sorted(codes.items()))
-        about.append(
-            f"Made by more than one state of the code ({told}); run again with a new --cache for one state"
-        )
-    failures = tuple(f"{json.dumps(failure.run.to_json())}: {failure.reason}" for failure in runner.failures)
-    return replace(result, plan=plan_values(plan), failures=failures, about=tuple(about))
+        counts = ", ".join(f"{count} by {code}" for code, count in sorted(codes.items()))
+        about.append(f"Several versions of the code ({counts}): use a new --cache for a single one")
+    return dataclasses.replace(
+        result,
+        plan=dataclasses.asdict(plan),
+        failures=tuple(f"{json.dumps(one.run.to_json())}: {one.reason}" for one in runner.failures),
+        about=tuple(about),
+    )

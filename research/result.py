@@ -1,136 +1,128 @@
-"""What an experiment found enters as plain values, a `Result` that becomes JSON, a section and drawings leaves.
-
-Everything that the page and its drawings show stands in the result's JSON; nothing is computed when they are made.
-"""
+"""Result of a study, and its JSON form."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from reelscore.config import from_mapping
+from reelscore.errors import ArtifactError, ConfigError
+
+Place: TypeAlias = tuple[str, ...]
+"""Position of a system in a study's table: the column, then the labels of the row, such as ``("emomv", "infonce")``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Cells as they will be read; the first column names the rows.
+class Estimate:
+    """A mean with two 95% intervals.
 
     Attributes
     ----------
-    title : str
-    columns : tuple of str
-    rows : tuple of tuple of str
-        As long as `columns` each.
-    note : str
-        One or two sentences below it.
+    mean : float
+    low, high : float
+        Over seeds and queries; over queries alone where there is one seed, or one in each fold.
+    seed_low, seed_high : float
+        Over seeds alone, or over folds; the mean itself for a single seed. None where it was not kept.
     """
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
+    mean: float
+    low: float
+    high: float
+    seed_low: float | None = None
+    seed_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a chart; `low` and `high`, where given, are the ends of its 95% intervals."""
+class Difference:
+    """Paired difference from another system."""
 
-    label: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
+    baseline: str
+    estimate: Estimate
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
-    """One pair of axes; a `level` is a horizontal line to compare with, such as chance."""
-
-    title: str
-    lines: tuple[Line, ...]
-    levels: tuple[Line, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Panels side by side that share their axes' meaning.
+class Row:
+    """Measurement of one system on one data set.
 
     Attributes
     ----------
-    name : str
-        Of its file: ``EXPERIMENT-NAME.svg``.
-    title, x_label, y_label : str
-    panels : tuple of Panel
-    x_ticks : tuple of float
-        Only these are marked, where given.
-    rows : tuple of str
-        Names of rows, the first on top: the chart is then one of dots, whose y counts the rows from 0 and whose
-        intervals lie along x.
-    x_names : tuple of str
-        What is written at `x_ticks`, where it is not the number.
+    place : tuple of str
+    metric : str
+    estimate : Estimate
+    differences : tuple of Difference
+    chance : float, optional
+        The metric of a random order.
+    num_runs : int, optional
+    metrics : mapping
+        Means of the other metrics over both directions and all runs.
     """
 
-    name: str
-    title: str
-    x_label: str
-    y_label: str
-    panels: tuple[Panel, ...]
-    x_ticks: tuple[float, ...] = ()
-    rows: tuple[str, ...] = ()
-    x_names: tuple[str, ...] = ()
+    place: Place
+    metric: str
+    estimate: Estimate
+    differences: tuple[Difference, ...] = ()
+    chance: float | None = None
+    num_runs: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def less(self, baseline: str) -> Estimate | None:
+        """Return the paired difference from a baseline, or None if it was not measured."""
+        return next((one.estimate for one in self.differences if one.baseline == baseline), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One experiment's finding.
+    """Result of one study.
 
     Attributes
     ----------
     name : str
-    title : str
-        Of its section.
-    question : str
-        What is asked.
-    answer : str
-        What the figures say, shape by shape, as it is; computed from them.
-    tables : tuple of Table
-    charts : tuple of Chart
-    settings : tuple of Table
-        What was chosen on validation, and out of what.
-    notes : tuple of str
-        Paragraphs: what the intervals cover, what the figures rest on.
+    rows : tuple of Row
     figures : mapping
-        JSON values by name, for whoever computes further.
+        Further JSON values.
+    note : str
+        What a reader must know about this run, in Markdown.
     plan : mapping
-        The plan as it was run.
+        The plan of the run.
     failures : tuple of str
-        A line for each run that failed.
+        One line for each failed run.
     about : tuple of str
         Run time, machine, code.
     """
 
     name: str
-    title: str
-    question: str
-    answer: str
-    tables: tuple[Table, ...] = ()
-    charts: tuple[Chart, ...] = ()
-    settings: tuple[Table, ...] = ()
-    notes: tuple[str, ...] = ()
-    figures: Any = None
-    plan: Any = None
+    rows: tuple[Row, ...]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    plan: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """Return the result as JSON in UTF-8: the same result gives the same bytes."""
-        values = dataclasses.asdict(self)
-        return (json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+        """Return the result as JSON in UTF-8, one item of a list a line; equal results give equal bytes."""
+        parts = []
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, (list, tuple)) and value:
+                text = "[\n  " + ",\n  ".join(map(_json, value)) + "\n ]"
+            else:
+                text = _json(value)
+            parts.append(f" {_json(name)}: {text}")
+        return ("{\n" + ",\n".join(parts) + "\n}\n").encode()
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any], *, where: str = "result") -> Result:
-        """Rebuild what `to_bytes` wrote, or raise `ConfigError`."""
-        return from_mapping(cls, values, where=where)
+
+def read_result(file: Path) -> Result:
+    """Read a stored result; a damaged file raises `ArtifactError`."""
+    try:
+        return from_mapping(Result, json.loads(file.read_text(encoding="utf-8")), where=str(file))
+    except (ValueError, ConfigError) as error:
+        raise ArtifactError(
+            f"{file} is not a result of this version ({error}). Run `python -m research {file.stem}` again."
+        ) from error
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

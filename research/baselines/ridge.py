@@ -1,14 +1,14 @@
-"""Pooled features of both sides enter, ridge regressions that predict each from the other leave: a plain rival.
+"""Linear baseline: ridge regressions between the pooled features of both sides.
 
 With X and Y of standardised columns, W = (X'X + n*r_x*I)^-1 X'Y predicts the music of a video and
 W' = (Y'Y + n*r_y*I)^-1 Y'X the video of a track. A pair is scored in both predicted spaces,
 
     score(x, y) = (1 - mix) * cos(xW, y) + mix * cos(x, yW'),
 
-which is one inner product of vectors of length 1: x becomes [sqrt(1 - mix) xW/|xW|, sqrt(mix) x/|x|], y likewise the
-other way round. With X = U_x S_x V_x' and likewise Y all of it is written in the coordinates V_x, V_y of the singular
-vectors, W = S_x/(S_x^2 + n*r_x) U_x'U_y S_y, so that each ridge costs one small product; of a fresh item only what lies
-in the span of the fitted ones is seen.
+which is one inner product of unit vectors: x becomes [sqrt(1 - mix) xW/|xW|, sqrt(mix) x/|x|], and y likewise with the
+halves exchanged. With X = U_x S_x V_x' and likewise Y, the code works in the coordinates V_x, V_y of the singular
+vectors, where W = S_x/(S_x^2 + n*r_x) U_x'U_y S_y, so each ridge costs one small product. Of a new item, only the
+part in the span of the fitted items counts.
 
 References
 ----------
@@ -49,9 +49,9 @@ class Ridge:
     Attributes
     ----------
     x, y : Projection
-        Video and music side; the columns of the weights give first the place in music's space, then in video's.
+        Video and music side. The columns of the weights map to the music space first, then to the video space.
     settings : mapping
-        ``reg_x``, ``reg_y`` and ``mix``, as fitted or chosen, and ``music_dim``, the columns of music's space.
+        ``reg_x``, ``reg_y``, ``mix`` and ``music_dim``, the dimension of the music space.
     """
 
     x: Projection
@@ -76,11 +76,11 @@ class Ridge:
         X, Y : ndarray, shapes (n, P) and (n, P')
             Row i of both is pair i.
         reg_x, reg_y : float
-            Ridge of the prediction from X and from Y, as a share of a standardised column's variance; positive.
+            Ridge of the prediction from X and from Y, relative to the variance of a standardised column; positive.
         mix : float
-            From 0, only music is predicted, to 1, only video is.
+            In [0, 1]; 0 uses only the predicted music, 1 only the predicted video.
         columns : tuple of int, optional
-            How many of the first columns of X and Y are looked at; all without it.
+            Number of leading columns of X and Y to use; all by default.
 
         Raises
         ------
@@ -111,10 +111,10 @@ class Ridge:
         val_group: IntArray | None = None,
         columns: Sequence[Columns] | None = None,
     ) -> Ridge:
-        """Choose columns and settings on `val` over this module's grid, then fit on both parts together.
+        """Choose columns and settings on `val` over the module's grid, then fit on both parts together.
 
-        Each ridge is chosen by the ranks in the space that it predicts, then the mix. What is compared is
-        `linear.mean_log_rank`. The earliest of equals wins.
+        Each ridge is chosen in the space that it predicts, then the mix, by the mean log rank. The first of equal
+        settings wins.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Ridge:
         val_group : ndarray of int64, optional
             Pairs of one group are hits of each other.
         columns : sequence of tuple of int, optional
-            The choice of `fit`'s `columns`; all without it.
+            The choices for `fit`'s `columns`; all columns by default.
 
         Raises
         ------
@@ -133,40 +133,22 @@ class Ridge:
         group = np.arange(len(val[0])) if val_group is None else val_group
         check_parts(train, val, group, "ridge", columns or ())
         hits = group[:, None] == group[None, :]
-        whole = train[0].shape[1], train[1].shape[1]
-        tried = {one: _tuned(train, val, hits, one) for one in columns or [whole]}
+        all_columns = train[0].shape[1], train[1].shape[1]
+        tried = {one: _tuned(train, val, hits, one) for one in columns or [all_columns]}
         chosen = min(tried, key=lambda one: tried[one].loss)
         reg_x, reg_y, mix, _ = tried[chosen]
         both = [np.concatenate(sides) for sides in zip(train, val, strict=True)]
         return cls.fit(*both, reg_x=reg_x, reg_y=reg_y, mix=mix, columns=chosen)
 
     def transform_x(self, X: npt.NDArray[np.floating]) -> FloatArray:
-        """Place video features, shape (N, P), at unit norm, shape (N, dim)."""
-        return self._joined(self.x.place(X))
+        """Return unit embeddings, shape (N, dim), of video features, shape (N, P)."""
+        return self._unit_halves(self.x.place(X))
 
     def transform_y(self, Y: npt.NDArray[np.floating]) -> FloatArray:
-        """Place music features, shape (N, P'), at unit norm, shape (N, dim)."""
-        return self._joined(self.y.place(Y))
+        """Return unit embeddings, shape (N, dim), of music features, shape (N, P')."""
+        return self._unit_halves(self.y.place(Y))
 
-    def to_arrays(self) -> dict[str, FloatArray]:
-        """Return everything as named arrays, to be stored beside a model."""
-        return {
-            "settings": np.array([float(self.settings[name]) for name in SETTINGS]),
-            **self.x.to_arrays("x"),
-            **self.y.to_arrays("y"),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.floating]]) -> Ridge:
-        """Rebuild what `to_arrays` gave; raises `InputError` when an array is missing."""
-        try:
-            x, y = (Projection.from_arrays(arrays, side) for side in "xy")
-            settings = dict(zip(SETTINGS, np.asarray(arrays["settings"]).tolist(), strict=True))
-        except KeyError as error:
-            raise InputError(f"a stored ridge needs the array {error}; fit it again") from error
-        return cls(x, y, settings)
-
-    def _joined(self, placed: FloatArray) -> FloatArray:
+    def _unit_halves(self, placed: FloatArray) -> FloatArray:
         music_dim = int(self.settings["music_dim"])
         return _side_by_side(unit(placed[:, :music_dim]), unit(placed[:, music_dim:]), self.settings["mix"])
 
@@ -179,7 +161,7 @@ class _Tuned(NamedTuple):
 
 
 def _tuned(train: Sides, val: Sides, hits: BoolArray, columns: Columns) -> _Tuned:
-    """Choose the settings that serve validation best, looking at some columns."""
+    """Return the settings with the lowest loss on validation for one choice of columns."""
     views = _views(*train, columns)
     x, y = (
         view.coordinates(values[:, :number]) for view, values, number in zip(views, val, columns, strict=True)
@@ -204,7 +186,7 @@ def _views(X: npt.NDArray[np.floating], Y: npt.NDArray[np.floating], columns: Co
 
 
 def _prediction(source: View, target: View, reg: float) -> FloatArray:
-    """Return W from the coordinates of one side's singular vectors to those of the other's."""
+    """Return W, from the coordinates of one side's singular vectors to those of the other side's."""
     shrunk = source.singular / (source.singular**2 + len(source.left) * reg)
     W: FloatArray = shrunk[:, None] * (source.left.T @ target.left) * target.singular
     return W

@@ -1,15 +1,8 @@
-"""The recipe of a public set enters (its name, a fold, a share of its pairs), its pairs leave.
+"""Recipes of the public sets, with shares of the pairs and rotating folds.
 
-    {"kind": "set", "name": "emomv"}
-    {"kind": "set", "name": "emomv", "share": 0.25, "draw": 3}
-    {"kind": "set", "name": "emomv", "fold": 1, "folds": 5}
-
-With folds the test part rotates: whole sources (else groups) of the training and test pairs are dealt to as many
-folds, and the named one is the test part. The validation pairs stay what they are, so that what they choose is
-never scored on them in any fold.
-
-A share keeps whole sources (else groups) of the training and of the validation split, those whose hash under `draw`
-is smallest: a larger share of the same draw holds every pair of a smaller one. The test part stays whole.
+{"kind": "set", "name": "emomv"}
+{"kind": "set", "name": "emomv", "share": 0.25, "draw": 3}
+{"kind": "set", "name": "emomv", "fold": 1, "folds": 5}
 """
 
 from __future__ import annotations
@@ -25,109 +18,101 @@ from reelscore.data.pairs import PairSet
 from reelscore.data.splits import hash_folds
 from reelscore.errors import ConfigError, InputError
 
-from .recipe import Maker, Material, Recipe, known
+from .recipe import Builder, Recipe, RunData
 
 FOLD_KEYS = ("fold", "folds")
-KEYS = ("name", "share", "draw", *FOLD_KEYS)
 
 
-def make(recipe: Recipe, data: Path | None) -> Material:
-    """Load the set and thin its training split where a share is asked for."""
-    values = known(recipe, *KEYS)
-    pairs = loaded(values, data)
-    share = float(values.get("share", 1.0))
-    return Material(pairs if share == 1.0 else thinned(pairs, share=share, draw=int(values.get("draw", 0))))
+def build(recipe: Recipe, data: Path | None) -> RunData:
+    """Load the set and keep the recipe's share of its training and validation pairs."""
+    pairs, share = load(recipe, data), float(recipe.get("share", 1.0))
+    return RunData(pairs if share == 1.0 else subset(pairs, share=share, draw=int(recipe.get("draw", 0))))
 
 
-def loaded(recipe: Recipe, data: Path | None) -> PairSet:
-    """Load the set that a recipe names, its test part rotated where a fold is named."""
-    pairs = load_set(recipe["name"], needed(data, recipe["name"]))
+def load(recipe: Recipe, data: Path | None) -> PairSet:
+    """Load the set that a recipe names, with the recipe's fold as the test part."""
+    pairs = load_set(recipe["name"], data_folder(data, recipe["name"]))
     if "folds" not in recipe:
         return pairs
-    return rotated(pairs, fold=int(recipe["fold"]), num_folds=int(recipe["folds"]))
+    return rotate(pairs, fold=int(recipe["fold"]), num_folds=int(recipe["folds"]))
 
 
 def files(recipe: Recipe, data: Path | None) -> tuple[Path, ...]:
-    """Return the set's file, or raise the error that says what is missing."""
-    return (file_of(known(recipe, *KEYS)["name"], data),)
-
-
-def file_of(name: str, data: Path | None) -> Path:
-    """Return the file of a set, or raise the error that says what is missing."""
+    """Return the file of the recipe's set; a missing file raises `NotFoundError`."""
+    name = str(recipe.get("name"))
     if name not in LOADERS:
-        raise InputError(f"no set is named {name!r}; the sets are {', '.join(LOADERS)}")
-    return find_archive(LOADERS[name][0], needed(data, name))
+        raise InputError(f"no set is named {name!r}. The sets are {', '.join(LOADERS)}.")
+    return (find_archive(LOADERS[name][0], data_folder(data, name)),)
 
 
-def needed(data: Path | None, name: str) -> Path:
-    """Return the folder of the public sets, or raise `ConfigError` when none was named."""
+def data_folder(data: Path | None, name: str) -> Path:
+    """Return the folder of the public sets; None raises `ConfigError`."""
     if data is None:
         file = LOADERS[name][0] if name in LOADERS else f"{name}.npz"
-        raise ConfigError(
-            f"the set {name} is read from {file}; name the folder that holds it with --data FOLDER"
-        )
+        raise ConfigError(f"the set {name} is read from {file}. Name the folder that holds it: --data FOLDER")
     return data
 
 
-def rotated(pairs: PairSet, *, fold: int, num_folds: int) -> PairSet:
-    """Let the test part be fold `fold` of `num_folds` of the training and test pairs; validation stays.
+def rotate(pairs: PairSet, *, fold: int, num_folds: int) -> PairSet:
+    """Make fold `fold` of the training and test pairs the test part.
 
-    Sources (else groups) stay whole, and the folds depend on the names of the pairs alone.
+    The validation pairs stay, so no fold scores the pairs on which settings were chosen. A source (else group) lies
+    in one fold. The folds depend on the keys of the pairs alone, not on their order.
     """
     if not 0 <= fold < num_folds:
         raise ConfigError(f"fold must lie in [0, {num_folds}), got {fold}")
-    names = _names(pairs)
-    moving = [i for i, part in enumerate(pairs.split) if part != "val"]
+    names = _source_names(pairs)
+    rotating = [i for i, part in enumerate(pairs.split) if part != "val"]
     split = list(pairs.split)
-    for i, at in zip(moving, hash_folds([names[i] for i in moving], num_folds=num_folds), strict=True):
-        split[i] = "test" if at == fold else "train"
+    for i, number in zip(
+        rotating, hash_folds([names[i] for i in rotating], num_folds=num_folds), strict=True
+    ):
+        split[i] = "test" if number == fold else "train"
     return replace(pairs, split=tuple(split))
 
 
-def _names(pairs: PairSet) -> list[str]:
-    """Name each pair's source (else group) by its smallest key, so that it does not depend on how they are numbered."""
-    together = (pairs.group if pairs.source is None else pairs.source).tolist()
-    name: dict[int, str] = {}
-    for one, key in zip(together, pairs.keys, strict=True):
-        name[one] = min(name.get(one, key), key)
-    return [name[one] for one in together]
+def subset(pairs: PairSet, *, share: float, draw: int) -> PairSet:
+    """Keep a share of the training pairs and of the validation pairs, and all test pairs.
 
-
-def thinned(pairs: PairSet, *, share: float, draw: int) -> PairSet:
-    """Keep a share of the training pairs and of the validation pairs, sources (else groups) whole, nested over shares.
+    A source (else group) is kept or dropped as a whole. Shares are nested: a larger share of the same draw contains
+    every pair of a smaller one.
 
     Parameters
     ----------
     pairs : PairSet
     share : float
-        Above 0, up to 1, of either part; rounded up to whole sources.
+        In (0, 1], of either split; rounded up to whole sources.
     draw : int
-        Another draw takes other sources.
-
-    Returns
-    -------
-    PairSet
-        In the given order; the test pairs stay.
+        Seed of the choice.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"share must lie in (0, 1], got {share}")
-    names = _names(pairs)
+    names = _source_names(pairs)
     kept = {i for i, part in enumerate(pairs.split) if part == "test"}
     for split in ("train", "val"):
         members: dict[str, list[int]] = {}
         for i in (i for i, part in enumerate(pairs.split) if part == split):
             members.setdefault(names[i], []).append(i)
-        due, taken = math.ceil(share * pairs.split.count(split)), set[int]()
-        for name in sorted(members, key=lambda name: _place(name, draw)):
-            if len(taken) >= due:
+        wanted, chosen = math.ceil(share * pairs.split.count(split)), set[int]()
+        for name in sorted(members, key=lambda name: _draw_hash(name, draw)):
+            if len(chosen) >= wanted:
                 break
-            taken.update(members[name])
-        kept |= taken
+            chosen.update(members[name])
+        kept |= chosen
     return pairs.take(sorted(kept))
 
 
-def _place(name: str, draw: int) -> bytes:
+def _source_names(pairs: PairSet) -> list[str]:
+    """Name each pair's source (else group) by its smallest key, which does not depend on the numbering."""
+    numbers = (pairs.group if pairs.source is None else pairs.source).tolist()
+    name: dict[int, str] = {}
+    for number, key in zip(numbers, pairs.keys, strict=True):
+        name[number] = min(name.get(number, key), key)
+    return [name[number] for number in numbers]
+
+
+def _draw_hash(name: str, draw: int) -> bytes:
     return hashlib.blake2b(f"{draw}\0{name}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-SET = Maker(make, files)
+SET = Builder(build, files, ("name", "share", "draw", *FOLD_KEYS))

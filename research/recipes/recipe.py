@@ -1,4 +1,4 @@
-"""A recipe and a folder enter, the pairs that a run learns from and is scored on leave: here is their form."""
+"""Types of a run's data: the recipe, its builder and what the builder returns."""
 
 from __future__ import annotations
 
@@ -8,70 +8,55 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from reelscore.data.pairs import PairSet
-from reelscore.errors import ConfigError
 from reelscore.evaluation.ranks import BoolArray, IntArray
 
 Recipe: TypeAlias = Mapping[str, Any]
-"""What data a run wants, as plain JSON values; its ``kind`` names the maker, the rest is the maker's business."""
+"""Description of a data set in JSON values: ``kind`` names the builder, the other keys are its options."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class RunData:
     """The data of a run.
 
     Attributes
     ----------
     pairs : PairSet
-        All splits. The groups are what training knows, and the hits of the instance figures; queries of one
-        `source` (else group) are resampled together.
-    suits : callable, optional
-        ``suits(videos, music) -> bool (Q, N)`` for indices into `pairs`: which music truly suits which video,
-        where more is known than training is told. Each item must suit its own counterpart.
+        All splits. Training sees the groups, and instance metrics count a query's group as hits. The bootstrap
+        resamples the queries of one `source` (else group) together.
+    relevant : callable, optional
+        ``relevant(videos, music) -> bool (Q, N)`` for indices into `pairs`: the ground truth, where it is known
+        beyond the pairs. Every item must be relevant to its own counterpart.
     """
 
     pairs: PairSet
-    suits: Callable[[IntArray, IntArray], BoolArray] | None = None
+    relevant: Callable[[IntArray, IntArray], BoolArray] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
-    """How one kind of data is made.
+class Builder:
+    """Functions for one kind of recipe.
 
     Attributes
     ----------
-    make : callable
-        ``make(recipe, data) -> Material``; importable by name, since worker processes call it. `data` is the
-        folder of the public sets, None where there is none.
+    build : callable
+        ``build(recipe, data) -> RunData``. `data` is the folder of the public sets or None. Worker processes call
+        it, so it must be importable by name.
     files : callable
-        ``files(recipe, data)``: the files that are read, whose bytes become a part of the run's identity.
+        ``files(recipe, data)``: the files that the recipe reads. Their content is part of the run's identity.
+    keys : tuple of str
+        The keys that the recipe may have besides ``kind``.
     """
 
-    make: Callable[[Recipe, Path | None], Material]
+    build: Callable[[Recipe, Path | None], RunData]
     files: Callable[[Recipe, Path | None], tuple[Path, ...]]
+    keys: tuple[str, ...]
 
 
-def same_number(truth: IntArray) -> Callable[[IntArray, IntArray], BoolArray]:
-    """Return the `Material.suits` by which items of one number suit each other."""
+def same_number(numbers: IntArray) -> Callable[[IntArray, IntArray], BoolArray]:
+    """Return the `RunData.relevant` under which items of equal number are relevant to each other."""
 
-    def suits(videos: IntArray, music: IntArray) -> BoolArray:
-        answer: BoolArray = truth[videos][:, None] == truth[music][None, :]
+    def relevant(videos: IntArray, music: IntArray) -> BoolArray:
+        answer: BoolArray = numbers[videos][:, None] == numbers[music][None, :]
         return answer
 
-    return suits
-
-
-def no_files(recipe: Recipe, data: Path | None) -> tuple[Path, ...]:
-    """Return nothing: for data that is made from its recipe alone."""
-    del recipe, data
-    return ()
-
-
-def known(recipe: Recipe, *keys: str) -> dict[str, Any]:
-    """Return the recipe's values without its kind, or raise `ConfigError` when a key is not among `keys`."""
-    values = {key: value for key, value in recipe.items() if key != "kind"}
-    unknown = sorted(set(values) - set(keys))
-    if unknown:
-        raise ConfigError(
-            f"a recipe of kind {recipe.get('kind')!r} knows {', '.join(keys)}, got {unknown[0]!r}; mend the plan"
-        )
-    return values
+    return relevant

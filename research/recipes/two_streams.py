@@ -1,18 +1,16 @@
-"""Recipes of public sets whose video side has two streams enter; pairs with a video, a text and a music side leave.
+"""Recipes of public sets with a text stream on the video side.
 
     {"kind": "streams", "name": "lastfm"}
     {"kind": "streams", "name": "wikipedia", "fold": 1, "folds": 5, "hide": "test"}
 
-No public set at hand pairs videos with music and with words of the videos. These two stand for that, in the form of one
-piece of text an item:
+No public set pairs videos with music and text, so two other sets stand in; each item has one text chunk:
 
-- `lastfm`: a song's VGGish features on the video side, its Whisper features as the text, and the MiniLM embedding of
-  its words on the music side: two encoders of one sound against words.
-- `wikipedia`: an article's image on the video side, the first two columns of its text features as the text, and the
-  other 98 on the music side. All are of one embedding of the article's words, so the text knows much here: with ten
-  columns it would tell each article from all others.
+- `lastfm`: VGGish features of a song on the video side, its Whisper features as the text, and the MiniLM embedding of
+  its lyrics on the music side.
+- `wikipedia`: the image of an article on the video side, the first two columns of its text features as the text, and
+  the other 98 on the music side.
 
-With ``hide`` the pairs of that split have no text: how a model that learned with text fares without.
+``hide`` removes the text of one split.
 """
 
 from __future__ import annotations
@@ -29,18 +27,16 @@ from reelscore.data.pairs import SPLITS, PairSet
 from reelscore.errors import ConfigError
 
 from . import public
-from .recipe import Maker, Material, Recipe, known
+from .recipe import Builder, Recipe, RunData
 
-NUM_TOLD = 2
-
-KEYS = ("name", "hide", *public.FOLD_KEYS)
+NUM_TEXT_COLUMNS = 2  # ten columns would tell each article from all others
 
 
 def lastfm_streams(pairs: PairSet, file: Path) -> PairSet:
-    """Put VGGish on the video side, Whisper beside it as the text, and the words on the music side."""
+    """Put VGGish on the video side, Whisper next to it as the text, and the lyrics on the music side."""
     with Archive(file) as archive:
         whisper = lastfm.load(archive, 0, audio="whisper")
-    place = {key: i for i, key in enumerate(whisper.keys)}
+    index = {key: i for i, key in enumerate(whisper.keys)}
     return replace(
         pairs,
         name="lastfm-streams",
@@ -48,20 +44,20 @@ def lastfm_streams(pairs: PairSet, file: Path) -> PairSet:
         music=pairs.video,
         video_encoder=pairs.music_encoder,
         music_encoder=pairs.video_encoder,
-        text=tuple(whisper.music[place[key]][0] for key in pairs.keys),
+        text=tuple(whisper.music[index[key]][0] for key in pairs.keys),
         text_encoder=whisper.music_encoder,
     )
 
 
 def wikipedia_streams(pairs: PairSet, file: Path) -> PairSet:
-    """Put the first columns of the text beside the image and keep the others on the music side."""
+    """Put the first text columns next to the image and keep the others on the music side."""
     del file
     return replace(
         pairs,
         name="wikipedia-streams",
-        music=tuple((np.ascontiguousarray(draws[0][:, NUM_TOLD:]),) for draws in pairs.music),
+        music=tuple((np.ascontiguousarray(draws[0][:, NUM_TEXT_COLUMNS:]),) for draws in pairs.music),
         music_encoder=f"{pairs.music_encoder}-rest",
-        text=tuple(np.ascontiguousarray(draws[0][:, :NUM_TOLD]) for draws in pairs.music),
+        text=tuple(np.ascontiguousarray(draws[0][:, :NUM_TEXT_COLUMNS]) for draws in pairs.music),
         text_encoder=f"{pairs.music_encoder}-first",
     )
 
@@ -72,31 +68,24 @@ STREAMS_OF: Mapping[str, Callable[[PairSet, Path], PairSet]] = {
 }
 
 
-def hidden(pairs: PairSet, split: str | None) -> PairSet:
-    """Take the text away from the pairs of one split; from none without it."""
+def hide_text(pairs: PairSet, split: str | None) -> PairSet:
+    """Remove the text of one split; None removes nothing."""
     if split is None or pairs.text is None:
         return pairs
     if split not in SPLITS:
-        raise ConfigError(f"a recipe hides the text of train, val or test, got {split!r}; mend the plan")
-    text = (None if part == split else said for part, said in zip(pairs.split, pairs.text, strict=True))
+        raise ConfigError(f"a recipe's hide must be train, val or test, got {split!r}")
+    text = (None if part == split else rows for part, rows in zip(pairs.split, pairs.text, strict=True))
     return replace(pairs, text=tuple(text))
 
 
-def make(recipe: Recipe, data: Path | None) -> Material:
-    """Load the set and part its sides into streams."""
-    values = known(recipe, *KEYS)
-    name = str(values.get("name"))
+def build(recipe: Recipe, data: Path | None) -> RunData:
+    """Load the set and split its features into streams."""
+    name = str(recipe.get("name"))
     if name not in STREAMS_OF:
-        raise ConfigError(
-            f"the sets with two streams are {', '.join(STREAMS_OF)}, got {name!r}; mend the plan"
-        )
-    pairs = STREAMS_OF[name](public.loaded(values, data), public.file_of(name, data))
-    return Material(hidden(pairs, values.get("hide")))
+        raise ConfigError(f"a recipe's set with two streams must be {' or '.join(STREAMS_OF)}, got {name!r}")
+    (file,) = public.files(recipe, data)
+    pairs = STREAMS_OF[name](public.load(recipe, data), file)
+    return RunData(hide_text(pairs, recipe.get("hide")))
 
 
-def files(recipe: Recipe, data: Path | None) -> tuple[Path, ...]:
-    """Return the set's file."""
-    return (public.file_of(str(recipe.get("name")), data),)
-
-
-STREAMS = Maker(make, files)
+STREAMS = Builder(build, public.files, ("name", "hide", *public.FOLD_KEYS))

@@ -1,1 +1,1 @@
-"""Tables, charts and intervals of the studies."""
+"""Intervals, comparisons and tables of the studies."""

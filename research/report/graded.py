@@ -1,6 +1,6 @@
-"""Scores of a few judged candidates enter, expected precision and nDCG of the list they make leave.
+"""Expected precision and nDCG of ranked lists with tied scores.
 
-Equal scores may stand in any order: what is given is the mean over all of them, so that no score gains by ties.
+The value is the mean over all orders of the tied candidates, so ties give no advantage.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from reelscore.evaluation.ranks import FloatArray
 def expected_sum(
     scores: npt.NDArray[np.floating], relevant: npt.NDArray[np.bool_], weights: FloatArray
 ) -> float:
-    """Return the expected sum, over the relevant candidates, of the weight of the place that each gets.
+    """Return the expected sum of the rank weights of the relevant candidates.
 
     Parameters
     ----------
     scores : ndarray, shape (N,)
     relevant : ndarray of bool, shape (N,)
     weights : ndarray of float64, shape (N,)
-        Of the first place, the second ...
+        Weight of rank 1, rank 2, and so on.
 
     Examples
     --------
@@ -35,12 +35,12 @@ def expected_sum(
 
 
 def precision(scores: npt.NDArray[np.floating], relevant: npt.NDArray[np.bool_], k: int) -> float:
-    """Return the expected share of relevant candidates among the first `k`."""
+    """Return the expected precision at `k`."""
     return expected_sum(scores, relevant, (np.arange(len(scores)) < k) / k)
 
 
 def ndcg(scores: npt.NDArray[np.floating], relevant: npt.NDArray[np.bool_]) -> float:
-    """Return the expected nDCG of the whole list, at least one candidate being relevant.
+    """Return the expected nDCG of the whole list; at least one candidate must be relevant.
 
     References
     ----------

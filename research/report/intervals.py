@@ -1,37 +1,33 @@
-"""What became of each query under each training seed enters, means with two 95% intervals leave.
+"""Means over seeds and queries with two 95% intervals.
 
-Values form a table V (S, Q): seed s, query q; a query is an item, with the mean of both directions. Two intervals
-are given, since they answer two questions.
+The values form a table V (S, Q) for seeds s and queries q, each the mean of both directions. The two intervals answer
+two questions:
 
-- Over seeds and queries: a two-level bootstrap. Each draw takes S seeds and as many clusters of queries as there
-  are, both with replacement, and the mean over what it took; the ends are the 2.5% and 97.5% quantiles. It says
-  how far the figure would move with other seeds and other queries against the same gallery. Of a single seed only
-  queries are drawn: it then holds no variation of training.
-- Over seeds alone: Student's t on the S means, the queries held fixed. It says how far it would move on this very
-  test set if the training were repeated.
+- Over seeds and queries: how far would the mean move with other seeds and other queries against the same gallery? A
+  two-level bootstrap draws S seeds and as many clusters of queries as there are, both with replacement; the interval
+  ends are the 2.5% and 97.5% quantiles. With a single seed only queries are drawn.
+- Over seeds alone: how far would it move on this test set if the training were repeated? Student's t on the S means.
 
-Where the test part rotates over folds, the outcomes of all folds stand side by side: a row of V then holds one seed
-of each fold, and its columns the queries of all folds; of one seed a fold the first interval is of the queries alone,
-each under the one training that its fold has. The second interval is then Student's t over the means of the
-folds, each of other queries and another training, and each over all its seeds: seeds of one fold share their queries.
+Where the test part rotates over folds, the outcomes of all folds are concatenated: a row of V holds one seed of each
+fold, and its columns the queries of all folds. The second interval is then Student's t over the means of the folds,
+each averaged over its seeds, because seeds of one fold share their queries.
 
-A difference of two systems is the same on the table of differences: seed by seed and query by query, both drawn
-together. The seed of a system without one stands for all S.
+A difference of two systems is estimated on the table of differences, paired by seed and query. A system without seeds
+is paired with every seed of the other.
 
 References
 ----------
 Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13; resampling of both factors of a
 crossed design after Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007. What differs: a bootstrap of
-five seeds understates what seeds do, their variance by (S - 1) / S and its ends by the normal quantile z where
-Student's t of S - 1 degrees is due; so deviations between seeds are widened by sqrt(S / (S - 1)) t / z before
-they are drawn. Student's t over folds takes them for independent, although their trainings share pairs, and is rather
-too narrow for it: Nadeau and Bengio, "Inference for the generalization error", Machine Learning 2003.
+few seeds underestimates their variance by (S - 1) / S, and its quantiles are normal where Student's t of S - 1 degrees
+is right, so deviations between seeds are scaled by sqrt(S / (S - 1)) t / z before they are drawn. The folds are not
+independent, because their trainings share pairs, so Student's t over them is too narrow: Nadeau and Bengio,
+"Inference for the generalization error", Machine Learning 2003.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -40,41 +36,12 @@ from scipy.stats import t as student
 
 from reelscore.errors import InputError
 from reelscore.evaluation.ranks import FloatArray, IntArray
-from research.runs.runner import Outcome
-from research.runs.scoring import DIRECTIONS, Ranking
+from research.result import Estimate
+from research.runs.run import Outcome
+from research.runs.scoring import DIRECTIONS, TRUTH, Ranking
 
 LEVEL = 0.95
 NUM_BOOTSTRAP = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean with its two intervals; a seed interval of one seed is the mean itself.
-
-    Attributes
-    ----------
-    mean : float
-    low, high : float
-        Over seeds and queries; over queries alone where there is one seed, or one in each fold.
-    seed_low, seed_high : float
-        Over seeds alone, or over folds.
-    """
-
-    mean: float
-    low: float
-    high: float
-    seed_low: float
-    seed_high: float
-
-    @property
-    def above_zero(self) -> bool:
-        """Whether the interval from `low` to `high` lies above 0."""
-        return self.low > 0
-
-    @property
-    def seed_above_zero(self) -> bool:
-        """Whether the interval from `seed_low` to `seed_high` lies above 0."""
-        return self.seed_low > 0
 
 
 def per_query(
@@ -86,34 +53,36 @@ def per_query(
     ----------
     outcomes : sequence of Outcome, length S
     metric : str
-        ``recall@K``, ``map``, ``suiting`` or ``log_rank``: what is a mean over queries.
+        ``recall@K``, ``map``, ``truth_map`` or ``log_rank``.
     directions : sequence of str
-        Their mean is taken query by query.
+        Averaged query by query.
 
     Returns
     -------
     ndarray of float64, shape (S, Q)
     """
     if not outcomes:
-        raise InputError("a mean needs at least one outcome; its runs have all failed")
+        raise InputError("a mean needs at least one outcome: all of its runs failed")
     table = [[_values(one.directions[d], metric) for d in directions] for one in outcomes]
     mean: FloatArray = np.mean(np.array(table, dtype=np.float64), axis=1)
     return mean
 
 
 class Queries(NamedTuple):
-    """What became of every query: `values` V (S, Q), and `cluster` and `fold` (Q,) of the queries."""
+    """Values V (S, Q), and cluster and fold (Q,) of the queries."""
 
     values: FloatArray
     cluster: IntArray
     fold: IntArray
 
 
-def gathered(outcomes: Sequence[Outcome], metric: str, *, directions: Sequence[str] = DIRECTIONS) -> Queries:
-    """Put the outcomes of one system side by side, fold by fold; without folds this is `per_query`.
+def concatenated(
+    outcomes: Sequence[Outcome], metric: str, *, directions: Sequence[str] = DIRECTIONS
+) -> Queries:
+    """Concatenate the outcomes of one system over the folds; without folds this is `per_query`.
 
-    Where a seed of a fold has failed, the mean of the fold's other seeds stands in its row: it does not move the mean
-    over all, but what seeds do in that fold counts for less in the interval over seeds and queries than it should.
+    A failed seed of a fold is replaced by the mean of the fold's other seeds. That leaves the mean as it is and makes
+    the interval over seeds and queries a little too narrow.
 
     Raises
     ------
@@ -128,14 +97,14 @@ def gathered(outcomes: Sequence[Outcome], metric: str, *, directions: Sequence[s
     if not tables:
         return Queries(per_query((), metric), np.zeros(0, np.int64), np.zeros(0, np.int64))
     num_seeds = max(len(table) for table in tables)
-    tables = [_filled(table, num_seeds) for table in tables]
+    tables = [_pad_seeds(table, num_seeds) for table in tables]
     sizes = [table.shape[1] for table in tables]
     cluster = np.concatenate([by_fold[fold][0].cluster for fold in order])
     return Queries(np.concatenate(tables, axis=1), cluster, np.repeat(order, sizes))
 
 
 def fold_of(outcome: Outcome) -> int:
-    """Return the fold whose pairs were the test part; 0 where nothing rotates."""
+    """Return the fold that was the test part; 0 without folds."""
     return int(outcome.run.data.get("fold", 0))
 
 
@@ -148,8 +117,10 @@ def estimate_of(
     seed: int = 0,
 ) -> Estimate:
     """Return the mean of a metric over the outcomes of one system, with its intervals."""
-    found = gathered(outcomes, metric, directions=directions)
-    return estimate(found.values, found.cluster, fold=found.fold, num_bootstrap=num_bootstrap, seed=seed)
+    queries = concatenated(outcomes, metric, directions=directions)
+    return estimate(
+        queries.values, queries.cluster, fold=queries.fold, num_bootstrap=num_bootstrap, seed=seed
+    )
 
 
 def estimate(
@@ -160,15 +131,14 @@ def estimate(
     num_bootstrap: int = NUM_BOOTSTRAP,
     seed: int = 0,
 ) -> Estimate:
-    """Return the mean of a table V (S, Q) with its intervals; queries of one cluster (Q,) and fold are drawn as one.
+    """Return the mean of a table V (S, Q) with its intervals; queries of one cluster (Q,) and fold are drawn together.
 
-    A source lies in one fold, so that clusters of two folds are two, although a view that is made anew in every fold
-    numbers them alike.
+    Clusters of two folds are distinct even if their numbers are equal: derived data sets number them fold by fold.
 
     Raises
     ------
     InputError
-        For an empty table or another number of clusters than of queries.
+        For an empty table, or if the numbers of clusters and queries differ.
     """
     if values.ndim != 2 or 0 in values.shape or cluster.shape != values.shape[1:]:
         raise InputError(
@@ -176,18 +146,20 @@ def estimate(
         )
     parts = [slice(None)] if fold is None else [fold == one for one in np.unique(fold)]
     means = np.array([values[:, part].mean(axis=1) for part in parts])
-    # Seeds of one fold are no further folds: they are of the same queries.
+    # Seeds of one fold share their queries, so they are averaged and not counted as further folds.
     means = means.mean(axis=1) if len(parts) > 1 else means[0]
-    mean = float(values.mean())
-    spread = 0.0
-    if len(means) > 1:
-        error = means.std(ddof=1) / np.sqrt(len(means))
-        spread = float(student.ppf((1 + LEVEL) / 2, len(means) - 1) * error)
+    mean, half = float(values.mean()), _half_width(means)
     if fold is not None:
         _, cluster = np.unique(np.stack([cluster, fold]), axis=1, return_inverse=True)
-    drawn = _draw(values, cluster.ravel(), num_bootstrap, np.random.default_rng(seed))
+    drawn = _bootstrap(values, cluster.ravel(), num_bootstrap, np.random.default_rng(seed))
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-    return Estimate(mean, low, high, mean - spread, mean + spread)
+    return Estimate(mean, low, high, mean - half, mean + half)
+
+
+def student_t(values: FloatArray) -> Estimate:
+    """Return the mean of independent values (N,) with Student's t interval, as both intervals."""
+    mean, half = float(values.mean()), _half_width(values)
+    return Estimate(mean, mean - half, mean + half, mean - half, mean + half)
 
 
 def difference(
@@ -200,14 +172,14 @@ def difference(
 ) -> Estimate:
     """Return ``first - second`` in a metric, paired by seed and query.
 
-    Seeds are paired in the order given; a single outcome stands beside each of the other side.
+    Seeds are paired in the given order; a single outcome is paired with each of the other side.
 
     Raises
     ------
     InputError
-        When the two were not scored on the same queries or have unequal numbers of seeds.
+        When the two were scored on different queries or have unequal numbers of seeds.
     """
-    one, other = gathered(first, metric), gathered(second, metric)
+    one, other = concatenated(first, metric), concatenated(second, metric)
     if not np.array_equal(one.cluster, other.cluster) or not np.array_equal(one.fold, other.fold):
         raise InputError("a paired difference needs both systems scored on the same queries")
     num_seeds = len(one.values), len(other.values)
@@ -215,50 +187,60 @@ def difference(
         raise InputError(
             f"a paired difference needs as many seeds on both sides, got {num_seeds[0]} and {num_seeds[1]}"
         )
-    apart = one.values - other.values
-    return estimate(apart, one.cluster, fold=one.fold, num_bootstrap=num_bootstrap, seed=seed)
+    return estimate(
+        one.values - other.values, one.cluster, fold=one.fold, num_bootstrap=num_bootstrap, seed=seed
+    )
 
 
 def paired(first: Sequence[Outcome], second: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
-    """Keep the outcomes whose fold and seed both sides have: a failed run takes its partner with it."""
-    seedless = any(one.run.config is None for one in (*first, *second))
+    """Return the outcomes whose fold and seed both sides have, in one order."""
+    without_seed = any(one.run.config is None for one in (*first, *second))
 
-    def place(one: Outcome) -> tuple[int, int | None]:
-        return fold_of(one), None if seedless or one.run.config is None else one.run.config.seed
+    def key(one: Outcome) -> tuple[int, int | None]:
+        return fold_of(one), None if without_seed or one.run.config is None else one.run.config.seed
 
-    shared = {place(one) for one in first} & {place(one) for one in second}
-    left, right = ([one for one in side if place(one) in shared] for side in (first, second))
-    return sorted(left, key=place), sorted(right, key=place)
+    shared = {key(one) for one in first} & {key(one) for one in second}
+    left, right = ([one for one in side if key(one) in shared] for side in (first, second))
+    return sorted(left, key=key), sorted(right, key=key)
 
 
-def _filled(table: FloatArray, num_seeds: int) -> FloatArray:
-    """Give a table `num_seeds` rows; those that it lacks are its mean, which does not move it."""
+def _half_width(means: FloatArray) -> float:
+    if len(means) == 1:
+        return 0.0
+    error = means.std(ddof=1) / np.sqrt(len(means))
+    return float(student.ppf((1 + LEVEL) / 2, len(means) - 1) * error)
+
+
+def _pad_seeds(table: FloatArray, num_seeds: int) -> FloatArray:
+    """Append the mean of the rows until the table has `num_seeds` rows."""
     missing = num_seeds - len(table)
     return np.concatenate([table, np.repeat(table.mean(axis=0, keepdims=True), missing, axis=0)])
 
 
-def _draw(values: FloatArray, cluster: IntArray, num_bootstrap: int, rng: np.random.Generator) -> FloatArray:
-    """Return the bootstrapped means, shape (num_bootstrap,), by weights instead of copies."""
+def _bootstrap(
+    values: FloatArray, cluster: IntArray, num_bootstrap: int, rng: np.random.Generator
+) -> FloatArray:
+    """Return the bootstrapped means, shape (num_bootstrap,), computed with counts as weights."""
     num_seeds = len(values)
     center = values.mean(axis=0)
-    wide = center + (values - center) * _widening(num_seeds)
+    wide = center + (values - center) * _seed_scale(num_seeds)
     _, number = np.unique(cluster, return_inverse=True)
     num_clusters = int(number.max()) + 1
-    seeds = _times_drawn(num_seeds, num_bootstrap, rng)
-    clusters = _times_drawn(num_clusters, num_bootstrap, rng)
+    seeds = _draw_counts(num_seeds, num_bootstrap, rng)
+    clusters = _draw_counts(num_clusters, num_bootstrap, rng)
     queries = clusters[:, number]
     total = ((seeds / num_seeds) @ wide * queries).sum(axis=1)
     means: FloatArray = total / queries.sum(axis=1)
     return means
 
 
-def _times_drawn(number: int, num_bootstrap: int, rng: np.random.Generator) -> IntArray:
-    """Draw `number` of `number` things with replacement and count each, shape (num_bootstrap, number)."""
+def _draw_counts(number: int, num_bootstrap: int, rng: np.random.Generator) -> IntArray:
+    """Draw `number` of `number` items with replacement and count each, shape (num_bootstrap, number)."""
     drawn = rng.integers(number, size=(num_bootstrap, number)) + number * np.arange(num_bootstrap)[:, None]
     return np.bincount(drawn.ravel(), minlength=num_bootstrap * number).reshape(num_bootstrap, number)
 
 
-def _widening(num_seeds: int) -> float:
+def _seed_scale(num_seeds: int) -> float:
     if num_seeds == 1:
         return 1.0
     tail = (1 + LEVEL) / 2
@@ -268,13 +250,13 @@ def _widening(num_seeds: int) -> float:
 def _values(ranking: Ranking, metric: str) -> FloatArray:
     if metric == "map":
         return ranking.precisions
-    if metric == "suiting":
-        if ranking.suiting is None:
-            raise InputError("suiting needs data whose true compatibility is known")
-        return ranking.suiting
+    if metric == TRUTH:
+        if ranking.truth is None:
+            raise InputError(f"{TRUTH} needs data with a ground truth")
+        return ranking.truth
     if metric == "log_rank":
         return np.log(ranking.ranks)
     name, _, k = metric.partition("@")
     if name != "recall" or not k.isdigit():
-        raise InputError(f"metric must be recall@K, map, suiting or log_rank, got {metric!r}")
+        raise InputError(f"metric must be recall@K, map, {TRUTH} or log_rank, got {metric!r}")
     return (ranking.ranks <= int(k)).astype(np.float64)

@@ -1,7 +1,4 @@
-"""Training and validation pairs enter, something that places unseen pairs in one space leaves.
-
-One table, `METHODS`: a model trained as the run's configuration says, and rivals without gradients.
-"""
+"""Methods that the studies compare: trained models and linear baselines."""
 
 from __future__ import annotations
 
@@ -22,32 +19,35 @@ from reelscore.training import TrainConfig, train
 from reelscore.training.evaluate import baseline_data, embed_set, pooled_sides
 from research.baselines.ridge import Ridge
 
-Placed: TypeAlias = tuple[Scores, Scores]
+Embeddings: TypeAlias = tuple[Scores, Scores]
+
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Strengths of the hubness correction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What came of fitting.
+    """A fitted method.
 
     Attributes
     ----------
-    place : callable
-        ``place(pairs) -> (video, music)``, both (N, D); the inner product is the score.
+    embed : callable
+        ``embed(pairs) -> (video, music)``, both (N, D); the inner product is the score.
     facts : mapping
-        JSON values for people: the best epoch, the settings chosen.
+        JSON values: the best epoch, the chosen settings.
     history : tuple of dict
-        The line of each epoch, where there are epochs.
+        One record for each epoch, if the method has epochs.
     """
 
-    place: Callable[[PairSet], Placed]
+    embed: Callable[[PairSet], Embeddings]
     facts: Mapping[str, Any]
     history: tuple[Mapping[str, float], ...] = ()
 
 
 def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
-    """Train a dual encoder; the configuration says which weights are kept."""
+    """Train a dual encoder."""
     if config is None:
-        raise ConfigError("a run that trains needs a configuration; give Run.config")
+        raise ConfigError("a run that trains needs a configuration: set Run.config")
     with tempfile.TemporaryDirectory() as folder:
         result = train(pairs, config=config, folder=folder)
         embedder = load_embedder(folder)
@@ -60,77 +60,75 @@ def fit_model(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     return Fitted(lambda unseen: embed_set(embedder, unseen), facts, result.history)
 
 
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Of the correction for hubs."""
-
-
 def fit_corrected(pairs: PairSet, config: TrainConfig | None) -> Fitted:
-    """Train a dual encoder and correct its scores for hubs.
+    """Train a dual encoder and correct its scores for hubness.
 
-    The bank of either side is the training pairs of the other. Two further columns carry the correction: the one
-    that belongs to the query is the same for all candidates and changes no rank.
+    The query bank of either side is the training pairs of the other. The strength is chosen on validation.
     """
     fitted = fit_model(pairs, config)
-    bank = fitted.place(pairs.where("train"))
+    bank = fitted.embed(pairs.where("train"))
     val = pairs.where("val")
     hits = val.group[:, None] == val.group[None, :]
-    placed = fitted.place(val)
+    embeddings = fitted.embed(val)
 
     def log_rank(strength: float) -> float:
-        video, music = _corrected(placed, bank, strength)
+        video, music = _corrected(embeddings, bank, strength)
         scores = np.asarray(video @ music.T, dtype=np.float32)
         ranks = np.concatenate([first_hit_ranks(scores, hits), first_hit_ranks(scores.T, hits.T)])
         return float(np.log(ranks).mean())
 
     strength = min(STRENGTHS, key=log_rank)
     return Fitted(
-        lambda unseen: _corrected(fitted.place(unseen), bank, strength),
-        {**fitted.facts, "hub_strength": strength},
+        lambda unseen: _corrected(fitted.embed(unseen), bank, strength),
+        {**fitted.facts, "strength": strength},
         fitted.history,
     )
 
 
-def _corrected(placed: Placed, bank: Placed, strength: float) -> Placed:
-    video, music, videos, tracks = (np.asarray(side, dtype=np.float32) for side in (*placed, *bank))
+def _corrected(embeddings: Embeddings, bank: Embeddings, strength: float) -> Embeddings:
+    """Append two columns that subtract the hubness; the query's own is constant over candidates and changes no rank."""
+    video, music, videos, tracks = (np.asarray(side, dtype=np.float32) for side in (*embeddings, *bank))
     one = np.ones((len(video), 1), dtype=np.float32)
-    shown, heard = -strength * hubness(video, tracks)[:, None], -strength * hubness(music, videos)[:, None]
-    return np.hstack([video, one, shown]), np.hstack([music, heard, one])
+    of_video, of_music = (
+        -strength * hubness(side, queries)[:, None] for side, queries in ((video, tracks), (music, videos))
+    )
+    return np.hstack([video, one, of_video]), np.hstack([music, of_music, one])
 
 
 def fit_cca(pairs: PairSet, config: TrainConfig | None) -> Fitted:
-    """Fit a linear CCA on training and validation pairs, its settings tuned on the latter before."""
+    """Tune a linear CCA on the validation pairs and fit it on training and validation pairs."""
     del config
-    known, val, options = baseline_data(pairs)
-    return _placing(LinearCCA.fit_tuned(known, val, **options))
+    train_sides, val_sides, options = baseline_data(pairs)
+    return _linear(LinearCCA.fit_tuned(train_sides, val_sides, **options))
 
 
 def fit_cca_on_train(pairs: PairSet, config: TrainConfig | None) -> Fitted:
-    """Fit the same CCA, with the same settings, on the training pairs alone."""
-    chosen = fit_cca(pairs, config).facts["settings"]
-    return _placing(LinearCCA.fit_settings(*pooled_sides(pairs.where("train")), settings=chosen))
+    """Fit the CCA with the settings of `fit_cca` on the training pairs alone."""
+    settings = fit_cca(pairs, config).facts["settings"]
+    return _linear(LinearCCA.fit_settings(*pooled_sides(pairs.where("train")), settings=settings))
 
 
 def fit_ridge(pairs: PairSet, config: TrainConfig | None) -> Fitted:
-    """Fit the two ridge regressions on training and validation pairs, tuned on the latter before."""
+    """Tune the ridge regressions on the validation pairs and fit them on training and validation pairs."""
     del config
-    known, val, options = baseline_data(pairs)
-    return _placing(Ridge.fit_tuned(known, val, **options))
+    train_sides, val_sides, options = baseline_data(pairs)
+    return _linear(Ridge.fit_tuned(train_sides, val_sides, **options))
 
 
-def _placing(rival: LinearCCA | Ridge) -> Fitted:
-    def place(unseen: PairSet) -> Placed:
+def _linear(model: LinearCCA | Ridge) -> Fitted:
+    def embed(unseen: PairSet) -> Embeddings:
         video, music = pooled_sides(unseen)
-        return rival.transform_x(video), rival.transform_y(music)
+        return model.transform_x(video), model.transform_y(music)
 
-    return Fitted(place, {"settings": dict(rival.settings)})
+    return Fitted(embed, {"settings": dict(model.settings)})
 
 
-TRAINED = ("train", "train-hubs")
+TRAINED = ("train", "train-corrected")
 """The methods that need a configuration."""
 
 METHODS: Mapping[str, Callable[[PairSet, TrainConfig | None], Fitted]] = {
     "train": fit_model,
-    "train-hubs": fit_corrected,
+    "train-corrected": fit_corrected,
     "cca": fit_cca,
     "cca-train": fit_cca_on_train,
     "ridge": fit_ridge,

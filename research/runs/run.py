@@ -1,4 +1,4 @@
-"""What is asked for and what came of it: a `Run` enters a runner, an `Outcome` leaves; both can be kept as JSON."""
+"""A run, its outcome and collections of outcomes, each with a JSON form."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from reelscore.training.config import TrainConfig
 from research.recipes.recipe import Recipe
 
 from .methods import METHODS, TRAINED
-from .scoring import DIRECTIONS, Ranking
+from .scoring import DIRECTIONS, TRUTH, Ranking
 
 
 def hash_of(values: Any) -> str:
-    """Return the hash of JSON values, whatever the order of their keys."""
+    """Return the hash of JSON values, independent of the order of keys."""
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -34,15 +34,15 @@ class Run:
     Attributes
     ----------
     data : mapping
-        The recipe of the data, see `material.Recipe`.
+        The recipe of the data.
     method : str
         A key of `methods.METHODS`.
     config : TrainConfig, optional
-        Of a run that trains; its seed is the run's seed.
+        For a method that trains; its seed is the run's seed.
     score : {"test", "val"}
-        What the fitted is scored on. For ``val`` the test pairs are taken away before anything sees the data.
+        The split that is scored. With ``val`` the test pairs are removed before the method sees the data.
     curve : bool
-        Whether the history of the epochs is kept.
+        Whether the outcome keeps the history of the epochs.
     """
 
     data: Recipe
@@ -57,49 +57,48 @@ class Run:
         if (self.config is None) == (self.method in TRAINED):
             raise ConfigError(f"a run needs a configuration if and only if it trains, got {self.method!r}")
         if self.score == "val" and self.method != "train":
-            raise ConfigError(f"{self.method} chooses its settings on the validation pairs; score it on test")
+            raise ConfigError(f"{self.method} chooses its settings on the validation pairs: score it on test")
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain values."""
         config = {} if self.config is None else {"config": to_mapping(self.config)}
-        told = {"data": dict(self.data), "method": self.method, "score": self.score, "curve": self.curve}
-        return told | config
+        values = {"data": dict(self.data), "method": self.method, "score": self.score, "curve": self.curve}
+        return values | config
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Run:
-        """Rebuild what `to_json` gave."""
+        """Rebuild the result of `to_json`."""
         config = values.get("config")
         return cls(**{**values, "config": None if config is None else from_mapping(TrainConfig, config)})
 
     @property
     def key(self) -> str:
-        """Hash of what was asked for, whatever bytes the files hold."""
+        """Hash of the run, without the content of its files."""
         return hash_of(self.to_json())
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a run gave.
+    """The result of a run.
 
     Attributes
     ----------
     run : Run
     directions : mapping
-        ``video_to_music`` and ``music_to_video`` -> `Ranking` of every query.
+        ``video_to_music`` and ``music_to_video`` -> `Ranking`.
     cluster : ndarray of int64, shape (Q,)
-        Queries to be resampled together, the same for both directions.
+        Queries of one number are resampled together; the same for both directions.
     chance : mapping
-        What a random order would give.
+        Expected metrics of a random order.
     facts : mapping
-        ``best_epoch`` and ``epochs``, or the ``settings`` that a linear rival chose.
+        ``best_epoch`` and ``epochs``, or the ``settings`` that a linear baseline chose.
     history : tuple of dict
-        The line of each epoch, where the run asked for the curve.
+        One record for each epoch, if the run asked for the curve.
     seconds : float
-        Of fitting and scoring, by the wall clock.
+        Wall-clock time of fitting and scoring.
     machine : str
-        What it ran on.
     code : str
-        Hash of the sources that made it.
+        Hash of the sources.
     """
 
     run: Run
@@ -114,16 +113,16 @@ class Outcome:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """`METRICS`, ``log_rank`` and, where the truth is known, ``suiting``: means of the two directions."""
+        """`METRICS`, ``log_rank`` and, with a ground truth, ``truth_map``: means of the two directions."""
         each = [self.metrics_of(direction) for direction in DIRECTIONS]
-        return {name: float(np.mean([told[name] for told in each])) for name in each[0]}
+        return {name: float(np.mean([values[name] for values in each])) for name in each[0]}
 
     def metrics_of(self, direction: str) -> dict[str, float]:
         """Return the metrics of one direction."""
-        found = self.directions[direction]
-        told = dict(zip(METRICS, summary(found.ranks, found.precisions).tolist(), strict=True))
-        told["log_rank"] = float(np.mean(np.log(found.ranks)))
-        return told if found.suiting is None else {**told, "suiting": float(np.mean(found.suiting))}
+        ranking = self.directions[direction]
+        values = dict(zip(METRICS, summary(ranking.ranks, ranking.precisions).tolist(), strict=True))
+        values["log_rank"] = float(np.mean(np.log(ranking.ranks)))
+        return values if ranking.truth is None else {**values, TRUTH: float(np.mean(ranking.truth))}
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
@@ -141,7 +140,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Outcome:
-        """Rebuild what `to_json` gave."""
+        """Rebuild the result of `to_json`."""
         return cls(
             Run.from_json(values["run"]),
             {name: Ranking.from_json(one) for name, one in values["directions"].items()},
@@ -157,32 +156,32 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A run that gave nothing, and why."""
+    """A run that failed, with the reason."""
 
     run: Run
     reason: str
 
 
 class Outcomes:
-    """The outcomes of many runs, found by their run; runs that failed are in `failures`."""
+    """Outcomes by their run; `failures` holds the runs that failed."""
 
-    def __init__(self, found: Iterable[Outcome], failures: Sequence[Failure] = ()) -> None:
-        self._found = {outcome.run.key: outcome for outcome in found}
+    def __init__(self, outcomes: Iterable[Outcome], failures: Sequence[Failure] = ()) -> None:
+        self._by_key = {outcome.run.key: outcome for outcome in outcomes}
         self.failures = tuple(failures)
 
     def __getitem__(self, run: Run) -> Outcome:
-        return self._found[run.key]
+        return self._by_key[run.key]
 
     def __contains__(self, run: object) -> bool:
-        return isinstance(run, Run) and run.key in self._found
+        return isinstance(run, Run) and run.key in self._by_key
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._by_key)
 
     def of(self, runs: Iterable[Run]) -> list[Outcome]:
-        """Return the outcomes of those of `runs` that gave one, in their order."""
+        """Return the outcomes of `runs` in their order, without the failed ones."""
         return [self[run] for run in runs if run in self]
 
     def all(self) -> list[Outcome]:
         """Return every outcome."""
-        return list(self._found.values())
+        return list(self._by_key.values())

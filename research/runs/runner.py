@@ -1,13 +1,12 @@
-"""Runs enter (data recipe, method, configuration, what to score), an outcome for each leaves; done ones are kept.
+"""Perform runs in worker processes and cache their outcomes.
 
     runner = Runner(cache=folder, data=data)
     outcomes = runner.perform([Run({"kind": "set", "name": "emomv"}, config=TrainConfig(seed=s)) for s in range(5)])
     outcomes[run].metrics["recall@10"]
 
-A run's identity is the hash of its recipe, method and configuration, of the bytes of the files that it reads, and
-of `VERSION`. Each worker writes an outcome, whole or not at all, the moment it is there: whoever performs the
-same runs again, after Ctrl-C or a kill, does only what is missing. A run that fails is recorded with its reason,
-stops nobody, and is tried again the next time.
+A run's identity is the hash of its recipe, method and configuration, of the content of the files that it reads, and
+of `VERSION`. A worker writes each outcome atomically, so an interrupted study continues where it stopped. A failed
+run is recorded with its reason and tried again the next time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -25,26 +24,61 @@ from pathlib import Path
 import numpy as np
 
 from reelscore.data.pairs import PairSet
+from reelscore.errors import ConfigError
 from reelscore.files import content_hash, write_bytes
 from reelscore.workers.local import available_cores, run_all
-from research.recipes.recipe import Material
+from research.recipes import derived, labelled, public, synthetic, two_streams
+from research.recipes.recipe import Builder, Recipe, RunData
+from research.result import Place
 
-from .makers import maker_of
 from .methods import METHODS
 from .run import Failure, Outcome, Outcomes, Run, hash_of
 from .scoring import chance, rank_both_ways
 
-__all__ = ["VERSION", "Failure", "Outcome", "Outcomes", "Run", "Runner", "code_hash", "perform_one", "worker"]
+__all__ = [
+    "VERSION",
+    "Failure",
+    "Outcome",
+    "Outcomes",
+    "Run",
+    "Runner",
+    "builder_of",
+    "perform_one",
+    "worker",
+]
 
-VERSION = 5
-"""Raise it whenever a change of code changes what a run gives: kept outcomes are then done anew."""
+VERSION = 6
+"""Raise it when a change of code changes outcomes: cached outcomes are then computed again."""
 
 GPU_JOBS = 8
-"""Workers that share a GPU, which one small model after the other leaves waiting."""
+"""Workers that share a GPU, which one small model at a time leaves idle."""
+
+BUILDERS: Mapping[str, Builder] = {
+    "set": public.SET,
+    "labelled": labelled.LABELLED,
+    "synthetic": synthetic.SYNTHETIC,
+    "halves": derived.HALVES,
+    "same-class": derived.SAME_CLASS,
+    "excerpt": derived.EXCERPT,
+    "streams": two_streams.STREAMS,
+}
+
+
+def builder_of(recipe: Recipe) -> Builder:
+    """Return the builder of a recipe; an unknown kind or key raises `ConfigError`."""
+    kind = str(recipe.get("kind"))
+    if kind not in BUILDERS:
+        raise ConfigError(f"a recipe's kind must be one of {', '.join(BUILDERS)}, got {kind!r}")
+    keys = BUILDERS[kind].keys
+    if unknown := sorted(set(recipe) - {"kind", *keys}):
+        raise ConfigError(
+            f"recipe of kind {kind!r}: unknown key {unknown[0]!r}; the keys are {', '.join(keys)}"
+        )
+    return BUILDERS[kind]
 
 
 class Runner:
-    """Performs runs over worker processes and keeps their outcomes in a folder.
+    """Performs runs in worker processes and keeps their outcomes in a folder.
 
     Parameters
     ----------
@@ -52,14 +86,14 @@ class Runner:
     data : Path, optional
         Folder of the public sets.
     jobs : int, optional
-        Worker processes; one for each core by default, but no more than `GPU_JOBS` where they share a GPU.
+        Worker processes; one for each core by default, at most `GPU_JOBS` on a GPU.
     show : callable, optional
-        ``show(title)`` gives a context manager of ``report(done, total)``, such as a progress bar.
+        ``show(title)`` returns a context manager of ``report(done, total)``, such as a progress bar.
 
     Attributes
     ----------
     outcomes, failures : list
-        Of all that was performed so far, each run once.
+        Of all runs so far, each run once.
     """
 
     def __init__(
@@ -79,44 +113,50 @@ class Runner:
         self._show = show or (lambda _: nullcontext(lambda _done, _total: None))
 
     def perform(self, runs: Iterable[Run], *, title: str = "runs") -> Outcomes:
-        """Return the outcome of every run: kept ones from the cache, the others done now.
+        """Return the outcome of every run, from the cache or performed now.
 
         Raises
         ------
         ReelscoreError
-            Before any run is done, when a recipe is wrong or a file that it reads is missing.
+            Before the first run, when a recipe is wrong or a file that it reads is missing.
         """
-        wanted = {run.key: run for run in runs}
-        files = {key: self.cache / f"{self.identity(run)}.json" for key, run in wanted.items()}
-        found = {key: kept for key, file in files.items() if (kept := _kept(file)) is not None}
-        missing = [(run, str(files[key])) for key, run in wanted.items() if key not in found]
+        by_key = {run.key: run for run in runs}
+        files = {key: self.cache / f"{self.identity(run)}.json" for key, run in by_key.items()}
+        outcomes = {key: one for key, file in files.items() if (one := _cached(file)) is not None}
+        missing = [(run, str(files[key])) for key, run in by_key.items() if key not in outcomes]
         failures: list[Failure] = []
         if missing:
-            told = f"{title} ({len(found)} kept)" if found else title
-            jobs = self.jobs or _default_jobs()
-            with self._show(told) as report:
+            with self._show(f"{title} ({len(outcomes)} cached)" if outcomes else title) as report:
                 report(0, len(missing))
-                done = run_all(missing, worker, self.data, code_hash(), workers=jobs, group=_recipe)
+                jobs = self.jobs or _default_jobs()
+                done = run_all(missing, worker, self.data, code_hash(), workers=jobs, group=_recipe_hash)
                 for count, outcome in enumerate(done, start=1):
                     run, file = outcome.item
                     if outcome.reason is not None:
                         failures.append(Failure(run, outcome.reason))
-                    elif (kept := _kept(Path(file))) is not None:
-                        found[run.key] = kept
+                    elif (one := _cached(Path(file))) is not None:
+                        outcomes[run.key] = one
                     else:
-                        failures.append(Failure(run, f"its outcome in {file} cannot be read back; run again"))
+                        failures.append(Failure(run, f"its outcome in {file} cannot be read: run again"))
                     report(count, len(missing))
-        # In the order asked for, so that nothing downstream depends on which worker was faster.
-        failures.sort(key=lambda failure: list(wanted).index(failure.run.key))
-        outcomes = Outcomes((found[key] for key in wanted if key in found), failures)
-        before = {one.run.key for one in self.outcomes} | {one.run.key for one in self.failures}
-        self.outcomes += [one for one in outcomes.all() if one.run.key not in before]
+        # In the order of the request, so results do not depend on which worker was faster.
+        failures.sort(key=lambda failure: list(by_key).index(failure.run.key))
+        result = Outcomes((outcomes[key] for key in by_key if key in outcomes), failures)
+        before = {one.run.key for one in (*self.outcomes, *self.failures)}
+        self.outcomes += [one for one in result.all() if one.run.key not in before]
         self.failures += [one for one in failures if one.run.key not in before]
-        return outcomes
+        return result
+
+    def perform_all(
+        self, runs: Mapping[Place, Sequence[Run]], *, title: str = "runs"
+    ) -> dict[Place, list[Outcome]]:
+        """Perform the runs of every place, one run a seed, and return their outcomes without empty places."""
+        outcomes = self.perform((run for each in runs.values() for run in each), title=title)
+        return {place: done for place, each in runs.items() if (done := outcomes.of(each))}
 
     def identity(self, run: Run) -> str:
-        """Return the hash of all that determines the run's outcome, but for the machine and its libraries."""
-        files = maker_of(run.data).files(run.data, self.data)
+        """Return the hash of everything that determines the outcome, except machine and library versions."""
+        files = builder_of(run.data).files(run.data, self.data)
         return hash_of([VERSION, run.to_json(), [self._content(file) for file in files]])
 
     def _content(self, file: Path) -> str:
@@ -126,42 +166,38 @@ class Runner:
 
 
 def worker(data: Path | None, code: str) -> Callable[[tuple[Run, str]], None]:
-    """Return what a worker process does with each run: perform it and write its outcome to the named file.
-
-    It keeps the material of the last recipe, with the settings of the CCA, which depend on its pairs alone. To find
-    these may take longer than a run.
-    """
-    last: dict[str, Material] = {}
+    """Return the function of a worker process: perform a run and write its outcome to the given file."""
+    last: dict[str, RunData] = {}
 
     def work(item: tuple[Run, str]) -> None:
         run, file = item
-        recipe = _recipe(item)
+        recipe = _recipe_hash(item)
         if recipe not in last:
+            # The training code caches the settings of the CCA for these pairs; finding them can take longer than a run.
             last.clear()
-            last[recipe] = maker_of(run.data).make(run.data, data)
+            last[recipe] = builder_of(run.data).build(run.data, data)
         outcome = perform_one(run, last[recipe], code=code)
         write_bytes(Path(file), (json.dumps(outcome.to_json()) + "\n").encode())
 
     return work
 
 
-def _recipe(item: tuple[Run, str]) -> str:
+def _recipe_hash(item: tuple[Run, str]) -> str:
     return hash_of(dict(item[0].data))
 
 
-def perform_one(run: Run, material: Material, *, code: str = "") -> Outcome:
-    """Fit on the training and validation pairs of the material and score on those that the run names."""
+def perform_one(run: Run, run_data: RunData, *, code: str = "") -> Outcome:
+    """Fit on the training and validation pairs and score the run's split."""
     started = time.monotonic()
-    split = np.array(material.pairs.split)
-    fitted = METHODS[run.method](_seen(material), run.config)
-    index = np.flatnonzero(split == run.score)
-    unseen = material.pairs.where(run.score)
-    video, music = fitted.place(unseen)
+    fitted = METHODS[run.method](_without_test(run_data), run.config)
+    index = np.flatnonzero(np.array(run_data.pairs.split) == run.score)
+    unseen = run_data.pairs.where(run.score)
+    video, music = fitted.embed(unseen)
     return Outcome(
         run,
-        rank_both_ways(video, music, material, index),
+        rank_both_ways(video, music, run_data, index),
         unseen.group if unseen.source is None else unseen.source,
-        chance(material, index),
+        chance(run_data, index),
         fitted.facts,
         fitted.history if run.curve else (),
         round(time.monotonic() - started, 3),
@@ -171,26 +207,26 @@ def perform_one(run: Run, material: Material, *, code: str = "") -> Outcome:
 
 
 @lru_cache(maxsize=1)
-def _seen(material: Material) -> PairSet:
-    """Return the pairs that fitting may see: one object for all runs, so that what is kept of it is found."""
-    return material.pairs.take(np.flatnonzero(np.array(material.pairs.split) != "test"))
+def _without_test(run_data: RunData) -> PairSet:
+    """Return the pairs without the test split; one object for all runs, which caches by identity rely on."""
+    return run_data.pairs.take(np.flatnonzero(np.array(run_data.pairs.split) != "test"))
 
 
 def code_hash() -> str:
     """Return a hash of the sources that can change an outcome."""
     import reelscore
 
-    package, studies = Path(reelscore.__file__).parent, Path(__file__).resolve().parents[1]
-    rooms = [package / name for name in ("data", "evaluation", "features", "losses", "models", "training")]
+    package, research = Path(reelscore.__file__).parent, Path(__file__).resolve().parents[1]
+    folders = [package / name for name in ("data", "evaluation", "features", "losses", "models", "training")]
     digest = hashlib.blake2b(digest_size=8)
-    for room in (*rooms, studies):
-        for file in sorted(room.rglob("*.py")):
-            digest.update(f"{room.name}/{file.relative_to(room).as_posix()}".encode() + file.read_bytes())
+    for folder in (*folders, research):
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(f"{folder.name}/{file.relative_to(folder).as_posix()}".encode() + file.read_bytes())
     return digest.hexdigest()
 
 
-def _kept(file: Path) -> Outcome | None:
-    """Return the outcome in the file, or None where there is none that can be read back whole."""
+def _cached(file: Path) -> Outcome | None:
+    """Return the outcome in the file, or None if it is missing or damaged."""
     try:
         return Outcome.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):

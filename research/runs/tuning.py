@@ -1,11 +1,8 @@
-"""A plan's losses and a data set enter, the configuration that validation chose for each loss leaves.
+"""Search the settings of each loss on validation, with equal numbers of tries.
 
-Every loss gets the same number of tries: each value of each of its knobs with each of the others. A try is judged by
-the mean logarithm of the rank on the validation pairs, over both directions and the search's seeds; it moves with
-every query, where a recall of a hundred pairs moves in steps. The earliest of equals wins. The test pairs are taken
-out of the data before a try sees it (`run.perform_one`). Where the test part rotates over folds, the search runs in the
-first, and these are the test pairs of that fold: its tries learn from pairs that later folds score, and are judged on
-none of them.
+A try is judged by the mean logarithm of the rank on the validation pairs, over both directions and the search seeds.
+It depends on every query, while the recall of a hundred pairs moves in steps. The first of equal tries wins. The test
+pairs are removed before a try sees the data.
 """
 
 from __future__ import annotations
@@ -21,30 +18,33 @@ from reelscore.errors import InputError
 from reelscore.training.config import TrainConfig
 from research.plan_files import LossSpace, TunedPlan, changed
 from research.recipes.recipe import Recipe
-from research.result import Table
 
 from .runner import Run, Runner
 
-# A refit would learn from the very pairs that judge the try, and a share chosen on them would flatter it.
-_AS_A_TRY = {"refit": False, "validate": True, "choose_share": False}
+# A refit would learn from the pairs that judge the try, and a share chosen on them would flatter it.
+_TRY_SETTINGS = {"refit": False, "validate": True, "choose_share": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What won for one loss on one set.
+    """The best settings of one loss on one set.
 
     Attributes
     ----------
     config : TrainConfig
     values : mapping
-        What won, by the path of its knob.
+        The chosen values by the path of their knob.
     scores : tuple of float or None
-        The mean log rank of each try, in the search's order; None where all its runs failed.
+        Mean log rank of each try; None where all its runs failed.
     """
 
     config: TrainConfig
     values: Mapping[str, float | str]
     scores: tuple[float | None, ...]
+
+
+Choices = Mapping[tuple[str, str], Choice]
+"""(name of the set, title of the loss) -> its choice."""
 
 
 def tune(
@@ -54,7 +54,7 @@ def tune(
     *,
     losses: Sequence[LossSpace] | None = None,
 ) -> dict[tuple[str, str], Choice]:
-    """Search for every loss of the plan, or for those named, on every set.
+    """Search the settings of every loss of the plan, or of the given losses, on every set.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def tune(
     Returns
     -------
     dict
-        (name of the set, title of the loss) -> Choice; without those whose runs have all failed.
+        (name of the set, title of the loss) -> Choice, without those whose runs all failed.
     """
     spaces = plan.losses if losses is None else losses
     runs = {
         (name, space.title, attempt): [
-            Run(recipe, config=changed(_config(plan, space, attempt, seed), _AS_A_TRY), score="val")
+            Run(recipe, config=changed(_config(plan, space, attempt, seed), _TRY_SETTINGS), score="val")
             for seed in plan.search_seeds
         ]
         for name, recipe in recipes.items()
@@ -84,11 +84,11 @@ def tune(
         scores: list[float | None] = []
         for attempt in range(len(space.tries)):
             done = outcomes.of(runs[name, space.title, attempt])
-            # A try of which some seeds failed is judged by the others.
+            # A try with failed seeds is judged by the others.
             scores.append(float(np.mean([one.metrics["log_rank"] for one in done])) if done else None)
-        left = [(score, place) for place, score in enumerate(scores) if score is not None]
-        if left:
-            best = min(left)[1]
+        ranked = [(score, attempt) for attempt, score in enumerate(scores) if score is not None]
+        if ranked:
+            best = min(ranked)[1]
             config = _config(plan, space, best, plan.seeds[0])
             chosen[name, space.title] = Choice(config, space.tries[best], tuple(scores))
     if not chosen:
@@ -97,47 +97,23 @@ def tune(
     return chosen
 
 
-def recipe_of(plan: TunedPlan, name: str, seed: int) -> dict[str, Any]:
-    """Return the recipe of the set on which the runs of a seed are tuned, trained and scored."""
+def set_recipe(plan: TunedPlan, name: str, seed: int) -> dict[str, Any]:
+    """Return the recipe of a public set for the runs of a seed."""
     return {"kind": "set", "name": name, **fold_recipe(plan.seeds, seed, plan.folds)}
 
 
 def fold_recipe(seeds: Sequence[int], seed: int, folds: int) -> dict[str, int]:
-    """Return the part of a recipe that says which fold the runs of a seed are scored on."""
+    """Return the fold keys of a recipe for the runs of a seed."""
     return {} if folds == 1 else {"fold": seeds.index(seed) % folds, "folds": folds}
 
 
-def settings_table(plan: TunedPlan, chosen: Mapping[tuple[str, str], Choice]) -> Table:
-    """Return which values won, beside those that were tried."""
-    names = list(dict.fromkeys(name for name, _ in chosen))
-    rows = []
-    for space in plan.losses:
-        tried = (
-            f"{path.rpartition('.')[2]}: {', '.join(map(_number, values))}"
-            for path, values in space.knobs.items()
-        )
-        cells = []
-        for name in names:
-            one = chosen.get((name, space.title))
-            cells.append("–" if one is None else ", ".join(map(_number, one.values.values())))
-        rows.append((space.title, "; ".join(tried), *cells))
-    seeds = ", ".join(str(seed) for seed in plan.search_seeds)
-    where, learned = "", ""
-    if plan.folds > 1:
-        where = ", on the validation pairs of the first fold"
-        learned = " The tries learn from pairs that the later folds score; they are judged on none of them."
-    return Table(
-        "Settings chosen on validation",
-        ("loss", "what was tried, each with each", *names),
-        tuple(rows),
-        f"Tries for each loss on each set: {len(plan.losses[0].tries)}, each over the seeds {seeds}, which score "
-        f"nothing{where}. A cell holds the values with the lowest mean log rank on validation.{learned}",
-    )
+def choice_records(chosen: Choices) -> list[dict[str, Any]]:
+    """Return the chosen settings as JSON values."""
+    return [
+        {"set": name, "loss": title, "values": dict(one.values), "scores": list(one.scores)}
+        for (name, title), one in chosen.items()
+    ]
 
 
 def _config(plan: TunedPlan, space: LossSpace, attempt: int, seed: int) -> TrainConfig:
     return changed(plan.train, {"loss.name": space.name, **space.tries[attempt], "seed": seed})
-
-
-def _number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"

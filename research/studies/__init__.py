@@ -1,1 +1,1 @@
-"""One study for each claim of the paper."""
+"""One module for each study."""

@@ -1,136 +1,146 @@
-"""A plan of variations enters, their runs are done, and what `ablation_report` makes of them leaves.
+"""Vary one choice of the method at a time.
 
-One configuration, one choice varied at a time: the parts of the model on several sets, all else on one set with time
-in it. Nothing is tuned here: what is varied stands in the table, all else in the plan. Test pairs
-are scored once.
+The parts of model and loss are varied on several sets, everything else on one set with sequences. Nothing is tuned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from reelscore.errors import ConfigError
-from reelscore.training.config import TrainConfig
-from research.plan_files import OURS, TWIN, changed, check_folds
+from research.plan_files import INFONCE, INTER_INTRA, changed
 from research.recipes.recipe import Recipe
-from research.result import Result
+from research.report.comparison import compare
+from research.report.table import count_above, with_interval
+from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import fold_recipe
+from research.study import Study
 
-from . import ablation_report
-from .ablation_parts import CUTS, LINEAR, PARTS, TERMS, Place
+from .ablation_plan import (
+    EXCERPTS,
+    FULL_LOSS,
+    LINEAR,
+    NETWORK,
+    PARTS,
+    PLAIN_LOSS,
+    TERMS,
+    WITH_CCA,
+    AblationPlan,
+)
 
 ALL_ROWS = 1_000_000
-"""More segments than any sequence has rows: all are kept."""
+"""More segments than any sequence has rows, so all rows are kept."""
+BASELINES: Mapping[str, str] = {
+    "loss": PLAIN_LOSS,
+    "model": NETWORK,
+    "intra term": "none",
+    "pooling": INFONCE,
+    "segments": INFONCE,
+    "rows": EXCERPTS["sparse"],
+}
+"""Kind of variation -> the variation that the others of its group are compared with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AblationPlan:
-    """Plan of `ablation`.
-
-    Attributes
-    ----------
-    set : str
-        A public set with sequences.
-    part_sets : tuple of str
-        Public sets on which the parts of the model, and those of the loss, are set against each other.
-    seeds : tuple of int
-    folds : int
-        As in `TunedPlan`: with more than 1 the test part rotates.
-    poolings : tuple of str
-        `ModelConfig.pooling`.
-    forms, weights, structures : tuple
-        Of the intra term, each with each: `LossConfig.intra`, `.intra_weight` and `.structure`.
-    segments : tuple of int
-        N of Global Sparse sampling; 0 keeps every row.
-    pieces : tuple of int
-        N at which a continuous piece is set against Global Sparse sampling.
-    train : TrainConfig
-        All else; its loss is the inter-intra loss.
-    """
-
-    set: str = "muvisync"
-    part_sets: tuple[str, ...] = ()
-    seeds: tuple[int, ...]
-    folds: int = 1
-    poolings: tuple[str, ...] = ("texture", "mean+deviation")
-    forms: tuple[str, ...] = ("kl", "mse", "order", "multiscale")
-    weights: tuple[float, ...] = (0.3, 1.0, 3.0)
-    structures: tuple[str, ...] = ("all", "mean")
-    segments: tuple[int, ...] = (8, 16, 32, 64, 128, 0)
-    pieces: tuple[int, ...] = (16, 64)
-    train: TrainConfig = field(default_factory=TrainConfig)
-
-    def __post_init__(self) -> None:
-        check_folds(self.seeds, self.folds)
-        for name in ("seeds", "forms", "weights", "structures", "segments"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ConfigError(f"{name} must hold at least one value, and none twice; got {list(values)}")
-        if min(self.segments) < 0 or min(self.pieces, default=1) < 1:
-            raise ConfigError(
-                f"segments must not be negative and pieces at least 1, got {self.segments}, {self.pieces}"
-            )
-        if self.train.loss.name != OURS:
-            raise ConfigError(f"the ablation varies {OURS}, got a plan of {self.train.loss.name}")
-
-
-def conduct(plan: AblationPlan, runner: Runner) -> Result:
-    """Perform every variation from every seed and state what came of it."""
+def run(plan: AblationPlan, runner: Runner) -> Result:
+    """Perform every variation from every seed."""
     runs = {place: _runs(plan, recipe, values) for place, (recipe, values) in variations(plan).items()}
     for name in plan.part_sets:
         for part, method in LINEAR.items():
-            runs["part", name, part] = [
+            runs[name, "model", part] = [
                 Run({"kind": "set", "name": name, **fold_recipe(plan.seeds, seed, plan.folds)}, method=method)
                 for seed in plan.seeds[: plan.folds]
             ]
-    outcomes = runner.perform((run for each in runs.values() for run in each), title="variations")
-    return ablation_report.conclude(
-        plan, {place: done for place, each in runs.items() if (done := outcomes.of(each))}
-    )
+    scored = runner.perform_all(runs, title="variations")
+    return Result("ablation", compare(scored, lambda place: [(*place[:-1], BASELINES[place[1]])]))
 
 
 def variations(plan: AblationPlan) -> dict[Place, tuple[Recipe, dict[str, Any]]]:
-    """List what is tried: its place in the tables -> the recipe of its data, and what differs in training."""
-    whole: Recipe = {"kind": "set", "name": plan.set}
-    found: dict[Place, tuple[Recipe, dict[str, Any]]] = {("none",): (whole, {"loss.name": TWIN})}
+    """Return the recipe and the changed training settings of each variation by its place.
+
+    A place is (set, kind of variation, ..., variation).
+    """
+    recipe: Recipe = {"kind": "set", "name": plan.set}
+    found: dict[Place, tuple[Recipe, dict[str, Any]]] = {}
+    found[plan.set, "intra term", "none"] = (recipe, {"loss.name": INFONCE})
     for form in plan.forms:
         for structure in plan.structures:
             for weight in plan.weights:
                 values = {"loss.intra": form, "loss.structure": structure, "loss.intra_weight": weight}
-                found["form", form, structure, weight] = (whole, values)
-    for pooling in plan.poolings:
-        for row in (TWIN, OURS):
-            found["pooling", pooling, row] = (whole, {"model.pooling": pooling, "loss.name": row})
-    for number in plan.segments:
-        for row in (TWIN, OURS):
-            values = {"model.num_segments": number or ALL_ROWS, "loss.name": row}
-            found["segments", number, row] = (whole, values)
-    for number in plan.pieces:
-        for cut in CUTS:
-            recipe = whole if cut == "sparse" else _excerpt(plan.set, number, cut)
-            found["piece", number, cut] = (recipe, {"model.num_segments": number})
-    # What is refit, its last epoch kept and its share of the CCA given, asks nothing of validation.
-    unasked = plan.train.keep == "last" and not plan.train.choose_share
+                found[plan.set, "intra term", f"{form}, {structure}, λ = {weight:g}"] = (recipe, values)
+    for loss in (INFONCE, INTER_INTRA):
+        for pooling in plan.poolings:
+            found[plan.set, "pooling", pooling, loss] = (
+                recipe,
+                {"model.pooling": pooling, "loss.name": loss},
+            )
+        for number in plan.segments:
+            values = {"model.num_segments": number or ALL_ROWS, "loss.name": loss}
+            found[plan.set, "segments", str(number or "all"), loss] = (recipe, values)
+    for number in plan.excerpts:
+        for where, title in EXCERPTS.items():
+            cut: Recipe = {"kind": "excerpt", "name": plan.set, "rows": number, "where": where}
+            place = (plan.set, "rows", str(number), title)
+            found[place] = (recipe if where == "sparse" else cut, {"model.num_segments": number})
+    # A refit model that keeps its last epoch and a fixed share of the CCA needs no validation.
+    no_choice = plan.train.keep == "last" and not plan.train.choose_share
     for name in plan.part_sets:
+        own: Recipe = {"kind": "set", "name": name}
         for part, settings in PARTS.items():
-            values = {**settings, "validate": not (unasked and settings.get("refit", plan.train.refit))}
-            found["part", name, part] = ({"kind": "set", "name": name}, values)
+            values = {**settings, "validate": not (no_choice and settings.get("refit", plan.train.refit))}
+            found[name, "model", part] = (own, values)
         for terms, settings in TERMS.items():
-            found["terms", name, terms] = ({"kind": "set", "name": name}, dict(settings))
+            found[name, "loss", terms] = (own, dict(settings))
     return found
-
-
-def _excerpt(name: str, rows: int, cut: str) -> Recipe:
-    return {"kind": "excerpt", "name": name, "rows": rows, "where": cut}
 
 
 def _runs(plan: AblationPlan, recipe: Recipe, values: Mapping[str, Any]) -> list[Run]:
-    drawn = recipe.get("where") == "anywhere"
-    found = []
+    runs = []
     for s in plan.seeds:
-        own = {**recipe, **fold_recipe(plan.seeds, s, plan.folds)} | ({"draw": s} if drawn else {})
-        found.append(Run(own, config=changed(plan.train, {**values, "seed": s})))
-    return found
+        draw = {"draw": s} if recipe.get("where") == "anywhere" else {}
+        own = {**recipe, **fold_recipe(plan.seeds, s, plan.folds), **draw}
+        runs.append(Run(own, config=changed(plan.train, {**values, "seed": s})))
+    return runs
+
+
+def finding(result: Result) -> str:
+    """State what the loss and the CCA add to one network, and what sampling over the whole sequence adds."""
+    sentences = []
+    for text, kind, label, baseline in (
+        (f"the loss ({FULL_LOSS}) adds to {PLAIN_LOSS}", "loss", FULL_LOSS, PLAIN_LOSS),
+        ("the CCA adds to one network", "model", WITH_CCA, NETWORK),
+    ):
+        differences = {
+            row.place[0]: one
+            for row in result.rows
+            if row.place[1:] == (kind, label) and (one := row.less(baseline)) is not None
+        }
+        if differences:
+            sentences.append(f"Interval of what {text}: {count_above(differences)}.")
+    for row in result.rows:
+        one = row.less(EXCERPTS["sparse"])
+        if row.place[1] == "rows" and row.place[-1] == EXCERPTS["middle"] and one is not None:
+            sentences.append(
+                f"{row.place[2]} rows from the middle of {row.place[0]} instead of all over it: "
+                f"{with_interval(one)} points."
+            )
+    return " ".join(sentences)
+
+
+STUDY = Study(
+    name="ablation",
+    title="Ablation",
+    question="What does each part of the loss and of the model add?",
+    setup=(
+        "R@10 without tuning. Rows `loss` are one network without CCA; brackets: difference from InfoNCE. Rows "
+        "`model` have the full loss; brackets: difference from one network. Refit: trained again on training and "
+        "validation pairs together. Forms of the intra term, pooling and sampling were varied on muvisync only and "
+        "are in the JSON file."
+    ),
+    plan=AblationPlan,
+    run=run,
+    sets=lambda plan: (plan.set, *plan.part_sets),
+    finding=finding,
+    corner="variation",
+    shown=lambda row: row.place[1] in ("loss", "model"),
+)

@@ -1,196 +1,90 @@
-"""A plan of shares of the training and validation pairs enters, how each loss fares on little data leaves.
+"""Train on shares of the training pairs.
 
-The shares of one draw are nested and keep whole sources together (`public.thinned`); each seed has its own draw, the
-same for every row. The settings are those that the search chose on all pairs.
+The shares of one draw are nested and keep whole sources together (`public.subset`). Each seed has its own draw, the
+same for every loss. The settings are those that the search chose on all pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from research.plan_files import OURS, TWIN, FewPlan, changed
+from research.plan_files import INFONCE, INTER_INTRA, FewPairsPlan, changed
 from research.recipes.recipe import Recipe
-from research.report.format import (
-    FOLDS,
-    INTERVALS,
-    MISSING,
-    count_of,
-    percent,
-    with_both_intervals,
-    with_interval,
-)
-from research.report.intervals import Estimate, difference, estimate_of, paired
-from research.result import Chart, Line, Panel, Result, Table
-from research.runs.runner import Outcome, Run, Runner
-from research.runs.scoring import METRIC
-from research.runs.tuning import Choice, recipe_of, settings_table, tune
+from research.report.comparison import compare
+from research.report.table import count_above
+from research.result import Place, Result
+from research.runs.runner import Run, Runner
+from research.runs.tuning import choice_records, set_recipe, tune
+from research.study import Study
 
-from .losses import chance_of, title_of
+from .losses import title_of
 
 LINEAR = "cca"
 
 
-def conduct(plan: FewPlan, runner: Runner) -> Result:
-    """Tune on all pairs, train on each share from every seed, and state what came of it."""
-    chosen = tune(runner, plan, {name: recipe_of(plan, name, plan.seeds[0]) for name in plan.sets})
-    runs: dict[tuple[str, str, float], list[Run]] = {}
-    for name in plan.sets:
-        for share in plan.shares:
-            for space in plan.losses:
-                if choice := chosen.get((name, space.title)):
-                    runs[name, space.title, share] = [
-                        Run(share_of(plan, name, share, s), config=changed(choice.config, {"seed": s}))
-                        for s in plan.seeds
-                    ]
-            draws = plan.seeds if share < 1 else plan.seeds[: plan.folds]
-            runs[name, title_of(LINEAR), share] = [
-                Run(share_of(plan, name, share, s), method=LINEAR) for s in draws
+def run(plan: FewPairsPlan, runner: Runner) -> Result:
+    """Tune on all pairs, then train on each share from every seed."""
+    chosen = tune(runner, plan, {name: set_recipe(plan, name, plan.seeds[0]) for name in plan.sets})
+    runs: dict[Place, list[Run]] = {}
+    for share in plan.shares:
+        for (name, title), choice in chosen.items():
+            runs[f"{share:.0%}", name, title] = [
+                Run(share_recipe(plan, name, share, seed), config=changed(choice.config, {"seed": seed}))
+                for seed in plan.seeds
             ]
-    outcomes = runner.perform((run for each in runs.values() for run in each), title="shares")
-    scored = {place: done for place, each in runs.items() if (done := outcomes.of(each))}
-    return conclude(plan, scored, chosen)
+        for name in plan.sets:
+            seeds = plan.seeds if share < 1 else plan.seeds[: plan.folds]
+            runs[f"{share:.0%}", name, title_of(LINEAR)] = [
+                Run(share_recipe(plan, name, share, seed), method=LINEAR) for seed in seeds
+            ]
+    rows = compare(runner.perform_all(runs, title="shares"), lambda place: [(*place[:-1], INFONCE)])
+    return Result("few-pairs", rows, {"settings": choice_records(chosen)})
 
 
-def share_of(plan: FewPlan, name: str, share: float, seed: int) -> Recipe:
-    """Return the recipe of a share, drawn by the seed; all pairs are the set of `main`, so that its runs are shared."""
-    whole = recipe_of(plan, name, seed)
-    return whole if share == 1.0 else {**whole, "share": share, "draw": seed}
+def share_recipe(plan: FewPairsPlan, name: str, share: float, seed: int) -> Recipe:
+    """Return the recipe of a share; all pairs have the recipe of the study `losses`, which shares its runs."""
+    recipe = set_recipe(plan, name, seed)
+    return recipe if share == 1.0 else {**recipe, "share": share, "draw": seed}
 
 
-def conclude(
-    plan: FewPlan,
-    scored: Mapping[tuple[str, str, float], Sequence[Outcome]],
-    chosen: Mapping[tuple[str, str], Choice],
-) -> Result:
-    """Make the chart, the tables and the answer from the outcomes."""
-    rows = [*(space.title for space in plan.losses), title_of(LINEAR)]
-    names = {space.name: space.title for space in plan.losses}
-    ours, twin = names.get(OURS), names.get(TWIN)
-    means = {place: estimate_of(done, METRIC) for place, done in scored.items()}
-    tables = [_table(name, rows, plan.shares, means) for name in plan.sets]
-    if ours and twin:
-        tables.append(_differences(plan, scored, ours, twin))
-    reached = {name: _reached(name, plan.shares, means, ours, twin) for name in plan.sets}
-    return Result(
-        name="few",
-        title="Few pairs",
-        question=(
-            "How much does each loss need? From which share of the training pairs on does the inter-intra loss "
-            "reach what InfoNCE reaches with all of them?"
-        ),
-        answer=_answer(plan.sets, reached),
-        tables=tuple(tables),
-        charts=(_chart(plan, rows, means, scored),),
-        settings=(settings_table(plan, chosen),) if chosen else (),
-        notes=(
-            FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,
+def finding(result: Result) -> str:
+    """State the smallest share at which the inter-intra loss reaches InfoNCE's mean on all pairs."""
+    by_place = {row.place: row for row in result.rows}
+    shares = list(dict.fromkeys(row.place[0] for row in result.rows))
+    reached, differences = [], {}
+    for name in dict.fromkeys(row.place[1] for row in result.rows):
+        full = by_place.get((shares[-1], name, INFONCE))
+        for share in shares:
+            row = by_place.get((share, name, INTER_INTRA))
+            if row is not None and (one := row.less(INFONCE)) is not None:
+                differences[f"{name} at {share}"] = one
+        first = next(
             (
-                f"{len(plan.seeds)} seeds, each with its own nested draw of whole sources; the settings are those that "
-                "validation chose with all pairs. A share is one of the training pairs and of the validation pairs: "
-                "every row learns from both in the end."
+                share
+                for share in shares
+                if full is not None
+                and (row := by_place.get((share, name, INTER_INTRA))) is not None
+                and row.estimate.mean >= full.estimate.mean
             ),
-        ),
-        figures={
-            "recall@10": [
-                {"set": s, "row": row, "share": share, "mean": one.mean, "interval": [one.low, one.high]}
-                for (s, row, share), one in means.items()
-            ],
-            "share_that_reaches": reached,
-        },
-    )
-
-
-def _reached(
-    name: str,
-    shares: Sequence[float],
-    means: Mapping[tuple[str, str, float], Estimate],
-    ours: str | None,
-    twin: str | None,
-) -> float | None:
-    full = means.get((name, twin or "", 1.0))
-    if full is None:
-        return None
-    there = (
-        share for share in shares if (one := means.get((name, ours or "", share))) and one.mean >= full.mean
-    )
-    return next(there, None)
-
-
-def _answer(sets: Sequence[str], reached: Mapping[str, float | None]) -> str:
-    half = [name for name in sets if (share := reached[name]) is not None and share <= 0.5]
-    told = [
-        f"{name}: with {share:.0%}"
-        if (share := reached[name]) is not None
-        else f"{name}: with no share tried"
-        for name in sets
-    ]
+            "no share",
+        )
+        reached.append(f"{name} {first}")
     return (
-        "The inter-intra loss reaches InfoNCE's full-data mean R@10 with at most half the pairs on "
-        f"{count_of(half, len(sets))} ({'; '.join(told)}). These are means; the intervals below are wide."
+        f"{INTER_INTRA.capitalize()} reaches InfoNCE's mean on all pairs with: {', '.join(reached)}. "
+        f"Interval of its difference from InfoNCE at the same share: {count_above(differences)}."
     )
 
 
-def _table(
-    name: str,
-    rows: Sequence[str],
-    shares: Sequence[float],
-    means: Mapping[tuple[str, str, float], Estimate],
-) -> Table:
-    return Table(
-        f"{name}: R@10 by share of the training pairs, mean of both directions, in percent",
-        ("loss", *(f"{share:.0%}" for share in shares)),
-        tuple((row, *(with_interval(means.get((name, row, share))) for share in shares)) for row in rows),
-    )
-
-
-def _differences(
-    plan: FewPlan, scored: Mapping[tuple[str, str, float], Sequence[Outcome]], ours: str, twin: str
-) -> Table:
-    rows = []
-    for name in plan.sets:
-        cells = []
-        for share in plan.shares:
-            both = paired(scored.get((name, ours, share), ()), scored.get((name, twin, share), ()))
-            cells.append(with_both_intervals(difference(*both, METRIC)) if all(both) else MISSING)
-        rows.append((name, *cells))
-    return Table(
-        f"Paired difference in R@10, {ours} less {twin}, in points",
-        ("set", *(f"{share:.0%}" for share in plan.shares)),
-        tuple(rows),
-    )
-
-
-def _chart(
-    plan: FewPlan,
-    rows: Sequence[str],
-    means: Mapping[tuple[str, str, float], Estimate],
-    scored: Mapping[tuple[str, str, float], Sequence[Outcome]],
-) -> Chart:
-    panels = []
-    for name in plan.sets:
-        lines = []
-        for row in rows:
-            there = [share for share in plan.shares if (name, row, share) in means]
-            told = [means[name, row, share] for share in there]
-            if told:
-                x = tuple(100 * share for share in there)
-                y, low, high = (
-                    tuple(100 * getattr(one, end) for one in told)
-                    for end in ("mean", "seed_low", "seed_high")
-                )
-                lines.append(Line(row, x, y, low, high))
-        done = next((each for (s, _, _), each in scored.items() if s == name), None)
-        ends = (100 * plan.shares[0], 100.0)
-        levels: tuple[Line, ...] = ()
-        if done is not None:
-            chance = float(percent(chance_of(done)[METRIC]))
-            levels = (Line("chance", ends, (chance, chance)),)
-        panels.append(Panel(name, tuple(lines), levels))
-    return Chart(
-        "shares",
-        "R@10 by share of the training pairs (bands: 95% intervals)",
-        "training pairs, %",
-        "R@10, %",
-        tuple(panels),
-        tuple(100 * share for share in plan.shares),
-    )
+STUDY = Study(
+    name="few-pairs",
+    title="Few pairs",
+    question="Does the inter-intra loss need fewer training pairs than InfoNCE?",
+    setup=(
+        "R@10 by the share of the training and validation pairs. Brackets: difference from InfoNCE at the same share."
+    ),
+    plan=FewPairsPlan,
+    run=run,
+    sets=lambda plan: plan.sets,
+    finding=finding,
+    corner="set, loss",
+    baseline=INFONCE,
+    shown=lambda row: row.place[-1] == INTER_INTRA,
+)

@@ -1,34 +1,30 @@
-"""A plan of sets and losses enters, what a correction for hubs is worth leaves.
+"""Measure what the hubness correction is worth.
 
-A model is scored as it is, and with nearest-neighbour normalisation (`models.hubs`) whose bank is its own training
-pairs and whose strength validation chooses. Test queries are in no bank.
+Each model is scored as trained and with the correction (`matching.hubness`). The query bank is its own training
+pairs, which never hold a test query, and validation chooses the strength.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reelscore.errors import ConfigError
 from reelscore.training.config import TrainConfig
-from research.plan_files import OURS, TWIN, changed, check_folds
-from research.report.format import FOLDS, INTERVALS, count_of, with_both_intervals, with_interval
-from research.report.intervals import Estimate, difference, estimate_of, paired
-from research.result import Result, Table
-from research.runs.runner import Outcome, Run, Runner
-from research.runs.scoring import METRIC
+from research.plan_files import INFONCE, INTER_INTRA, changed, check_folds, check_unique
+from research.report.comparison import compare
+from research.report.table import count_above
+from research.result import Result
+from research.runs.runner import Run, Runner
 from research.runs.tuning import fold_recipe
+from research.study import Study
 
-PLAIN, CORRECTED = "train", "train-hubs"
-"""Names in `methods.METHODS`."""
-
-Scored = Mapping[tuple[str, str, str], Sequence[Outcome]]
-"""(set, loss, method) -> its outcomes, one a seed."""
+PLAIN, CORRECTED = "as trained", "corrected"
+METHODS = {PLAIN: "train", CORRECTED: "train-corrected"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubsPlan:
-    """Plan of `hubs`.
+class HubnessPlan:
+    """Plan of `hubness`.
 
     Attributes
     ----------
@@ -38,31 +34,28 @@ class HubsPlan:
     folds : int
         As in `TunedPlan`.
     train : TrainConfig
-        What all share; validation must not be learned from, since it chooses the strength.
+        Shared settings. It must not learn from the validation pairs, because they choose the strength.
     """
 
     sets: tuple[str, ...]
-    losses: tuple[str, ...] = (TWIN, OURS)
+    losses: tuple[str, ...] = (INFONCE, INTER_INTRA)
     seeds: tuple[int, ...]
     folds: int = 1
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         check_folds(self.seeds, self.folds)
-        for name in ("sets", "losses", "seeds"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ConfigError(f"{name} must hold at least one value, and none twice; got {list(values)}")
+        check_unique(self, "sets", "losses", "seeds")
         if self.train.refit or not self.train.validate:
             raise ConfigError(
                 "the validation pairs choose the strength: the plan needs refit = false and validate = true"
             )
 
 
-def conduct(plan: HubsPlan, runner: Runner) -> Result:
-    """Train every loss on every set and fold, score it both ways, and state what came of it."""
+def run(plan: HubnessPlan, runner: Runner) -> Result:
+    """Train every loss on every set and fold and score it with and without the correction."""
     runs = {
-        (name, loss, method): [
+        (column, name, loss): [
             Run(
                 {"kind": "set", "name": name, **fold_recipe(plan.seeds, s, plan.folds)},
                 config=changed(plan.train, {"loss.name": loss, "seed": s}),
@@ -72,64 +65,37 @@ def conduct(plan: HubsPlan, runner: Runner) -> Result:
         ]
         for name in plan.sets
         for loss in plan.losses
-        for method in (PLAIN, CORRECTED)
+        for column, method in METHODS.items()
     }
-    outcomes = runner.perform((run for each in runs.values() for run in each), title="models")
-    return conclude(plan, {place: done for place, each in runs.items() if (done := outcomes.of(each))})
+    scored = runner.perform_all(runs, title="models")
+    strengths = {
+        f"{name}, {loss}": [outcome.facts["strength"] for outcome in done]
+        for (column, name, loss), done in scored.items()
+        if column == CORRECTED
+    }
+    rows = compare(scored, lambda place: [(PLAIN, *place[1:])])
+    return Result("hubness", rows, {"strengths": strengths})
 
 
-def conclude(plan: HubsPlan, scored: Scored) -> Result:
-    """Make the table and the answer from the outcomes."""
-    gains: dict[tuple[str, str], Estimate] = {}
-    rows = []
-    for name in plan.sets:
-        for loss in plan.losses:
-            sides = [scored.get((name, loss, method), ()) for method in (CORRECTED, PLAIN)]
-            both = paired(*sides)
-            gain = difference(*both, METRIC) if all(both) else None
-            if gain is not None:
-                gains[name, loss] = gain
-            means = [with_interval(estimate_of(done, METRIC) if done else None) for done in reversed(sides)]
-            rows.append((f"{name}, {loss}", *means, with_both_intervals(gain), _strengths(sides[0])))
-    return Result(
-        name="hubs",
-        title="A correction for hubs",
-        question="Does taking from each score what a candidate gets from any query put the right tracks higher?",
-        answer=_answer(plan, gains),
-        tables=(
-            Table(
-                "R@10, mean of both directions, in percent",
-                ("set, loss", "as it is", "corrected", "difference, points", "strengths chosen"),
-                tuple(rows),
-                "The strength, from 0 (nothing is changed) to 1, is chosen in each fold by the mean log rank on "
-                "validation.",
-            ),
-        ),
-        charts=(),
-        notes=(FOLDS.format(plan.folds) if plan.folds > 1 else INTERVALS,),
-        figures={
-            "gains": [
-                {"set": name, "loss": loss, "mean": one.mean, "interval": [one.low, one.high]}
-                for (name, loss), one in gains.items()
-            ]
-        },
-    )
+def finding(result: Result) -> str:
+    """State on how many sets and losses the correction changes R@10."""
+    differences = {
+        " ".join(row.place[1:]): one
+        for row in result.rows
+        if row.place[0] == CORRECTED and (one := row.less(PLAIN)) is not None
+    }
+    return f"Interval of what the correction adds: {count_above(differences)}."
 
 
-def _strengths(outcomes: Sequence[Outcome]) -> str:
-    return ", ".join(f"{outcome.facts['hub_strength']:g}" for outcome in outcomes) or "–"
-
-
-def _answer(plan: HubsPlan, gains: Mapping[tuple[str, str], Estimate]) -> str:
-    told = []
-    for loss in plan.losses:
-        own = {name: gains[name, loss] for name in plan.sets if (name, loss) in gains}
-        if own:
-            above = [name for name, gain in own.items() if gain.above_zero]
-            below = [name for name, gain in own.items() if gain.high < 0]
-            means = "; ".join(f"{100 * gain.mean:+.1f} on {name}" for name, gain in own.items())
-            told.append(
-                f"With {loss} it is worth, in points of R@10, {means}: its 95% interval lies above zero on "
-                f"{count_of(above, len(own))}, below zero on {count_of(below, len(own))}."
-            )
-    return " ".join(told) or "Every run has failed, so there is nothing to tell."
+STUDY = Study(
+    name="hubness",
+    title="Hubness correction",
+    question="Does nearest-neighbour normalisation of the scores rank the right tracks higher?",
+    setup="R@10. Models untuned, half the epochs of the other studies. Brackets: difference from the model as trained.",
+    plan=HubnessPlan,
+    run=run,
+    sets=lambda plan: plan.sets,
+    finding=finding,
+    corner="set, loss",
+    baseline=PLAIN,
+)

@@ -1,8 +1,7 @@
-"""A plan and a folder of judged pairs enter, what the rules of `affect` are worth to people leaves.
+"""Compare the rules of the affect model with human relevance judgements.
 
-For each of a few dozen videos a rule had proposed ten tracks, mostly of the video's own mood, and people said which of
-them suit. The same ten are put in order by the rules here, as far as the measures at hand go, and by other things: by
-nothing, by the rule that proposed them, by how often a track was found right for other videos. Nothing is trained.
+A rule had proposed ten tracks for each of a few dozen videos, and people judged which of them are relevant. The same
+ten are ranked by the affect model, from the inputs that were measured, and by simple baselines. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -21,19 +20,20 @@ from reelscore.features.sampling import global_sparse
 from reelscore.models.affect.model import WEIGHTS
 from reelscore.models.affect.rules import AXES, RULES, Axis, squash
 from reelscore.types import FeatureSequence, FloatArray, Modality
-from research.recipes.judgements import FOLDER, Candidate, Judged, read_judged
-from research.report.format import percent, signed
+from research.recipes.judgements import FOLDER, Candidate, Judgements, read_judgements
 from research.report.graded import ndcg, precision
-from research.result import Result, Table
+from research.report.table import count_above
+from research.result import Difference, Estimate, Result, Row
 from research.runs.runner import Runner
+from research.study import Study
 
 RANDOM, PROPOSING, AFFECT, LIKED = (
-    "any order",
-    "the rule that proposed them",
+    "random order",
+    "rule that proposed them",
     "affect",
-    "liked beside other videos",
+    "liked with other videos",
 )
-METRICS: Mapping[str, str] = {"precision@1": "P@1", "precision@3": "P@3", "ndcg": "nDCG"}
+METRICS = ("P@1", "P@3", "nDCG")
 Scores = npt.NDArray[np.float64]
 
 
@@ -46,7 +46,7 @@ class RelevancePlan:
     folder : str
         Below the folder of the public sets.
     num_bootstrap : int
-        Draws of videos behind each interval.
+        Draws of videos for each interval.
     seed : int
         Of these draws.
     """
@@ -60,149 +60,134 @@ class RelevancePlan:
             raise ConfigError(f"num_bootstrap must be at least 1, got {self.num_bootstrap}")
 
 
-def conduct(plan: RelevancePlan, runner: Runner) -> Result:
-    """Put every video's candidates in every order, and state what people think of them."""
+def run(plan: RelevancePlan, runner: Runner) -> Result:
+    """Rank the candidates of every video by every order and score them."""
     assert runner.data is not None
-    judged = read_judged(runner.data / plan.folder)
-    return conclude(plan, judged, orders(judged))
+    judgements = read_judgements(runner.data / plan.folder)
+    return compare_orders(plan, judgements, orders(judgements))
 
 
-def orders(judged: Judged) -> dict[str, Scores]:
-    """Return the score of each candidate, shape (N,), by what it is put in order by."""
-    shown, heard = _felt(judged, "video")[_videos(judged)], _felt(judged, "music")[_tracks(judged)]
-    near = np.cos(np.pi / 2 * (shown - heard))
-    found: dict[str, Scores] = {
-        RANDOM: np.zeros(len(judged.candidates)),
-        PROPOSING: -np.array([one.rank for one in judged.candidates], float),
-        AFFECT: near @ WEIGHTS,
+def orders(judgements: Judgements) -> dict[str, Scores]:
+    """Return the score of each candidate, shape (N,), in each order."""
+    candidates = judgements.candidates
+    video = np.array([one.video for one in candidates])
+    track = np.array([one.track for one in candidates])
+    difference = _affect(judgements, "video")[video] - _affect(judgements, "music")[track]
+    similarity = np.cos(np.pi / 2 * difference)
+    scores: dict[str, Scores] = {
+        RANDOM: np.zeros(len(candidates)),
+        PROPOSING: -np.array([one.rank for one in candidates], float),
+        AFFECT: similarity @ WEIGHTS,
     }
     for i, axis in enumerate(AXES):
-        found[f"affect: {axis} alone"] = near[:, i].astype(float)
+        scores[f"affect: {axis} alone"] = similarity[:, i].astype(float)
     for column, title in (
-        ("tempo_bpm", "the faster the better"),
-        ("loudness_db", "the louder the better"),
-        ("centroid_hz", "the brighter the better"),
+        ("tempo_bpm", "fastest first"),
+        ("loudness_db", "loudest first"),
+        ("centroid_hz", "brightest first"),
     ):
-        found[f"{title}, whatever the video"] = judged.music[column][_tracks(judged)].astype(float)
-    found[LIKED] = np.array([_liked(one, judged.candidates) for one in judged.candidates])
-    return found
+        scores[title] = judgements.music[column][track].astype(float)
+    scores[LIKED] = np.array([_liked(one, candidates) for one in candidates])
+    return scores
 
 
-def conclude(plan: RelevancePlan, judged: Judged, scores: Mapping[str, Scores]) -> Result:
-    """Make the table and the answer."""
-    measured = {row: _measured(each, judged.candidates) for row, each in scores.items()}
-    rows, above, figures = [], [], []
-    for row, values in measured.items():
-        cells = []
-        for m, metric in enumerate(METRICS):
-            mean = float(values[:, m].mean())
-            low, high = _interval(values[:, m] - measured[RANDOM][:, m], plan)
-            gain = mean - float(measured[RANDOM][:, m].mean())
-            cells.append(
-                percent(mean)
-                if row == RANDOM
-                else f"{percent(mean)}, {signed(gain)} ({signed(low)} to {signed(high)})"
+def compare_orders(plan: RelevancePlan, judgements: Judgements, scores: Mapping[str, Scores]) -> Result:
+    """Return the metrics of each order and their differences from a random order."""
+    candidates = judgements.candidates
+    measured = {order: _metrics(each, candidates) for order, each in scores.items()}
+    rows = []
+    for order, values in measured.items():
+        for i, metric in enumerate(METRICS):
+            difference = Difference(RANDOM, _estimate(values[:, i] - measured[RANDOM][:, i], plan))
+            rows.append(
+                Row(
+                    (metric, order),
+                    metric,
+                    _estimate(values[:, i], plan),
+                    () if order == RANDOM else (difference,),
+                )
             )
-            figures.append(
-                {"row": row, "metric": metric, "mean": mean, "gain": gain, "interval": [low, high]}
-            )
-            if metric == "ndcg" and row != RANDOM and low > 0:
-                above.append(row)
-        rows.append((row, *cells))
-    rules = [row for row in above if row.startswith(AFFECT)]
-    num_videos = len({one.video for one in judged.candidates})
-    return Result(
-        name="relevance",
-        title="What people say of the rules",
-        question="Among tracks that were proposed for a video, do the rules of affect find those that people chose?",
-        answer=(
-            f"By nDCG over any order, with its 95% interval above zero: {'; '.join(above) or 'nothing'}. "
-            + (
-                f"Of the rules of affect: {'; '.join(rules)}."
-                if rules
-                else "On the three measures of either side that are at hand, neither affect nor one of its axes can be "
-                "told from any order; these judgements are no ground to take a rule out, nor to keep it."
-            )
-        ),
-        tables=(
-            Table(
-                "The same candidates in different orders, in percent; less any order, in points",
-                ("in order of", *METRICS.values()),
-                tuple(rows),
-                "Ties count as the mean over all orders of the equal ones.",
-            ),
-        ),
-        charts=(),
-        settings=(),
-        notes=(
-            (
-                f"{num_videos} videos, {len(judged.candidates)} candidates, of which "
-                f"{sum(one.relevant for one in judged.candidates)} were judged relevant; {judged.left_out} more are "
-                "left out, whose track was not measured. The intervals are a bootstrap over videos. The candidates "
-                "were shown in the order of the rule that proposed them, so its figure may hold what comes of being "
-                "shown first; and most share the video's mood, so what is asked here is the finer half of the "
-                "question. At hand are brightness, saturation and flow of the pictures, and tempo, loudness and "
-                f"centroid of the sound: {_told_rules('video', judged)} and {_told_rules('music', judged)} rules."
-            ),
-        ),
-        figures={"rows": figures},
+    figures = {
+        "videos": len({one.video for one in candidates}),
+        "candidates": len(candidates),
+        "relevant": sum(one.relevant for one in candidates),
+        "unmeasured": judgements.num_unmeasured,
+        "rules": {"video": _count_rules("video", judgements), "music": _count_rules("music", judgements)},
+    }
+    return Result("relevance", tuple(rows), figures)
+
+
+def finding(result: Result) -> str:
+    """State which orders differ from a random one in nDCG."""
+    differences = {
+        row.place[1]: one
+        for row in result.rows
+        if row.place[0] == "nDCG" and (one := row.less(RANDOM)) is not None
+    }
+    affect = {order: one for order, one in differences.items() if order.startswith(AFFECT)}
+    others = {order: one for order, one in differences.items() if order not in affect}
+    return (
+        f"Interval of nDCG less that of a random order. The affect model and its axes: {count_above(affect)}; "
+        f"the other orders: {count_above(others)}."
     )
 
 
-def _videos(judged: Judged) -> npt.NDArray[np.int64]:
-    return np.array([one.video for one in judged.candidates])
-
-
-def _tracks(judged: Judged) -> npt.NDArray[np.int64]:
-    return np.array([one.track for one in judged.candidates])
-
-
-def _felt(judged: Judged, modality: Modality) -> FloatArray:
-    """Return arousal, valence and pace in [0, 1], shape (N, 3), from the rules whose columns are at hand."""
-    values = judged.video if modality == "video" else judged.music
+def _affect(judgements: Judgements, modality: Modality) -> FloatArray:
+    """Return arousal, valence and pace in [0, 1], shape (N, 3), from the rules whose columns were measured."""
+    values = judgements.video if modality == "video" else judgements.music
     table = np.nan_to_num(np.stack([*values.values()], axis=1))
     rows = FeatureSequence(table, global_sparse(1.0, num_segments=len(table)), "judged", tuple(values))
-    felt = []
+    axes = []
     for axis in AXES:
         rules = [rule for rule in RULES[modality][axis] if rule.column in values]
         weights = np.array([rule.weight for rule in rules], np.float32)
-        felt.append(weights @ np.stack([rule.read(rows) for rule in rules]) / weights.sum())
-    return squash(np.stack(felt, axis=1))
+        axes.append(weights @ np.stack([rule.read(rows) for rule in rules]) / weights.sum())
+    return squash(np.stack(axes, axis=1))
 
 
-def _told_rules(modality: Modality, judged: Judged) -> str:
-    values = judged.video if modality == "video" else judged.music
+def _count_rules(modality: Modality, judgements: Judgements) -> str:
+    values = judgements.video if modality == "video" else judgements.music
     axes: Mapping[Axis, Sequence[Any]] = RULES[modality]
-    known = sum(rule.column in values for rules in axes.values() for rule in rules)
-    return f"{known} of {sum(map(len, axes.values()))} {modality}"
+    measured = sum(rule.column in values for rules in axes.values() for rule in rules)
+    return f"{measured} of {sum(map(len, axes.values()))}"
 
 
-def _liked(one: Candidate, all_of_them: Sequence[Candidate]) -> float:
-    """Return how often a track was found right for the other videos for which it was proposed."""
-    others = [
-        other.relevant for other in all_of_them if other.track == one.track and other.video != one.video
-    ]
+def _liked(one: Candidate, candidates: Sequence[Candidate]) -> float:
+    """Return how often the track was relevant to the other videos for which it was proposed."""
+    others = [other.relevant for other in candidates if other.track == one.track and other.video != one.video]
     return sum(others) / len(others) if others else 0.0
 
 
-def _measured(scores: Scores, candidates: Sequence[Candidate]) -> Scores:
-    """Return the metrics of each video that has a relevant candidate left, shape (videos, 3)."""
-    found = []
+def _metrics(scores: Scores, candidates: Sequence[Candidate]) -> Scores:
+    """Return the metrics of each video that has a relevant candidate, shape (videos, 3)."""
+    values = []
     for _, group in groupby(range(len(candidates)), key=lambda i: candidates[i].video):
-        at = list(group)
-        relevant = np.array([candidates[i].relevant for i in at])
+        index = list(group)
+        own, relevant = scores[index], np.array([candidates[i].relevant for i in index])
         if relevant.any():
-            found.append(
-                [
-                    precision(scores[at], relevant, 1),
-                    precision(scores[at], relevant, 3),
-                    ndcg(scores[at], relevant),
-                ]
-            )
-    return np.array(found)
+            values.append([precision(own, relevant, 1), precision(own, relevant, 3), ndcg(own, relevant)])
+    return np.array(values)
 
 
-def _interval(values: Scores, plan: RelevancePlan) -> tuple[float, float]:
+def _estimate(values: Scores, plan: RelevancePlan) -> Estimate:
     draws = resamples(np.arange(len(values)), num_bootstrap=plan.num_bootstrap, seed=plan.seed)
-    low, high = np.percentile([values[drawn].mean() for drawn in draws], [2.5, 97.5])
-    return float(low), float(high)
+    low, high = np.percentile([values[drawn].mean() for drawn in draws], [2.5, 97.5]).tolist()
+    return Estimate(float(values.mean()), low, high, low, high)
+
+
+STUDY = Study(
+    name="relevance",
+    title="Human judgements",
+    question="Does the affect model rank the tracks first that people chose for a video?",
+    setup=(
+        "The candidates are the tracks that one rule proposed, in that rule's order, so its own row may profit from "
+        "the order of presentation. Few of the affect model's inputs were measured, so the study is no reason to "
+        "change its rules. Brackets: difference from a random order, bootstrap over videos."
+    ),
+    plan=RelevancePlan,
+    run=run,
+    sets=lambda plan: (plan.folder,),
+    finding=finding,
+    corner="order",
+    baseline=RANDOM,
+)

@@ -1,4 +1,4 @@
-"""``reelscore experiment`` on a small made set: the page it writes, what it keeps, and what it asks for."""
+"""Command line of the studies, and the short plan of every study."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from reelscore.data.datasets import LOADERS
 from research.__main__ import app
-from research.registry import EXPERIMENTS
+from research.registry import STUDIES
+from research.result import read_result
 from support.research_sets import run_here, write_lastfm
 from support.set_files import arrays_of, save
 
@@ -28,27 +29,28 @@ epochs = 1
 steps = 0
 batch_size = 16
 [train.model]
+cca = false
 tower = "mean"
 dim = 8
 width = 8
 """
 
 
-def experiment(*arguments):
+def research(*arguments):
     return CliRunner().invoke(app, [*map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """`main` and then `few` as a person would run them; the second without the seconds that workers take."""
-    folder = tmp_path_factory.mktemp("experiment")
+    """Results of `losses` and `few-pairs`; only the first starts worker processes."""
+    folder = tmp_path_factory.mktemp("research")
     write_lastfm(folder / "data", num_rows=100, noise=2.0)
-    (folder / "main.toml").write_text(PLAN.format(own='linear = ["cca", "ridge"]'))
-    (folder / "few.toml").write_text(PLAN.format(own="shares = [0.5, 1.0]"))
+    (folder / "losses.toml").write_text(PLAN.format(own='linear = ["cca", "ridge"]'))
+    (folder / "few-pairs.toml").write_text(PLAN.format(own="shares = [0.5, 1.0]"))
     shown = {}
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("main", "few"):
-            shown[name] = experiment(name, *options(folder, name))
+        for name in ("losses", "few-pairs"):
+            shown[name] = research(name, *options(folder, name))
             assert shown[name].exit_code == 0, shown[name].output
             patch.setattr("research.runs.runner.run_all", run_here)
     return folder, shown
@@ -63,93 +65,93 @@ def files(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_the_page_and_what_it_is_made_from_are_written(ran):
+def test_a_study_writes_its_result_and_prints_its_section(ran):
     folder, shown = ran
-    assert set(files(folder / "out")) == {
-        "results.md",
-        "results/main.json",
-        "results/main-difference-1.svg",
-        "results/main-difference-2.svg",
-        "results/few.json",
-        "results/few-shares.svg",
-    }
-    page = (folder / "out/results.md").read_text()
-    for name in ("main", "few"):
-        answer = json.loads((folder / f"out/results/{name}.json").read_text())["answer"]
-        assert answer in page
-        assert answer in shown[name].output
-    assert page.index("Every loss on public sets") < page.index("## Few pairs")
+    assert set(files(folder / "out")) == {"losses.json", "few-pairs.json"}
+    for name, output in shown.items():
+        result = read_result(folder / "out" / f"{name}.json")
+        assert STUDIES[name].finding(result) in output.stdout
+        assert f"## {STUDIES[name].title}" in output.stdout
+        assert result.plan["seeds"] == [0, 1]
+        assert result.about[0].startswith("8 runs" if name == "losses" else "13 runs")
 
 
-def test_a_second_run_does_nothing_anew_and_gives_the_same_bytes(ran, monkeypatch):
+def test_tables_writes_the_page_from_the_results(ran, tmp_path):
+    folder, _ = ran
+    page = tmp_path / "page.md"
+    assert research("tables", "--results", folder / "out", "--page", page).exit_code == 0
+    text = page.read_text()
+    assert text.index("## All losses") < text.index("## Few pairs")
+    assert "| linear CCA |" in text
+
+
+def test_a_second_run_performs_nothing_and_gives_the_same_bytes(ran, monkeypatch):
     folder, _ = ran
     before = files(folder / "out"), files(folder / "cache")
     monkeypatch.setattr("research.runs.runner.run_all", None)
-    for name in ("main", "few"):
-        assert experiment(name, *options(folder, name)).exit_code == 0
+    for name in ("losses", "few-pairs"):
+        assert research(name, *options(folder, name)).exit_code == 0
     assert (files(folder / "out"), files(folder / "cache")) == before
 
 
-def test_few_takes_from_main_what_main_has_done(ran):
+def test_few_pairs_shares_runs_with_losses(ran):
     folder, _ = ran
     runs = [json.loads(content)["run"] for content in files(folder / "cache").values()]
-    # Search 2, main 2 x 2 + 2 linear; few adds 2 x 2 at half the pairs and 2 linear there.
+    # Search 2, losses 2 x 2 + 2 linear; few-pairs adds 2 x 2 at half the pairs and 2 linear.
     assert len(runs) == 2 + 6 + 4 + 2
     assert sum("share" in run["data"] for run in runs) == 6
 
 
-def test_json_is_json_and_nothing_else(ran):
+def test_json_is_the_only_output(ran):
     folder, _ = ran
-    shown = CliRunner().invoke(app, ["main", "--json", *map(str, options(folder, "main"))])
-    (told,) = json.loads(shown.stdout)
-    assert told["name"] == "main"
-    assert {one["row"] for one in told["figures"]["recall@10"]} >= {"infonce", "inter-intra", "linear CCA"}
+    (result,) = json.loads(research("losses", "--json", *options(folder, "losses")).stdout)
+    assert result["name"] == "losses"
+    assert {row["place"][1] for row in result["rows"]} >= {"infonce", "inter-intra", "linear CCA"}
+    assert "infonce" in result["finding"]
 
 
-def test_seeds_can_be_asked_for(ran, tmp_path):
+def test_seeds_replace_those_of_the_plan(ran, tmp_path):
     folder, _ = ran
-    asked = [*options(folder, "main"), "--seeds", 1, "--out", tmp_path]
-    assert experiment("main", *asked).exit_code == 0  # all of it is kept
-    assert json.loads((tmp_path / "results/main.json").read_text())["plan"]["seeds"] == [0]
+    arguments = [*options(folder, "losses"), "--seeds", 1, "--out", tmp_path]
+    assert research("losses", *arguments).exit_code == 0  # every run is cached
+    assert read_result(tmp_path / "losses.json").plan["seeds"] == [0]
 
 
-def test_what_needs_public_sets_says_which(tmp_path):
-    refused = experiment("main", "--quick", "--out", tmp_path)
-    assert refused.exit_code == 2
-    assert "main needs the public sets lastfm" in refused.stderr
-    assert "--data" in refused.stderr
+def test_missing_data_is_an_error_with_the_names_of_the_sets(tmp_path):
+    rejected = research("losses", "--quick", "--out", tmp_path)
+    assert rejected.exit_code == 2
+    assert "losses reads the public sets lastfm" in rejected.stderr
+    assert "--data" in rejected.stderr
 
 
-def test_one_plan_is_of_one_experiment(ran):
-    folder, _ = ran
-    refused = experiment("all", *options(folder, "main"))
-    assert refused.exit_code == 2
-    assert "instead of all" in refused.stderr
+def test_an_unknown_study_is_a_usage_error():
+    rejected = research("lossess")
+    assert rejected.exit_code == 2
+    assert "lossess" in rejected.stderr
 
 
-def test_an_unknown_name_is_told_the_known_ones():
-    refused = experiment("mian")
-    assert refused.exit_code == 2
-    assert "main" in refused.stderr
+def test_help_lists_the_studies_and_an_example():
+    shown = research("--help").stdout
+    assert all(name in shown for name in STUDIES)
+    assert "python -m research losses --data" in shown
+    assert "python -m research text --data" in research("text", "--help").stdout
 
 
-def test_all_leaves_out_what_it_has_no_data_for(tmp_path, monkeypatch):
-    left = {name: one for name, one in EXPERIMENTS.items() if name in ("main", "few")}
-    monkeypatch.setattr("research.registry.EXPERIMENTS", left)
-    shown = experiment("all", "--quick", "--out", tmp_path, "--json")
+def test_all_skips_the_studies_without_data(tmp_path):
+    shown = research("all", "--quick", "--out", tmp_path, "--json")
     assert shown.exit_code == 0
     assert json.loads(shown.stdout) == []
-    assert shown.stderr.count("left out: ") == 2
+    assert shown.stderr.count("skipped: ") == len(STUDIES)
 
 
-@pytest.mark.parametrize("name", ["main", "noise", "few", "tasks", "text", "ablation", "hubs"])
-def test_the_short_form_of_every_experiment_runs(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", [name for name in STUDIES if name != "relevance"])
+def test_the_short_plan_of_every_study_runs(name, tmp_path, monkeypatch):
     monkeypatch.setattr("research.runs.runner.run_all", run_here)
     for of_set in LOADERS:
         save(tmp_path / "data", of_set, arrays_of(of_set, num_rows=90))
     places = ["--data", tmp_path / "data", "--cache", tmp_path / "cache", "--out", tmp_path / "out"]
-    ran = experiment(name, "--quick", "--json", *places)
+    ran = research(name, "--quick", *places)
     assert ran.exit_code == 0, ran.output
-    told = json.loads((tmp_path / "out" / "results" / f"{name}.json").read_text())
-    assert told["failures"] == []
-    assert told["tables"]
+    result = read_result(tmp_path / "out" / f"{name}.json")
+    assert not result.failures
+    assert any(STUDIES[name].shown(row) for row in result.rows)

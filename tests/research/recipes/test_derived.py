@@ -1,4 +1,4 @@
-"""Other views of a set: halves, classmates, pieces, and what training is told."""
+"""Derived pairs: halves, pairs of one class, excerpts and labels."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import pytest
 
 from reelscore.data.pairs import PairSet, Split
 from reelscore.errors import ConfigError
-from research.recipes import derived as views
-from research.recipes import oracle as told
-from research.runs.makers import maker_of
+from research.recipes import derived, labelled
+from research.runs.runner import builder_of
 
 PARTS: tuple[Split, ...] = ("train",) * 24 + ("val",) * 12 + ("test",) * 12
 
 
-def made(*, labelled: bool = True) -> PairSet:
+def pair_set(*, labelled: bool = True) -> PairSet:
     """48 pairs of sequences of 7 to 12 rows; each cell names its item and row, music by negative numbers."""
     lengths = [7 + i % 6 for i in range(48)]
     rows = [np.stack([np.full(n, 100.0 * i), np.arange(n)], axis=1) for i, n in enumerate(lengths)]
@@ -42,9 +41,9 @@ def items(draws: tuple[tuple[np.ndarray, ...], ...]) -> list[int]:
 
 
 @pytest.mark.parametrize("side", ["video", "music"])
-def test_halves_are_two_windows_of_one_item_in_its_split(side: views.Side) -> None:
-    pairs = made()
-    found = views.halves(pairs, side=side)
+def test_halves_are_two_windows_of_one_item_in_its_split(side: derived.Side) -> None:
+    pairs = pair_set()
+    found = derived.halves(pairs, side=side)
     assert found.split == pairs.split
     assert found.video_encoder == found.music_encoder == side[0]
     whole = pairs.video if side == "video" else pairs.music
@@ -54,16 +53,16 @@ def test_halves_are_two_windows_of_one_item_in_its_split(side: views.Side) -> No
 
 
 def test_items_of_a_single_row_have_no_halves() -> None:
-    pairs = made()
-    short = views.excerpt(pairs, rows=1, where="middle")
+    pairs = pair_set()
+    short = derived.excerpt(pairs, rows=1, where="middle")
     with pytest.raises(Exception, match="holds no pairs"):
-        views.halves(short, side="video")
+        derived.halves(short, side="video")
 
 
 @pytest.mark.parametrize("side", ["video", "music"])
-def test_classmates_are_of_one_class_one_split_and_two_sources(side: views.Side) -> None:
-    pairs = made()
-    found = views.classmates(pairs, side=side)
+def test_same_class_pairs_are_of_one_class_one_split_and_two_sources(side: derived.Side) -> None:
+    pairs = pair_set()
+    found = derived.same_class(pairs, side=side)
     assert pairs.label is not None
     assert pairs.source is not None
     first, second = items(found.video), items(found.music)
@@ -73,7 +72,7 @@ def test_classmates_are_of_one_class_one_split_and_two_sources(side: views.Side)
         assert pairs.label[one] == pairs.label[other]
         assert pairs.split[one] == pairs.split[other] == part
         assert pairs.source[one] != pairs.source[other]
-    # Pairs whose members share a group are one group.
+    # Pairs that share a group of an item are one group.
     for i in range(len(found)):
         for j in range(len(found)):
             shared = {int(pairs.group[n]) for n in (first[i], second[i])} & {
@@ -84,9 +83,9 @@ def test_classmates_are_of_one_class_one_split_and_two_sources(side: views.Side)
 
 
 @pytest.mark.parametrize("side", ["video", "music"])
-def test_classmates_that_share_a_source_are_drawn_as_one(side: views.Side) -> None:
-    pairs = made()
-    found = told.told(views.classmates(pairs, side=side), all_of_it=True).pairs
+def test_same_class_pairs_that_share_a_source_are_drawn_as_one(side: derived.Side) -> None:
+    pairs = pair_set()
+    found = labelled.with_labels(derived.same_class(pairs, side=side), oracle=True).pairs
     assert pairs.source is not None
     assert found.source is not None
     members = [
@@ -99,95 +98,95 @@ def test_classmates_that_share_a_source_are_drawn_as_one(side: views.Side) -> No
     assert joined
     assert all(found.source[i] == found.source[j] for i, j in joined)
     assert 1 < len(set(found.source.tolist())) < len(found)
-    # What is drawn together in a bootstrap is not what makes a hit, and moves nobody to another split.
+    # Sources are for the bootstrap only; groups make the hits.
     assert len(set(found.where("test").group.tolist())) > len(set(found.where("test").source.tolist()))  # type: ignore[union-attr]
 
 
-def test_classmates_of_a_set_without_sources_have_none() -> None:
-    assert views.classmates(replace(made(), source=None), side="video").source is None
+def test_same_class_pairs_of_a_set_without_sources_have_none() -> None:
+    assert derived.same_class(replace(pair_set(), source=None), side="video").source is None
 
 
-def test_classmates_differ_by_draw_and_not_by_chance() -> None:
-    pairs = made()
-    one, again, other = (views.classmates(pairs, side="video", draw=d).keys for d in (0, 0, 1))
+def test_same_class_pairs_depend_on_the_draw_alone() -> None:
+    pairs = pair_set()
+    one, again, other = (derived.same_class(pairs, side="video", draw=d).keys for d in (0, 0, 1))
     assert one == again != other
-    with pytest.raises(ConfigError, match="no classes"):
-        views.classmates(made(labelled=False), side="video")
+    with pytest.raises(ConfigError, match="no labels"):
+        derived.same_class(pair_set(labelled=False), side="video")
 
 
-def test_a_piece_is_continuous_and_a_spread_covers_the_whole() -> None:
-    pairs = made()
+def test_an_excerpt_is_contiguous_and_a_spread_covers_the_sequence() -> None:
+    pairs = pair_set()
     for where in ("middle", "anywhere", "spread"):
-        found = views.excerpt(pairs, rows=4, where=where)  # type: ignore[arg-type]
-        again = views.excerpt(pairs, rows=4, where=where)  # type: ignore[arg-type]
+        found = derived.excerpt(pairs, rows=4, where=where)  # type: ignore[arg-type]
+        again = derived.excerpt(pairs, rows=4, where=where)  # type: ignore[arg-type]
         assert [d[0].tobytes() for d in found.video] == [d[0].tobytes() for d in again.video]
         for i, (video, music) in enumerate(zip(found.video, found.music, strict=True)):
             at = video[0][:, 1]
-            assert (music[0][:, 1] == -at - 1).all()  # both sides are cut alike
+            assert (music[0][:, 1] == -at - 1).all()  # the same cut on both sides
             length = len(pairs.video[i][0])
             if where == "spread":
                 assert at[0] < length / 4 <= 3 * length / 4 <= at[-1]
             else:
                 assert np.diff(at).tolist() == [1, 1, 1]
     assert found.split == pairs.split
-    places = [d[0][0, 1] for d in views.excerpt(pairs, rows=4, where="anywhere", draw=1).video]
-    assert places != [d[0][0, 1] for d in views.excerpt(pairs, rows=4, where="anywhere", draw=2).video]
-    assert len(views.excerpt(pairs, rows=10, where="middle").video[0][0]) == 7  # shorter ones stay whole
+    places = [d[0][0, 1] for d in derived.excerpt(pairs, rows=4, where="anywhere", draw=1).video]
+    assert places != [d[0][0, 1] for d in derived.excerpt(pairs, rows=4, where="anywhere", draw=2).video]
+    assert len(derived.excerpt(pairs, rows=10, where="middle").video[0][0]) == 7  # shorter than the excerpt
 
 
-def test_what_training_is_told_stays_in_training() -> None:
-    pairs = made()
-    hidden, shown = told.told(pairs, all_of_it=False), told.told(pairs, all_of_it=True)
-    assert hidden.pairs.group.tolist() == pairs.group.tolist()
-    learn = shown.pairs.where("train")
-    assert learn.label is not None
-    assert ((learn.group[:, None] == learn.group) == (learn.label[:, None] == learn.label)).all()
+def test_the_oracle_is_for_training_only() -> None:
+    pairs = pair_set()
+    plain, oracle = labelled.with_labels(pairs, oracle=False), labelled.with_labels(pairs, oracle=True)
+    assert plain.pairs.group.tolist() == pairs.group.tolist()
+    train = oracle.pairs.where("train")
+    assert train.label is not None
+    assert ((train.group[:, None] == train.group) == (train.label[:, None] == train.label)).all()
     for part in ("val", "test"):
-        assert shown.pairs.where(part).group.tolist() == pairs.where(part).group.tolist()  # type: ignore[arg-type]
-    assert shown.pairs.split == pairs.split
+        assert oracle.pairs.where(part).group.tolist() == pairs.where(part).group.tolist()  # type: ignore[arg-type]
+    assert oracle.pairs.split == pairs.split
     index = np.flatnonzero(np.array(pairs.split) == "test")
-    assert shown.suits is not None
+    assert oracle.relevant is not None
     assert pairs.label is not None
-    assert shown.suits(index, index).tolist() == [
+    assert oracle.relevant(index, index).tolist() == [
         [bool(pairs.label[i] == pairs.label[j]) for j in index] for i in index
     ]
 
 
-def test_without_classes_the_groups_are_the_truth_and_can_be_hidden() -> None:
-    pairs = made(labelled=False)
-    hidden, shown = told.told(pairs, all_of_it=False), told.told(pairs, all_of_it=True)
+def test_without_labels_the_groups_are_the_ground_truth() -> None:
+    pairs = pair_set(labelled=False)
+    plain, oracle = labelled.with_labels(pairs, oracle=False), labelled.with_labels(pairs, oracle=True)
     for part in ("train", "val"):
-        alone = hidden.pairs.where(part).group  # type: ignore[arg-type]
+        alone = plain.pairs.where(part).group  # type: ignore[arg-type]
         assert len(set(alone.tolist())) == len(alone)
-    assert len(set(shown.pairs.where("train").group.tolist())) == 23
-    assert hidden.pairs.where("test").group.tolist() == pairs.where("test").group.tolist()
-    assert hidden.suits is not None
-    assert hidden.suits(np.array([36, 36, 36]), np.array([36, 37, 38]))[0].tolist() == [True, True, False]
+    assert len(set(oracle.pairs.where("train").group.tolist())) == 23
+    assert plain.pairs.where("test").group.tolist() == pairs.where("test").group.tolist()
+    assert plain.relevant is not None
+    assert plain.relevant(np.array([36, 36, 36]), np.array([36, 37, 38]))[0].tolist() == [True, True, False]
 
 
 def test_recipes_of_real_sets_leak_nothing_between_splits(shared: Path) -> None:
     for recipe in (
         {"kind": "halves", "name": "muvisync", "side": "music"},
-        {"kind": "classmates", "name": "emomv", "side": "music", "knows": "truth"},
-        {"kind": "classmates", "name": "wikipedia", "side": "video", "knows": "truth"},
-        {"kind": "told", "name": "tiktok", "knows": "pairs"},
-        {"kind": "classmates", "name": "emomv", "side": "music", "knows": "truth", "fold": 1, "folds": 5},
-        {"kind": "told", "name": "wikipedia", "knows": "truth", "fold": 1, "folds": 5},
+        {"kind": "same-class", "name": "emomv", "side": "music", "oracle": True},
+        {"kind": "same-class", "name": "wikipedia", "side": "video", "oracle": True},
+        {"kind": "labelled", "name": "tiktok"},
+        {"kind": "same-class", "name": "emomv", "side": "music", "oracle": True, "fold": 1, "folds": 5},
+        {"kind": "labelled", "name": "wikipedia", "oracle": True, "fold": 1, "folds": 5},
     ):
-        pairs = maker_of(recipe).make(recipe, shared).pairs
-        if recipe["kind"] == "classmates":
+        pairs = builder_of(recipe).build(recipe, shared).pairs
+        if recipe["kind"] == "same-class":
             split_of: dict[bytes, str] = {}
             for draws, part in zip((*pairs.video, *pairs.music), (*pairs.split, *pairs.split), strict=True):
                 assert split_of.setdefault(draws[0].tobytes(), part) == part
         assert set(pairs.split) == {"train", "val", "test"}
 
 
-def test_a_view_may_rotate_its_test_part_and_validation_stays(shared: Path) -> None:
+def test_derived_pairs_take_folds_and_validation_stays(shared: Path) -> None:
     recipe = {"kind": "halves", "name": "muvisync", "side": "music"}
     keys = [
-        [set(made.pairs.where(part).keys) for part in ("val", "test")]
+        [set(run_data.pairs.where(part).keys) for part in ("val", "test")]
         for fold in (0, 1)
-        if (made := maker_of(recipe).make({**recipe, "fold": fold, "folds": 5}, shared))
+        if (run_data := builder_of(recipe).build({**recipe, "fold": fold, "folds": 5}, shared))
     ]
     assert keys[0][0] == keys[1][0]
     assert not keys[0][1] & keys[1][1]
@@ -196,13 +195,13 @@ def test_a_view_may_rotate_its_test_part_and_validation_stays(shared: Path) -> N
 @pytest.mark.parametrize(
     "recipe",
     [
-        {"kind": "told", "name": "emomv", "knows": "all"},
-        {"kind": "told", "name": "emomv", "share": 0.5},
+        {"kind": "labelled", "name": "emomv", "knows": "truth"},
+        {"kind": "labelled", "name": "emomv", "share": 0.5},
         {"kind": "halves", "name": "muvisync", "side": "sound"},
         {"kind": "excerpt", "name": "muvisync", "rows": 0, "where": "middle"},
         {"kind": "excerpt", "name": "muvisync", "rows": 4, "where": "nowhere"},
     ],
 )
-def test_wrong_recipes_are_refused(recipe: dict[str, object], shared: Path) -> None:
+def test_wrong_recipes_are_rejected(recipe: dict[str, object], shared: Path) -> None:
     with pytest.raises(ConfigError):
-        maker_of(recipe).make(recipe, shared)
+        builder_of(recipe).build(recipe, shared)

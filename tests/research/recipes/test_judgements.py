@@ -1,4 +1,4 @@
-"""Judged pairs: files of the published columns are read, and what is wrong with them is told."""
+"""Reading human judgements, and the errors of damaged files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reelscore.errors import InputError, NotFoundError
-from research.recipes.judgements import read_judged
+from research.recipes.judgements import read_judgements
 
 FILES = {
     "video_val.csv": "filename,brightness_mean,flow_mean,saturation_mean\na.mp4,255,6,0\nb.mp4,51,60,127.5\n",
@@ -29,14 +29,14 @@ def written(folder: Path, **changed: str) -> Path:
 
 
 def test_measures_come_in_the_units_of_the_light_encoder(tmp_path: Path) -> None:
-    judged = read_judged(written(tmp_path))
-    np.testing.assert_allclose(judged.video["brightness"], [1, 0.2], rtol=1e-6)
-    np.testing.assert_allclose(judged.video["saturation"], [0, 0.5], rtol=1e-6)
-    np.testing.assert_allclose(judged.video["motion_flow"], [0.1, 1], rtol=1e-6)
-    np.testing.assert_allclose(judged.music["loudness_db"][[0, 2]], [-20, 0], atol=1e-5)
-    told = [(c.video, c.track, c.rank, c.relevant) for c in judged.candidates]
-    assert told == [(0, 0, 1, False), (0, 2, 2, True), (1, 0, 2, False)]
-    assert judged.left_out == 1
+    judgements = read_judgements(written(tmp_path))
+    np.testing.assert_allclose(judgements.video["brightness"], [1, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(judgements.video["saturation"], [0, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(judgements.video["motion_flow"], [0.1, 1], rtol=1e-6)
+    np.testing.assert_allclose(judgements.music["loudness_db"][[0, 2]], [-20, 0], atol=1e-5)
+    rows = [(c.video, c.track, c.rank, c.relevant) for c in judgements.candidates]
+    assert rows == [(0, 0, 1, False), (0, 2, 2, True), (1, 0, 2, False)]
+    assert judgements.num_unmeasured == 1
 
 
 @pytest.mark.parametrize(
@@ -48,18 +48,18 @@ def test_measures_come_in_the_units_of_the_light_encoder(tmp_path: Path) -> None
         ("val_candidates", FILES["val_candidates.csv"].replace(",2", ",2.5"), "rank from 1, got '2.5'"),
     ],
 )
-def test_what_is_wrong_is_told(name: str, text: str, message: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_rejected(name: str, text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        read_judged(written(tmp_path, **{name: text}))
+        read_judgements(written(tmp_path, **{name: text}))
 
 
-def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (written(tmp_path) / "audio_val.csv").unlink()
     with pytest.raises(NotFoundError, match=r"audio_val\.csv"):
-        read_judged(tmp_path)
+        read_judgements(tmp_path)
 
 
 def test_the_real_files(shared: Path) -> None:
-    judged = read_judged(shared / "features" / "shortvideo_human_relevance")
-    assert len({one.video for one in judged.candidates}) == 53
-    assert sum(one.relevant for one in judged.candidates) == 158
+    judgements = read_judgements(shared / "features" / "shortvideo_human_relevance")
+    assert len({one.video for one in judgements.candidates}) == 53
+    assert sum(one.relevant for one in judgements.candidates) == 158

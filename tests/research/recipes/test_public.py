@@ -1,4 +1,4 @@
-"""Shares of a set's pairs: nested, whole sources, the test part untouched; and test parts that rotate."""
+"""Nested shares of a set's pairs, and rotating test folds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reelscore.data.pairs import PairSet
 from reelscore.errors import ConfigError, InputError
-from research.recipes.public import rotated, thinned
+from research.recipes.public import rotate, subset
 
 
 def pairs_of(sources, splits):
@@ -32,57 +32,57 @@ def pairs_of(sources, splits):
 
 
 @st.composite
-def made(draw):
+def pair_sets(draw):
     count = draw(st.integers(1, 12))
     splits = ["train", *draw(st.lists(st.sampled_from(["train", "val", "test"]), min_size=11, max_size=11))]
     sources = [0, *draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=40))]
     return pairs_of(sources, splits)
 
 
-@given(made(), st.integers(0, 5), st.lists(st.floats(0.01, 1.0), min_size=2, max_size=4).map(sorted))
-def test_shares_are_nested_whole_and_leave_the_test_part_alone(pairs, draw, shares):
-    parts = [thinned(pairs, share=share, draw=draw) for share in shares]
+@given(pair_sets(), st.integers(0, 5), st.lists(st.floats(0.01, 1.0), min_size=2, max_size=4).map(sorted))
+def test_shares_are_nested_and_keep_sources_and_the_test_part(pairs, draw, shares):
+    parts = [subset(pairs, share=share, draw=draw) for share in shares]
     for part, share in zip(parts, shares, strict=True):
         kept = set(part.keys)
         held_out = [k for k, s in zip(pairs.keys, pairs.split, strict=True) if s == "test"]
         assert kept.issuperset(held_out)
         for name in ("train", "val"):
             assert part.split.count(name) >= share * pairs.split.count(name) - 1e-9
-        assert list(part.keys) == [k for k in pairs.keys if k in kept], "the order stays"
+        assert list(part.keys) == [k for k in pairs.keys if k in kept], "order"
         for source in np.unique(pairs.source):
             inside = {k in kept for k, s in zip(pairs.keys, pairs.source, strict=True) if s == source}
-            assert len(inside) == 1, "a source is kept or left out as a whole"
+            assert len(inside) == 1, "whole sources"
     for small, large in itertools.pairwise(parts):
         assert set(small.keys) <= set(large.keys)
 
 
-def test_a_share_is_no_larger_than_its_last_source_makes_it():
+def test_a_share_is_exact_where_sources_are_single_pairs():
     pairs = pairs_of(list(range(60)), ["train"] * 40 + ["val"] * 20)
     for share in (0.05, 0.1, 0.25, 0.5, 1.0):
-        split = thinned(pairs, share=share, draw=0).split
+        split = subset(pairs, share=share, draw=0).split
         assert (split.count("train"), split.count("val")) == (round(40 * share), round(20 * share))
 
 
-def test_another_draw_takes_others():
+def test_another_draw_gives_another_subset():
     pairs = pairs_of(list(range(40)), ["train"] * 40)
-    taken = {thinned(pairs, share=0.25, draw=draw).keys for draw in range(5)}
-    assert len(taken) == 5
-    assert thinned(pairs, share=0.25, draw=0).keys == thinned(pairs, share=0.25, draw=0).keys
+    subsets = {subset(pairs, share=0.25, draw=draw).keys for draw in range(5)}
+    assert len(subsets) == 5
+    assert subset(pairs, share=0.25, draw=0).keys == subset(pairs, share=0.25, draw=0).keys
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
-def test_a_share_outside_is_refused(share):
+def test_a_share_outside_is_rejected(share):
     with pytest.raises(ConfigError, match="share"):
-        thinned(pairs_of([0, 1], ["train"] * 2), share=share, draw=0)
+        subset(pairs_of([0, 1], ["train"] * 2), share=share, draw=0)
 
 
 def test_the_test_part_rotates_over_all_but_validation():
     pairs = pairs_of([i // 2 for i in range(40)], ["train", "val", "test", "train"] * 5)
     tested = np.zeros(40, int)
     for fold in range(5):
-        turned = rotated(pairs, fold=fold, num_folds=5)
-        split = np.array(turned.split)
-        assert (turned.keys, (split == "val").tolist()) == (
+        rotated = rotate(pairs, fold=fold, num_folds=5)
+        split = np.array(rotated.split)
+        assert (rotated.keys, (split == "val").tolist()) == (
             pairs.keys,
             [part == "val" for part in pairs.split],
         )
@@ -94,13 +94,13 @@ def test_the_test_part_rotates_over_all_but_validation():
 def test_folds_do_not_depend_on_the_order_of_the_pairs():
     pairs = pairs_of([i // 2 for i in range(24)], ["train", "val", "test"] * 4)
     order = np.random.default_rng(0).permutation(24)
-    one, other = rotated(pairs, fold=1, num_folds=4), rotated(pairs.take(order), fold=1, num_folds=4)
+    one, other = rotate(pairs, fold=1, num_folds=4), rotate(pairs.take(order), fold=1, num_folds=4)
     assert dict(zip(one.keys, one.split, strict=True)) == dict(zip(other.keys, other.split, strict=True))
 
 
-def test_a_fold_that_is_not_there_is_refused():
+def test_a_fold_out_of_range_is_rejected():
     pairs = pairs_of(range(6), ["train", "val", "test", "train", "train", "train"])
     with pytest.raises(ConfigError, match="fold must lie in"):
-        rotated(pairs, fold=5, num_folds=5)
+        rotate(pairs, fold=5, num_folds=5)
     with pytest.raises(InputError, match="folds need 2 to 5"):
-        rotated(pairs, fold=0, num_folds=6)
+        rotate(pairs, fold=0, num_folds=6)

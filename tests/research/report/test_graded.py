@@ -1,4 +1,4 @@
-"""Expected precision and nDCG: equal to the mean over every order of equal scores, written out."""
+"""Expected precision and nDCG, against the mean over all orders of ties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Means and intervals on made numbers whose answer is known."""
+"""Means and intervals on numbers with a known answer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from scipy.stats import t as student
 
 from reelscore.errors import InputError
 from reelscore.training import TrainConfig
-from research.report.intervals import difference, estimate, estimate_of, gathered, paired, per_query
-from research.runs.runner import Outcome, Run
+from research.report.intervals import concatenated, difference, estimate, estimate_of, paired, per_query
+from research.runs.run import Outcome, Run
 from research.runs.scoring import DIRECTIONS, Ranking
 
 tables = arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=st.floats(-1, 1))
 
 
-def outcome(there, back=None, *, seed=0, cluster=None, suiting=None, method="train", fold=None):
+def outcome(there, back=None, *, seed=0, cluster=None, truth=None, method="train", fold=None):
     recipe = {"kind": "set", "name": "x"} | ({} if fold is None else {"fold": fold, "folds": 2})
     ranks = [np.asarray(r, np.int64) for r in (there, there if back is None else back)]
     return Outcome(
         Run(recipe, method, TrainConfig(seed=seed) if method == "train" else None),
-        {d: Ranking(r, 1.0 / r, suiting) for d, r in zip(DIRECTIONS, ranks, strict=True)},
+        {d: Ranking(r, 1.0 / r, truth) for d, r in zip(DIRECTIONS, ranks, strict=True)},
         np.arange(len(ranks[0])) if cluster is None else np.asarray(cluster),
         {},
         {},
@@ -40,63 +40,71 @@ def test_a_table_holds_the_mean_of_both_directions_for_each_seed_and_query():
     assert per_query(two, "recall@10", directions=DIRECTIONS[:1]).tolist() == [[1, 0], [1, 1]]
     np.testing.assert_allclose(per_query(two, "map")[0], [(1 + 1 / 11) / 2, (1 / 11 + 1 / 12) / 2])
     np.testing.assert_allclose(per_query(two[:1], "log_rank", directions=DIRECTIONS[1:])[0], np.log([11, 12]))
-    known = outcome([1, 2], suiting=np.array([0.25, 0.75]))
-    assert per_query([known], "suiting").tolist() == [[0.25, 0.75]]
-    for metric, given_ in (("suiting", two), ("median_rank", two), ("recall@", two), ("map", [])):
+    known = outcome([1, 2], truth=np.array([0.25, 0.75]))
+    assert per_query([known], "truth_map").tolist() == [[0.25, 0.75]]
+    for metric, given_ in (("truth_map", two), ("median_rank", two), ("recall@", two), ("map", [])):
         with pytest.raises(InputError):
             per_query(given_, metric)
 
 
 @given(tables)
 def test_the_mean_is_the_mean_and_lies_in_its_intervals(values):
-    told = estimate(values, np.arange(values.shape[1]), num_bootstrap=50)
-    assert told.mean == pytest.approx(values.mean())
-    assert told.seed_low - 1e-12 <= told.mean <= told.seed_high + 1e-12
-    assert estimate(values, np.arange(values.shape[1]), num_bootstrap=50) == told
+    one_estimate = estimate(values, np.arange(values.shape[1]), num_bootstrap=50)
+    assert one_estimate.mean == pytest.approx(values.mean())
+    assert one_estimate.seed_low - 1e-12 <= one_estimate.mean <= one_estimate.seed_high + 1e-12
+    assert estimate(values, np.arange(values.shape[1]), num_bootstrap=50) == one_estimate
 
 
 @given(tables, st.floats(-1, 1))
 def test_a_constant_moves_everything_by_itself(values, shift):
     cluster = np.arange(values.shape[1])
-    told, moved = (estimate(v, cluster, num_bootstrap=40) for v in (values, values + shift))
+    one_estimate, moved = (estimate(v, cluster, num_bootstrap=40) for v in (values, values + shift))
     for end in ("mean", "low", "high", "seed_low", "seed_high"):
-        assert getattr(moved, end) == pytest.approx(getattr(told, end) + shift, abs=1e-9)
+        assert getattr(moved, end) == pytest.approx(getattr(one_estimate, end) + shift, abs=1e-9)
 
 
 def test_where_nothing_varies_there_is_no_interval():
-    told = estimate(np.full((3, 7), 0.4), np.arange(7))
-    assert [told.mean, told.low, told.high, told.seed_low, told.seed_high] == pytest.approx([0.4] * 5)
-    assert told.above_zero
+    one_estimate = estimate(np.full((3, 7), 0.4), np.arange(7))
+    assert [
+        one_estimate.mean,
+        one_estimate.low,
+        one_estimate.high,
+        one_estimate.seed_low,
+        one_estimate.seed_high,
+    ] == pytest.approx([0.4] * 5)
+    assert one_estimate.low > 0
 
 
 def test_seeds_alone_are_students_t():
     means = np.array([0.20, 0.24, 0.22, 0.30, 0.19])
-    told = estimate(np.repeat(means[:, None], 9, axis=1), np.arange(9))
+    one_estimate = estimate(np.repeat(means[:, None], 9, axis=1), np.arange(9))
     reach = student.ppf(0.975, 4) * means.std(ddof=1) / np.sqrt(5)
-    assert (told.seed_low, told.seed_high) == pytest.approx((means.mean() - reach, means.mean() + reach))
+    assert (one_estimate.seed_low, one_estimate.seed_high) == pytest.approx(
+        (means.mean() - reach, means.mean() + reach)
+    )
     one = estimate(means[:1, None], np.arange(1))
     assert one.seed_low == one.seed_high == one.mean
 
 
 def test_queries_alone_are_the_standard_error_of_a_mean():
     values = np.random.default_rng(0).normal(size=(1, 400))
-    told = estimate(values, np.arange(400), num_bootstrap=4000)
+    one_estimate = estimate(values, np.arange(400), num_bootstrap=4000)
     error = values.std(ddof=1) / 20
-    assert (told.high - told.low) / (2 * 1.96) == pytest.approx(error, rel=0.06)
+    assert (one_estimate.high - one_estimate.low) / (2 * 1.96) == pytest.approx(error, rel=0.06)
 
 
 def test_queries_of_one_cluster_count_once():
     values = np.random.default_rng(1).normal(size=(1, 60))
     alone = estimate(values, np.arange(60))
     tenfold = estimate(np.repeat(values, 10, axis=1), np.repeat(np.arange(60), 10))
-    taken_apart = estimate(np.repeat(values, 10, axis=1), np.arange(600))
+    separate = estimate(np.repeat(values, 10, axis=1), np.arange(600))
     assert tenfold.low == pytest.approx(alone.low)
     assert tenfold.high == pytest.approx(alone.high)
-    assert taken_apart.high - taken_apart.low < 0.5 * (alone.high - alone.low)
+    assert separate.high - separate.low < 0.5 * (alone.high - alone.low)
 
 
 @pytest.mark.parametrize(("seed_spread", "query_spread"), [(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)])
-def test_the_interval_over_both_covers_the_truth_about_as_often_as_it_says(seed_spread, query_spread):
+def test_the_interval_over_both_has_its_coverage(seed_spread, query_spread):
     """V_sq = a_s + b_q + e_sq around 0: the truth is 0. Without the widening five seeds would give 85%."""
     rng, covered, trials = np.random.default_rng(2), 0, 300
     for trial in range(trials):
@@ -105,35 +113,35 @@ def test_the_interval_over_both_covers_the_truth_about_as_often_as_it_says(seed_
             + query_spread * rng.normal(size=(1, 40))
             + 0.3 * rng.normal(size=(5, 40))
         )
-        told = estimate(values, np.arange(40), num_bootstrap=300, seed=trial)
-        covered += told.low <= 0 <= told.high
+        one_estimate = estimate(values, np.arange(40), num_bootstrap=300, seed=trial)
+        covered += one_estimate.low <= 0 <= one_estimate.high
     assert 0.90 <= covered / trials <= 0.99
 
 
-def test_a_paired_difference_sees_what_two_intervals_hide():
+def test_a_paired_difference_is_narrower_than_two_intervals():
     rng = np.random.default_rng(3)
     hard = rng.integers(1, 60, size=200)
     one = [outcome(hard, seed=s) for s in range(3)]
-    # The same queries, each a little worse: far from each other query by query, close in the mean.
+    # The same queries, each a little worse.
     other = [outcome(hard + rng.integers(3, 6, size=200), seed=s) for s in range(3)]
-    told = difference(one, other, "log_rank")
+    one_estimate = difference(one, other, "log_rank")
     alone = estimate(per_query(one, "log_rank"), one[0].cluster)
-    assert told.high < 0
-    assert told.high - told.low < 0.75 * (alone.high - alone.low)
+    assert one_estimate.high < 0
+    assert one_estimate.high - one_estimate.low < 0.75 * (alone.high - alone.low)
     assert difference(one, one, "log_rank").low == difference(one, one, "log_rank").high == 0
     back = difference(other, one, "log_rank")
-    assert (back.low, back.high) == pytest.approx((-told.high, -told.low))
+    assert (back.low, back.high) == pytest.approx((-one_estimate.high, -one_estimate.low))
 
 
-def test_a_system_without_a_seed_stands_beside_every_seed():
-    rival = [outcome([1, 20], method="cca")]
+def test_a_system_without_seeds_is_paired_with_every_seed():
+    baseline = [outcome([1, 20], method="cca")]
     seeds = [outcome([1, 1], seed=0), outcome([20, 1], seed=1)]
-    told = difference(seeds, rival, "recall@10")
-    assert told.mean == pytest.approx((0.5 + 0.0) / 2)
-    assert told.seed_high - told.seed_low == pytest.approx(2 * student.ppf(0.975, 1) * 0.25)
+    one_estimate = difference(seeds, baseline, "recall@10")
+    assert one_estimate.mean == pytest.approx((0.5 + 0.0) / 2)
+    assert one_estimate.seed_high - one_estimate.seed_low == pytest.approx(2 * student.ppf(0.975, 1) * 0.25)
 
 
-def test_what_cannot_be_paired_is_refused():
+def test_unpaired_outcomes_are_rejected():
     one = outcome([1, 2, 3])
     with pytest.raises(InputError, match="same queries"):
         difference([one], [outcome([1, 2])], "map")
@@ -145,64 +153,64 @@ def test_what_cannot_be_paired_is_refused():
         estimate(np.zeros((2, 3)), np.arange(2))
 
 
-def test_a_failed_seed_takes_its_partner_with_it():
+def test_a_failed_seed_is_dropped_on_both_sides():
     left = [outcome([s + 1], seed=s) for s in (0, 1, 3)]
     right = [outcome([s + 1], seed=s) for s in (3, 0, 2)]
-    ours, theirs = paired(left, right)
-    assert [one.run.config.seed for one in ours] == [one.run.config.seed for one in theirs] == [0, 3]
-    rival = [outcome([1], method="cca")]
-    assert paired(left, rival) == (left, rival)
+    left_, right_ = paired(left, right)
+    assert [one.run.config.seed for one in left_] == [one.run.config.seed for one in right_] == [0, 3]
+    baseline = [outcome([1], method="cca")]
+    assert paired(left, baseline) == (left, baseline)
 
 
-def test_folds_stand_side_by_side():
+def test_folds_are_concatenated():
     folds = [outcome([1, 20], seed=1, fold=1, cluster=[7, 8]), outcome([1, 1, 20], fold=0, cluster=[1, 1, 2])]
-    found = gathered(folds, "recall@10")
+    found = concatenated(folds, "recall@10")
     assert found.values.tolist() == [[1, 1, 0, 1, 0]]
     assert (found.cluster.tolist(), found.fold.tolist()) == ([1, 1, 2, 7, 8], [0, 0, 0, 1, 1])
-    told = estimate_of(folds, "recall@10", num_bootstrap=50)
-    assert told.mean == pytest.approx(3 / 5)
+    one_estimate = estimate_of(folds, "recall@10", num_bootstrap=50)
+    assert one_estimate.mean == pytest.approx(3 / 5)
     half = student.ppf(0.975, 1) * np.std([2 / 3, 1 / 2], ddof=1) / np.sqrt(2)
-    assert told.seed_high - told.mean == pytest.approx(half)
-    rival = [
+    assert one_estimate.seed_high - one_estimate.mean == pytest.approx(half)
+    baseline = [
         outcome([20, 20, 20], method="cca", fold=0, cluster=[1, 1, 2]),
         outcome([1, 1], method="cca", fold=1, cluster=[7, 8]),
     ]
-    apart = difference(*paired(folds, rival), "recall@10")
+    apart = difference(*paired(folds, baseline), "recall@10")
     assert apart.mean == pytest.approx((1 + 1 + 0 + 0 - 1) / 5)
 
 
-def test_a_failed_fold_takes_its_partner_with_it():
+def test_a_failed_fold_is_dropped_on_both_sides():
     ours = [outcome([1, 2], seed=0, fold=0), outcome([1, 2], seed=1, fold=1)]
-    rival = [outcome([1, 2], method="cca", fold=1)]
-    left, right = paired(ours, rival)
+    baseline = [outcome([1, 2], method="cca", fold=1)]
+    left, right = paired(ours, baseline)
     assert [one.run.data["fold"] for one in (*left, *right)] == [1, 1]
 
 
-def test_a_failed_seed_of_a_fold_leaves_the_fold_to_its_other_seeds():
+def test_a_failed_seed_of_a_fold_is_replaced_by_the_mean():
     first = [outcome([1, 1], seed=0, fold=0), outcome([1, 20], seed=2, fold=0)]
     second = [outcome([20, 20, 1], seed=1, fold=1)]
-    found = gathered([*second, *first], "recall@10")
+    found = concatenated([*second, *first], "recall@10")
     assert found.values.tolist() == [[1, 1, 0, 0, 1], [1, 0, 0, 0, 1]]
     assert estimate_of([*first, *second], "recall@10").mean == pytest.approx((1 + 0.5 + 0 + 0 + 1) / 5)
-    rival = [outcome([1, 1], method="cca", fold=0), outcome([1, 1, 1], method="cca", fold=1)]
-    apart = difference(*paired([*first, *second], rival), "recall@10")
+    baseline = [outcome([1, 1], method="cca", fold=0), outcome([1, 1, 1], method="cca", fold=1)]
+    apart = difference(*paired([*first, *second], baseline), "recall@10")
     assert apart.mean == pytest.approx((1 + 0.5 + 0 + 0 + 1) / 5 - 1)
 
 
-def test_clusters_of_two_folds_are_two_though_they_have_one_number():
+def test_equal_clusters_of_two_folds_are_distinct():
     values = np.random.default_rng(5).normal(size=(1, 40))
     fold = np.repeat(np.arange(4), 10)
-    alike, apart = (
+    equal, distinct = (
         estimate(values, cluster, fold=fold) for cluster in (np.tile(np.arange(10), 4), np.arange(40))
     )
-    assert alike.high - alike.low == pytest.approx(apart.high - apart.low, rel=0.05)
-    # Where no two folds share a number, nothing is drawn otherwise than without folds.
-    assert (apart.low, apart.high) == tuple(
+    assert equal.high - equal.low == pytest.approx(distinct.high - distinct.low, rel=0.05)
+    # Without equal numbers the result equals that without folds.
+    assert (distinct.low, distinct.high) == tuple(
         getattr(estimate(values, np.arange(40)), end) for end in ("low", "high")
     )
 
 
-def test_seeds_of_one_fold_are_no_further_folds():
+def test_seeds_of_one_fold_are_averaged():
     rng = np.random.default_rng(4)
     fold = np.repeat(np.arange(5), 12)
     once = rng.normal(size=(1, 60)) + rng.normal(size=5)[fold]

@@ -1,4 +1,4 @@
-"""The search: the least mean log rank on validation wins, whatever stands in the test rows."""
+"""Search by the mean log rank on validation, without the test rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from reelscore.workers.local import Outcome
 from research.plan_files import changed
 from research.runs import runner as run_module
 from research.runs.runner import Run, Runner
-from research.runs.tuning import settings_table, tune
-from support.research_sets import LOSSES, MAIN, run_here, write_lastfm
+from research.runs.tuning import choice_records, tune
+from support.research_sets import LOSSES, LOSSES_PLAN, run_here, write_lastfm
 
-HARD = {"num_rows": 150, "noise": 5.0}  # so that the tries differ
+HARD = {"num_rows": 100, "noise": 5.0}  # the tries must differ
 RECIPES = {"lastfm": {"kind": "set", "name": "lastfm"}}
 
 
@@ -30,18 +30,18 @@ def no_workers():
 def searched(tmp_path_factory):
     data = write_lastfm(tmp_path_factory.mktemp("sets"), **HARD)
     runner = Runner(cache=tmp_path_factory.mktemp("cache"), data=data, jobs=1)
-    return runner, tune(runner, MAIN, RECIPES)
+    return runner, tune(runner, LOSSES_PLAN, RECIPES)
 
 
-def test_the_least_mean_log_rank_on_validation_wins(searched):
+def test_the_lowest_mean_log_rank_on_validation_wins(searched):
     runner, chosen = searched
-    for space in MAIN.losses:
+    for space in LOSSES_PLAN.losses:
         choice = chosen["lastfm", space.title]
         runs = [
             Run(
                 RECIPES["lastfm"],
                 config=changed(
-                    MAIN.train,
+                    LOSSES_PLAN.train,
                     {
                         "loss.name": space.name,
                         **values,
@@ -74,15 +74,15 @@ def test_the_search_scores_nothing_but_validation(searched):
 def test_noise_in_the_test_rows_changes_no_score_and_no_choice(searched, tmp_path):
     runner, chosen = searched
     pairs = load_set("lastfm", runner.data)
-    held_out = [i for i, part in enumerate(pairs.split) if part == "test"]
-    spoiled = write_lastfm(tmp_path / "spoiled", spoil=held_out, **HARD)
-    assert tune(Runner(cache=tmp_path / "cache", data=spoiled, jobs=1), MAIN, RECIPES) == chosen
+    test_rows = [i for i, part in enumerate(pairs.split) if part == "test"]
+    noisy = write_lastfm(tmp_path / "noisy", noise_rows=test_rows, **HARD)
+    assert tune(Runner(cache=tmp_path / "cache", data=noisy, jobs=1), LOSSES_PLAN, RECIPES) == chosen
 
 
-def test_the_earliest_of_equals_wins_and_a_try_that_fails_is_passed_over(searched, tmp_path):
+def test_the_first_of_equal_tries_wins_and_a_failed_try_is_skipped(searched, tmp_path):
     runner, _ = searched
     plan = replace(
-        MAIN,
+        LOSSES_PLAN,
         losses=(
             replace(LOSSES[0], knobs={"loss.temperature": (0.1, 0.1), "learning_rate": (1e30, 1e-3, 3e-2)}),
         ),
@@ -94,29 +94,24 @@ def test_the_earliest_of_equals_wins_and_a_try_that_fails_is_passed_over(searche
     assert choice.scores.index(min(s for s in choice.scores if s is not None)) < 3
 
 
-def test_a_search_of_which_nothing_came_says_why(searched, tmp_path, monkeypatch):
+def test_a_search_without_outcomes_states_the_reason(searched, tmp_path, monkeypatch):
     runner, _ = searched
 
-    def refuse(items, *_, **__):
+    def fail(items, *_, **__):
         return iter([Outcome(item, None, "the weights are NaN") for item in items])
 
-    monkeypatch.setattr(run_module, "run_all", refuse)
+    monkeypatch.setattr(run_module, "run_all", fail)
     with pytest.raises(InputError, match="every run of the search failed: the weights are NaN"):
-        tune(Runner(cache=tmp_path, data=runner.data), MAIN, RECIPES)
+        tune(Runner(cache=tmp_path, data=runner.data), LOSSES_PLAN, RECIPES)
 
 
-def test_the_table_states_what_was_tried_and_how_often(searched):
+def test_the_records_hold_what_was_chosen(searched):
     _, chosen = searched
-    table = settings_table(MAIN, chosen)
-    assert table.columns == ("loss", "what was tried, each with each", "lastfm")
-    assert [row[:2] for row in table.rows] == [
-        ("infonce", "temperature: 0.1, 0.3; learning_rate: 0.001, 0.03"),
-        ("inter-intra", "intra_weight: 0.3, 2; learning_rate: 0.001, 0.03"),
+    records = choice_records(chosen)
+    assert [(one["set"], one["loss"]) for one in records] == [
+        ("lastfm", "infonce"),
+        ("lastfm", "inter-intra"),
     ]
     choice = chosen["lastfm", "infonce"]
-    assert table.rows[0][2] == ", ".join(f"{value:g}" for value in choice.values.values())
-    assert "Tries for each loss on each set: 4" in table.note
-    assert "later folds" not in table.note
-    rotating = settings_table(replace(MAIN, folds=2), chosen).note
-    assert "on the validation pairs of the first fold" in rotating
-    assert "learn from pairs that the later folds score; they are judged on none" in rotating
+    assert records[0]["values"] == choice.values
+    assert len(records[0]["scores"]) == 4
