@@ -1,4 +1,4 @@
-"""Every benchmark in turn: folders of real data enter where there are any, `docs/benchmarks.md` leaves.
+"""Every benchmark in turn: folders of real data enter where there are any, `docs/explanation/benchmarks.md` leaves.
 
     python benchmarks/all.py [--data DIR] [--only NAME ...] [--results DIR]
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parent / "docs" / "benchmarks.md"
+PAGE = HERE.parent / "docs" / "explanation" / "benchmarks.md"
 Row = tuple[str, str, str]
 
 

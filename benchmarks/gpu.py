@@ -51,10 +51,10 @@ def main() -> None:
         for kind, save in (("clip", save_clip), ("ast", save_ast)):
             model = Path(folder) / kind
             save(model)
-            single = measured(model, given.rows // 8, precise=True)
+            single = measured(model, given.rows // 8, cpu_only=True)
             figures[kind] = {"processor_rows_per_s": single["rows_per_s"]}
             if device is not None:
-                half = measured(model, given.rows, precise=False)
+                half = measured(model, given.rows, cpu_only=False)
                 cosine = cosines(single["rows"], half["rows"][: len(single["rows"])])
                 figures[kind] |= {
                     "gpu_rows_per_s": half["rows_per_s"],
@@ -67,32 +67,32 @@ def main() -> None:
         given.json.write_text(text + "\n", encoding="utf-8")
 
 
-def measured(folder: Path, number: int, *, precise: bool) -> dict[str, Any]:
+def measured(folder: Path, number: int, *, cpu_only: bool) -> dict[str, Any]:
     files = find_model(str(folder))
     rng = np.random.default_rng(0)
     if folder.name == "clip":
         video = HubVideo(files, mode="exact")
-        model, work = video.model, video.pictures
+        model, work = video.model, video.embed_images
         items = [rng.integers(0, 255, (240, 320, 3), dtype=np.uint8) for _ in range(number)]
     else:
         music = HubMusic(files)
-        model, work = music.model, music.windows
-        items = [0.1 * rng.standard_normal(music.sound.num_samples).astype(np.float32) for _ in range(number)]
-    model.precise = precise
-    feeds: list[Any] = []
-    inner = model.rows
+        model, work = music.model, music.embed_windows
+        items = [0.1 * rng.standard_normal(music.tower.num_samples).astype(np.float32) for _ in range(number)]
+    model.cpu_only = cpu_only
+    inputs: list[Any] = []
+    run = model.run
 
-    def rows(given: Any) -> Any:
-        feeds[:] = given
-        return inner(given)
+    def record(items: Any) -> Any:
+        inputs[:] = items
+        return run(inputs)
 
-    model.rows = rows
+    model.run = record
     work(items[:2])
     began = time.perf_counter()
     found = np.asarray(work(items), np.float64)
     took_s = time.perf_counter() - began
     began = time.perf_counter()
-    inner(list(feeds))
+    list(run(list(inputs)))
     network_s = time.perf_counter() - began
     return {
         "rows": found,

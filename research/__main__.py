@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reelscore.cli.app import run
+from reelscore.cli.command import Command
 from reelscore.cli.options import JsonOption
-from reelscore.cli.output import note, print_json, progress_bar
+from reelscore.cli.output import note, print_json
+from reelscore.cli.progress import progress_bar
 from reelscore.errors import ConfigError
 from reelscore.files import cache_folder
 
@@ -105,7 +107,7 @@ def _bar(name: str) -> Callable[[str], AbstractContextManager[Callable[[int, int
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-app.command()(experiment)
+app.command(cls=Command)(experiment)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from reelscore import Library
 from support import worlds
 
 
@@ -52,3 +53,18 @@ def music_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A silent film of three seconds; read only."""
     return worlds.film(tmp_path_factory.mktemp("film") / "holiday.mp4")
+
+
+@pytest.fixture(scope="session")
+def light_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained model over the light encoders, without text; read only."""
+    return worlds.light_model(tmp_path_factory.mktemp("trained") / "light.model")
+
+
+@pytest.fixture(scope="session")
+def light_library(tmp_path_factory: pytest.TempPathFactory, music_folder: Path) -> Library:
+    """The six songs in a library of the affect model; read only."""
+    folder = tmp_path_factory.mktemp("light")
+    library = Library.open(folder / "lib", cache=folder / "cache")
+    library.add(music_folder, workers=1)
+    return library

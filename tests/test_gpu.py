@@ -145,16 +145,20 @@ def test_a_hub_encoder_in_half_precision_says_what_it_says_in_single(
     models: dict[str, Path], kind: str
 ) -> None:
     rows = []
-    for precise in (True, False, False):
+    for cpu_only in (True, False, False):
         files = find_model(str(models[kind]))
         encoder = HubVideo(files, mode="exact") if kind in PICTURES else HubMusic(files)
-        encoder.model.precise = precise
+        encoder.model.cpu_only = cpu_only
         rng = np.random.default_rng(0)
         if isinstance(encoder, HubVideo):
-            rows.append(encoder.pictures([rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in "abc"]))
+            rows.append(
+                encoder.embed_images([rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in "abc"])
+            )
         else:
-            size = encoder.sound.num_samples
-            rows.append(encoder.windows([0.1 * rng.standard_normal(size).astype(np.float32) for _ in "abc"]))
+            size = encoder.tower.num_samples
+            rows.append(
+                encoder.embed_windows([0.1 * rng.standard_normal(size).astype(np.float32) for _ in "abc"])
+            )
     single, half, again = (np.asarray(each, np.float64) for each in rows)
     np.testing.assert_array_equal(again, half)
     cosine = (single * half).sum(axis=1) / np.linalg.norm(single, axis=1) / np.linalg.norm(half, axis=1)

@@ -158,7 +158,7 @@ def test_help_loads_nothing_heavy() -> None:
         "try: run()\n"
         "except SystemExit: pass"
     )
-    assert not loaded_after(code) & {"torch", "lancedb", "av", "onnxruntime", "scipy"}
+    assert not loaded_after(code) & {"torch", "lancedb", "av", "onnxruntime", "numpy", "scipy", "rich"}
 
 
 def test_naming_a_hub_encoder_loads_nothing_heavy() -> None:

@@ -1,6 +1,6 @@
-"""reelscore finds music for a video: a video enters, ranked tracks with their best moment leave.
+"""Find music for a video: ranked tracks, each with its best moment.
 
-The public names load on first use, so that importing the package costs nothing.
+The public names load on first use, so that importing the package stays fast.
 """
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+"""The demo from end to end, on a very small data set."""
+
 from __future__ import annotations
 
 import json
@@ -8,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from reelscore.demo.report.findings import INFONCE, INTER_INTRA
+from reelscore.demo.report.results import INFONCE, INTER_INTRA
 from reelscore.demo.run import DemoResult, run_demo
 from reelscore.demo.world.plan import WorldSize
 from reelscore.errors import ConfigError
@@ -26,11 +28,11 @@ SIZE = WorldSize(
 )
 
 
-def run(out: Path, told: list[str]) -> DemoResult:
+def run(out: Path, lines: list[str]) -> DemoResult:
     return run_demo(
         out,
         seed=2,
-        progress=told.append,
+        progress=lines.append,
         size=SIZE,
         config=TrainConfig(epochs=2, steps=0, keep="best"),
         num_trainings=1,
@@ -39,11 +41,11 @@ def run(out: Path, told: list[str]) -> DemoResult:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, list[str]]:
-    told: list[str] = []
-    return run(tmp_path_factory.mktemp("demo") / "out", told), told
+    lines: list[str] = []
+    return run(tmp_path_factory.mktemp("demo") / "out", lines), lines
 
 
-def test_the_page_refers_only_to_files_that_are_there(done: tuple[DemoResult, list[str]]) -> None:
+def test_the_page_refers_only_to_existing_files(done: tuple[DemoResult, list[str]]) -> None:
     page = done[0].page
     sources = re.findall(r'(?:src|href)="([^"#]*)[^"]*"', page.read_text(encoding="utf-8"))
     media = {s for s in sources if s and not s.startswith("data:")}
@@ -52,7 +54,7 @@ def test_the_page_refers_only_to_files_that_are_there(done: tuple[DemoResult, li
         assert (page.parent / unquote(source)).is_file(), source
 
 
-def test_the_new_videos_have_picture_and_sound_of_the_whole_length(
+def test_the_unseen_videos_are_written_with_music_of_their_length(
     done: tuple[DemoResult, list[str]],
 ) -> None:
     assert len(done[0].muxed) == 3
@@ -63,7 +65,7 @@ def test_the_new_videos_have_picture_and_sound_of_the_whole_length(
         assert info.duration_s == pytest.approx(silent.duration_s, abs=0.1)
 
 
-def test_models_and_library_can_be_used_afterwards(done: tuple[DemoResult, list[str]]) -> None:
+def test_the_models_and_the_library_can_be_used_afterwards(done: tuple[DemoResult, list[str]]) -> None:
     from reelscore.matching.matcher import Matcher
 
     out = done[0].page.parent
@@ -77,11 +79,11 @@ def test_models_and_library_can_be_used_afterwards(done: tuple[DemoResult, list[
     assert cards[1]["training"]["loss"]["intra_weight"] == TrainConfig().loss.intra_weight
 
 
-def test_each_stage_is_told_and_timed_and_the_end_names_what_to_open(
+def test_each_stage_is_reported_and_the_summary_names_the_files(
     done: tuple[DemoResult, list[str]],
 ) -> None:
-    result, told = done
-    assert [line[:3] for line in told[::2]] == [f"{i}/6" for i in range(1, 7)]
+    result, lines = done
+    assert [line[:3] for line in lines[::2]] == [f"{i}/6" for i in range(1, 7)]
     assert list(result.seconds) == ["render", "read", "train", "index", "evaluate", "match"]
     text = "\n".join(result.lines())
     assert str(result.page) in text
@@ -89,7 +91,7 @@ def test_each_stage_is_told_and_timed_and_the_end_names_what_to_open(
     assert json.loads((result.page.parent / "figures.json").read_text()) == result.figures
 
 
-def test_the_same_seed_gives_the_same_figures_and_keeps_what_is_rendered(
+def test_the_same_seed_gives_the_same_figures_and_reuses_rendered_files(
     done: tuple[DemoResult, list[str]],
 ) -> None:
     out = done[0].page.parent
@@ -98,9 +100,9 @@ def test_the_same_seed_gives_the_same_figures_and_keeps_what_is_rendered(
     assert (out / "world" / "new" / "new-1.mp4").stat().st_mtime_ns == rendered
 
 
-def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "library").mkdir()
-    with pytest.raises(ConfigError, match="holds other things"):
+    with pytest.raises(ConfigError, match="contains other files"):
         run(tmp_path, [])
     file = tmp_path / "file"
     file.write_text("mine")
@@ -109,7 +111,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"library", "file"}
 
 
-def test_without_matplotlib_the_demo_says_so_before_it_works(
+def test_missing_matplotlib_is_reported_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)

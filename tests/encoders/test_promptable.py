@@ -12,7 +12,7 @@ import pytest
 from reelscore.encoders.extract import extract
 from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.hub.files import INDEX, WEIGHTS, find_model
-from reelscore.encoders.hub.logits import LOGITS, logit_bias, logit_scale
+from reelscore.encoders.hub.logits import LOGIT_WEIGHTS, logit_bias, logit_scale
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.promptable import promptable_encoders
 from reelscore.encoders.spec import EncoderSpec
@@ -92,8 +92,8 @@ def test_scale_and_bias_are_the_weights_own(models, tmp_path) -> None:
 
 
 def test_every_model_with_a_scale_has_captions_and_gives_its_bias(models) -> None:
-    assert set(LOGITS) == set(CAPTIONS)
-    for kind in LOGITS:
+    assert set(LOGIT_WEIGHTS) == set(CAPTIONS)
+    for kind in LOGIT_WEIGHTS:
         files = find_model(str(models[kind]))
         assert logit_scale(files) > 0
         assert (logit_bias(files) is not None) == kind.startswith("siglip")

@@ -85,7 +85,7 @@ def test_blocks_give_what_one_block_gives(monkeypatch):
     video, music = rng.normal(size=(2, 57, 8)).astype(np.float32)
     group = rng.integers(40, size=57)
     whole = rank_embeddings(video, music, group, group)
-    monkeypatch.setattr(module, "BLOCK_SCORES", 57 * 5)
+    monkeypatch.setattr("reelscore.evaluation.ranks.BLOCK_SCORES", 57 * 5)
     blocks = rank_embeddings(video, music, group, group)
     assert (whole[0] == blocks[0]).all()
     assert (whole[1] == blocks[1]).all()

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from reelscore import ArtifactError, ConfigError, Library, Matcher
 from reelscore.library import compatibility
-from reelscore.library.storage.meta import LibraryMeta
-from support import worlds
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return worlds.light_model(tmp_path_factory.mktemp("models") / "small.model")
+def model(tmp_path_factory, light_model):
+    """A copy of the model, which tests may damage and then repair."""
+    return shutil.copytree(light_model, tmp_path_factory.mktemp("models") / "small.model")
 
 
-def test_another_model_is_refused_until_the_library_is_rebuilt(tmp_path, model, music_folder, video_file):
-    library = Library.open(tmp_path / "lib", cache=tmp_path / "cache")
-    library.add(music_folder)
+def test_another_model_is_refused_until_the_library_is_rebuilt(tmp_path, model, light_library, video_file):
+    library = Library.open(
+        shutil.copytree(light_library.path, tmp_path / "lib"), cache=light_library.cache_folder
+    )
     with pytest.raises(ArtifactError, match=rf"reelscore rebuild --library {library.path} --model {model}"):
         Matcher(library, model)
     with pytest.raises(ArtifactError, match="reelscore rebuild"):
         Library.open(library.path, model=model)
-    library.rebuild(model=model)
+    library.rebuild(model=model, workers=1)
     report = Matcher(library.path, model).report(video_file, k=3)
     assert report.model["trained"] is True
     assert report.model["name"] == "small.model"
@@ -35,7 +36,7 @@ def test_another_model_is_refused_until_the_library_is_rebuilt(tmp_path, model, 
 
 def test_a_model_that_is_damaged_or_gone_is_said(tmp_path, model, music_folder):
     library = Library.open(tmp_path / "lib", model=model, cache=tmp_path / "cache")
-    library.add(music_folder / "song 0.wav")
+    library.add(music_folder / "song 0.wav", workers=1)
     weights = next(model.glob("weights-*.safetensors"))
     content = weights.read_bytes()
     try:
@@ -49,7 +50,7 @@ def test_a_model_that_is_damaged_or_gone_is_said(tmp_path, model, music_folder):
 
 def test_a_text_query_without_tag_scores_names_the_command_that_computes_them(tmp_path, model, music_folder):
     library = Library.open(tmp_path / "lib", model=model, cache=tmp_path / "cache")
-    library.add(music_folder / "song 0.wav")
+    library.add(music_folder / "song 0.wav", workers=1)
     with pytest.raises(
         ConfigError,
         match=rf"has no tag scores.*Compute them: reelscore rebuild --library {library.path} --pack FOLDER$",
@@ -62,7 +63,7 @@ def test_the_blend_of_an_older_version_is_ignored_in_a_model_and_rejected_in_a_l
 ):
     """Such a model's folder has further files; its library has two further keys and a fingerprint of its own."""
     library = Library.open(tmp_path / "lib", model=model, cache=tmp_path / "cache")
-    library.add(music_folder)
+    library.add(music_folder, workers=1)
     expected = Matcher(library).report(video_file, k=3)
     (model / "blend.json").write_text('{"weight": 0.4}')
     file = library.path / "library.json"
@@ -92,10 +93,8 @@ def test_the_blend_of_an_older_version_is_ignored_in_a_model_and_rejected_in_a_l
         (model / "blend.json").unlink()
 
 
-def test_an_encoder_of_another_fingerprint_is_rejected(tmp_path, music_folder):
-    library = Library.open(tmp_path / "lib", cache=tmp_path / "cache")
-    library.add(music_folder / "song 0.wav", workers=1)
-    built = LibraryMeta.read(library.path)
+def test_an_encoder_of_another_fingerprint_is_rejected(light_library):
+    library, built = light_library, light_library.meta
     compatibility.check_pipeline(built, library.path, library.pipeline)
     for what, changed in (
         ("model", replace(built, model_fingerprint="model-9")),

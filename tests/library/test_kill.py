@@ -1,4 +1,4 @@
-"""Whatever ends an `add`, the library is whole, and running it again ends in the same state."""
+"""Adding tracks under kills, Ctrl-C and a full disk."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_add_killed_at_random_instants_leaves_a_whole_library(tmp_path, music
         if (tmp_path / "killed" / "library.json").exists():
             found = logical_state(tmp_path / "killed")
             assert all(entry in expected for entry in found)
-    assert adding(music_folder, tmp_path / "killed").wait() == 0
+    Library.open(tmp_path / "killed").add(music_folder)
     assert logical_state(tmp_path / "killed") == expected
 
 
@@ -59,14 +59,15 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, music_folder):
     )
     deadline = time.monotonic() + 60
     while not (tmp_path / "lib").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)  # before that the program has only been read
+        time.sleep(0.05)  # until then the program only imports
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert "Traceback" not in errors
     assert process.returncode in (0, 130)
-    assert ("stopped; the same command goes on" in errors) == (process.returncode == 130)
-    assert adding(music_folder, tmp_path / "lib").wait() == 0
-    assert len(Library.open(tmp_path / "lib")) == 6
+    assert ("run the same command again to continue" in errors) == (process.returncode == 130)
+    library = Library.open(tmp_path / "lib")
+    library.add(music_folder)
+    assert len(library) == 6
 
 
 @pytest.fixture
@@ -83,12 +84,11 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_said_and_loses_nothing(tmp_path, music_folder, small_disk):
-    library = small_disk / "lib"
-    assert adding(music_folder, library).wait() == 0
+def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, light_library, small_disk):
+    library = shutil.copytree(light_library.path, small_disk / "lib")
     before = logical_state(library)
-    more = worlds.songs(tmp_path / "more", 3)
-    worlds.song(more / "other.wav", tempo_bpm=93, pitch_hz=500)
+    (tmp_path / "more").mkdir()
+    more = worlds.song(tmp_path / "more" / "other.wav", tempo_bpm=93, pitch_hz=500)
     filler = small_disk / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -104,5 +104,5 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path, music_folder, small_dis
     assert "space" in done.stderr
     filler.unlink()
     assert logical_state(library) == before
-    assert adding(more, library).wait() == 0
+    assert len(Library.open(library).add(more, workers=1).added) == 1
     assert len(Library.open(library)) > len(before)

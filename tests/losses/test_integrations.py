@@ -1,4 +1,4 @@
-"""The Python blocks of docs/integrations.md run as printed."""
+"""The Python blocks of docs/how-to/loss-in-your-loop.md run as printed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "integrations.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "loss-in-your-loop.md"
 BLOCKS = dict(
     re.findall(
         r"^## ([^\n]+)\n(?:(?!^## ).)*?^```python\n(.*?)^```",

@@ -1,4 +1,4 @@
-"""Hubness: equal to the mean of the nearest bank queries written out, and what it does to a list."""
+"""Hubness against a direct mean, and its effect on a ranking."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Matching: the same video and library give the same ranked list, with starts inside the tracks."""
+"""Matching a video, a text, or both with a library."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,18 +13,14 @@ import pytest
 
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
 from reelscore.matching.hubness import hubness
-from support import worlds
 from support.captioned import captioned
 from support.subtitled import subtitled
 from support.tiny_pack import sha256, write_tiny_pack
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory, music_folder):
-    folder = tmp_path_factory.mktemp("matching")
-    opened = Library.open(folder / "lib", cache=folder / "cache")
-    opened.add(music_folder)
-    return opened
+@pytest.fixture
+def library(light_library):
+    return light_library
 
 
 def test_matches_are_ranked_and_begin_inside_their_tracks(library, video_file):
@@ -66,17 +63,16 @@ def test_bad_questions_are_answered_clearly(library, video_file, music_folder):
         Matcher(library).match(music_folder / "song 0.wav")
 
 
-def test_an_empty_library_says_how_to_fill_it(tmp_path, video_file, music_folder):
-    opened = Library.open(tmp_path / "lib")
-    opened.add(music_folder / "song 0.wav")
-    opened.remove(["song 0"])
+def test_an_empty_library_says_how_to_fill_it(tmp_path, video_file, light_library):
+    opened = Library.open(shutil.copytree(light_library.path, tmp_path / "lib"))
+    opened.remove([f"song {i}" for i in range(6)])
     with pytest.raises(InputError, match="reelscore add"):
         Matcher(opened).match(video_file)
 
 
 @pytest.fixture(scope="module")
 def wordy(tmp_path_factory, music_folder):
-    """A library of a tiny pack whose pictures may show the sea, matched by four words of our own."""
+    """A zero-shot library of a tiny pack with the labels sea and car, and a vocabulary of four terms."""
     folder = tmp_path_factory.mktemp("wordy")
     pack = write_tiny_pack(folder / "pack")
     (pack / "colours.csv").write_text("id,name\n0,sea\n1,car\n2,sea car\n", encoding="utf-8")
@@ -91,7 +87,7 @@ def wordy(tmp_path_factory, music_folder):
         "[[terms]]\nname = 'car'\nkind = 'scene'\nsuggests = ['fast']\n"
     )
     opened = Library.open(folder / "lib", pack=pack, vocabulary=words, cache=folder / "cache")
-    opened.add(music_folder)
+    opened.add(music_folder, workers=1)
     return opened
 
 
@@ -125,7 +121,7 @@ def test_words_and_a_video_are_weighed(wordy, video_file):
     assert matcher.report(video_file, text="fast", k=6).matches[0].score > 0
 
 
-def test_what_cannot_be_asked_is_told(wordy, library, video_file, tmp_path):
+def test_bad_queries_are_errors(wordy, library, video_file, tmp_path):
     with pytest.raises(InputError, match="nothing to match"):
         Matcher(wordy).report()
     with pytest.raises(InputError, match="such as calm"):
@@ -171,7 +167,7 @@ def test_the_title_of_a_film_moves_its_list_as_its_words_do(wordy, tmp_path):
         return subtitled(tmp_path / f"{name}.mkv", [], codec="srt", tags=tags)
 
     bare, calm, fast = film("calm sea"), film("a", title="calm"), film("b", title="fast")
-    silent = opened.video(bare)[0]  # a file's name is none of its words
+    silent = opened.video(bare)[0]  # the file's name is not part of the text
     for tags in ({"comment": "blorb"}, {"title": "Created with blorb 1.2"}, {"artist": "calm"}):
         assert opened.video(film("junk", **tags))[0].tobytes() == silent.tobytes()
     for path, word in ((calm, "calm"), (fast, "fast")):
@@ -198,10 +194,10 @@ def test_real_titles_find_what_a_person_expects(shared, tmp_path):
         )
     )
     silent, quiet, loud = (opened.video(path)[0] for path in (bare, sea, battle))
-    for told, terms in ((quiet, ("calm", "sea")), (loud, ("storm", "scary", "dark"))):
+    for titled, terms in ((quiet, ("calm", "sea")), (loud, ("storm", "scary", "dark"))):
         for term in terms:
             asked = words.embed_text(term)
-            assert told @ asked > silent @ asked + 0.1
+            assert titled @ asked > silent @ asked + 0.1
     assert {"calm", "sea"} <= set(words.reasons(quiet, words.embed_text("calm sea"), most=10))
 
 
@@ -232,11 +228,11 @@ def test_a_pack_without_labels_is_not_used_and_says_so(tmp_path, music_folder, v
     del manifest["encoders"]["video"]["outputs"][1]["labels"]
     (pack / "MANIFEST.json").write_text(json.dumps(manifest))
     opened = Library.open(tmp_path / "lib", pack=pack)
-    opened.add(music_folder)
+    opened.add(music_folder / "song 0.wav", workers=1)
     report = Matcher(opened).report(video_file)
     assert report.model["name"] == "affect"
-    assert "is not used: it does not name what it sees" in report.model["missing_words"][0]
-    with pytest.raises(ConfigError, match="is not used: it does not name"):
+    assert "is not used: zero-shot matching needs labels" in report.model["missing_words"][0]
+    with pytest.raises(ConfigError, match="is not used: zero-shot matching"):
         Matcher(opened).match(text="calm")
 
 
@@ -259,31 +255,16 @@ def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, vi
         Matcher(library).match(video_file, hubness=2)
 
 
-def test_a_trained_model_keeps_some_of_its_queries(tmp_path, music_folder, video_file):
-    films = tmp_path / "films"
-    films.mkdir()
-    for i in range(6):
-        worlds.finished(films / f"film {i}.mp4", i=i)
-    cli = [
-        sys.executable,
-        "-m",
-        "reelscore",
-        "train",
-        str(films),
-        "--model",
-        str(tmp_path / "m"),
-        "--epochs",
-        "1",
-    ]
-    subprocess.run(cli, check=True, capture_output=True)
-    opened = Library.open(tmp_path / "lib", model=tmp_path / "m")
-    opened.add(music_folder)
-    assert Matcher(opened).match(video_file, k=6, hubness=0.5)
-    (bank,) = (tmp_path / "m").glob("bank-*.safetensors")
+def test_a_trained_model_keeps_some_of_its_queries(tmp_path, light_model, music_folder, video_file):
+    model = shutil.copytree(light_model, tmp_path / "m")
+    opened = Library.open(tmp_path / "lib", model=model)
+    opened.add(music_folder / "song 0.wav", workers=1)
+    assert Matcher(opened).match(video_file, hubness=0.5)
+    (bank,) = model.glob("bank-*.safetensors")
     bank.write_bytes(bank.read_bytes()[:-7])
     with pytest.raises(ArtifactError, match="damaged"):
         Matcher(tmp_path / "lib").match(video_file, hubness=0.5)
     bank.unlink()
-    with pytest.raises(ConfigError, match="train it again, or leave the correction out"):
+    with pytest.raises(ConfigError, match=r"Train it again, or switch the correction off \(--hubness 0\)"):
         Matcher(tmp_path / "lib").match(video_file, hubness=0.5)
     assert Matcher(tmp_path / "lib").match(video_file)

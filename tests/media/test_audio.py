@@ -1,4 +1,4 @@
-"""Sound in blocks: every sample once, whatever the codec, the channels and the block size."""
+"""Tests of block-wise audio decoding across codecs, channels and block sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reelscore.media.audio import audio_blocks
 from support.films import sound_file, tone
 
 
-def joined(path: Path, rate_hz: int, block_s: float = 10.0) -> np.ndarray:
+def decode(path: Path, rate_hz: int, block_s: float = 10.0) -> np.ndarray:
     return np.concatenate(list(audio_blocks(path, rate_hz=rate_hz, block_s=block_s)))
 
 
@@ -44,7 +44,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_any_codec_gives_the_tone_that_went_in(suffix: str, codec: str, rate_hz: int, tmp_path: Path) -> None:
     path = sound_file(tmp_path / f"tone.{suffix}", tone(2.0, rate_hz, channels=2), rate_hz, codec=codec)
-    samples = joined(path, 16_000)
+    samples = decode(path, 16_000)
     assert samples.dtype == np.float32
     assert len(samples) == pytest.approx(32_000, abs=16_000 * 0.06)
     middle = samples[8_000:24_000]
@@ -56,13 +56,13 @@ def test_any_codec_gives_the_tone_that_went_in(suffix: str, codec: str, rate_hz:
 def test_the_same_rate_changes_nothing(tmp_path: Path) -> None:
     samples = tone(0.5, 16_000)
     path = sound_file(tmp_path / "float.wav", samples, 16_000, codec="pcm_f32le")
-    assert (joined(path, 16_000) == samples[0]).all()
+    assert (decode(path, 16_000) == samples[0]).all()
 
 
 def test_channels_are_mixed_by_their_mean(tmp_path: Path) -> None:
     six = np.stack([np.full(4_800, v, np.float32) for v in (0.6, 0.2, 0.0, -0.2, 0.4, 0.2)])
     path = sound_file(tmp_path / "six.wav", six, 48_000, codec="pcm_f32le")
-    assert joined(path, 48_000) == pytest.approx(np.full(4_800, 0.2), abs=1e-6)
+    assert decode(path, 48_000) == pytest.approx(np.full(4_800, 0.2), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_channels_are_mixed_by_their_mean(tmp_path: Path) -> None:
 )
 def test_the_count_of_samples_is_length_times_rate(from_hz: int, to_hz: int, tmp_path: Path) -> None:
     path = sound_file(tmp_path / "t.wav", tone(2.5, from_hz), from_hz, codec="pcm_s16le")
-    assert abs(len(joined(path, to_hz)) - 2.5 * to_hz) <= to_hz / 1000
+    assert abs(len(decode(path, to_hz)) - 2.5 * to_hz) <= to_hz / 1000
 
 
 @settings(max_examples=15, deadline=None)
 @given(block_s=st.floats(0.003, 5.0))
 def test_the_block_size_only_moves_the_cuts(music: Path, block_s: float) -> None:
-    whole = joined(music, 16_000)
+    whole = decode(music, 16_000)
     blocks = list(audio_blocks(music, rate_hz=16_000, block_s=block_s))
     length = max(1, round(block_s * 16_000))
     assert all(len(b) == length for b in blocks[:-1])
@@ -86,7 +86,7 @@ def test_the_block_size_only_moves_the_cuts(music: Path, block_s: float) -> None
 
 def test_no_seam_between_pieces(tmp_path: Path) -> None:
     path = sound_file(tmp_path / "long.wav", tone(5.0, 44_100), 44_100, codec="pcm_s16le")
-    samples = joined(path, 16_000, block_s=0.7)
+    samples = decode(path, 16_000, block_s=0.7)
     time_s = np.arange(len(samples)) / 16_000
     ideal = 0.5 * np.sin(2 * np.pi * 440 * time_s)
     assert np.abs(samples - ideal)[200:-200].max() < 2e-3
@@ -94,9 +94,9 @@ def test_no_seam_between_pieces(tmp_path: Path) -> None:
 
 def test_a_tenth_of_a_second_and_silence(tmp_path: Path) -> None:
     short = sound_file(tmp_path / "short.mp3", tone(0.1, 44_100, channels=2), 44_100, codec="libmp3lame")
-    assert len(joined(short, 16_000)) == pytest.approx(1_600, abs=800)
+    assert len(decode(short, 16_000)) == pytest.approx(1_600, abs=800)
     silence = sound_file(tmp_path / "s.wav", np.zeros((1, 8_000), np.float32), 8_000, codec="pcm_s16le")
-    assert not joined(silence, 16_000).any()
+    assert not decode(silence, 16_000).any()
 
 
 def test_damage_is_stepped_over(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_damage_is_stepped_over(tmp_path: Path) -> None:
     middle = len(content) // 2
     content[middle : middle + 1500] = b"\x55" * 1500
     path.write_bytes(content)
-    samples = joined(path, 16_000)
+    samples = decode(path, 16_000)
     assert np.isfinite(samples).all()
     assert 3.5 * 16_000 < len(samples) < 4.3 * 16_000
 
@@ -140,7 +140,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     num_samples, early, peak = map(int, done.stdout.split())
     assert abs(num_samples - 3600 * 500) < 100
     unit = 1 if sys.platform == "darwin" else 1024
-    # The whole of it is 7 MB as float32; what counts is that later blocks need no more than the first.
+    # All samples are 7 MB as float32. Later blocks must not need more memory than the first.
     assert (peak - early) * unit < 4e6
 
 

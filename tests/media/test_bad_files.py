@@ -1,4 +1,4 @@
-"""Every file that a user may hand over by mistake gets an error that says what came and what to do."""
+"""Tests of the errors for missing, damaged and non-media files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_text_is_not_media(read: Reader, name: str, tmp_path: Path) -> None:
         ".ffconcat": "ffconcat version 1.0\nfile secret.mp4\n",
     }
     path.write_text(opening.get(path.suffix, "just some words, and no pictures at all\n" * 200))
-    with pytest.raises(MediaError, match="expected a video or sound file"):
+    with pytest.raises(MediaError, match="expected a video or audio file"):
         read(path)
 
 
@@ -82,7 +82,7 @@ def test_unreadable_permissions(read: Reader, tmp_path: Path) -> None:
         with pytest.raises(MediaError, match="may not be read"):
             read(path)
         return
-    # The superuser may read anything, so another process gives up its rights first.
+    # Root can read any file, so a child process drops its privileges first.
     for folder in [tmp_path, *tmp_path.parents][:-2]:
         if folder.stat().st_uid == 0 and "pytest" in str(folder):
             folder.chmod(0o755)

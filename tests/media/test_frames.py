@@ -1,4 +1,4 @@
-"""Frames at instants, against the slow twin that decodes everything."""
+"""Tests of reading frames at instants, against decoding every frame."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 from reelscore.errors import InputError, MediaError
 from reelscore.media import frames as video_module
-from reelscore.media.container import opened, use_stream
-from reelscore.media.frames import Frame, frames_at, nearest_keys
+from reelscore.media.container import open_media, select_stream
+from reelscore.media.frames import Frame, frames_at, nearest_key_frames
 from reelscore.media.probe import probe
-from reelscore.media.timeline import indexed_timeline, read_timeline
+from reelscore.media.timeline import read_timeline, timeline_from_index
 from support.films import decode_all, film, grey, number_of, times_of_all
 
 
 @pytest.fixture
 def _long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Treat the small test films as long ones, so that `fast` takes key frames."""
+    """Treat the small test films as long ones, so that `fast` reads key frames."""
     monkeypatch.setattr(video_module, "SHORT_PX", 0)
-    monkeypatch.setattr(video_module, "MODERATE_PX", 0)
+    monkeypatch.setattr(video_module, "MEDIUM_PX", 0)
 
 
 @pytest.fixture(scope="module")
@@ -56,26 +56,30 @@ def films() -> Iterator[dict[str, Path]]:
 
 
 @pytest.fixture(scope="module")
-def twin_of_b_frames(films: dict[str, Path]) -> list[tuple[float, np.ndarray]]:
+def b_frames_reference(films: dict[str, Path]) -> list[tuple[float, np.ndarray]]:
     return decode_all(films["b_frames"])
 
 
 KINDS = ["b_frames", "open_gop", "all_keys", "uneven", "transport", "vp8", "vp9", "hevc", "avi"]
 
 
-def shown(twin: list[tuple[float, np.ndarray]], instant_s: float) -> tuple[float, np.ndarray]:
-    before = [t for t in twin if t[0] <= instant_s + 1e-6]
-    return before[-1] if before else twin[0]
+def shown(reference: list[tuple[float, np.ndarray]], instant_s: float) -> tuple[float, np.ndarray]:
+    before = [t for t in reference if t[0] <= instant_s + 1e-6]
+    return before[-1] if before else reference[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_is_what_decoding_everything_gives(kind: str, films: dict[str, Path]) -> None:
-    twin = decode_all(films[kind])
+    reference = decode_all(films[kind])
     instants = sorted(
-        [*np.random.default_rng(1).uniform(0, twin[-1][0] + 0.5, 25).tolist(), twin[0][0], twin[7][0]]
+        [
+            *np.random.default_rng(1).uniform(0, reference[-1][0] + 0.5, 25).tolist(),
+            reference[0][0],
+            reference[7][0],
+        ]
     )
     for frame in frames_at(films[kind], instants, mode="exact"):
-        time_s, pixels = shown(twin, frame.instant_s)
+        time_s, pixels = shown(reference, frame.instant_s)
         assert frame.time_s == pytest.approx(time_s, abs=1e-6)
         assert (frame.pixels == pixels).all()
 
@@ -84,18 +88,18 @@ def test_exact_is_what_decoding_everything_gives(kind: str, films: dict[str, Pat
 @given(instants=st.lists(st.floats(0, 3.5), min_size=1, max_size=8), gap=st.none() | st.floats(0, 1))
 def test_exact_for_any_instants_and_gap(
     films: dict[str, Path],
-    twin_of_b_frames: list[tuple[float, np.ndarray]],
+    b_frames_reference: list[tuple[float, np.ndarray]],
     instants: list[float],
     gap: float | None,
 ) -> None:
-    twin = twin_of_b_frames
+    reference = b_frames_reference
     frames = list(frames_at(films["b_frames"], sorted(instants), mode="exact", pair_gap_s=gap))
     assert [f.instant_s for f in frames] == sorted(instants)
     for frame in frames:
-        time_s, pixels = shown(twin, frame.instant_s)
+        time_s, pixels = shown(reference, frame.instant_s)
         assert frame.time_s == pytest.approx(time_s)
         assert (frame.pixels == pixels).all()
-        later = [t for t in twin if gap is not None and t[0] > time_s and t[0] >= time_s + gap - 1e-6]
+        later = [t for t in reference if gap is not None and t[0] > time_s and t[0] >= time_s + gap - 1e-6]
         if later:
             assert frame.following_time_s == pytest.approx(later[0][0])
             assert (frame.following == later[0][1]).all()
@@ -106,17 +110,17 @@ def test_exact_for_any_instants_and_gap(
 @pytest.mark.usefixtures("_long")
 @pytest.mark.parametrize("kind", KINDS)
 def test_fast_takes_true_frames_within_the_tolerance(kind: str, films: dict[str, Path]) -> None:
-    twin = decode_all(films[kind])
-    instants = np.linspace(0, twin[-1][0], 20).tolist()
+    reference = decode_all(films[kind])
+    instants = np.linspace(0, reference[-1][0], 20).tolist()
     frames = list(frames_at(films[kind], instants, tolerance_s=0.4, pair_gap_s=0.1))
     assert [f.instant_s for f in frames] == instants
     for frame in frames:
-        # A reader may learn a key frame's time only roughly before it has decoded it: three frames at most.
+        # Before decoding, the time of a key frame is known to within three frames.
         assert abs(frame.time_s - frame.instant_s) <= 0.4 + 0.12 + 0.12
-        time_s, pixels = shown(twin, frame.time_s)
+        time_s, pixels = shown(reference, frame.time_s)
         assert time_s == pytest.approx(frame.time_s, abs=1e-6)
         assert (frame.pixels == pixels).all()
-        later = [t for t in twin if t[0] >= frame.time_s + 0.1 - 1e-6]
+        later = [t for t in reference if t[0] >= frame.time_s + 0.1 - 1e-6]
         assert (frame.following is None) == (not later)
         if later:
             assert frame.following_time_s == pytest.approx(later[0][0], abs=1e-6)
@@ -144,9 +148,9 @@ def test_a_short_video_is_read_exactly_in_fast_too(films: dict[str, Path]) -> No
 
 @pytest.mark.parametrize("kind", ["b_frames", "all_keys", "hevc", "open_gop"])
 def test_the_index_names_the_key_frames_that_reading_finds(kind: str, films: dict[str, Path]) -> None:
-    with opened(films[kind]) as container:
-        stream = use_stream(container, "video", films[kind])
-        indexed = indexed_timeline(container, stream)
+    with open_media(films[kind]) as container:
+        stream = select_stream(container, "video", films[kind])
+        indexed = timeline_from_index(container, stream)
         read = read_timeline(container, stream)
     assert indexed is not None
     assert [indexed.seconds(int(k)) for k in indexed.keys] == pytest.approx(
@@ -155,11 +159,11 @@ def test_the_index_names_the_key_frames_that_reading_finds(kind: str, films: dic
 
 
 def test_nearest_keys_against_a_loop(films: dict[str, Path]) -> None:
-    with opened(films["uneven"]) as container:
-        timeline = read_timeline(container, use_stream(container, "video", films["uneven"]))
+    with open_media(films["uneven"]) as container:
+        timeline = read_timeline(container, select_stream(container, "video", films["uneven"]))
     times = [timeline.seconds(int(k)) for k in timeline.keys]
     for instant in np.linspace(0, 6, 50):
-        (row,) = nearest_keys(timeline, [float(instant)])
+        (row,) = nearest_key_frames(timeline, [float(instant)])
         assert row is not None
         assert abs(times[row] - instant) == min(abs(t - instant) for t in times)
 
@@ -194,11 +198,11 @@ def test_cut_in_the_middle_gives_what_is_there(suffix: str, mode: video_module.M
     content = whole.read_bytes()
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(content[: len(content) // 2])
-    twin = decode_all(whole)
+    reference = decode_all(whole)
     frames = list(frames_at(path, [0.0, 0.5, 1.0, 3.0], mode=mode, tolerance_s=0.3))
     assert len(frames) == 4
     assert frames[0].time_s == 0.0
-    assert frames[3].time_s == pytest.approx(twin[44][0], abs=0.5)
+    assert frames[3].time_s == pytest.approx(reference[44][0], abs=0.5)
 
 
 @pytest.mark.usefixtures("_long")
@@ -222,7 +226,7 @@ def noise(num_frames: int) -> list[np.ndarray]:
 
 
 def index_first(path: Path) -> Path:
-    """Copy an mp4 so that its index stands before the pictures."""
+    """Copy an mp4 with its index before the media data."""
     import av
 
     out = path.with_name("first.mp4")
@@ -273,10 +277,10 @@ def test_real_videos_are_exact(shared: Path) -> None:
     for name in ("rabbit320.mp4", "fire.mp4", "pig.webm"):
         path = shared / "media" / "videos" / name
         length_s = probe(path).duration_s
-        twin_times = times_of_all(path)
+        reference_times = times_of_all(path)
         frames: list[Frame] = list(frames_at(path, np.linspace(0, length_s, 9).tolist(), mode="exact"))
         for frame in frames:
-            expected = max([t for t in twin_times if t <= frame.instant_s + 1e-6], default=0.0)
+            expected = max([t for t in reference_times if t <= frame.instant_s + 1e-6], default=0.0)
             assert frame.time_s == pytest.approx(expected, abs=1e-3), name
 
 

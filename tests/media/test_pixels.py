@@ -1,4 +1,4 @@
-"""Any pixel format and bit depth comes out as upright RGB."""
+"""Tests of the conversion of pixel formats and bit depths to upright RGB."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def quarters(width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def corners(pixels: np.ndarray) -> list[np.ndarray]:
-    """The colours a quarter in from each corner: top left, top right, bottom right, bottom left."""
+    """Return the pixels at a quarter of each side from the corners, clockwise from the top left."""
     h, w = pixels.shape[0] // 4, pixels.shape[1] // 4
     return [pixels[h, w], pixels[h, -w], pixels[-h, -w], pixels[-h, w]]
 

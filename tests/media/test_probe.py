@@ -1,4 +1,4 @@
-"""What probe says about files that were made to say it."""
+"""Tests of `probe` on generated files."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_default_one_of_several_streams(tmp_path: Path) -> None:
 def test_unknown_length_is_measured(tmp_path: Path) -> None:
     known = film(tmp_path / "known.mp4", num_frames=40, rate=20)
     raw = tmp_path / "raw.webm"
-    # A live recording: Matroska without a length, as a browser's recorder writes it.
+    # A live recording: Matroska without a duration, as browsers write it.
     with av.open(str(raw), "w", format="webm", options={"live": "1"}) as container:
         stream = container.add_stream("libvpx", rate=20)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"

@@ -1,4 +1,4 @@
-"""What is written can be read back, and a failure leaves nothing behind."""
+"""Tests of writing and muxing, and of failed writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.films import decode_all, film, grey, number_of, sound_file, tone
 
 @pytest.fixture(scope="module")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds: the first half at 440 Hz, the second at 1,000 Hz."""
+    """Ten seconds: 440 Hz in the first half, 1,000 Hz in the second."""
     samples = np.concatenate(
         [tone(5.0, 44_100, channels=2), tone(5.0, 44_100, channels=2, frequency_hz=1000.0)], axis=1
     )

@@ -1,11 +1,10 @@
-"""Commands read the library's metadata, load models and encoders, and probe the video at most once."""
+"""Number of loads, probes and metadata reads of each command."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -17,13 +16,7 @@ from reelscore.library.storage import meta
 from reelscore.media import probe
 from reelscore.models.trained import embedder, folder
 from reelscore.pipeline import load
-from support import worlds
 from support.tiny_pack import write_tiny_pack
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    return worlds.light_model(tmp_path_factory.mktemp("once") / "model")
 
 
 @pytest.fixture
@@ -73,8 +66,8 @@ def of(calls: Counter[str], name: str) -> list[int]:
     return [count for call, count in calls.items() if call.split()[0] == name]
 
 
-def test_match_on_a_folder_with_a_model(calls, model, music_folder, video_file) -> None:
-    found = json.loads(run("match", video_file, "--music", music_folder, "--model", model, "--json"))
+def test_match_on_a_folder_with_a_model(calls, light_model, music_folder, video_file) -> None:
+    found = json.loads(run("match", video_file, "--music", music_folder, "--model", light_model, "--json"))
     assert len(found["matches"]) == 6
     for name in (
         "read_pointer",
@@ -87,13 +80,15 @@ def test_match_on_a_folder_with_a_model(calls, model, music_folder, video_file) 
     ):
         assert of(calls, name) == [1], (name, calls)
     calls.clear()
-    run("match", video_file, "--music", music_folder, "--model", model, "--json")  # the library exists now
+    run(
+        "match", video_file, "--music", music_folder, "--model", light_model, "--json"
+    )  # the library exists now
     assert set(calls.values()) == {1}, calls
 
 
-def test_match_on_a_library_and_adding_to_it(calls, model, music_folder, video_file, tmp_path) -> None:
+def test_match_on_a_library_and_adding_to_it(calls, light_model, music_folder, video_file, tmp_path) -> None:
     library = tmp_path / "lib"
-    run("add", music_folder / "song 0.wav", "--library", library, "--model", model)
+    run("add", music_folder / "song 0.wav", "--library", library, "--model", light_model)
     assert of(calls, "load_embedder") == of(calls, "read_model") == []  # its fingerprint is in its metadata
     assert set(calls.values()) == {1}, calls
     calls.clear()
@@ -115,9 +110,20 @@ def test_match_on_a_library_and_adding_to_it(calls, model, music_folder, video_f
         assert of(calls, name) == [1], (name, calls)
 
 
-def test_match_by_text_and_tag_scores(calls, model, music_folder, video_file, tmp_path) -> None:
+def test_match_by_text_and_tag_scores(calls, light_model, music_folder, video_file, tmp_path) -> None:
     pack = write_tiny_pack(tmp_path / "pack")
-    asked = ("match", video_file, "--text", "calm", "--music", music_folder, "--model", model, "--pack", pack)
+    asked = (
+        "match",
+        video_file,
+        "--text",
+        "calm",
+        "--music",
+        music_folder,
+        "--model",
+        light_model,
+        "--pack",
+        pack,
+    )
     assert len(json.loads(run(*asked, "--json"))["matches"]) == 6
     del calls["LightMusic"], calls["LightVideo"]  # without weights; the zero-shot encoders hold their own
     assert len(of(calls, "open_encoders")) == 2

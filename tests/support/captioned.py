@@ -1,4 +1,4 @@
-"""Small films with drawn captions: what they say is known."""
+"""Small test films with captions drawn into their frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def captioned(
     noisy: bool = False,
     face: Path | None = None,
 ) -> Path:
-    """Encode a film in which each caption (start, end, text) stands below; several at once stand in rows."""
+    """Encode a film with captions (start, end, text) in the lower part; simultaneous ones are stacked."""
     width, height = size
     rng = np.random.default_rng(0)
     font = ImageFont.truetype(face, letters_px) if face else ImageFont.load_default(size=letters_px)

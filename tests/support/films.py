@@ -1,4 +1,4 @@
-"""Small films and sounds for the tests: each frame is one grey level, so that a picture tells its own time."""
+"""Small test films, whose grey level encodes the frame number, and test tones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVEL_STEP = 3
 
 
 def level(number: int) -> int:
-    """Grey level of a frame; neighbours differ clearly and 75 frames do not repeat."""
+    """Return the grey level of a frame; 75 successive frames have distinct levels."""
     return 20 + LEVEL_STEP * (number % 75)
 
 
@@ -22,7 +22,7 @@ def grey(number: int, width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def number_of(pixels: np.ndarray) -> int:
-    """Read back which frame this picture is."""
+    """Return the frame number that the grey level encodes."""
     return round((float(pixels.mean()) - 20) / LEVEL_STEP)
 
 
@@ -42,7 +42,7 @@ def film(
     pictures: Iterable[np.ndarray] | None = None,
     picture_format: str = "rgb24",
 ) -> Path:
-    """Encode a film; `stamps` are the frames' times in thousandths of a second."""
+    """Encode a film; `stamps` are timestamps in milliseconds."""
     width, height = size
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
@@ -52,7 +52,7 @@ def film(
         if stamps is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         if rotation_deg:
-            # libav counts against the clock.
+            # libav rotates counterclockwise.
             stream.set_display_rotation(-rotation_deg)
         sound = container.add_stream("aac", rate=44_100, layout="stereo") if sound_s else None
         for number, pixels in enumerate(pictures or (grey(n, width, height) for n in range(num_frames))):
@@ -94,7 +94,7 @@ def encode_sound(container, stream, samples: np.ndarray, rate_hz: int, layout: s
 
 
 def decode_all(path: Path) -> list[tuple[float, np.ndarray]]:
-    """The slow twin: every frame with its time after the first one."""
+    """Return every frame with its time after the first one."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [
@@ -104,7 +104,7 @@ def decode_all(path: Path) -> list[tuple[float, np.ndarray]]:
 
 
 def times_of_all(path: Path) -> list[float]:
-    """When each frame is shown, found by decoding all of them."""
+    """Return the time of every frame after the first one."""
     with av.open(str(path)) as container:
         times = [float(f.pts * f.time_base) for f in container.decode(container.streams.video[0])]
     return [time_s - times[0] for time_s in times]

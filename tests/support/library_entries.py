@@ -1,4 +1,4 @@
-"""Entries and libraries that every test of the room is made from: a number says all there is in an entry."""
+"""Library entries made from a number, and libraries of such entries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def make_unit(seed: int, *shape: int) -> np.ndarray:
 
 
 def make_entry(number: int, *, model: int = 0, **changes: object) -> TrackEntry:
-    """Entry `number` as model `model` embeds it; equal arguments, equal entry."""
+    """Return entry `number` with the embeddings of model number `model`; equal arguments give equal entries."""
     values = {
         "key": f"{number * 2654435761 % 2**32:08x}{number:032x}",
         "path": f"/music/{number:05}.mp3",
@@ -32,6 +32,7 @@ def make_entry(number: int, *, model: int = 0, **changes: object) -> TrackEntry:
         "album": f"Älbum {number % 2}",
         "duration_s": 60.0 + number,
         "embedding": make_unit(1000 * model + number, DIM),
+        "tag_scores": None,
     } | changes
     starts_s = np.arange(SEGMENTS) * 10.0
     return TrackEntry(
@@ -43,6 +44,7 @@ def make_entry(number: int, *, model: int = 0, **changes: object) -> TrackEntry:
         make_unit(1000 * model + 500_000 + number, SEGMENTS, DIM),
         starts_s,
         starts_s + 10.0,
+        values["tag_scores"],  # type: ignore[arg-type]
     )
 
 
@@ -51,7 +53,7 @@ def make_meta(model: int = 0) -> LibraryMeta:
 
 
 def content(store: Store) -> dict[str, tuple[object, ...]]:
-    """All that a library says, in a form that compares."""
+    """Return everything that a library stores, in a form that can be compared."""
     return {
         e.track.key: (
             e.track,
@@ -62,6 +64,7 @@ def content(store: Store) -> dict[str, tuple[object, ...]]:
             e.moments.tobytes(),
             e.moment_starts_s.tobytes(),
             e.moment_ends_s.tobytes(),
+            None if e.tag_scores is None else e.tag_scores.tobytes(),
         )
         for e in store.entries()
     }
@@ -89,7 +92,7 @@ def meta() -> Callable[..., LibraryMeta]:
 
 @pytest.fixture(scope="module")
 def filter_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library that the examples of one test write to, one after another."""
+    """A library shared by the examples of one test."""
     path = tmp_path_factory.mktemp("filter") / "library"
     with Store.create(path, make_meta()):
         pass

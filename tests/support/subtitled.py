@@ -1,4 +1,4 @@
-"""Small films with a subtitle stream."""
+"""Small test films with a subtitle stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEADER = (
 
 
 def subtitled(path: Path, lines: list[str], *, codec: str, tags: dict[str, str] | None = None) -> Path:
-    """Encode a film of two seconds in which line i is shown from second i on, for one second."""
+    """Encode a two-second film that shows line i from second i to i + 1."""
     with av.open(str(path), "w") as container:
         container.metadata.update(tags or {})
         pictures = container.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=5)

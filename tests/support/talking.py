@@ -1,4 +1,4 @@
-"""Tiny models of speech as the hub saves them: one understands a language of tones, one says random words."""
+"""Tiny speech models: a CTC model that decodes tones, and a random Whisper."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from support.films import encode_sound
 RATE_HZ = 16_000
 STEP = 160  # samples from one letter of the CTC model to the next
 LETTERS = "aceflmrs"
-"""Each is a tone; a whole number of its periods fills a step, so that every step hears the same."""
+"""Each letter is a tone. A step holds a whole number of its periods, so all steps of a tone are equal."""
 
-_BLANK, _BETWEEN = 0, 1
+_BLANK, _DELIMITER = 0, 1
 WHISPER_WINDOW_S = 2
 _WORDS = ["calm", "sea", "fast", "car"]
 _SPECIAL = ["endoftext", "startoftranscript", "en", "de", "transcribe", "translate", "notimestamps"]
@@ -28,7 +28,7 @@ def tone_hz(letter: str) -> int:
 
 
 def spoken(text: str, *, letter_s: float = 0.06, pause_s: float = 0.04) -> np.ndarray:
-    """Say words in tones, shape (n,): each letter sounds, then rests; a blank between words is a tone of its own."""
+    """Return text as tones, shape (n,): each letter is a tone and a pause; the space has a tone of its own."""
     time_s = np.arange(round(letter_s * RATE_HZ)) / RATE_HZ
     rest = np.zeros(round(pause_s * RATE_HZ))
     parts = [
@@ -39,7 +39,7 @@ def spoken(text: str, *, letter_s: float = 0.06, pause_s: float = 0.04) -> np.nd
 
 
 def talking_film(path: Path, samples: np.ndarray) -> Path:
-    """Encode a black film with this sound, kept to the last bit: a lossy codec moves the phase of a tone."""
+    """Encode a black film with losslessly encoded audio: a lossy codec would shift the phase of the tones."""
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("mpeg4", rate=5)
         pictures.width, pictures.height = 64, 64
@@ -53,7 +53,7 @@ def talking_film(path: Path, samples: np.ndarray) -> Path:
 
 
 def write_ctc(folder: Path, *, head: bool = True) -> Path:
-    """Save a wav2vec 2.0 whose weights were set by hand so that it hears which letter's tone sounds."""
+    """Save a wav2vec 2.0 model whose weights detect the tones of `LETTERS`."""
     import torch
     import transformers as t
 
@@ -75,28 +75,28 @@ def write_ctc(folder: Path, *, head: bool = True) -> Path:
     )
     torch.manual_seed(0)
     model = t.Wav2Vec2ForCTC(config) if head else t.Wav2Vec2Model(config)
-    body = model.wav2vec2 if head else model
-    layer = body.encoder.layers[0]
+    backbone = model.wav2vec2 if head else model
+    layer = backbone.encoder.layers[0]
     with torch.no_grad():
         time_s = np.arange(STEP) / RATE_HZ
         filters = [np.zeros(STEP), *(np.cos(2 * np.pi * tone_hz(c) * time_s) for c in "|" + LETTERS)]
-        conv = body.feature_extractor.conv_layers[0].conv
+        conv = backbone.feature_extractor.conv_layers[0].conv
         conv.weight.copy_(torch.tensor(np.stack(filters), dtype=torch.float32)[:, None])
-        body.feature_projection.projection.weight.copy_(torch.eye(channels))
-        body.feature_projection.projection.bias.zero_()
+        backbone.feature_projection.projection.weight.copy_(torch.eye(channels))
+        backbone.feature_projection.projection.bias.zero_()
         for part in (layer.attention.out_proj, layer.feed_forward.output_dense):
             part.weight.zero_()
             part.bias.zero_()
-        for parameter in body.encoder.pos_conv_embed.parameters():
+        for parameter in backbone.encoder.pos_conv_embed.parameters():
             parameter.zero_()
-        body.encoder.pos_conv_embed.conv.parametrizations.weight.original1.fill_(1.0)
+        backbone.encoder.pos_conv_embed.conv.parametrizations.weight.original1.fill_(1.0)
         if head:
             model.lm_head.weight.copy_(5 * torch.eye(channels))
             model.lm_head.bias.zero_()
-            model.lm_head.bias[_BLANK] = 1.0  # of silence, where all are alike
+            model.lm_head.bias[_BLANK] = 1.0  # wins in silence, where all logits are equal
     model.eval().save_pretrained(folder)
     t.Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
-    vocabulary = {"<pad>": _BLANK, "|": _BETWEEN} | {c: i for i, c in enumerate(LETTERS, 2)}
+    vocabulary = {"<pad>": _BLANK, "|": _DELIMITER} | {c: i for i, c in enumerate(LETTERS, 2)}
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     (folder / "tokenizer_config.json").write_text(json.dumps({"word_delimiter_token": "|"}))
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
@@ -104,7 +104,7 @@ def write_ctc(folder: Path, *, head: bool = True) -> Path:
 
 
 def write_whisper(folder: Path, *, seed: int = 0) -> Path:
-    """Save a Whisper of random weights that hears two seconds in one and knows four words."""
+    """Save a Whisper model with random weights, a window of two seconds and four words."""
     import torch
     import transformers as t
     from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
@@ -131,7 +131,7 @@ def write_whisper(folder: Path, *, seed: int = 0) -> Path:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.5)
-        # Else the many times would drown the few words.
+        # Without this the timestamp tokens would always win against the four words.
         model.model.decoder.embed_tokens.weight[: len(_WORDS)] *= 6
     model.generation_config = t.GenerationConfig(
         no_timestamps_token_id=NO_TIMES,

@@ -1,10 +1,15 @@
-"""A folder enters and becomes a tiny model with random weights, saved as a hub model is, processor and all."""
+"""Tiny transformers models with random weights, saved with their processors."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 WORDS = ["[PAD]", "[UNK]", "<s>", "</s>", "calm", "sea", "fast", "car"]
 PAD, UNKNOWN, BEGIN, END = range(4)
@@ -99,7 +104,7 @@ WAVES = {
     "sew": "SEW",
 }
 SOUNDS = ("clap", "clap-fused", "ast", *WAVES)
-OF_WORDS = (
+TOKEN_MODELS = (
     "bert",
     "roberta",
     "xlm-roberta",
@@ -111,18 +116,29 @@ OF_WORDS = (
     "deberta-v2",
     "modernbert",
 )
-OF_SENTENCES = ("gemma3_text", "qwen3")
-"""Language models that are encoders of texts only with the files of sentence-transformers."""
-TEXTS = ("clip", "siglip", "siglip2", "clap", *OF_WORDS, *OF_SENTENCES)
+LANGUAGE_MODELS = ("gemma3_text", "qwen3")
+"""Language models, which are text encoders only with a configuration of sentence-transformers."""
+TEXTS = ("clip", "siglip", "siglip2", "clap", *TOKEN_MODELS, *LANGUAGE_MODELS)
+
+
+class TinyModels(dict[str, Path]):
+    """Folders of tiny models by kind, written at first use."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __missing__(self, kind: str) -> Path:
+        self[kind] = write_model(self._folder / kind, kind)
+        return self[kind]
 
 
 def write_model(folder: Path, kind: str, *, licence: str = "apache-2.0", seed: int = 0) -> Path:
-    """Save a tiny model of `kind` with random weights, its processor and a model card; return the folder."""
+    """Save a tiny model of `kind` with its processor and a model card; return the folder."""
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    _made(kind).save_pretrained(folder)
+    _network(kind).save_pretrained(folder)
     if kind in PICTURES:
         facts = _CROP if kind.startswith(("clip", "dinov2")) else _STRETCH
         facts = _PATCHES if kind.startswith("siglip2") else facts
@@ -141,10 +157,27 @@ def write_model(folder: Path, kind: str, *, licence: str = "apache-2.0", seed: i
     return folder
 
 
+def use_offline_hub(patch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Use `cache` as the cache folder of the Hugging Face hub, in offline mode, here and in worker processes."""
+    patch.setenv("HF_HUB_CACHE", str(cache))
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+
+
+def install_model(cache: Path, model: Path, name: str) -> None:
+    """Copy a model into the hub's cache under an id, at `COMMIT`, as a download would."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    shutil.copytree(model, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    (repository / "blobs").mkdir()
+
+
 def write_sentence_files(
     folder: Path, pooling: str, dense: tuple[tuple[int, int, str], ...] = (), *, bias: bool = True
 ) -> None:
-    """Add what sentence-transformers saves beside a model: pooling and dense layers (columns in, out, activation)."""
+    """Add a configuration of sentence-transformers with dense layers (columns in, columns out, activation)."""
     import torch
     from safetensors.torch import save_file
 
@@ -175,7 +208,7 @@ def write_sentence_files(
 
 
 def write_letters(folder: Path) -> None:
-    """Save SigLIP 2's own kind of tokenizer, of single letters."""
+    """Save a `Siglip2Tokenizer` with single letters as its tokens."""
     from transformers import Siglip2Tokenizer
 
     letters = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "\u2581", *"abcdefghijklmnopqrstuvwxyz"]
@@ -197,7 +230,7 @@ def write_tokenizer(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def _made(kind: str) -> Any:
+def _network(kind: str) -> Any:
     import transformers as t
 
     if kind == "clip":

@@ -1,4 +1,4 @@
-"""Text in pictures: drawn captions are read back with their times, and what is no text is not read."""
+"""Tests of reading on-screen text, on drawn captions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import matplotlib
 import pytest
 
 from reelscore.errors import MediaError, NotFoundError
-from reelscore.text.ocr import FLOOR, OcrReader
-from reelscore.text.ocr_tracking import Reading, alike, in_order, lasting
-from reelscore.text.timed_lines import Line, joined
+from reelscore.text.ocr import MIN_CONFIDENCE, OcrReader
+from reelscore.text.ocr_tracking import Reading, is_same_line, reading_order, track_lines
+from reelscore.text.timed_lines import Line, join_lines
 from reelscore.types import Segment
 from support.captioned import captioned
 from support.films import sound_file, tone
@@ -42,7 +42,7 @@ def test_captions_that_stay_and_change_are_read_once_with_their_times(
         assert accuracy(text, line.text) > 0.9
         assert (line.start_s, line.end_s) == (start_s, end_s)
         assert line.confidence is not None
-        assert FLOOR <= line.confidence <= 1
+        assert MIN_CONFIDENCE <= line.confidence <= 1
 
 
 @pytest.mark.parametrize("size", [(320, 240), (640, 360), (1280, 720), (1920, 1080)], ids=str)
@@ -62,7 +62,7 @@ def test_letters_of_many_languages_are_read(reader: OcrReader, tmp_path: Path) -
     face = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     text = "Déjà vu à Kraków, übermorgen Ωμέγα"
     film = captioned(tmp_path / "film.mp4", [(0, 1, text)], seconds=1, letters_px=28, face=face)
-    assert accuracy(text, joined(reader.read(film))) > 0.85
+    assert accuracy(text, join_lines(reader.read(film))) > 0.85
 
 
 def test_two_rows_are_read_from_the_top(reader: OcrReader, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_readings_are_put_in_reading_order() -> None:
         reading("c", top=40, left=-50),
         reading("a"),
     ]
-    assert "".join(r.text for r in in_order(mixed)) == "abcd"
+    assert "".join(r.text for r in reading_order(mixed)) == "abcd"
 
 
 def test_a_line_keeps_its_best_reading_and_its_whole_span() -> None:
@@ -143,13 +143,13 @@ def test_a_line_keeps_its_best_reading_and_its_whole_span() -> None:
         [],  # gone
         [reading("The wind rose", 0.95)],
     ]
-    lines = lasting([(Segment(i, i + 1, i + 0.5), found) for i, found in enumerate(frames)])
+    lines = track_lines([(Segment(i, i + 1, i + 0.5), found) for i, found in enumerate(frames)])
     assert lines == (
         Line("The wind rose", 0, 4, 0.99),
         Line("echo", 1, 2, 0.9),
         Line("The wind rose", 6, 7, 0.95),
     )
-    assert joined(lines) == "The wind rose echo"
+    assert join_lines(lines) == "The wind rose echo"
 
 
 @pytest.mark.parametrize(
@@ -165,14 +165,15 @@ def test_a_line_keeps_its_best_reading_and_its_whole_span() -> None:
     ],
 )
 def test_what_counts_as_one_line(one: str, other: str, same: bool) -> None:
-    assert alike(one, other) is same
+    assert is_same_line(one, other) is same
 
 
+@pytest.mark.slow
 def test_real_videos_say_what_is_written_in_them(reader: OcrReader, shared: Path) -> None:
     videos = shared / "media" / "videos"
-    lyrics = joined(reader.read(videos / "echo-hereweare.webm"))
+    lyrics = join_lines(reader.read(videos / "echo-hereweare.webm"))
     assert {"the alpha", "with our lives", "of our hands"} <= _phrases(lyrics)
-    assert "THE PEACH OPEN MOVIE PROJECT" in joined(reader.read(videos / "big-buck-bunny-30s.webm"))
+    assert "THE PEACH OPEN MOVIE PROJECT" in join_lines(reader.read(videos / "big-buck-bunny-30s.webm"))
     assert reader.read(videos / "elf.webm") == ()
 
 

@@ -1,4 +1,4 @@
-"""Words of a video: every place they come from, their order, their cleaning and their errors."""
+"""Tests of the text sources of a video, their order, cleaning and errors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_no_words_are_no_error(tmp_path: Path) -> None:
     bare.with_suffix(".json").write_text("[1, 2]")  # some other program's
     words = read_video_text(bare)
     assert not words
-    assert words.pieces() == ()
+    assert words.chunks() == ()
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,19 @@ def test_cleaning(text: str, cleaned: str) -> None:
 
 def test_long_text_is_cut_into_pieces_from_the_whole_of_it() -> None:
     words = VideoText(description=" ".join(f"w{i}" for i in range(20_000)))
-    pieces = words.pieces(max_words=40, max_pieces=10)
+    pieces = words.chunks(max_words=40, max_chunks=10)
     assert len(pieces) == 10
     assert all(len(piece.split()) == 40 for piece in pieces)
     starts = [int(piece.split()[0][1:]) for piece in pieces]
     assert starts[0] == 1000
     assert all(b - a == 2000 for a, b in itertools.pairwise(starts))
-    assert words.pieces() == words.pieces()
-    assert max(len(piece) for piece in VideoText(title="海" * 100_000).pieces()) <= 48 * 61
+    assert words.chunks() == words.chunks()
+    assert max(len(piece) for piece in VideoText(title="海" * 100_000).chunks()) <= 48 * 61
 
 
 def test_sentences_stay_together_while_they_fit() -> None:
     text = VideoText(transcript="We set sail. The wind rose! And then nothing was heard of us for a year")
-    assert text.pieces(max_words=6) == (
+    assert text.chunks(max_words=6) == (
         "We set sail. The wind rose!",
         "And then nothing was heard of",
         "us for a year",
@@ -84,13 +84,13 @@ def test_sentences_stay_together_while_they_fit() -> None:
 
 def test_bad_files_beside_are_named_with_what_to_do(film: Path) -> None:
     cases = {
-        ".srt": (b"no subtitles", "expected subtitles .*mend or remove"),
+        ".srt": (b"no subtitles", "expected subtitles .*Fix or remove"),
         ".txt": ("Café".encode("cp1252"), "neither UTF-8 nor UTF-16 .byte 3"),
         ".json": (b"{", "expected JSON"),
     }
-    for suffix, (content, told) in cases.items():
+    for suffix, (content, message) in cases.items():
         film.with_suffix(suffix).write_bytes(content)
-        with pytest.raises(MediaError, match=told):
+        with pytest.raises(MediaError, match=message):
             read_video_text(film)
         film.with_suffix(suffix).unlink()
     film.with_suffix(".json").write_text('{"title": 3}')
@@ -98,7 +98,7 @@ def test_bad_files_beside_are_named_with_what_to_do(film: Path) -> None:
         read_video_text(film)
     film.with_suffix(".json").unlink()
     film.with_suffix(".txt").write_text("x" * (MAX_CHARS + 1))
-    with pytest.raises(MediaError, match="more than the"):
+    with pytest.raises(MediaError, match="more than the limit"):
         read_video_text(film)
     with pytest.raises(NotFoundError):
         read_video_text(film.parent / "none.mp4")

@@ -1,17 +1,15 @@
-"""The command line: words enter, the verb that they name runs, and its exit code leaves.
-
-Errors of the family are printed as one message without a traceback and become the exit codes of
-`reelscore.errors.EXIT_CODES`; Ctrl-C is 130.
-"""
+"""The application ``reelscore``: its commands, in the order of use."""
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
 from reelscore import __version__
+from reelscore.cli.command import Command, Group, examples
 from reelscore.cli.commands.add import add
 from reelscore.cli.commands.demo import demo
 from reelscore.cli.commands.doctor import doctor
@@ -24,24 +22,90 @@ from reelscore.cli.commands.rebuild import rebuild
 from reelscore.cli.commands.remove import remove
 from reelscore.cli.commands.show import show
 from reelscore.cli.commands.train import train
-from reelscore.cli.commands.words import words
-from reelscore.errors import ReelscoreError, exit_code
+from reelscore.cli.commands.transcript import transcript
+
+COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] = (
+    ("demo", demo, ["reelscore demo --out demo-output"]),
+    (
+        "doctor",
+        doctor,
+        ["reelscore doctor", "reelscore doctor --model my-model --pack my-pack"],
+    ),
+    (
+        "add",
+        add,
+        ["reelscore add ~/Music", "reelscore add ~/Music --library lib --model my-model"],
+    ),
+    (
+        "match",
+        match,
+        [
+            "reelscore match holiday.mp4 --music ~/Music",
+            "reelscore match holiday.mp4 --library lib --top 5 --json",
+            'reelscore match --text "calm piano" --music ~/Music --pack my-pack',
+        ],
+    ),
+    ("list", list_tracks, ["reelscore list --library lib --paths"]),
+    ("show", show, ['reelscore show "Song title" --library lib']),
+    ("remove", remove, ["reelscore remove ~/Music/old.mp3 --library lib"]),
+    ("rebuild", rebuild, ["reelscore rebuild --library lib --model my-model"]),
+    ("probe", probe, ["reelscore probe holiday.mp4"]),
+    (
+        "transcript",
+        transcript,
+        [
+            "reelscore transcript holiday.mp4",
+            "reelscore transcript holiday.mp4 --on-screen --speech openai/whisper-base",
+        ],
+    ),
+    ("encoders", encoders, ["reelscore encoders list"]),
+    (
+        "train",
+        train,
+        [
+            "reelscore train finished-videos/ --model my-model",
+            "reelscore train pairs.csv --model my-model --epochs 40 --seed 1",
+        ],
+    ),
+    (
+        "evaluate",
+        evaluate,
+        [
+            "reelscore evaluate my-model finished-videos/",
+            "reelscore evaluate my-model other-videos/ --split all --json",
+        ],
+    ),
+)
+"""Name, function and example lines of each command, in the order of use."""
+
+EXIT_CODES_HELP = """\
+Exit codes:
+  0    success
+  1    a problem found by 'doctor' or 'encoders check', or another error
+  2    wrong option, configuration or input
+  3    a media file cannot be used, or no file could be added
+  4    a model, library, pack or cache is damaged or does not match
+  5    a file, track, model or library was not found
+  130  interrupted with Ctrl-C"""
+
+
+class _Root(Group):
+    def list_commands(self, _: Any) -> list[str]:
+        return [name for name, _, _ in COMMANDS]
+
 
 app = typer.Typer(
     name="reelscore",
-    help="Find music for a video: ranked tracks and the moment that fits.",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help: the coloured one takes a third of its whole time to load
+    cls=_Root,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES_HELP,
 )
 
 
-_INTERRUPTED = 130  # typer's exit code after Ctrl-C
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(value: bool) -> None:
+    if value:
         typer.echo(f"reelscore {__version__}")
         raise typer.Exit
 
@@ -49,41 +113,26 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
-    """Find music for a video: ranked tracks and the moment that fits."""
+    """Find music for a video: ranked tracks, and where in each track to start."""
 
 
-for verb in (demo, probe, words, add, show, remove, rebuild, match, train, evaluate, doctor):
-    app.command()(verb)
-app.command("list")(list_tracks)
-app.add_typer(encoders, name="encoders")
+for _name, _command, _lines in COMMANDS:
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name, epilog=examples(*_lines))
+    else:
+        app.command(_name, cls=Command, epilog=examples(*_lines))(_command)
 
 
 def run(commands: typer.Typer = app) -> None:
-    """Run a command line, print errors without a traceback, and exit."""
-    # A file name that is not valid UTF-8 must be printable as it came.
+    """Run a command line and exit."""
+    # A file name that is not valid UTF-8 must be printable.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="surrogateescape")
-    try:
-        commands()
-    except ReelscoreError as error:
-        print(f"reelscore: {error}", file=sys.stderr)
-        sys.exit(exit_code(error))
-    except SystemExit as stop:
-        if stop.code == _INTERRUPTED:
-            print("reelscore: stopped; the same command goes on from what is finished", file=sys.stderr)
-        raise
-    except BrokenPipeError:
-        # The reader went away (`reelscore list | head`): not an error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        print(f"reelscore: the system refused{where}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(1)
+    commands()
 
 
 if __name__ == "__main__":

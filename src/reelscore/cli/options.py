@@ -1,4 +1,4 @@
-"""The options that several verbs share, and where their defaults come from: the environment enters here only."""
+"""Options shared by several commands, with their defaults from the environment."""
 
 from __future__ import annotations
 
@@ -11,75 +11,110 @@ import typer
 from reelscore.errors import ConfigError, NotFoundError
 from reelscore.files import cache_folder, data_folder
 
+INPUT = "Input"
+LIBRARY = "Library and model"
+MATCHING = "Matching"
+TRAINING = "Training"
+OUTPUT = "Output"
+
 LibraryOption = Annotated[
     Path | None,
     typer.Option(
-        "--library", "-l", help="The library's folder.", envvar="REELSCORE_LIBRARY", show_default=False
+        "--library",
+        "-l",
+        metavar="FOLDER",
+        help="Library folder; default: reelscore/library in the user's data folder.",
+        envvar="REELSCORE_LIBRARY",
+        rich_help_panel=LIBRARY,
     ),
 ]
 ModelOption = Annotated[
     Path | None,
     typer.Option(
-        "--model", "-m", help="Folder of a trained model.", envvar="REELSCORE_MODEL", show_default=False
+        "--model",
+        "-m",
+        metavar="FOLDER",
+        help="Folder of a trained model (see 'reelscore train').",
+        envvar="REELSCORE_MODEL",
+        rich_help_panel=LIBRARY,
     ),
 ]
 EncoderOption = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="light (built in), pack (ONNX files), words (both, told in words; the default with a pack) or "
-        "hub:VIDEO+MUSIC (transformers models).",
-        show_default=False,
+        metavar="NAME",
+        help="light (built in), pack (the ONNX encoders of --pack), words (vocabulary scores of the pack; the default "
+        "with --pack and no model), or hub:VIDEO+MUSIC (two transformers models).",
+        rich_help_panel=LIBRARY,
     ),
 ]
 PackOption = Annotated[
     Path | None,
     typer.Option(
-        "--pack", help="Folder of the pack's ONNX files.", envvar="REELSCORE_PACK", show_default=False
+        "--pack",
+        metavar="FOLDER",
+        help="Folder of ONNX encoders; create one with 'reelscore encoders export' (docs: packs).",
+        envvar="REELSCORE_PACK",
+        rich_help_panel=LIBRARY,
     ),
 ]
 VocabularyOption = Annotated[
     Path | None,
     typer.Option(
-        "--vocabulary", help="Words to match by without a model, in place of our own.", show_default=False
+        "--vocabulary",
+        metavar="FILE",
+        help="TOML file of vocabulary terms for matching without a trained model; replaces the built-in terms.",
+        rich_help_panel=LIBRARY,
     ),
 ]
 OnScreenOption = Annotated[
-    bool, typer.Option("--on-screen", help="Also read the text in the pictures (extra ocr).")
+    bool,
+    typer.Option(
+        "--on-screen", help="Read the text in the video frames (OCR; extra 'ocr').", rich_help_panel=INPUT
+    ),
 ]
 SpeechOption = Annotated[
     str | None,
     typer.Option(
         "--speech",
-        help="Also write down what is spoken, by this transformers model: an id or a folder (extra hub).",
-        show_default=False,
+        metavar="MODEL",
+        help="Transcribe speech with this transformers model, an id or a folder (extra 'hub').",
+        rich_help_panel=INPUT,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of text.", rich_help_panel=OUTPUT)
+]
+PathsOption = Annotated[
+    bool, typer.Option("--paths", help="Show full paths instead of file names.", rich_help_panel=OUTPUT)
+]
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", "-w", min=1, help="Processes; all cores by default.", show_default=False),
+    typer.Option(
+        "--workers", "-w", metavar="N", min=1, help="Number of worker processes; default: one for each core."
+    ),
 ]
 
 
 def library_folder(given: Path | None) -> Path:
-    """Return the named library, else the user's own below ``$XDG_DATA_HOME``."""
+    """Return the given library folder, or the default one below ``$XDG_DATA_HOME``."""
     if given is not None:
         return given.expanduser()
     return data_folder() / "library"
 
 
 def check_one_place(music: Path | None, library: Path | None) -> None:
-    """Raise `ConfigError` when a folder and a library are both named; a library from the environment gives way."""
+    """Raise `ConfigError` if a music folder and a library are both given on the command line."""
     if music is not None and library is not None and str(library) != os.environ.get("REELSCORE_LIBRARY"):
-        raise ConfigError(f"name either --music {music} or --library {library}, not both")
+        raise ConfigError(f"got --music {music} and --library {library}; give one of them, not both")
 
 
 def folder_library(music: Path, pipeline_name: str) -> Path:
-    """Return where the library of a plain music folder is kept: below ``$XDG_CACHE_HOME``, one a pipeline."""
+    """Return the library folder of a music folder and a pipeline, below ``$XDG_CACHE_HOME``."""
     import hashlib
 
     if not music.expanduser().exists():
-        raise NotFoundError(f"there is no music at {music}; name a folder of music files")
+        raise NotFoundError(f"no such folder: {music}; give a folder of music files with --music")
     name = f"{music.expanduser().resolve()}\0{pipeline_name}"
     return cache_folder() / "folders" / hashlib.blake2b(name.encode(), digest_size=10).hexdigest()

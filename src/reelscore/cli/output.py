@@ -1,121 +1,95 @@
-"""What the verbs print: rows and counts enter, tables and progress bars leave on the terminal.
-
-Results go to standard output; progress, warnings and summaries of work go to standard error.
-"""
+"""Tables, JSON and notes; results go to standard output, notes to standard error."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
+
+import typer
+
+_MIN_WIDTH = 8
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as indented JSON in UTF-8; NaN is refused, since no parser must accept it."""
+    """Print `value` as indented JSON in UTF-8; raise `ValueError` for NaN, which JSON does not allow."""
     print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def note(message: str) -> None:
-    """Print a line for the person, not for the pipe."""
-    print(message, file=sys.stderr)
+    """Print a line to standard error."""
+    print(printable(message), file=sys.stderr)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; the columns named in `right` are aligned to the right."""
-    from rich.console import Console
-    from rich.table import Table
+def printable(text: str) -> str:
+    r"""Escape control characters and changes of writing direction.
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*[_plain(cell) for cell in row])
-    console = Console()
-    if not console.is_terminal:
-        # A pipe has no width: fold nothing, so that each row stays one line.
-        console = Console(width=10_000)
-        for line in console.render_lines(table, console.options.update(width=console.measure(table).maximum)):
-            print("".join(segment.text for segment in line).rstrip())
-        return
-    console.print(table)
+    Examples
+    --------
+    >>> print(printable("one\ntwo\x1b[2J"))
+    one\ntwo\x1b[2J
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    fixed: Sequence[str] = (),
+) -> None:
+    """Print a table, one line for each row.
+
+    On a terminal, long cells are truncated with an ellipsis so that each line fits. In a pipe nothing is truncated.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headings.
+    rows : sequence of sequence of str
+    right : sequence of str
+        Columns that are aligned to the right and never truncated.
+    fixed : sequence of str
+        Further columns that are never truncated.
+    """
+    from rich.cells import cell_len
+
+    lines = [list(columns), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
+    if sys.stdout.isatty():
+        _fit(widths, [name not in (*right, *fixed) for name in columns], shutil.get_terminal_size().columns)
+    for number, line in enumerate(lines):
+        cells = [
+            _cell(text, width, right=name in right)
+            for text, width, name in zip(line, widths, columns, strict=True)
+        ]
+        text = "  ".join(cells).rstrip()
+        typer.echo(text if number else typer.style(text, bold=True))
 
 
 def minutes(seconds: float) -> str:
-    """Format a length as m:ss."""
-    whole = int(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"
+    """Format a duration as m:ss."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-@contextmanager
-def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with a rate and an estimate on standard error; yields ``report(done, total)``."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:.2f} {unit}/s" if task.speed else f"-- {unit}/s")
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+def _fit(widths: list[int], flexible: list[bool], limit: int) -> None:
+    """Reduce the widest flexible column until the line fits, or all are at their minimum."""
+    while sum(widths) + 2 * (len(widths) - 1) > limit:
+        width, column = max((width, i) for i, width in enumerate(widths) if flexible[i])
+        if width <= _MIN_WIDTH:
+            return
+        widths[column] -= 1
 
 
-@contextmanager
-def training_bar() -> Iterator[Callable[[int, int, str, float], None]]:
-    """Show a bar of epochs on standard error; yields ``report(epoch, num_epochs, what, pairs_per_s)``."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def _cell(text: str, width: int, *, right: bool) -> str:
+    from rich.cells import cell_len, set_cell_size
 
-    with Progress(
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left at most"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-        console=Console(stderr=True),
-    ) as progress:
-        task = progress.add_task("preparing", total=None, rate="-- pairs/s")
-
-        def report(epoch: int, num_epochs: int, what: str, pairs_per_s: float) -> None:
-            rate = f"{pairs_per_s:.0f} pairs/s"
-            progress.update(task, completed=epoch, total=num_epochs, description=what, rate=rate)
-
-        yield report
-
-
-def _plain(cell: str) -> Any:
-    from rich.text import Text
-
-    return Text(cell)
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    padding = " " * (width - cell_len(text))
+    return padding + text if right else text + padding

@@ -1,4 +1,4 @@
-"""The pairs that `train` and `evaluate` share: a folder, manifest or public set enters, a `PairSet` leaves."""
+"""Load the pairs of `train` and `evaluate` from a folder, manifest or public set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import typer
 
 from reelscore.errors import ConfigError, NotFoundError
 
-from .output import note, progress_bar
+from .options import INPUT
+from .output import note
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from reelscore.data.manifest import Manifest
@@ -20,20 +22,29 @@ if TYPE_CHECKING:
 PairsArgument = Annotated[
     Path | None,
     typer.Argument(
-        help="A folder of finished videos, or a CSV, JSONL or Parquet manifest.", show_default=False
+        metavar="PAIRS", help="A folder of videos with music, or a manifest (CSV, JSONL or Parquet)."
     ),
 ]
 SetOption = Annotated[
     str | None,
-    typer.Option("--set", help="A public set: muvisync, emomv, tiktok, lastfm, wikipedia, youtube8m, mgsv."),
+    typer.Option(
+        "--set",
+        metavar="NAME",
+        help="A public set in place of PAIRS: muvisync, emomv, tiktok, lastfm, wikipedia, youtube8m or mgsv.",
+        rich_help_panel=INPUT,
+    ),
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the public set's files.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FOLDER", help="Folder of the public set's files.", rich_help_panel=INPUT),
+]
 LabelsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--labels",
-        help="youtube8m: only videos with this label, a number or a name of vocabulary.csv; may be repeated.",
-        show_default=False,
+        metavar="LABEL",
+        help="youtube8m: use only videos with this label, a number or a name from vocabulary.csv. Repeatable.",
+        rich_help_panel=INPUT,
     ),
 ]
 
@@ -41,18 +52,18 @@ LabelsOption = Annotated[
 def check_source(
     source: Path | None, set_name: str | None, data: Path | None, labels: list[str] | None = None
 ) -> None:
-    """Raise `ConfigError` unless exactly one source of pairs is named, with options that it has."""
+    """Raise `ConfigError` unless exactly one source of pairs is given, with valid options."""
     if (source is None) == (set_name is None):
         raise ConfigError(
-            "name one source of pairs: a folder of finished videos, a manifest, or --set NAME --data FOLDER"
+            "expected one source of pairs; give a folder of videos, a manifest, or --set NAME --data FOLDER"
         )
     if set_name is not None and data is None:
-        raise ConfigError(f"--set {set_name} needs --data FOLDER, where its files lie")
+        raise ConfigError(f"--set {set_name} needs the folder of its files; give --data FOLDER")
     if labels and set_name is None:
-        raise ConfigError("--labels chooses among the videos of a public set; name it with --set")
+        raise ConfigError("--labels selects videos of a public set; give --set NAME, or omit --labels")
 
 
-def words_of_files(
+def text_spec(
     set_name: str | None,
     pack: Path | None,
     *,
@@ -60,16 +71,24 @@ def words_of_files(
     on_screen: bool = False,
     speech: str | None = None,
 ) -> TextSpec:
-    """Return how the words of files are read, or raise `ConfigError` where there are no files or no encoder."""
+    """Return how the text of videos is read and encoded.
+
+    Raises
+    ------
+    ConfigError
+        If the pairs come from a public set, or no text encoder is given.
+    """
     from reelscore.text.spec import TextSpec
 
     if set_name is not None:
-        raise ConfigError(f"--words reads what is said of video files; the set {set_name} has none")
+        raise ConfigError(
+            f"--words reads the text of video files, but the set {set_name} has features only; omit --words"
+        )
     encoder = text_encoder or (None if pack is None else str(pack))
     if encoder is None:
         raise ConfigError(
-            "--words needs a pack with a text encoder: give --pack FOLDER or set REELSCORE_PACK; or a model of texts: "
-            "--text-encoder hub:ID-or-folder"
+            "--words needs a text encoder; give --pack FOLDER, set REELSCORE_PACK, or give --text-encoder "
+            "hub:ID-or-folder"
         )
     return TextSpec(encoder, on_screen, speech).pinned()
 
@@ -87,7 +106,7 @@ def load_pairs(
     words: TextSpec | None = None,
     workers: int | None,
 ) -> PairSet:
-    """Load a public set, or encode the rows of a folder or manifest; failed rows are told on standard error."""
+    """Load a public set, or encode the rows of a folder or manifest; report failed rows on standard error."""
     if set_name is not None:
         from reelscore.data.datasets import load_set
 
@@ -101,12 +120,12 @@ def load_pairs(
     assert spec is not None
     manifest = read_rows(source)
     for problem in manifest.problems:
-        note(f"  left out  line {problem.line}: {problem.reason}")
+        note(f"  skipped  line {problem.line}: {problem.reason}")
     own = sum(row.music is None for row in manifest.rows)
     if words is not None and words.speech is not None and own:
         note(
-            f"the sound of {own} videos is also the music that is to be found for them, so what is sung in it tells "
-            "the answer; name the music in a manifest, or train without --speech"
+            f"the sound of {own} videos is also their target music, so transcribed lyrics reveal the answer; list the "
+            "music in a manifest, or omit --speech"
         )
     with progress_bar("reading pairs", "pairs") as progress:
         pairs, failures = extract_pairs(
@@ -127,9 +146,9 @@ def load_pairs(
 
 
 def read_rows(source: Path) -> Manifest:
-    """Return the rows of a folder of finished videos, or of a manifest."""
+    """Return the rows of a folder of videos or of a manifest."""
     from reelscore.data.manifest import read_manifest, rows_from_folder
 
     if not source.exists():
-        raise NotFoundError(f"there is no folder or manifest at {source}; check the spelling")
+        raise NotFoundError(f"no such folder or manifest: {source}; check the path")
     return rows_from_folder(source) if source.is_dir() else read_manifest(source)

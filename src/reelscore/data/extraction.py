@@ -101,18 +101,8 @@ def extract_pairs(
     features: dict[int, _Pair] = {}
     failures: dict[int, ExtractionFailure] = {}
     items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
-    outcomes = run_all(
-        items,
-        prepare_pair,
-        spec,
-        str(cache_folder),
-        num_segments,
-        num_random_samples,
-        seed,
-        words,
-        workers=workers,
-    )
-    for outcome in outcomes:
+    arguments = (spec, str(cache_folder), num_segments, num_random_samples, seed, words)
+    for outcome in run_all(items, prepare_pair, *arguments, workers=workers):
         i = outcome.item[0]
         if outcome.value is None:
             failures[i] = ExtractionFailure(outcome.item[1], outcome.reason or "")

@@ -1,1 +1,1 @@
-"""The demonstration: a seed enters, a small world of known truth, trained models and an HTML page leave."""
+"""Demonstration on a synthetic data set: train, match and report on one page."""

@@ -1,4 +1,4 @@
-"""Models and the videos and tracks that they have not seen enter, judged findings leave."""
+"""Evaluate the demo's models on held-out videos and tracks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.data.pairs import PairSet
-from reelscore.demo.report.findings import AFFECT, INTER_INTRA, Findings
+from reelscore.demo.report.results import AFFECT, INTER_INTRA, Results
 from reelscore.demo.world.plan import Item, compatibility, points
 from reelscore.demo.world.render import World
 from reelscore.encoders.cache import FeatureCache
@@ -24,43 +24,46 @@ from reelscore.models.trained.embedder import load_embedder
 from reelscore.training.config import TrainConfig
 from reelscore.types import FeatureSequence, Modality
 
-from .scores import TOP, Truth, average, judge
+from .scores import TOP, Truth, mean_over_seeds, measure
 from .train import Run
 
 
-def find(
+def evaluate_runs(
     world: World,
     runs: Mapping[str, list[Run]],
     val: PairSet,
     *,
     config: TrainConfig,
     cache: Path,
-) -> Findings:
-    """Score every held-out video with every held-out track by every model, and judge."""
+) -> Results:
+    """Score every held-out video against every held-out track with each model, and measure the rankings."""
     plan = world.plan
     videos = [v for v in plan.videos if v.split == "test"]
     tracks = [t for t in plan.tracks if t.split == "test"]
     paired = np.array([[plan.pairs[v.name] == t.name for t in tracks] for v in videos])
     truth = Truth(compatibility(points(videos), points(tracks)), paired)
-    seen = _Seen(
+    features = _HeldOut(
         world, videos, tracks, config.model.num_segments or DEFAULT_NUM_SEGMENTS, FeatureCache(cache)
     )
     affect = AffectModel(
-        video_encoder=seen.encoders.video.fingerprint, music_encoder=seen.encoders.music.fingerprint
+        video_encoder=features.encoders.video.fingerprint, music_encoder=features.encoders.music.fingerprint
     )
-    embedded = {name: [seen.embed(load_embedder(run.model)) for run in found] for name, found in runs.items()}
-    judgements = {AFFECT: judge(_scores(*seen.embed(affect)), truth)}
-    judgements |= {
-        name: average([judge(_scores(*both), truth) for both in trainings])
+    embedded = {
+        name: [features.embed(load_embedder(run.model)) for run in trainings]
+        for name, trainings in runs.items()
+    }
+    measures = {AFFECT: measure(_scores(*features.embed(affect)), truth)}
+    measures |= {
+        name: mean_over_seeds([measure(_scores(*both), truth) for both in trainings])
         for name, trainings in embedded.items()
     }
     _, number, group_size = np.unique(val.group, return_inverse=True, return_counts=True)
     video, music = embedded[INTER_INTRA][0]
-    return Findings(
+    return Results(
         plan=plan,
         truth=truth,
-        judgements=judgements,
-        curves={name: [run.curve for run in found] for name, found in runs.items()},
+        measures=measures,
+        curves={name: [run.curve for run in trainings] for name, trainings in runs.items()},
         val_chance=float(chance_summary(group_size[number], len(val))[RECALL_AT.index(TOP)]),
         intra_weight=config.loss.intra_weight,
         video=video,
@@ -70,8 +73,8 @@ def find(
     )
 
 
-class _Seen:
-    """The features of the held-out videos and tracks, read once for every model."""
+class _HeldOut:
+    """Features of the held-out videos and tracks, read once for all models."""
 
     def __init__(
         self, world: World, videos: list[Item], tracks: list[Item], num_segments: int, cache: FeatureCache

@@ -1,4 +1,4 @@
-"""A folder and a seed enter; a rendered world, trained models, a library and the page in that folder leave."""
+"""Run the demo: render, train, index, evaluate, match and write the page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reelscore.demo.report.findings import INFONCE, INTER_INTRA, tell
 from reelscore.demo.report.page import page_html
 from reelscore.demo.report.plots import require_matplotlib
+from reelscore.demo.report.results import INFONCE, INTER_INTRA, build_page
 from reelscore.demo.world.plan import WorldSize, plan_world
 from reelscore.demo.world.render import World, render_world
 from reelscore.errors import ConfigError, ReelscoreError
@@ -24,8 +24,8 @@ from reelscore.library.library import Library
 from reelscore.models.config import ModelConfig
 from reelscore.training.config import TrainConfig
 
-from .evaluate import find
-from .match import match_newcomers
+from .evaluate import evaluate_runs
+from .match import match_unseen
 from .train import read_pairs, train_all
 
 MARKER = ".reelscore-demo"
@@ -40,24 +40,24 @@ DEMO_CONFIG = TrainConfig(
     patience=15,
     refit=False,
 )
-"""Videos of a few seconds need few segments; and one network from random weights shows the learning in its curve, where
-the CCA would be nearly there at once."""
+"""Few segments, because the videos last seconds; one network with random weights and no CCA, so that the curve shows
+what training does."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo made.
+    """Output of the demo.
 
     Attributes
     ----------
     page : Path
         The HTML page.
     muxed : tuple of Path
-        The new videos with the best track under each.
+        The unseen videos, each with its best track.
     figures : mapping
-        The measures that the page shows, as plain data; also in ``figures.json``.
+        The measures on the page, as plain data; also in ``figures.json``.
     seconds : mapping of str to float
-        How long each stage took.
+        Duration of each stage.
     """
 
     page: Path
@@ -66,14 +66,14 @@ class DemoResult:
     seconds: Mapping[str, float]
 
     def lines(self) -> list[str]:
-        """Return what a person wants to read at the end: measures, and what to open."""
-        shown = [f"{'':16}{'suitable@10':>12}{'R@10 v>m':>10}{'R@10 m>v':>10}"]
+        """Return the closing summary: a table of measures, the files to open and a command to try."""
+        table = [f"{'':14}{'suitable@10':>12}{'R@10 v>m':>10}{'R@10 m>v':>10}"]
         for name, measures in self.figures["methods"].items():
-            suitable, _, there, back = (100 * measure["value"] for measure in measures.values())
-            shown.append(f"{name:16}{suitable:>11.1f}%{there:>9.1f}%{back:>9.1f}%")
+            suitable, _, to_music, to_video = (100 * measure["value"] for measure in measures.values())
+            table.append(f"{name:14}{suitable:>11.1f}%{to_music:>9.1f}%{to_video:>9.1f}%")
         total = sum(self.seconds.values())
         out = self.page.parent
-        again = shlex.join(
+        command = shlex.join(
             [
                 "reelscore",
                 "match",
@@ -83,11 +83,14 @@ class DemoResult:
             ]
         )
         return [
-            *shown,
+            "Held-out test videos, 95% intervals on the page:",
+            *table,
+            "suitable@10: share of the ten best tracks that match the video's mood and tempo",
+            "R@10 v>m: the video's own track is among the ten best; R@10 m>v: the reverse",
             "",
             *(f"video  {path}" for path in self.muxed),
-            f"page   {self.page}  ({total:.0f} s)",
-            f"try    {again}",
+            f"page   {self.page}  (in {total:.0f} s)",
+            f"try    {command}",
         ]
 
 
@@ -100,64 +103,64 @@ def run_demo(
     config: TrainConfig | None = None,
     num_trainings: int = NUM_TRAININGS,
 ) -> DemoResult:
-    """Render a small world, learn it with and without the intra-modal term, match new videos, write the page.
+    """Render the data set, train with and without the intra-modal term, match unseen videos and write the page.
 
-    Run again with the same seed, what is rendered and read is taken as it is; the rest is made anew.
+    A second run with the same seed reuses the rendered files and the features; everything else is repeated.
 
     Parameters
     ----------
     out : Path
-        An absent or empty folder, or that of an earlier demo.
+        An absent or empty folder, or the folder of an earlier demo.
     seed : int
-        Of the world and of the trainings: same seed, same figures.
+        Seed of the data set and of training; the same seed gives the same figures.
     progress : callable
-        Called with a line of text as each stage begins and ends.
+        Called with a line of text at the start and end of each stage.
     size : WorldSize, optional
-        How large the world is.
+        Size of the data set.
     config : TrainConfig, optional
-        How models are trained with the intra-modal term; without it, its weight is 0. The seed is the demo's.
+        Training with the intra-modal term. The baseline is the same with a weight of 0. `seed` replaces its seed.
     num_trainings : int
-        Trainings of either loss, each from its own seed; measures are their means.
+        Trainings for each loss, with different seeds; the measures are their means.
 
     Raises
     ------
     ConfigError
-        When `out` holds other things, or matplotlib is absent.
+        If `out` contains other files, or matplotlib is not installed.
     ReelscoreError
-        When a file of the world cannot be written or read.
+        If a file of the data set cannot be written or read.
     """
     require_matplotlib()
-    out = _claimed(Path(out))
+    out = _prepare_folder(Path(out))
     cache = out / "cache"
     config = replace(config or DEMO_CONFIG, seed=seed)
     stages = _Stages(progress, total=6)
     plan = plan_world(seed=seed, size=size)
-    count = f"{len(plan.videos) + len(plan.newcomers)} videos and {len(plan.tracks)} tracks"
+    count = f"{len(plan.videos) + len(plan.unseen)} videos and {len(plan.tracks)} tracks"
     with stages("render", f"rendering {count}"):
         world = render_world(out / "world", plan)
-    with stages("read", "reading features of pictures and sound"):
+    with stages("read", "extracting features"):
         pairs = read_pairs(world, cache, num_segments=config.model.num_segments or DEFAULT_NUM_SEGMENTS)
     with stages(
-        "train", f"training {num_trainings} times with and {num_trainings} without the intra-modal term"
+        "train", f"training {num_trainings} models with the intra-modal term and {num_trainings} without"
     ):
         plain = replace(config, loss=replace(config.loss, intra_weight=0.0))
         configs = {INFONCE: plain, INTER_INTRA: config}
         runs = train_all(pairs, configs, out / "models", num_trainings=num_trainings)
     with stages("index", f"indexing {len(plan.tracks)} tracks"):
-        library = _indexed(world, runs[INTER_INTRA][0].model, out, cache)
-    with stages("evaluate", "evaluating on videos and tracks that no model has seen"):
-        findings = find(world, runs, pairs.where("val"), config=config, cache=cache)
-    with stages("match", f"matching {len(plan.newcomers)} new videos and putting music under them"):
-        shown, muxed = match_newcomers(world, library, out)
+        library = _index(world, runs[INTER_INTRA][0].model, out, cache)
+    with stages("evaluate", "evaluating on held-out videos and tracks"):
+        results = evaluate_runs(world, runs, pairs.where("val"), config=config, cache=cache)
+    with stages("match", f"matching {len(plan.unseen)} unseen videos"):
+        matched, muxed = match_unseen(world, library, out)
     page = out / PAGE
-    write_bytes(page, page_html(tell(findings, shown, stages.seconds)).encode())
-    figures = findings.figures()
+    write_bytes(page, page_html(build_page(results, matched, stages.seconds)).encode())
+    figures = results.figures()
     write_bytes(out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
     return DemoResult(page, muxed, figures, stages.seconds)
 
 
 class _Stages:
-    """Tells of each stage as it begins and ends, and keeps its time."""
+    """Report the start and end of each stage, and measure its duration."""
 
     def __init__(self, progress: Callable[[str], None], *, total: int) -> None:
         self._progress = progress
@@ -167,33 +170,33 @@ class _Stages:
     @contextmanager
     def __call__(self, name: str, text: str) -> Iterator[None]:
         self._progress(f"{len(self.seconds) + 1}/{self._total}  {text}")
-        began_s = time.perf_counter()
+        start_s = time.perf_counter()
         yield
-        self.seconds[name] = time.perf_counter() - began_s
+        self.seconds[name] = time.perf_counter() - start_s
         self._progress(f"     done in {self.seconds[name]:.0f} s")
 
 
-def _claimed(out: Path) -> Path:
-    """Return the folder, made and marked as ours; the demo replaces files in it, so it must hold no other's."""
+def _prepare_folder(out: Path) -> Path:
+    """Create and mark the folder; reject one with other files, because the demo replaces files in it."""
     if out.exists() and not out.is_dir():
-        raise ConfigError(
-            f"the demo needs a folder for what it makes, but {out} is a file; name a folder: --out DIR"
-        )
+        raise ConfigError(f"{out} is a file, but the demo needs a folder; give another with --out FOLDER")
     if out.is_dir() and not (out / MARKER).exists() and any(out.iterdir()):
         raise ConfigError(
-            f"the demo replaces files in its folder, and {out} holds other things; name an absent or empty folder: "
-            "--out DIR"
+            f"{out} contains other files, and the demo replaces files in its folder; give a new or empty folder with "
+            "--out FOLDER"
         )
-    write_bytes(out / MARKER, b"Made by `reelscore demo`; everything in this folder can be made again.\n")
+    write_bytes(
+        out / MARKER, b"Created by `reelscore demo`; everything in this folder can be created again.\n"
+    )
     return out
 
 
-def _indexed(world: World, model: Path, out: Path, cache: Path) -> Library:
+def _index(world: World, model: Path, out: Path, cache: Path) -> Library:
     folder = out / "library"
     shutil.rmtree(folder, ignore_errors=True)
     library = Library.open(folder, model=model, cache=cache)
     summary = library.add(world.music)
     if summary.failed:
         first = summary.failed[0]
-        raise ReelscoreError(f"{first.path}, which the demo rendered, cannot be indexed: {first.reason}")
+        raise ReelscoreError(f"cannot index {first.path}, a file of the demo: {first.reason}")
     return library

@@ -1,8 +1,8 @@
-"""Scores and the known truth enter, measures with intervals and their differences leave.
+"""Measures on the synthetic data set, with intervals and differences.
 
-Two kinds of measure, for videos that no model was trained on against tracks that none was trained on:
-by instance, as on real data, only the one track that lies under the video counts as a hit; by truth,
-every track near the video's hidden point counts, which only a made world can tell.
+All measures rank held-out tracks for held-out videos. Recall counts only the track that was paired with the video, as
+on real data. suitable@10 and compatibility@10 count every track that is close to the video's hidden point, which is
+known for synthetic data only.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MEASURES = ("suitable@10", "compatibility@10", "recall@10 video to music", "reca
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What is known about the held-out videos and tracks.
+    """Ground truth of the held-out videos and tracks.
 
     Attributes
     ----------
     compatibility : ndarray of float, shape (Q, N)
-        Of each video with each track.
+        Compatibility of each video with each track.
     paired : ndarray of bool, shape (Q, N)
-        True for the track that lies under the video.
+        True for the track that is paired with the video.
     """
 
     compatibility: FloatArray
@@ -41,15 +41,15 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judgement:
-    """What a method reached for each query; a measure of a method is the mean over the queries.
+class Measures:
+    """Measures of a method for each query.
 
     Attributes
     ----------
     by_video : ndarray of float, shape (Q, 3)
-        The first three of `MEASURES`.
+        The first three of `MEASURES`, for each video.
     by_track : ndarray of float, shape (N', 1)
-        The last one, of the tracks that lie under at least one video.
+        The last of `MEASURES`, for each track that is paired with at least one video.
     """
 
     by_video: FloatArray
@@ -57,7 +57,7 @@ class Judgement:
 
     @property
     def values(self) -> FloatArray:
-        """The measures, shape (4,)."""
+        """Means over the queries, shape (4,)."""
         return np.concatenate([self.by_video.mean(axis=0), self.by_track.mean(axis=0)])
 
     def intervals(self, *, seed: int = 0) -> FloatArray:
@@ -69,19 +69,19 @@ class Judgement:
             ]
         )
 
-    def lead_over(self, other: Judgement, *, seed: int = 0) -> tuple[FloatArray, FloatArray]:
-        """Return how far this method is ahead of another, shape (4,), and the paired 95% interval, shape (4, 2)."""
+    def difference_from(self, other: Measures, *, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+        """Return the difference from another method, shape (4,), and its paired 95% intervals, shape (4, 2)."""
         ends = [
-            difference_intervals(_mean_of(mine), _mean_of(theirs), np.arange(len(mine)), seed=seed)
-            for mine, theirs in ((self.by_video, other.by_video), (self.by_track, other.by_track))
+            difference_intervals(_mean_of(a), _mean_of(b), np.arange(len(a)), seed=seed)
+            for a, b in ((self.by_video, other.by_video), (self.by_track, other.by_track))
         ]
         return self.values - other.values, np.concatenate(ends)
 
 
-def judge(scores: FloatArray, truth: Truth) -> Judgement:
-    """Judge a method by its scores of every held-out video with every held-out track, shape (Q, N)."""
+def measure(scores: FloatArray, truth: Truth) -> Measures:
+    """Measure a method by its scores of every held-out video with every held-out track, shape (Q, N)."""
     suitable = truth.compatibility >= SUITABLE
-    found = np.stack(
+    by_video = np.stack(
         [
             mean_of_top(scores, suitable.astype(np.float64), TOP),
             mean_of_top(scores, truth.compatibility, TOP),
@@ -90,19 +90,19 @@ def judge(scores: FloatArray, truth: Truth) -> Judgement:
         axis=1,
     )
     used = truth.paired.any(axis=0)
-    back = first_hit_ranks(scores.T[used], truth.paired.T[used]) <= TOP
-    return Judgement(found.astype(np.float64), back[:, None].astype(np.float64))
+    by_track = first_hit_ranks(scores.T[used], truth.paired.T[used]) <= TOP
+    return Measures(by_video.astype(np.float64), by_track[:, None].astype(np.float64))
 
 
-def average(judgements: Sequence[Judgement]) -> Judgement:
-    """Return the mean over trainings from different seeds, query by query."""
-    return Judgement(
-        np.mean([j.by_video for j in judgements], axis=0), np.mean([j.by_track for j in judgements], axis=0)
+def mean_over_seeds(runs: Sequence[Measures]) -> Measures:
+    """Return the mean over trainings with different seeds, for each query."""
+    return Measures(
+        np.mean([run.by_video for run in runs], axis=0), np.mean([run.by_track for run in runs], axis=0)
     )
 
 
 def chance(truth: Truth) -> FloatArray:
-    """Return what a random order would reach, exactly, shape (4,)."""
+    """Return the expected measures of a random ranking, exact, shape (4,)."""
     num_videos, num_tracks = truth.paired.shape
     at = RECALL_AT.index(TOP)
     used = truth.paired.any(axis=0)
@@ -116,19 +116,19 @@ def chance(truth: Truth) -> FloatArray:
     )
 
 
-def mean_of_top(scores: FloatArray, worth: FloatArray, k: int) -> FloatArray:
-    """Return the mean worth of the `k` candidates of highest score for each query, shape (Q,).
+def mean_of_top(scores: FloatArray, relevance: FloatArray, k: int) -> FloatArray:
+    """Return the mean relevance of the `k` best candidates of each query, shape (Q,).
 
-    Of candidates with one score the less worthy ones come first, so that ties count against the method.
+    Ties are broken by ascending relevance, so that they count against the method.
     """
-    order = np.lexsort((worth, -scores), axis=1)[:, :k]
-    best: FloatArray = np.take_along_axis(worth, order, axis=1).mean(axis=1)
+    order = np.lexsort((relevance, -scores), axis=1)[:, :k]
+    best: FloatArray = np.take_along_axis(relevance, order, axis=1).mean(axis=1)
     return best
 
 
 def _mean_of(queries: FloatArray) -> Statistic:
     def mean(indices: npt.NDArray[np.int64]) -> FloatArray:
-        chosen: FloatArray = queries[indices].mean(axis=0)
-        return chosen
+        means: FloatArray = queries[indices].mean(axis=0)
+        return means
 
     return mean

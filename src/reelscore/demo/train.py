@@ -1,4 +1,4 @@
-"""A rendered world enters, its pairs as features and the models trained on them leave."""
+"""Extract the demo's features and train its models."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from reelscore.workers.local import run_all
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training: where its model lies and how it went."""
+    """The model's folder and the learning curve of one training."""
 
     model: Path
     curve: Curve
 
 
 def read_pairs(world: World, cache: Path, *, num_segments: int) -> PairSet:
-    """Read picture and music of every finished video, at fixed instants, through the cache."""
+    """Extract the features of every pair, with one fixed GS sample and through the cache."""
     rows = read_manifest(world.manifest).rows
-    # Videos this short hardly differ between random instants: more videos serve better than more draws of each.
+    # Random samples of videos this short hardly differ from the fixed one.
     pairs, failures = extract_pairs(
         rows,
         EncoderSpec("light"),
@@ -40,8 +40,8 @@ def read_pairs(world: World, cache: Path, *, num_segments: int) -> PairSet:
     )
     if failures:
         raise ReelscoreError(
-            f"{failures[0].path}, which the demo rendered, cannot be read: {failures[0].reason}; "
-            f"delete {world.folder} and run the demo again"
+            f"cannot read {failures[0].path}, a file of the demo: {failures[0].reason}; delete {world.folder} and run "
+            "the demo again"
         )
     return pairs
 
@@ -54,10 +54,8 @@ def train_all(
     num_trainings: int,
     workers: int | None = None,
 ) -> dict[str, list[Run]]:
-    """Train by each configuration from `num_trainings` seeds, several at a time; models go to ``folder/NAME-SEED``.
-
-    Models this small are trained quicker side by side, each on one core, than one after another on all.
-    """
+    """Train with each configuration and `num_trainings` seeds, in parallel; write models to ``folder/NAME-SEED``."""
+    # Models this small train faster in parallel on one core each than one after another on all cores.
     jobs = [
         (name, replace(config, seed=config.seed + i), str(folder / f"{name.lower()}-{config.seed + i}"))
         for i in range(num_trainings)
@@ -66,7 +64,7 @@ def train_all(
     curves: dict[str, Curve] = {}
     for outcome in run_all(jobs, prepare_training, pairs, workers=workers):
         if outcome.value is None:
-            raise ReelscoreError(f"the model {outcome.item[2]} could not be trained: {outcome.reason}")
+            raise ReelscoreError(f"cannot train the model {outcome.item[2]}: {outcome.reason}")
         curves[outcome.item[2]] = outcome.value
     return {
         name: [Run(Path(target), curves[target]) for job, _, target in jobs if job == name]
@@ -75,7 +73,7 @@ def train_all(
 
 
 def prepare_training(pairs: PairSet) -> Callable[[tuple[str, TrainConfig, str]], Curve]:
-    """Return what a worker does with one job: train by its configuration into its folder."""
+    """Return a function that trains one model and returns its learning curve, for `run_all`."""
 
     def work(job: tuple[str, TrainConfig, str]) -> Curve:
         _, config, folder = job

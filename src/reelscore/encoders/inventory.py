@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from reelscore.encoders.hub.files import INSTEAD, HubFiles, cached_models, find_model
+from reelscore.encoders.hub.files import ALTERNATIVES, HubFiles, cached_models, find_model
 from reelscore.errors import ConfigError, ReelscoreError
 from reelscore.types import TextEncoder
 
@@ -95,21 +95,21 @@ def find_encoders(name: str, pack: Path | None) -> list[EncoderInfo]:
     files = find_model(name)
     if not parts_of(files):
         raise ConfigError(
-            f"{files.name} is a {files.model_type} model and no encoder that is known here; {INSTEAD}"
+            f"{files.name} is a {files.model_type} model and no encoder that is known here; {ALTERNATIVES}"
         )
     return _hub_encoders(files)
 
 
 def parts_of(files: HubFiles) -> tuple[Part, ...]:
     """Return the modalities that a hub model of this architecture encodes."""
-    from reelscore.encoders.hub.music_models import SOUND_TYPES
-    from reelscore.encoders.hub.text import TEXT_KINDS
-    from reelscore.encoders.hub.video_models import PICTURE_KINDS
+    from reelscore.encoders.hub.music_models import MUSIC_TOWERS
+    from reelscore.encoders.hub.text import TEXT_TOWERS
+    from reelscore.encoders.hub.video_models import VIDEO_TOWERS
 
     parts: tuple[tuple[Part, bool], ...] = (
-        ("video", files.model_type in PICTURE_KINDS),
-        ("music", files.model_type in SOUND_TYPES),
-        ("text", files.model_type in TEXT_KINDS),
+        ("video", files.model_type in VIDEO_TOWERS),
+        ("music", files.model_type in MUSIC_TOWERS),
+        ("text", files.model_type in TEXT_TOWERS),
     )
     return tuple(part for part, supported in parts if supported)
 

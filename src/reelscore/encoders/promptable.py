@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reelscore.encoders.hub.files import HubFiles, find_model
-from reelscore.encoders.hub.logits import LOGITS
+from reelscore.encoders.hub.logits import LOGIT_WEIGHTS
 from reelscore.encoders.hub.music import HubMusic
-from reelscore.encoders.hub.music_models import SOUND_TYPES
+from reelscore.encoders.hub.music_models import MUSIC_TOWERS
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.hub.video import HubVideo
-from reelscore.encoders.hub.video_models import PICTURE_KINDS
+from reelscore.encoders.hub.video_models import VIDEO_TOWERS
 from reelscore.encoders.light.music import LightMusic
 from reelscore.encoders.light.video import LightVideo
 from reelscore.errors import ConfigError
@@ -70,8 +70,8 @@ def promptable_encoders(
     """
     video_files, music_files = find_model(video_model), find_model(music_model)
     for files, medium, kinds in (
-        (video_files, "pictures", [kind for kind in LOGITS if kind in PICTURE_KINDS]),
-        (music_files, "sound", [kind for kind in LOGITS if kind in SOUND_TYPES]),
+        (video_files, "pictures", [kind for kind in LOGIT_WEIGHTS if kind in VIDEO_TOWERS]),
+        (music_files, "sound", [kind for kind in LOGIT_WEIGHTS if kind in MUSIC_TOWERS]),
     ):
         if files.model_type not in kinds:
             raise ConfigError(
@@ -98,5 +98,5 @@ def promptable_encoders(
 def _text_encoder(files: HubFiles) -> HubTextEncoder:
     text = HubTextEncoder(files)
     # Prompts are few and short; on the CPU in single precision they have the same rows on every machine.
-    text.model.precise = True
+    text.model.cpu_only = True
     return text

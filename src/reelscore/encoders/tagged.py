@@ -74,7 +74,7 @@ def tagged_encoders(pack: Pack, *, mode: Literal["fast", "exact"] = "fast") -> T
     if video is None or not music:
         raise NotFoundError(
             f"the pack {pack.folder} has no labels for video or music; its manifest needs an output with labels "
-            "for video and for music or tagger (docs/packs.md), or match with --encoder light"
+            "for video and for music or tagger (docs/how-to/packs.md), or match with --encoder light"
         )
     return TaggedEncoders(
         EncoderPair(

@@ -1,4 +1,4 @@
-"""Compatibility of a library with a pipeline: what it was built with, and what is in use."""
+"""Compatibility of a library with encoders, a model and a vocabulary."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def pipeline_of_library(
     trained = built.model_path is not None
     folder = pack or built.encoder_folder or built.tags_folder
     if not trained and built.encoder_folder is None:
-        folder = None  # this library compares texts without a pack, whatever pack is available now
+        folder = None  # this library compares texts without a pack, even if one is available now
     words = vocabulary or built.vocabulary
     # Matching by a trained model needs no tag scores, so a missing pack or vocabulary is no error here.
     tags = trained and built.has_tags and (words is None or Path(words).is_file())
@@ -170,8 +170,8 @@ def untagged_note(library: Path, count: int) -> str | None:
     if count == 0:
         return None
     return (
-        f"{count} tracks have no tag scores and no rank by text. Compute them: reelscore rebuild --library {library} "
-        "--pack FOLDER"
+        f"tracks without tag scores, and so without a rank by text: {count}. Compute the scores: reelscore rebuild "
+        f"--library {library} --pack FOLDER"
     )
 
 

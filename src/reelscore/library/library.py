@@ -59,8 +59,6 @@ class Library:
 
     Examples
     --------
-    ::
-
         library = Library.open("music.library")
         summary = library.add("~/Music")
         print(len(summary.added), "added,", len(summary.failed), "failed")
@@ -226,7 +224,7 @@ class Library:
     ) -> AddSummary:
         """Add files and folders, searched recursively. Files that are in the library and unchanged are skipped.
 
-        Tracks are identified by content: the same bytes are one track, whatever their path. A file that fails is
+        Tracks are identified by content: the same bytes at two paths are one track. A file that fails is
         recorded with its reason. Tracks are committed in small batches: after a kill, the same call continues.
 
         Parameters

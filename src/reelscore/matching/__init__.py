@@ -1,1 +1,1 @@
-"""Matching: rank the tracks of a library for a video or a text, and place the best moment."""
+"""Matching of videos and texts with the tracks of a library."""

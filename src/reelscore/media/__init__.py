@@ -1,1 +1,1 @@
-"""A media file enters, streams of timestamped frames and sound blocks leave; PyAV lives here and nowhere else."""
+"""Decode, probe and write audio and video files with PyAV."""

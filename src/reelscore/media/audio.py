@@ -1,4 +1,4 @@
-"""A media file enters, its sound leaves as blocks of mono float32 samples at a named rate, streamed."""
+"""Decode audio as a stream of mono float32 blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from reelscore.errors import InputError, MediaError
 from reelscore.types import FloatArray
 
-from .container import opened, packets, use_stream
+from .container import open_media, packets, select_stream
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -23,34 +23,33 @@ if TYPE_CHECKING:
 
 
 def audio_blocks(path: Path | str, *, rate_hz: int, block_s: float = 10.0) -> Iterator[FloatArray]:
-    """Decode the sound of a file in blocks; joined end to end they are the whole of it.
+    """Decode the audio of a file in blocks.
 
-    The channels are mixed by their plain mean, so mono in stays as it is and stereo cannot clip. The
-    blocks do not depend on `block_s`: another size cuts the same samples elsewhere. Memory does not grow
-    with the length of the file. Damaged packets are left out.
+    Channels are averaged, so stereo cannot clip. The block length does not change the samples. Memory use does not
+    depend on the length of the file. Packets that cannot be decoded are skipped.
 
     Parameters
     ----------
     path : Path or str
-        A music file, or a video with sound.
+        A music file, or a video with an audio stream.
     rate_hz : int
-        Sampling rate of the result.
+        Sampling rate of the blocks.
     block_s : float
         Length of each block in seconds; the last one may be shorter.
 
     Yields
     ------
     ndarray of float32, shape (n,)
-        Full scale is -1 to 1; lossy codecs may go a little beyond.
+        Full scale is -1 to 1. Lossy codecs may exceed it slightly.
 
     Raises
     ------
     NotFoundError
-        When the file is absent or a folder.
+        If the file does not exist or is a folder.
     MediaError
-        When it cannot be opened, has no sound stream, or nothing of it can be decoded.
+        If the file cannot be open_media, has no audio stream, or no packet can be decoded.
     InputError
-        When the rate or the block length is not positive.
+        If the rate or the block length is not positive.
     """
     if rate_hz < 1:
         raise InputError(f"rate_hz must be at least 1, got {rate_hz!r}")
@@ -60,37 +59,37 @@ def audio_blocks(path: Path | str, *, rate_hz: int, block_s: float = 10.0) -> It
 
 
 def _blocks(path: Path | str, rate_hz: int, block_length: int) -> Iterator[FloatArray]:
-    waiting: list[FloatArray] = []
-    num_waiting = 0
-    any_sound = False
-    with opened(path) as container:
-        stream = use_stream(container, "audio", path)
-        for piece in _resampled(container, stream, rate_hz):
-            any_sound = True
-            waiting.append(piece)
-            num_waiting += len(piece)
-            while num_waiting >= block_length:
-                joined = np.concatenate(waiting)
-                yield joined[:block_length].copy()
-                waiting = [joined[block_length:]]
-                num_waiting -= block_length
-    if num_waiting:
-        yield np.concatenate(waiting)
-    if not any_sound:
+    pending: list[FloatArray] = []
+    num_pending = 0
+    any_audio = False
+    with open_media(path) as container:
+        stream = select_stream(container, "audio", path)
+        for chunk in _resample(container, stream, rate_hz):
+            any_audio = True
+            pending.append(chunk)
+            num_pending += len(chunk)
+            while num_pending >= block_length:
+                samples = np.concatenate(pending)
+                yield samples[:block_length].copy()
+                pending = [samples[block_length:]]
+                num_pending -= block_length
+    if num_pending:
+        yield np.concatenate(pending)
+    if not any_audio:
         raise MediaError(
-            "expected sound, but not one packet of it can be decoded; the file is damaged, get it again",
+            "expected sound, but no audio packet can be decoded. The file is damaged: copy or download it again.",
             path=path,
             stream="audio",
         )
 
 
-def _resampled(container: InputContainer, stream: AudioStream, rate_hz: int) -> Iterator[FloatArray]:
+def _resample(container: InputContainer, stream: AudioStream, rate_hz: int) -> Iterator[FloatArray]:
     resampler: av.AudioResampler | None = None
     rate_before = 0
-    for samples, rate in _mono_pieces(decoded_audio(container, stream)):
-        # A stream may change its rate on the way (chained Ogg, broadcast); each stretch has its own filter.
+    for samples, rate in _mono_chunks(decode_audio(container, stream)):
+        # The rate can change within a stream (chained Ogg, broadcast): each part needs its own resampler.
         if rate != rate_before:
-            yield from _tail(resampler)
+            yield from _flush(resampler)
             resampler = None if rate == rate_hz else av.AudioResampler("flt", "mono", rate_hz)
             rate_before = rate
         if resampler is None:
@@ -99,44 +98,44 @@ def _resampled(container: InputContainer, stream: AudioStream, rate_hz: int) -> 
         frame = av.AudioFrame.from_ndarray(samples[None, :], format="flt", layout="mono")
         frame.sample_rate = rate
         for out in resampler.resample(frame):
-            yield _copied(out)
-    yield from _tail(resampler)
+            yield _copy(out)
+    yield from _flush(resampler)
 
 
-def _tail(resampler: av.AudioResampler | None) -> Iterator[FloatArray]:
+def _flush(resampler: av.AudioResampler | None) -> Iterator[FloatArray]:
     if resampler is not None:
         for out in resampler.resample(None):
-            yield _copied(out)
+            yield _copy(out)
 
 
-def _copied(frame: av.AudioFrame) -> FloatArray:
+def _copy(frame: av.AudioFrame) -> FloatArray:
     return np.array(frame.to_ndarray()[0], dtype=np.float32)
 
 
-def _mono_pieces(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[FloatArray, int]]:
-    # Codec frames may be as short as 64 samples; work on about a second at a time costs a third of it.
-    held: list[npt.NDArray[Any]] = []
-    num_held = 0
-    form: tuple[int, int, str] | None = None
+def _mono_chunks(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[FloatArray, int]]:
+    # Codec frames can be as short as 64 samples. Processing a second at a time is three times as fast.
+    buffer: list[npt.NDArray[Any]] = []
+    num_buffered = 0
+    buffer_format: tuple[int, int, str] | None = None
     for frame in frames:
         frame_form = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
-        if form is not None and (frame_form != form or num_held >= form[0]):
-            yield _mean_of_channels(np.concatenate(held, axis=1)), form[0]
-            held, num_held = [], 0
-        form = frame_form
-        held.append(_by_channel(frame))
-        num_held += frame.samples
-    if form is not None:
-        yield _mean_of_channels(np.concatenate(held, axis=1)), form[0]
+        if buffer_format is not None and (frame_form != buffer_format or num_buffered >= buffer_format[0]):
+            yield _mean_of_channels(np.concatenate(buffer, axis=1)), buffer_format[0]
+            buffer, num_buffered = [], 0
+        buffer_format = frame_form
+        buffer.append(_channels_first(frame))
+        num_buffered += frame.samples
+    if buffer_format is not None:
+        yield _mean_of_channels(np.concatenate(buffer, axis=1)), buffer_format[0]
 
 
-def _by_channel(frame: av.AudioFrame) -> npt.NDArray[Any]:
+def _channels_first(frame: av.AudioFrame) -> npt.NDArray[Any]:
     samples = frame.to_ndarray()
     return samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
 
 
 def _mean_of_channels(samples: npt.NDArray[Any]) -> FloatArray:
-    # One channel after the other: over interleaved samples this is eight times as fast as mean(axis=0).
+    # Summing channel by channel is eight times as fast as mean(axis=0) on interleaved samples.
     mixed = samples[0].astype(np.float64)
     for channel in samples[1:]:
         mixed += channel
@@ -145,12 +144,12 @@ def _mean_of_channels(samples: npt.NDArray[Any]) -> FloatArray:
         mixed = (mixed - 128.0) / 128.0
     elif samples.dtype.kind == "i":
         mixed = mixed / 2.0 ** (8 * samples.dtype.itemsize - 1)
-    # A damaged packet can decode to NaN or infinity: silence is what is left of it.
+    # A damaged packet can decode to NaN or infinity; replace those samples with silence.
     return np.asarray(np.nan_to_num(mixed, nan=0.0, posinf=0.0, neginf=0.0), dtype=np.float32)
 
 
-def decoded_audio(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
-    """Yield the frames of a sound stream in order, leaving out the packets that cannot be decoded."""
+def decode_audio(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
+    """Yield the frames of an audio stream in order; skip packets that cannot be decoded."""
     for packet in packets(container, stream):
         try:
             yield from stream.decode(packet)

@@ -1,4 +1,4 @@
-"""A file name enters, an opened libav container and the stream to use leave; libav's errors become ours."""
+"""Open a media file with libav and select a stream."""
 
 from __future__ import annotations
 
@@ -23,21 +23,29 @@ if TYPE_CHECKING:
 
 Kind = Literal["video", "audio"]
 
-# These demuxers turn any text into pictures or follow the names written inside it to other files.
-NOT_MEDIA = {"tty", "concat", "hls", "dash", "sdp", "imf", "webm_dash_manifest", "image2", "bin", "vobsub"}
-MAX_DEMUX_FAULTS = 16
+# These demuxers render any text as video, or open other files whose names they read in it.
+REJECTED_FORMATS = {
+    "tty",
+    "concat",
+    "hls",
+    "dash",
+    "sdp",
+    "imf",
+    "webm_dash_manifest",
+    "image2",
+    "bin",
+    "vobsub",
+}
+MAX_DEMUX_ERRORS = 16
 
 
-def libav_name(path: Path | str) -> str:
-    """Return the name under which libav opens exactly this file, whatever characters it has.
-
-    Without the protocol in front a name such as ``-i`` or ``http:x`` would be read as something else.
-    """
+def libav_url(path: Path | str) -> str:
+    """Return a libav URL for this file that is safe for names such as ``-i`` or ``http:x``."""
     return "file:" + os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links and rename)
 
 
 @contextmanager
-def opened(path: Path | str) -> Iterator[InputContainer]:
+def open_media(path: Path | str) -> Iterator[InputContainer]:
     """Open a media file for reading.
 
     Parameters
@@ -52,23 +60,23 @@ def opened(path: Path | str) -> Iterator[InputContainer]:
     Raises
     ------
     NotFoundError
-        When the file is absent or a folder.
+        If the file does not exist or is a folder.
     MediaError
-        When it is empty, unreadable, not media, or its index is missing.
+        If the file is empty, unreadable, not media, or has no index.
     """
-    found = existing_file(path)
+    file_path = existing_file(path)
     try:
-        with found.open("rb") as file:
+        with file_path.open("rb") as file:
             head = file.read(16)
     except PermissionError as error:
-        raise MediaError("may not be read; give yourself the permission (chmod u+r)", path=path) from error
+        raise MediaError("may not be read. Change its permissions: chmod u+r.", path=path) from error
     except OSError as error:
         raise MediaError(f"cannot be read: {error.strerror}", path=path) from error
     if not head:
-        raise MediaError("is empty (0 bytes); copy or download it again", path=path)
+        raise MediaError("is empty (0 bytes). Copy or download it again.", path=path)
     try:
         container = av.open(
-            libav_name(found),
+            libav_url(file_path),
             mode="r",
             metadata_errors="replace",
             container_options={"protocol_whitelist": "file", "pattern_type": "none"},
@@ -77,9 +85,9 @@ def opened(path: Path | str) -> Iterator[InputContainer]:
         raise MediaError(_why_not_opened(head, error), path=path) from error
     try:
         name = container.format.name
-        if NOT_MEDIA.intersection(name.split(",")):
+        if REJECTED_FORMATS.intersection(name.split(",")):
             raise MediaError(
-                f"expected a video or sound file, got text or a list of files ({name}); name the media itself",
+                f"expected a video or audio file, got text or a playlist ({name}). Give the media file itself.",
                 path=path,
             )
         yield container
@@ -90,52 +98,51 @@ def opened(path: Path | str) -> Iterator[InputContainer]:
 def _why_not_opened(head: bytes, error: Exception) -> str:
     if head[4:8] in {b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip"}:
         return (
-            "is an mp4 or mov file whose index (moov) is missing or broken, as when a recording or "
-            "download stopped early; get it whole, or repair it with the program that recorded it"
+            "is an mp4 or mov file whose index (moov) is missing or damaged, often after an interrupted recording or "
+            "download. Download it again, or repair it with the program that recorded it."
         )
     reason = getattr(error, "strerror", None) or str(error)
-    return f"expected a video or sound file, got something libav cannot read ({reason}); check what it is"
+    return f"expected a video or audio file, but libav cannot read it ({reason}). Check the file's format."
 
 
 def has_decoder(stream: Any) -> bool:
-    """Return whether this libav can decode the stream at all."""
+    """Return whether this libav build has a decoder for the stream."""
     return stream.codec_context is not None
 
 
-def usable_streams(container: InputContainer, kind: Kind) -> list[Stream]:
-    """Return the streams of one kind that have a decoder and are not cover art, best first.
+def decodable_streams(container: InputContainer, kind: Kind) -> list[Stream]:
+    """Return the streams of one kind that have a decoder and are not cover art.
 
-    The best is libav's own choice (disposition, size, rate), the others follow as the container has them.
+    The stream that libav prefers (by disposition, size and rate) comes first, the others in container order.
     """
     cover = av.stream.Disposition.attached_pic
     usable: list[Stream] = [
         s for s in container.streams if s.type == kind and has_decoder(s) and not s.disposition & cover
     ]
-    marked = [s for s in usable if s.disposition & av.stream.Disposition.default]
+    defaults = [s for s in usable if s.disposition & av.stream.Disposition.default]
     best = container.streams.best(kind)
-    first = best if best in usable else next(iter(marked or usable), None)
+    first = best if best in usable else next(iter(defaults or usable), None)
     return sorted(usable, key=lambda s: s is not first)
 
 
 @overload
-def use_stream(container: InputContainer, kind: Literal["video"], path: Path | str) -> VideoStream: ...
+def select_stream(container: InputContainer, kind: Literal["video"], path: Path | str) -> VideoStream: ...
 @overload
-def use_stream(container: InputContainer, kind: Literal["audio"], path: Path | str) -> AudioStream: ...
-def use_stream(container: InputContainer, kind: Kind, path: Path | str) -> Any:
-    """Return the stream to use and make libav skip the packets of all others.
+def select_stream(container: InputContainer, kind: Literal["audio"], path: Path | str) -> AudioStream: ...
+def select_stream(container: InputContainer, kind: Kind, path: Path | str) -> Any:
+    """Return the preferred stream of a kind and make libav discard the packets of all others.
 
     Raises
     ------
     MediaError
-        When no stream of this kind can be decoded.
+        If no stream of this kind can be decoded.
     """
-    usable = usable_streams(container, kind)
+    usable = decodable_streams(container, kind)
     if not usable:
         what = {"video": "pictures", "audio": "sound"}[kind]
-        there = ", ".join(sorted({s.type for s in container.streams})) or "no stream at all"
+        streams = ", ".join(sorted({s.type for s in container.streams})) or "none"
         raise MediaError(
-            f"expected {what}, but no {kind} stream can be decoded (inside: {there}); "
-            f"choose a file with {what}",
+            f"expected {what}, but no {kind} stream can be decoded (streams: {streams}). Choose a file with {what}.",
             path=path,
             stream=kind,
         )
@@ -146,11 +153,11 @@ def use_stream(container: InputContainer, kind: Kind, path: Path | str) -> Any:
 
 
 def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
-    """Yield the packets of the streams from where the container stands, stepping over damaged places.
+    """Yield the packets of the streams from the container's current position; skip damaged parts.
 
-    The empty packets that libav adds at the end are left out: draining is the decoder's owner's business.
+    The empty packets that libav sends at the end are dropped: the caller flushes the decoder.
     """
-    for _ in range(MAX_DEMUX_FAULTS):
+    for _ in range(MAX_DEMUX_ERRORS):
         try:
             for packet in container.demux(*streams):
                 if packet.size:
@@ -163,9 +170,9 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
 
 
 def rewind(container: InputContainer, stream: Stream, start: int) -> None:
-    """Go back to the beginning of a stream, whose first stamp is `start`."""
+    """Seek to the beginning of a stream whose first timestamp is `start`."""
     try:
         container.seek(start, stream=stream)
     except av.error.FFmpegError:
-        # A bare elementary stream has no time to go by; its first byte is its beginning.
+        # A raw elementary stream has no timestamps: seek to its first byte.
         container.seek(0, unsupported_byte_offset=True)

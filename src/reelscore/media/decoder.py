@@ -1,4 +1,4 @@
-"""An opened video and the stamps that are wanted enter, decoded libav frames leave, with as little work as it takes."""
+"""Decode selected frames of a video stream."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 Stamped = tuple[int, av.VideoFrame]
 
-# Codecs with one frame in each packet: elsewhere (VP8's hidden frames) a stamp says less about what follows.
+# Codecs with exactly one shown frame per packet. Others, such as VP8, have packets whose frame is never shown.
 ONE_FRAME_A_PACKET = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"}
-# A jump drops what the decoder has under way; over fewer frames than this going on is cheaper.
-MIN_JUMP_FRAMES = 6
+# A seek discards the frames in the decoder: over fewer frames than this, decoding on is cheaper.
+MIN_SEEK_FRAMES = 6
 
 
 class Decoder:
-    """Decodes one stream of one container; nothing else may read from that container meanwhile.
+    """Decodes one stream of a container; it must be the container's only reader.
 
     Parameters
     ----------
     container : av.container.InputContainer
-        Just opened, or at its beginning.
+        At its beginning.
     stream : av.video.stream.VideoStream
     timeline : Timeline
-        The stream's stamps; `visit` needs those of all frames, `from_key` those of the key frames.
+        `frames_at` needs the timestamps of all frames, `from_key` only those of the key frames.
     parallel : bool
-        Decode several frames at once; it helps in long runs and costs where frames are taken singly.
+        Decode in several threads: faster for long runs, slower for single frames.
     """
 
     def __init__(
@@ -58,26 +58,25 @@ class Decoder:
         self._num_decoded = 0
         self._sent: int | None = None
 
-    def visit(self, stops: Sequence[int]) -> Iterator[tuple[int, Stamped | None]]:
-        """Give for each stamp the frame shown then: the last whose own stamp is not after it.
+    def frames_at(self, stops: Sequence[int]) -> Iterator[tuple[int, Stamped | None]]:
+        """Yield the frame on the screen at each timestamp: the last whose own timestamp is not after it.
 
         Parameters
         ----------
         stops : sequence of int
-            Ascending stamps out of ``timeline.frames``.
+            Timestamps from ``timeline.frames``, ascending.
 
         Yields
         ------
         tuple of (stop, (stamp, frame) or None)
-            Where damage took the frame, the nearest earlier one that is left, else the next; None when
-            the file gives no frame at all.
+            If a frame is damaged, the nearest earlier frame, else the next. None if no frame can be decoded.
         """
-        wanted = None if self.timeline.counted or self._may_hide_frames() else set(stops)
+        targets = None if self.timeline.frame_numbers or self._has_hidden_frames() else set(stops)
         current: Stamped | None = None
         for stop in stops:
-            self._jump_towards(stop)
+            self._seek_if_cheaper(stop)
             while not (current is not None and current[0] == stop):
-                upcoming = self._peek(wanted)
+                upcoming = self._peek(targets)
                 if upcoming is None or (upcoming[0] > stop and current is not None):
                     break
                 current = self._ready.popleft()
@@ -86,29 +85,29 @@ class Decoder:
             yield stop, current
 
     def from_key(self, key: int, *, gap: int | None) -> list[Stamped]:
-        """Give the key frame of this row and, with a gap, the first frame at least that much later.
+        """Return key frame number `key` and, with a gap, the first frame at least that much later.
 
         Returns
         -------
         list of (stamp, frame), of length 0 to 2
-            Empty where the key frame and all after it are damaged.
+            Empty if the key frame and all frames after it are damaged.
         """
-        self._jump(key)
+        self._seek(key)
         self._decode_group(gap)
-        found = self._picked(gap)
-        if len(found) == (1 if gap is None else 2):
-            return found
-        # Hidden or damaged frames, or the end of the video: going on frame by frame finds what there is.
-        self._jump(key)
+        frames = self._select(gap)
+        if len(frames) == (1 if gap is None else 2):
+            return frames
+        # Hidden or damaged frames, or the end of the video: decode frame by frame instead.
+        self._seek(key)
         while (upcoming := self._peek(None)) is not None:
             if gap is None or upcoming[0] >= self._ready[0][0] + gap or self._drained:
                 break
             self._fill(None)
-        return self._picked(gap)
+        return self._select(gap)
 
     def _decode_group(self, gap: int | None) -> None:
-        # A later packet is never shown before its own decoding time, so once that has passed the nearest
-        # candidate the frame is settled; what no other frame refers to before it need not be decoded.
+        # A packet is never shown before its decoding time. Once that time passes the best candidate, no later packet
+        # can be nearer, and non-reference frames before the candidate need no decoding.
         group: list[Packet[Any]] = []
         second: int | None = None
         for packet in self._packets:
@@ -120,23 +119,23 @@ class Decoder:
             group.append(packet)
             if gap is None or (second is not None and _decoding_time(packet) >= second):
                 break
-        wanted = {_stamp(group[0]), second} if group and not self._may_hide_frames() else None
+        targets = {_stamp(group[0]), second} if group and not self._has_hidden_frames() else None
         for packet in group:
-            self._send(packet, wanted)
+            self._send(packet, targets)
             if second is not None and _stamp(packet) == second:
                 break
         self._decode(None)
 
-    def _picked(self, gap: int | None) -> list[Stamped]:
+    def _select(self, gap: int | None) -> list[Stamped]:
         ready = sorted(self._ready, key=lambda stamped: stamped[0])
         later = [] if gap is None else [r for r in ready if r[0] >= ready[0][0] + gap]
         return [*ready[:1], *later[:1]]
 
-    def _may_hide_frames(self) -> bool:
+    def _has_hidden_frames(self) -> bool:
         return self._context.codec.canonical_name not in ONE_FRAME_A_PACKET
 
-    def _jump_towards(self, stop: int) -> None:
-        if self.timeline.counted:
+    def _seek_if_cheaper(self, stop: int) -> None:
+        if self.timeline.frame_numbers:
             return
         key = int(np.searchsorted(self.timeline.keys, stop, side="right")) - 1
         if key < 1:
@@ -144,55 +143,55 @@ class Decoder:
         stamp = int(self.timeline.keys[key])
         reached = 0 if self._sent is None else int(np.searchsorted(self.timeline.frames, self._sent))
         between = int(np.searchsorted(self.timeline.frames, stamp)) - reached
-        if between >= MIN_JUMP_FRAMES:
-            self._jump(key)
+        if between >= MIN_SEEK_FRAMES:
+            self._seek(key)
 
-    def _jump(self, key: int) -> None:
+    def _seek(self, key: int) -> None:
         self._ready.clear()
         self._drained = False
         self._sent = None
         timeline = self.timeline
-        if not timeline.counted and key < len(timeline.keys):
-            # Demuxers differ in which time they search by and some land a key frame early or late, so where
-            # the jump ended is looked at, and what lies before the key frame is passed over undecoded.
-            due = int(timeline.seeks[key])
-            for target in (int(timeline.keys[key]), due, int(timeline.seeks[max(0, key - 1)])):
-                upcoming = self._from(target)
+        if not timeline.frame_numbers and key < len(timeline.keys):
+            # Demuxers seek by different clocks, and some land a key frame early or late: check where the seek ended,
+            # and skip the packets before the key frame without decoding them.
+            target_dts = int(timeline.seeks[key])
+            for target in (int(timeline.keys[key]), target_dts, int(timeline.seeks[max(0, key - 1)])):
+                upcoming = self._packets_from(target)
                 first = next(upcoming, None)
-                if first is not None and _decoding_time(first) <= due:
+                if first is not None and _decoding_time(first) <= target_dts:
                     self._packets = itertools.dropwhile(
-                        lambda p: not (p.is_keyframe and _decoding_time(p) >= due),
+                        lambda p: not (p.is_keyframe and _decoding_time(p) >= target_dts),
                         itertools.chain([first], upcoming),
                     )
                     return
         rewind(self._container, self._stream, timeline.start)
         self._packets = packets(self._container, self._stream)
 
-    def _from(self, target: int) -> Iterator[Packet[Any]]:
+    def _packets_from(self, target: int) -> Iterator[Packet[Any]]:
         try:
             self._container.seek(target, stream=self._stream)
         except av.error.FFmpegError:
             return iter(())
         return packets(self._container, self._stream)
 
-    def _peek(self, wanted: Collection[int | None] | None) -> Stamped | None:
+    def _peek(self, targets: Collection[int | None] | None) -> Stamped | None:
         while not self._ready and not self._drained:
-            self._fill(wanted)
+            self._fill(targets)
         return self._ready[0] if self._ready else None
 
-    def _fill(self, wanted: Collection[int | None] | None) -> None:
+    def _fill(self, targets: Collection[int | None] | None) -> None:
         packet = next(self._packets, None)
         if packet is None:
             self._drained = True
             self._decode(None)
         else:
-            self._send(packet, wanted)
+            self._send(packet, targets)
 
-    def _send(self, packet: Packet[Any], wanted: Collection[int | None] | None) -> None:
+    def _send(self, packet: Packet[Any], targets: Collection[int | None] | None) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None:
             self._sent = stamp if self._sent is None else max(self._sent, stamp)
-        self._context.skip_frame = "DEFAULT" if wanted is None or stamp in wanted else "NONREF"
+        self._context.skip_frame = "DEFAULT" if targets is None or stamp in targets else "NONREF"
         self._decode(packet)
 
     def _decode(self, packet: Packet[Any] | None) -> None:
@@ -202,7 +201,7 @@ class Decoder:
             return
         for frame in frames:
             stamp = frame.pts if frame.pts is not None else frame.dts
-            if self.timeline.counted or stamp is None:
+            if self.timeline.frame_numbers or stamp is None:
                 stamp = self._num_decoded
             self._num_decoded += 1
             self._ready.append((stamp, frame))

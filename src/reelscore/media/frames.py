@@ -1,21 +1,12 @@
-"""A video file and instants enter, one RGB frame with its true time leaves for each instant, streamed.
+"""Read RGB frames of a video at given instants.
 
-Two ways of reading:
+``exact`` returns the frame on the screen at each instant: the last one whose timestamp is not after it. The result is
+the same as decoding every frame. The decoder makes one pass, seeks to key frames where that saves work and skips
+non-reference frames.
 
-``fast``
-    Each instant takes the nearest key frame, which is decoded alone. An instant whose nearest key frame is
-    further than the tolerance is read exactly. So is a whole video of few pixels (`SHORT_PX`, such as 9 s of
-    720p at 24 Hz), and one of moderate size (`MODERATE_PX`, such as 30 s of 720p at 25 Hz) where fewer than one
-    key frame stands for three instants: so few pictures misjudge motion, and with it the ranked list (six of
-    ten tracks stayed in the top ten of one real video, which this rule reads exactly, as all of the twelve).
-    The tolerance of 6 s covers half the distance between key frames that encoders use unasked (250 frames,
-    10.4 s at 24 Hz). On twelve real videos of 2 to 45 s key frames lay 1.5 s from their instants, and the
-    64-colour histogram moved by 0.13 where two segments of one video differ by 0.22.
-``exact``
-    Each instant takes the frame that is on the screen then: the last one whose time is not after it. All
-    time stamps are read first (no decoding, 8 bytes of memory a frame), so the decoder goes forward once,
-    jumps to a key frame when that saves work, and leaves out every frame that no other frame refers to,
-    unless it is one that is wanted. The result is that of decoding every frame.
+``fast`` decodes only the key frame nearest to each instant. It reads an instant exactly if its nearest key frame is
+further away than the tolerance. It reads the whole video exactly if the video has few pixels in total, or a moderate
+number and few key frames.
 """
 
 from __future__ import annotations
@@ -34,10 +25,10 @@ import numpy as np
 
 from reelscore.errors import InputError, MediaError
 
-from .container import opened, use_stream
+from .container import open_media, select_stream
 from .decoder import Decoder
-from .pixels import PictureMaker, Pixels
-from .timeline import Timeline, indexed_timeline, read_timeline
+from .pixels import Pixels, RgbConverter
+from .timeline import Timeline, read_timeline, timeline_from_index
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -45,28 +36,32 @@ if TYPE_CHECKING:
 
 Mode = Literal["fast", "exact"]
 
+# Half the default key frame distance of encoders (250 frames, 10.4 s at 24 Hz), rounded up.
 DEFAULT_TOLERANCE_S = 6.0
+# Total pixels of a short video, such as 9 s of 720p at 24 Hz: exact reading is cheap.
 SHORT_PX = 200e6
-MODERATE_PX = 700e6
-_INSTANTS_A_KEY = 3
+# Total pixels of a medium video, such as 30 s of 720p at 25 Hz. With fewer than one key frame per three instants the
+# motion features, and so the ranking, differ too much from exact reading.
+MEDIUM_PX = 700e6
+_INSTANTS_PER_KEY = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a video.
+    """One frame of a video.
 
     Attributes
     ----------
     instant_s : float
-        When it was asked for.
+        The requested instant.
     time_s : float
-        When it is shown, in seconds after the first frame.
+        Presentation time, in seconds after the first frame.
     pixels : ndarray of uint8, shape (H, W, 3)
         RGB, upright.
     following : ndarray of uint8, shape (H, W, 3), or None
-        A picture close in time after it, where one was asked for and the video goes on that long.
+        The second frame of the pair, if `pair_gap_s` was given and the video is long enough.
     following_time_s : float or None
-        When that one is shown.
+        Presentation time of `following`.
     """
 
     instant_s: float
@@ -85,40 +80,40 @@ def frames_at(
     short_side_px: int | None = None,
     pair_gap_s: float | None = None,
 ) -> Iterator[Frame]:
-    """Give one frame for each instant.
+    """Yield one frame for each instant.
 
     Parameters
     ----------
     path : Path or str
         A video file.
     instants_s : sequence of float
-        Seconds after the first frame, ascending, not negative. Past the end the last frame is given.
+        Seconds after the first frame, ascending, not negative. Instants past the end get the last frame.
     mode : {"fast", "exact"}
-        Key frames, or the frame on the screen at the instant; see the module.
+        Nearest key frames, or the frames on the screen; see the module.
     tolerance_s : float
-        How far a key frame may be from its instant in ``fast``.
+        Largest distance of a key frame from its instant in ``fast``.
     short_side_px : int, optional
-        Scale down (never up) so that the shorter side has this length.
+        Scale down, never up, to this length of the shorter side.
     pair_gap_s : float, optional
-        Give with each frame the first one that is shown at least this much later.
+        Add to each frame the first frame that is at least this much later.
 
     Yields
     ------
     Frame
-        In the order of `instants_s`; frames may share their arrays, so treat them as read-only.
+        In the order of `instants_s`. Frames can share arrays: do not write to them.
 
     Raises
     ------
     NotFoundError
-        When the file is absent or a folder.
+        If the file does not exist or is a folder.
     MediaError
-        When it cannot be opened, has no pictures, or none of them can be decoded.
+        If the file cannot be opened, has no video stream, or no frame can be decoded.
     InputError
-        When the instants are not ascending, finite and >= 0, or an option is out of range.
+        If the instants are not ascending, finite and >= 0, or an option is out of range.
     """
     instants = [float(t) for t in instants_s]
     if any(not math.isfinite(t) or t < 0 for t in instants) or instants != sorted(instants):
-        raise InputError("instants_s must be finite, not negative and ascending; sort them first")
+        raise InputError("instants_s must be finite, not negative and ascending. Sort them first.")
     if mode not in ("fast", "exact"):
         raise InputError(f"mode must be 'fast' or 'exact', got {mode!r}")
     if not tolerance_s >= 0:
@@ -132,7 +127,7 @@ def frames_at(
 
 
 class _Reader:
-    """The two ways of reading one file, with the options that they share."""
+    """Reads one file in either mode."""
 
     def __init__(self, path: Path | str, short_side_px: int | None, pair_gap_s: float | None) -> None:
         self._path = path
@@ -145,9 +140,9 @@ class _Reader:
             if total_px <= SHORT_PX:
                 yield from self.exact(instants)
                 return
-            timeline = indexed_timeline(container, stream) or read_timeline(container, stream)
-            keys = nearest_keys(timeline, instants)
-            if total_px <= MODERATE_PX and _INSTANTS_A_KEY * len(set(keys)) < len(instants):
+            timeline = timeline_from_index(container, stream) or read_timeline(container, stream)
+            keys = nearest_key_frames(timeline, instants)
+            if total_px <= MEDIUM_PX and _INSTANTS_PER_KEY * len(set(keys)) < len(instants):
                 yield from self.exact(instants)
                 return
             near: list[tuple[float, int]] = []
@@ -165,38 +160,40 @@ class _Reader:
         with self._video() as (container, stream):
             timeline = read_timeline(container, stream)
         if not len(timeline.frames):
-            raise self._nothing()
-        # Opened anew: going back to the beginning is not possible everywhere and can lose a palette.
+            raise self._no_frame()
+        # Open the file again: not every format can seek to its beginning, and seeking can lose a palette.
         with self._video() as (container, stream):
             rows = np.searchsorted(timeline.frames, [timeline.stamp(t) for t in instants], side="right") - 1
-            wanted = [int(timeline.frames[max(0, row)]) for row in rows]
-            later = [self._later(timeline, stamp) for stamp in wanted]
-            stops = sorted({*wanted, *(stamp for stamp in later if stamp is not None)})
-            visited = self._visit(Decoder(container, stream, timeline), stops)
+            stamps = [int(timeline.frames[max(0, row)]) for row in rows]
+            later_stamps = [self._stamp_after_gap(timeline, stamp) for stamp in stamps]
+            stops = sorted({*stamps, *(stamp for stamp in later_stamps if stamp is not None)})
+            decoded = self._pixels_at(Decoder(container, stream, timeline), stops)
             kept: dict[int, tuple[float, Pixels]] = {}
-            for instant, stamp, then in zip(instants, wanted, later, strict=True):
+            for instant, stamp, later_stamp in zip(instants, stamps, later_stamps, strict=True):
                 for old in [s for s in kept if s < stamp]:
                     del kept[old]
-                while stamp not in kept or (then is not None and then not in kept):
-                    stop, time_s, pixels = next(visited)
+                while stamp not in kept or (later_stamp is not None and later_stamp not in kept):
+                    stop, time_s, pixels = next(decoded)
                     if stop >= stamp:
                         kept[stop] = (time_s, pixels)
                 time_s, pixels = kept[stamp]
                 frame = Frame(instant, time_s, pixels)
-                if then is not None and kept[then][0] > time_s:
-                    frame = replace(frame, following=kept[then][1], following_time_s=kept[then][0])
+                if later_stamp is not None and kept[later_stamp][0] > time_s:
+                    frame = replace(
+                        frame, following=kept[later_stamp][1], following_time_s=kept[later_stamp][0]
+                    )
                 yield frame
 
-    def _visit(self, decoder: Decoder, stops: list[int]) -> Iterator[tuple[int, float, Pixels]]:
-        picture = PictureMaker(short_side_px=self._short_side_px)
+    def _pixels_at(self, decoder: Decoder, stops: list[int]) -> Iterator[tuple[int, float, Pixels]]:
+        to_rgb = RgbConverter(short_side_px=self._short_side_px)
         last: tuple[float, Pixels] | None = None
-        for stop, found in decoder.visit(stops):
-            if found is None:
-                raise self._nothing()
-            stamp, frame = found
+        for stop, stamped in decoder.frames_at(stops):
+            if stamped is None:
+                raise self._no_frame()
+            stamp, frame = stamped
             time_s = decoder.timeline.seconds(stamp)
             if last is None or last[0] != time_s:
-                last = (time_s, picture(frame))
+                last = (time_s, to_rgb(frame))
             yield stop, *last
 
     def _at_keys(
@@ -207,13 +204,13 @@ class _Reader:
         near: list[tuple[float, int]],
     ) -> Iterator[Frame]:
         decoder = Decoder(container, stream, timeline, parallel=False)
-        picture = PictureMaker(short_side_px=self._short_side_px)
+        to_rgb = RgbConverter(short_side_px=self._short_side_px)
         last_key, last = -1, None
         for instant, key in near:
             if key != last_key:
                 last_key, last = key, None
                 for stamp, frame in decoder.from_key(key, gap=self._gap(timeline)):
-                    time_s, pixels = timeline.seconds(stamp), picture(frame)
+                    time_s, pixels = timeline.seconds(stamp), to_rgb(frame)
                     if last is None:
                         last = Frame(instant, time_s, pixels)
                     else:
@@ -228,7 +225,7 @@ class _Reader:
             return None
         return max(1, math.ceil((self._pair_gap_s - 1e-6) / float(timeline.time_base)))
 
-    def _later(self, timeline: Timeline, stamp: int) -> int | None:
+    def _stamp_after_gap(self, timeline: Timeline, stamp: int) -> int | None:
         gap = self._gap(timeline)
         if gap is None:
             return None
@@ -237,12 +234,12 @@ class _Reader:
 
     @contextmanager
     def _video(self) -> Iterator[tuple[InputContainer, VideoStream]]:
-        with opened(self._path) as container:
-            yield container, use_stream(container, "video", self._path)
+        with open_media(self._path) as container:
+            yield container, select_stream(container, "video", self._path)
 
-    def _nothing(self) -> MediaError:
+    def _no_frame(self) -> MediaError:
         return MediaError(
-            "expected pictures, but not one frame can be decoded; the file is damaged, get it again",
+            "expected pictures, but no frame can be decoded. The file is damaged: copy or download it again.",
             path=self._path,
             stream="video",
         )
@@ -255,9 +252,9 @@ def _total_px(container: InputContainer, stream: VideoStream) -> float:
     return num_frames * stream.width * stream.height if num_frames else math.inf
 
 
-def nearest_keys(timeline: Timeline, instants: Sequence[float]) -> list[int | None]:
-    """Return for each instant the row of the nearest key frame (the earlier of two as near), or None."""
-    if not len(timeline.keys) or timeline.counted:
+def nearest_key_frames(timeline: Timeline, instants: Sequence[float]) -> list[int | None]:
+    """Return the index of the key frame nearest to each instant (the earlier one of a tie), or None without any."""
+    if not len(timeline.keys) or timeline.frame_numbers:
         return [None] * len(instants)
     times = np.array([timeline.seconds(int(k)) for k in timeline.keys])
     after = np.searchsorted(times, instants)

@@ -1,4 +1,4 @@
-"""A decoded libav frame enters, upright 8-bit RGB pixels leave, whatever the format and bit depth were."""
+"""Convert decoded libav frames to upright 8-bit RGB arrays."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from av.video.reformatter import Colorspace, VideoReformatter
 
 Pixels = npt.NDArray[np.uint8]
 
-UNSPECIFIED_COLOURS = 2
+UNSPECIFIED_COLORSPACE = 2
 HD_HEIGHT_PX = 720
 
 
-class PictureMaker:
-    """Turn libav frames into RGB arrays; keeps its scaler between frames of one form.
+class RgbConverter:
+    """Converts libav frames to RGB arrays; reuses one scaler for frames of the same format.
 
     Parameters
     ----------
     short_side_px : int, optional
-        Scale so that the shorter side has this length, never up; None keeps the size.
+        Scale down, never up, to this length of the shorter side. None keeps the size.
     """
 
     def __init__(self, *, short_side_px: int | None = None) -> None:
@@ -27,21 +27,21 @@ class PictureMaker:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> Pixels:
-        """Return the frame as uint8, shape (H, W, 3): rotated by its display matrix, alpha over black."""
-        see_through = frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
+        """Return the frame as uint8, shape (H, W, 3), rotated by its display matrix, with alpha over black."""
+        has_alpha = frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
         width, height = self._size(frame.width, frame.height)
-        # Streams that do not say how their colours were coded follow the custom: BT.709 from HD on.
-        unnamed_hd = frame.colorspace == UNSPECIFIED_COLOURS and frame.height >= HD_HEIGHT_PX
-        shaped = self._reformatter.reformat(
+        # By convention, streams without a colour space use BT.709 from HD upwards.
+        unspecified_hd = frame.colorspace == UNSPECIFIED_COLORSPACE and frame.height >= HD_HEIGHT_PX
+        rgb = self._reformatter.reformat(
             frame,
             width=width,
             height=height,
-            format="rgba" if see_through else "rgb24",
-            src_colorspace=Colorspace.ITU709 if unnamed_hd else None,
+            format="rgba" if has_alpha else "rgb24",
+            src_colorspace=Colorspace.ITU709 if unspecified_hd else None,
             threads=1,
         )
-        pixels = shaped.to_ndarray()
-        if see_through:
+        pixels = rgb.to_ndarray()
+        if has_alpha:
             alpha = pixels[..., 3:].astype(np.uint16)
             pixels = ((pixels[..., :3] * alpha + 127) // 255).astype(np.uint8)
         return np.ascontiguousarray(np.rot90(pixels, k=rotation_deg(frame) // -90))
@@ -55,5 +55,5 @@ class PictureMaker:
 
 
 def rotation_deg(frame: av.VideoFrame) -> int:
-    """Return the clockwise quarter turn (0, 90, 180, 270) that the frame's display matrix asks for."""
+    """Return the clockwise rotation of the frame's display matrix: 0, 90, 180 or 270."""
     return int(round(-frame.rotation / 90) * 90) % 360

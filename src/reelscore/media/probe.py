@@ -1,4 +1,4 @@
-"""A media file enters, a MediaInfo leaves: what is inside it and what of it would be used."""
+"""Read the streams, tags and duration of a media file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import av.error
 from reelscore.errors import MediaError
 from reelscore.types import AudioStream, MediaInfo, VideoStream
 
-from .container import has_decoder, opened, packets, rewind, usable_streams
+from .container import decodable_streams, has_decoder, open_media, packets, rewind
 from .pixels import rotation_deg
 
 if TYPE_CHECKING:
@@ -22,37 +22,37 @@ MAX_PROBE_PACKETS = 500
 
 
 def probe(path: Path | str) -> MediaInfo:
-    """Read what is inside a media file.
+    """Describe a media file.
 
-    The first frame of each stream that would be used is decoded, so that what is named here can be used.
+    The first frame of each selected stream is decoded, so a stream in the result is known to be decodable.
 
     Parameters
     ----------
     path : Path or str
-        A video or sound file.
+        A video or audio file.
 
     Returns
     -------
     MediaInfo
-        Cover art is not a video. Tags have lower-case keys; where the container has none (Ogg) they
-        come from the stream. ``duration_s`` is that of the longest stream that would be used.
+        Cover art does not count as video. Tags have lower-case keys and come from the container, then from the
+        streams (Ogg). ``duration_s`` is that of the longer selected stream.
 
     Raises
     ------
     NotFoundError
-        When the file is absent or a folder.
+        If the file does not exist or is a folder.
     MediaError
-        When it is empty, unreadable, truncated or not media, or nothing in it can be decoded.
+        If the file is empty, unreadable, truncated or not media, or no stream can be decoded.
     """
     notes: list[str] = []
-    with opened(path) as container:
+    with open_media(path) as container:
         container_name = container.format.name
-        video_stream = next(iter(usable_streams(container, "video")), None)
-        audio_stream = next(iter(usable_streams(container, "audio")), None)
+        video_stream = next(iter(decodable_streams(container, "video")), None)
+        audio_stream = next(iter(decodable_streams(container, "audio")), None)
         notes += _stream_notes(container, video_stream, audio_stream)
         tags = _tags(container, video_stream, audio_stream)
         lengths = [_stated_length(s) for s in (video_stream, audio_stream) if s is not None]
-        known = [s for s in lengths if s] or (
+        lengths_s = [s for s in lengths if s] or (
             [container.duration / av.time_base] if container.duration else []
         )
         video, audio = None, None
@@ -69,11 +69,11 @@ def probe(path: Path | str) -> MediaInfo:
         if video is None and audio is None:
             inside = "; ".join(notes) or "no video or audio stream inside"
             raise MediaError(
-                f"expected pictures or sound, but nothing can be decoded ({inside}); "
-                "convert it with the program that made it, or choose another file",
+                f"expected pictures or sound, but nothing can be decoded ({inside}). "
+                "Convert it with the program that made it, or choose another file.",
                 path=path,
             )
-    duration_s = max(known, default=0.0)
+    duration_s = max(lengths_s, default=0.0)
     if duration_s <= 0:
         duration_s = _measured_length(path, {s.index for s in (video, audio) if s is not None})
         notes.append("the container does not state its length; measured by reading all packets")
@@ -165,15 +165,15 @@ def _stated_length(stream: Stream) -> float | None:
 def _measured_length(path: Path | str, indices: set[int]) -> float:
     starts: dict[int, float] = {}
     ends: dict[int, float] = {}
-    with opened(path) as container:
+    with open_media(path) as container:
         streams = [s for s in container.streams if s.index in indices]
         num_packets = 0
         for packet in packets(container, *streams):
             num_packets += 1
-            moment = packet.pts if packet.pts is not None else packet.dts
-            if moment is None:
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None:
                 continue
-            start_s = float(moment * packet.time_base)
+            start_s = float(stamp * packet.time_base)
             end_s = start_s + float((packet.duration or 0) * packet.time_base)
             i = packet.stream_index
             starts[i] = min(starts.get(i, start_s), start_s)
@@ -182,5 +182,5 @@ def _measured_length(path: Path | str, indices: set[int]) -> float:
         if max(lengths, default=0.0) > 0:
             return max(lengths)
         rates = [s.average_rate or s.guessed_rate for s in streams if s.type == "video"]
-    # One picture has no next one to end it: it is shown for one period of the stated rate, else of 25 Hz.
+    # A single frame has no successor that ends it: show it for one period of the stated rate, or of 25 Hz.
     return max(1, num_packets) / float(next((r for r in rates if r), 25))

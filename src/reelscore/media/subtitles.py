@@ -1,7 +1,7 @@
-"""A subtitle file, or a video with a text subtitle stream, enters; its timed lines leave.
+"""Read text subtitles from a subtitle file or a video.
 
-libav reads SubRip, WebVTT, ASS and what mp4, mkv and webm carry of them, in UTF-8 or UTF-16 with its mark. Subtitles
-that are pictures (DVD, Blu-ray) hold no text and are passed over.
+Supported are SubRip, WebVTT and ASS, also inside mp4, mkv and webm, as UTF-8 or as UTF-16 with a byte order mark.
+Bitmap subtitles (DVD, Blu-ray) are ignored.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from av.subtitles.subtitle import AssSubtitle
 
 from reelscore.errors import MediaError
 
-from .container import has_decoder, opened, packets
+from .container import has_decoder, open_media, packets
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
 SUFFIXES = (".srt", ".vtt", ".ass")
-"""Subtitle files that are looked for beside a video, the first first."""
+"""Suffixes of subtitle files next to a video, in order of preference."""
 
-_STYLE = re.compile(r"\{\\[^}]*\}")  # what ASS writes of fonts and places
+_STYLE = re.compile(r"\{\\[^}]*\}")  # ASS override tags: font, position
 
 
 @dataclass(frozen=True, slots=True)
-class Caption:
-    """One thing that is said or shown, from `start_s` to `end_s`."""
+class SubtitleCue:
+    """A line of subtitles, shown from `start_s` to `end_s`."""
 
     start_s: float
     end_s: float
     text: str
 
 
-def captions(path: Path | str) -> tuple[Caption, ...]:
-    """Return the lines of a file's first text subtitle stream, in order of time; none where it has no such stream.
+def read_subtitles(path: Path | str) -> tuple[SubtitleCue, ...]:
+    """Return the cues of a file's first text subtitle stream in order of time; empty without such a stream.
 
     Parameters
     ----------
@@ -49,30 +49,29 @@ def captions(path: Path | str) -> tuple[Caption, ...]:
     Raises
     ------
     NotFoundError
-        When the file is absent.
+        If the file does not exist.
     MediaError
-        When it is no media, or its text is in an encoding other than UTF-8 or UTF-16.
+        If the file is not media, or its text is neither UTF-8 nor UTF-16.
     """
-    with opened(path) as container:
+    with open_media(path) as container:
         stream = _text_stream(container)
         if stream is None:
             return ()
-        found = []
+        cues = []
         for packet in packets(container, stream):
             if packet.pts is None:
                 continue
             start_s = float(packet.pts * packet.time_base)
             text = _text(packet, path, start_s)
             if text:
-                found.append(
-                    Caption(start_s, start_s + float((packet.duration or 0) * packet.time_base), text)
-                )
-    return tuple(sorted(found, key=lambda caption: (caption.start_s, caption.end_s)))
+                duration_s = float((packet.duration or 0) * packet.time_base)
+                cues.append(SubtitleCue(start_s, start_s + duration_s, text))
+    return tuple(sorted(cues, key=lambda cue: (cue.start_s, cue.end_s)))
 
 
 def _text_stream(container: InputContainer) -> Stream | None:
-    there: list[Stream] = [s for s in container.streams if s.type == "subtitle"]
-    return next((s for s in there if has_decoder(s) and _is_text(s)), None)
+    streams: list[Stream] = [s for s in container.streams if s.type == "subtitle"]
+    return next((s for s in streams if has_decoder(s) and _is_text(s)), None)
 
 
 def _is_text(stream: Any) -> bool:
@@ -81,18 +80,19 @@ def _is_text(stream: Any) -> bool:
 
 def _text(packet: Any, path: Path | str, start_s: float) -> str:
     try:
-        shown = packet.decode()
+        decoded = packet.decode()
     except av.error.FFmpegError as error:
         try:
             bytes(packet).decode("utf-8")
         except UnicodeDecodeError:
             raise MediaError(
-                "the subtitles are neither UTF-8 nor UTF-16; save them as UTF-8, such as with "
-                "iconv -f WINDOWS-1252 -t UTF-8",
+                "the subtitles are neither UTF-8 nor UTF-16. Save them as UTF-8: iconv -f WINDOWS-1252 -t UTF-8.",
                 path=path,
                 stream="subtitle",
                 time_s=start_s,
             ) from error
-        return ""  # one damaged line of many
-    lines = [one.dialogue.decode("utf-8", errors="replace") for one in shown if isinstance(one, AssSubtitle)]
+        return ""  # one damaged cue does not invalidate the others
+    lines = [
+        one.dialogue.decode("utf-8", errors="replace") for one in decoded if isinstance(one, AssSubtitle)
+    ]
     return _STYLE.sub("", "\n".join(lines)).strip()

@@ -1,4 +1,4 @@
-"""An opened video enters, the times of its frames and key frames leave, without decoding anything."""
+"""Timestamps of a video stream's frames and key frames, read without decoding."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 Stamps = npt.NDArray[np.int64]
 
-# Demuxers whose index is complete as soon as the file is open; the others learn it by reading.
+# These demuxers have a complete index once the file is open; the others build it while reading.
 INDEXED = {"mov", "mp4"}
 ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """When the frames of one stream are shown, in units of `time_base`.
+    """Presentation timestamps of one video stream, in units of `time_base`.
 
     Attributes
     ----------
     time_base : Fraction
-        Seconds in one unit.
+        Seconds per unit.
     start : int
-        Stamp of the first frame, which is time 0.
+        Timestamp of the first frame, which is time 0.
     frames : ndarray of int64, shape (F,)
-        Stamps of all frames, ascending; empty where only key frames were asked for.
+        Timestamps of all frames, ascending; empty if only key frames were read.
     keys, seeks : ndarray of int64, shape (K,)
-        Stamps of the key frames, ascending, and what to give to libav's seek to reach each.
-    counted : bool
-        True where the stream has no time stamps and frames are numbered instead.
+        Timestamps of the key frames, ascending, and the seek target of each.
+    frame_numbers : bool
+        True if the stream has no timestamps and frame numbers replace them.
     """
 
     time_base: Fraction
@@ -46,55 +46,55 @@ class Timeline:
     frames: Stamps
     keys: Stamps
     seeks: Stamps
-    counted: bool = False
+    frame_numbers: bool = False
 
     def seconds(self, stamp: int) -> float:
-        """Return a stamp as seconds after the first frame."""
+        """Convert a timestamp to seconds after the first frame."""
         return float((stamp - self.start) * self.time_base)
 
     def stamp(self, time_s: float) -> int:
-        """Return the last stamp that is not after `time_s`, forgiving what floats round."""
+        """Return the last timestamp at or before `time_s`, up to float rounding."""
         return self.start + int((time_s + ROUNDING_S) / float(self.time_base) // 1)
 
 
 def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline:
-    """Read the stamps of all frames by reading every packet once; 8 bytes of memory for each frame.
+    """Read the timestamps of all packets; needs 8 bytes of memory per frame.
 
     Returns
     -------
     Timeline
-        With no frames where the stream has no packet.
+        Without frames if the stream has no packets.
     """
-    stamps, keys, decoded = array("q"), array("q"), array("q")
-    num_packets, bare = 0, False
+    stamps, keys, decoding = array("q"), array("q"), array("q")
+    num_packets, no_stamps = 0, False
     for packet in packets(container, stream):
         num_packets += 1
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
-            bare = True
+            no_stamps = True
             continue
         if packet.is_discard:
             continue
         stamps.append(stamp)
         if packet.is_keyframe:
             keys.append(stamp)
-            decoded.append(packet.dts if packet.dts is not None else stamp)
-    if bare:
+            decoding.append(packet.dts if packet.dts is not None else stamp)
+    if no_stamps:
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         zero = np.zeros(1, dtype=np.int64)
-        return Timeline(1 / rate, 0, np.arange(num_packets, dtype=np.int64), zero, zero, counted=True)
+        return Timeline(1 / rate, 0, np.arange(num_packets, dtype=np.int64), zero, zero, frame_numbers=True)
     frames = np.unique(np.frombuffer(stamps, dtype=np.int64)) if stamps else np.zeros(0, dtype=np.int64)
     key_stamps, first = np.unique(np.array(keys, dtype=np.int64), return_index=True)
     start = stream.start_time if stream.start_time is not None else int(frames[0]) if len(frames) else 0
-    seeks = np.array(decoded, dtype=np.int64)[first]
+    seeks = np.array(decoding, dtype=np.int64)[first]
     return Timeline(_time_base(stream), start, frames, key_stamps, seeks)
 
 
-def indexed_timeline(container: InputContainer, stream: VideoStream) -> Timeline | None:
-    """Return the key frames that the container's own index names, or None where it has no complete one.
+def timeline_from_index(container: InputContainer, stream: VideoStream) -> Timeline | None:
+    """Return the key frames of the container's index, or None without a complete index.
 
-    The index counts in decoding time, which lies a frame or two before the time a frame is shown; the
-    difference at the first key frame is added to all. Entries past the end of the file are left out.
+    The index holds decoding times, which precede presentation times by a frame or two; the difference at the first
+    key frame is added to all. Entries past the end of a truncated file are dropped.
     """
     if not INDEXED.intersection(container.format.name.split(",")):
         return None
@@ -113,5 +113,5 @@ def indexed_timeline(container: InputContainer, stream: VideoStream) -> Timeline
 
 
 def _time_base(stream: VideoStream) -> Fraction:
-    assert stream.time_base is not None, "libav gives every stream that it reads a time base"
+    assert stream.time_base is not None, "libav sets a time base on every input stream"
     return stream.time_base

@@ -1,4 +1,4 @@
-"""Frames, samples, or a video and a music file enter; a whole mp4 or wav file leaves, or none at all."""
+"""Write mp4 and wav files, and mux a video with music."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ import numpy.typing as npt
 from reelscore.errors import InputError, MediaError
 from reelscore.files import replace_file
 
-from .audio import decoded_audio
-from .container import opened, packets, use_stream
-from .pixels import PictureMaker, Pixels
+from .audio import decode_audio
+from .container import open_media, packets, select_stream
+from .pixels import Pixels, RgbConverter
 from .probe import probe
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ Timed = tuple[float, int, "Packet[Any]"]
 
 DEFAULT_CRF = 23
 MUX_RATE_HZ = 48_000
-SOUND_BIT_RATE = 192_000
-# What players and browsers take inside an mp4; other pictures are encoded anew.
+AUDIO_BIT_RATE = 192_000
+# Codecs that players and browsers accept inside an mp4. Others are re-encoded.
 MP4_CODECS = {"h264", "hevc", "av1", "vp9", "mpeg4"}
 
 
@@ -52,27 +52,27 @@ def write_video(
     Parameters
     ----------
     path : Path or str
-        The file to make or replace.
+        An existing file is replaced.
     frames : iterable of ndarray of uint8, shape (H, W, 3)
-        RGB, all of one size. H.264 as players read it wants even sides: an odd one has its last line doubled.
+        RGB, all of one size. An odd side is padded by repeating its last line: players need even sides.
     frame_rate_hz : float
     gop_s : float, optional
-        Time from key frame to key frame at most; None leaves it to the encoder.
+        Largest distance between key frames. None keeps the encoder's default.
     crf : int
         Quality from 0 (lossless) to 51 (worst).
 
     Raises
     ------
     InputError
-        When there are no frames, they differ in size, or are not RGB of 8 bits.
+        If there are no frames, or they differ in size or are not 8-bit RGB.
     MediaError
-        When the file cannot be written.
+        If the file cannot be written.
     """
     if frame_rate_hz <= 0:
         raise InputError(f"frame_rate_hz must be positive, got {frame_rate_hz!r}")
     rate = Fraction(frame_rate_hz).limit_denominator(60_000)
     encoder: VideoStream | None = None
-    with _writing(path) as file, av.open(file, mode="w", format="mp4") as container:
+    with _output_file(path) as file, av.open(file, mode="w", format="mp4") as container:
         for number, pixels in enumerate(frames):
             if encoder is None:
                 encoder = _encoder(container, pixels, rate, crf)
@@ -87,93 +87,93 @@ def write_video(
 
 
 def write_audio(path: Path | str, samples: npt.NDArray[np.floating[Any]], *, rate_hz: int) -> None:
-    """Write samples as 16-bit wav; what is beyond -1 to 1 is clipped.
+    """Write samples as 16-bit wav, clipped to -1 to 1.
 
     Parameters
     ----------
     path : Path or str
-        The file to make or replace.
+        An existing file is replaced.
     samples : ndarray of float, shape (n,) or (n, channels)
     rate_hz : int
 
     Raises
     ------
     InputError
-        When the samples have another shape or are not finite.
+        If the samples have another shape or are not finite.
     MediaError
-        When the file cannot be written.
+        If the file cannot be written.
     """
     values = np.asarray(samples, dtype=np.float64)
     if values.ndim not in (1, 2) or 0 in values.shape[1:] or not np.isfinite(values).all():
         raise InputError(f"samples must be finite, shape (n,) or (n, channels), got shape {values.shape}")
-    whole = np.round(np.clip(values, -1.0, 1.0) * 32767.0).astype("<i2")
-    with _writing(path) as file, wave.open(file, "wb") as out:
-        out.setnchannels(1 if whole.ndim == 1 else whole.shape[1])
+    pcm = np.round(np.clip(values, -1.0, 1.0) * 32767.0).astype("<i2")
+    with _output_file(path) as file, wave.open(file, "wb") as out:
+        out.setnchannels(1 if pcm.ndim == 1 else pcm.shape[1])
         out.setsampwidth(2)
         out.setframerate(rate_hz)
-        out.writeframes(whole.tobytes())
+        out.writeframes(pcm.tobytes())
 
 
 def mux(
     video: Path | str, music: Path | str, out: Path | str, *, start_s: float = 0.0, fade_s: float = 0.5
 ) -> None:
-    """Put music under the picture of a video: a playable mp4 as long as the picture.
+    """Write an mp4 with the picture of a video and a music track in place of its audio.
 
-    The picture is copied as it is where mp4 takes its codec, else encoded anew as H.264; the video's own
-    sound is left out; the music becomes stereo AAC. Music that is shorter than the picture simply ends.
+    The video stream is copied if mp4 supports its codec, and re-encoded as H.264 otherwise. The music is encoded as
+    stereo AAC and cut to the length of the video. Shorter music is not repeated.
 
     Parameters
     ----------
     video, music : Path or str
-        The sources; `music` may itself be a video with sound.
+        `music` may be a video with an audio stream.
     out : Path or str
-        The mp4 to make or replace.
+        An existing file is replaced.
     start_s : float
-        Where in the music the picture begins.
+        Position in the music at which the video starts.
     fade_s : float
-        Length of the fades at the beginning and at the end of the picture.
+        Length of the fade-in and of the fade-out.
 
     Raises
     ------
     NotFoundError, MediaError
-        When a source is absent or has no picture or sound, or `out` cannot be written.
+        If a source does not exist or lacks the stream, or `out` cannot be written.
     InputError
-        When `start_s` is negative or at or after the end of the music, or `fade_s` is negative.
+        If `start_s` is negative or not before the end of the music, or `fade_s` is negative.
     """
     if start_s < 0 or fade_s < 0:
         raise InputError(f"start_s and fade_s must not be negative, got {start_s!r} and {fade_s!r}")
-    length_s = _music_length(music)
+    length_s = _music_duration_s(music)
     if start_s >= length_s:
         raise InputError(f"start_s must be inside the music ({length_s:.2f} s), got {start_s:.2f}")
-    with opened(video) as pictures, opened(music) as sounds, _writing(out) as file:
-        stream = use_stream(pictures, "video", video)
-        num_samples = max(1, round(_picture_length(pictures, stream, video) * MUX_RATE_HZ))
+    with open_media(video) as pictures, open_media(music) as sounds, _output_file(out) as file:
+        stream = select_stream(pictures, "video", video)
+        num_samples = max(1, round(_video_duration_s(pictures, stream, video) * MUX_RATE_HZ))
         with av.open(file, mode="w", format="mp4") as container:
             if stream.codec_context.codec.canonical_name in MP4_CODECS:
-                picture = _copied(pictures, stream, container)
+                picture = _copy_video(pictures, stream, container)
             else:
-                picture = _encoded_anew(pictures, stream, container, video)
-            sound = _sound(sounds, container, music, start_s, num_samples, round(fade_s * MUX_RATE_HZ))
+                picture = _reencode_video(pictures, stream, container, video)
+            sound = _encode_music(sounds, container, music, start_s, num_samples, round(fade_s * MUX_RATE_HZ))
             for _, _, packet in heapq.merge(picture, sound, key=lambda timed: timed[:2]):
                 container.mux(packet)
 
 
 @contextmanager
-def _writing(path: Path | str) -> Iterator[IO[bytes]]:
+def _output_file(path: Path | str) -> Iterator[IO[bytes]]:
     try:
         with replace_file(path) as file:
             yield file
     except OSError as error:
         reason = error.strerror or str(error)
         raise MediaError(
-            f"cannot be written ({reason}); free some space or choose another folder", path=path
+            f"cannot be written ({reason}). Free disk space or choose another folder.", path=path
         ) from error
 
 
 def _encoder(container: OutputContainer, pixels: Pixels, rate: Fraction, crf: int) -> VideoStream:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise InputError(f"a frame must be uint8, shape (H, W, 3), got {pixels.dtype} {pixels.shape}")
-    # Macroblock trees read memory that nobody wrote on processors with AVX-512: other bytes on every run.
+    # With AVX-512 x264's macroblock tree reads uninitialised memory, so its output would differ between runs.
     options = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}
     encoder = container.add_stream("libx264", rate=rate, options=options)
     height, width = pixels.shape[:2]
@@ -194,16 +194,16 @@ def _frame(pixels: Pixels, encoder: VideoStream) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
 
 
-def _music_length(music: Path | str) -> float:
+def _music_duration_s(music: Path | str) -> float:
     info = probe(music)
     if info.audio is None:
         raise MediaError(
-            "expected music, but no sound can be decoded; choose another file", path=music, stream="audio"
+            "expected music, but no audio can be decoded. Choose another file.", path=music, stream="audio"
         )
     return info.duration_s
 
 
-def _picture_length(container: InputContainer, stream: VideoStream, video: Path | str) -> float:
+def _video_duration_s(container: InputContainer, stream: VideoStream, video: Path | str) -> float:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration:
@@ -211,7 +211,7 @@ def _picture_length(container: InputContainer, stream: VideoStream, video: Path 
     return probe(video).duration_s
 
 
-def _copied(source: InputContainer, stream: VideoStream, out: OutputContainer) -> Iterator[Timed]:
+def _copy_video(source: InputContainer, stream: VideoStream, out: OutputContainer) -> Iterator[Timed]:
     target = out.add_stream_from_template(stream)
     return _copy_packets(source, stream, target)
 
@@ -230,7 +230,7 @@ def _copy_packets(source: InputContainer, stream: VideoStream, target: VideoStre
 
 
 def _with_decoding_times(read: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-    # Matroska stores no decoding times and libav knows the first ones only once it has seen the reordering.
+    # Matroska stores no decoding times, and libav derives the first ones only after the frame reordering is known.
     early: list[Packet[Any]] = []
     for packet in read:
         if packet.dts is None:
@@ -246,24 +246,22 @@ def _with_decoding_times(read: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
         yield waiting
 
 
-def _encoded_anew(
+def _reencode_video(
     source: InputContainer, stream: VideoStream, out: OutputContainer, video: Path | str
 ) -> Iterator[Timed]:
-    make = PictureMaker()
-    shown = ((frame, make(frame)) for frame in _decoded_pictures(source, stream))
+    make = RgbConverter()
+    shown = ((frame, make(frame)) for frame in _decode_video(source, stream))
     first = next(shown, None)
     if first is None:
-        raise MediaError("expected pictures, but not one frame can be decoded", path=video, stream="video")
+        raise MediaError("expected pictures, but no frame can be decoded", path=video, stream="video")
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     encoder = _encoder(out, first[1], rate, DEFAULT_CRF)
     if stream.time_base is not None:
         encoder.codec_context.time_base = stream.time_base
-    return _encode_pictures(itertools.chain([first], shown), encoder)
+    return _encode_frames(itertools.chain([first], shown), encoder)
 
 
-def _encode_pictures(
-    pictures: Iterable[tuple[av.VideoFrame, Pixels]], encoder: VideoStream
-) -> Iterator[Timed]:
+def _encode_frames(pictures: Iterable[tuple[av.VideoFrame, Pixels]], encoder: VideoStream) -> Iterator[Timed]:
     start: int | None = None
     for original, pixels in pictures:
         if original.pts is None:
@@ -275,7 +273,7 @@ def _encode_pictures(
     yield from _timed(encoder.encode(None), 0)
 
 
-def _decoded_pictures(source: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+def _decode_video(source: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
     for packet in itertools.chain(packets(source, stream), [None]):
         try:
             yield from stream.decode(packet)
@@ -283,7 +281,7 @@ def _decoded_pictures(source: InputContainer, stream: VideoStream) -> Iterator[a
             continue
 
 
-def _sound(
+def _encode_music(
     source: InputContainer,
     out: OutputContainer,
     music: Path | str,
@@ -291,12 +289,12 @@ def _sound(
     num_samples: int,
     num_fade: int,
 ) -> Iterator[Timed]:
-    stream = use_stream(source, "audio", music)
+    stream = select_stream(source, "audio", music)
     encoder = out.add_stream("aac", rate=MUX_RATE_HZ, layout="stereo")
-    encoder.bit_rate = SOUND_BIT_RATE
+    encoder.bit_rate = AUDIO_BIT_RATE
     resampler = av.AudioResampler("fltp", "stereo", MUX_RATE_HZ)
-    return _encode_sound(
-        itertools.chain(decoded_audio(source, stream), [None]),
+    return _encode_samples(
+        itertools.chain(decode_audio(source, stream), [None]),
         resampler,
         encoder,
         start_s,
@@ -305,7 +303,7 @@ def _sound(
     )
 
 
-def _encode_sound(
+def _encode_samples(
     frames: Iterable[av.AudioFrame | None],
     resampler: av.AudioResampler,
     encoder: AudioStream,

@@ -1,4 +1,4 @@
-"""Load the encoders and the model of a pipeline, and check that they belong together."""
+"""Load the encoders and the model of a pipeline."""
 
 from __future__ import annotations
 
@@ -144,11 +144,11 @@ def _with_classifiers(
     from reelscore.encoders.extract import text_rows
 
     rows = text_rows((*vocabulary.texts, *vocabulary.names), encoders.text, cache)
-    texts = TermEmbeddings(vocabulary, encoders.text, rows=rows)
-    terms = texts.vectors[0]
+    embeddings = TermEmbeddings(vocabulary, encoders.text, rows=rows)
+    terms = embeddings.vectors[0]
     return ZeroShotModel(
         vocabulary,
-        embeddings=texts,
+        embeddings=embeddings,
         video_scorers=[
             ClassifierTags.for_video(
                 text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms

@@ -178,7 +178,7 @@ class OpenPipeline:
 
     def _encode_query(self, text: str) -> FloatArray:
         assert self.text_reader is not None
-        return self.text_reader.encode(VideoText(description=text).pieces())
+        return self.text_reader.encode(VideoText(description=text).chunks())
 
     def track(
         self, path: Path | str, *, content: str | None = None, duration_s: float | None = None

@@ -9,7 +9,7 @@ from reelscore.encoders.pack.pack import Pack, load_pack
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.models.trained.folder import read_card
-from reelscore.text.availability import unavailable_text
+from reelscore.text.availability import available_text_spec
 
 from .load import check_encoders, fingerprints, open_encoders
 from .pipeline import OpenPipeline, open_pipeline
@@ -74,7 +74,7 @@ def resolve(
         if available == expected:
             text, missing = None, tuple[str, ...]()
             if card.text_encoder is not None:
-                text, missing = unavailable_text(card.words, card.text_encoder, pack=pack)
+                text, missing = available_text_spec(card.words, card.text_encoder, pack=pack)
             pipeline = Pipeline(spec, folder, vocabulary=words, text=text, tagger=tagger, missing=missing)
             return OpenPipeline(pipeline, encoders, card=card, cache=cache)
     check_encoders(folder, expected, available)
@@ -165,6 +165,6 @@ def _with_text(pack: Path | str | None) -> str | None:
 
 def _unused(pack: Path | str) -> str:
     return (
-        f"the pack {pack} is not used: it does not name what it sees and hears (docs/packs.md: labels of video and of "
-        "music or tagger, and a text encoder). Train a model on it (reelscore train FOLDER --encoder pack)"
+        f"the pack {pack} is not used: zero-shot matching needs labels of video and of music or tagger, and a text "
+        "encoder (docs/how-to/packs.md). Train a model on it: reelscore train FOLDER --encoder pack"
     )

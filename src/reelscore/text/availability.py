@@ -1,7 +1,4 @@
-"""What a model remembers of its words enters; what of it can be read here, and a note for each part that cannot, leave.
-
-A model is useful without its words, so nothing here fails for want of a pack, a model of the hub or an extra.
-"""
+"""Which parts of the text that a model was trained on can be read here."""
 
 from __future__ import annotations
 
@@ -18,74 +15,74 @@ from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from .spec import TextSpec
 
 
-def unavailable_text(
+def available_text_spec(
     stored: Mapping[str, Any], fingerprint: str, *, pack: Path | str | None = None
 ) -> tuple[TextSpec | None, tuple[str, ...]]:
-    """Find what reads words as a model wants them.
+    """Return the available part of the `TextSpec` that a model was trained with.
 
     Parameters
     ----------
     stored : mapping
-        The fields of the `TextSpec` that the model learned with; empty where it does not say.
+        Fields of the `TextSpec`; may be empty.
     fingerprint : str
-        Of the text encoder that it takes.
+        Fingerprint of the model's text encoder.
     pack : path, optional
-        A pack that may hold this encoder; looked at before the one that is remembered.
+        A pack that may have this encoder; tried before the stored one.
 
     Returns
     -------
     spec : TextSpec or None
-        None where the text encoder is not at hand.
+        None if the text encoder is not available.
     notes : tuple of str
-        What is missing and how to get it, for people.
+        What is missing and how to get it, for the user.
 
     Raises
     ------
     ArtifactError
-        When `stored` is none of a `TextSpec`.
+        If `stored` does not describe a `TextSpec`.
     """
     try:
-        wanted = from_mapping(TextSpec, stored, where="the model's words")
+        spec = from_mapping(TextSpec, stored, where="the model's text configuration")
     except ConfigError as error:
         raise ArtifactError(f"{error}; train the model again, or use the reelscore that wrote it") from error
-    names = [None if pack is None else str(Path(pack).resolve()), wanted.encoder]
-    why = "give the pack that holds this encoder (--pack FOLDER) to use it"
+    names = [None if pack is None else str(Path(pack).resolve()), spec.encoder]
+    hint = "give the pack that has this encoder to use it: --pack FOLDER"
     for name in dict.fromkeys(filter(None, names)):
         try:
-            found = load_text_encoder(name)
+            encoder = load_text_encoder(name)
         except (NotFoundError, ArtifactError, ConfigError) as error:
             if name.startswith("hub:"):
-                why = str(error)
+                hint = str(error)
             continue
-        if found.fingerprint == fingerprint:
-            return _without_absent(replace(wanted, encoder=name))
-    return None, (f"the model also takes the words of a video, by {fingerprint}; {why}",)
+        if encoder.fingerprint == fingerprint:
+            return _without_missing_readers(replace(spec, encoder=name))
+    return None, (f"the model also uses the text of a video, encoded by {fingerprint}; {hint}",)
 
 
-def _without_absent(wanted: TextSpec) -> tuple[TextSpec, tuple[str, ...]]:
+def _without_missing_readers(spec: TextSpec) -> tuple[TextSpec, tuple[str, ...]]:
     notes = []
-    if wanted.on_screen:
+    if spec.on_screen:
         from .ocr import OcrReader
 
         try:
             OcrReader()
         except NotFoundError as error:
-            notes.append(f"the model also takes the text in the pictures; {error}")
-            wanted = replace(wanted, on_screen=False)
-    if wanted.speech is not None:
+            notes.append(f"the model also uses on-screen text; {error}")
+            spec = replace(spec, on_screen=False)
+    if spec.speech is not None:
         try:
-            _check_speech(wanted.speech)
+            _check_speech_model(spec.speech)
         except (NotFoundError, ArtifactError, ConfigError) as error:
-            notes.append(f"the model also takes what is spoken; {error}")
-            wanted = replace(wanted, speech=None)
-    return wanted, tuple(notes)
+            notes.append(f"the model also uses speech; {error}")
+            spec = replace(spec, speech=None)
+    return spec, tuple(notes)
 
 
-def _check_speech(model: str) -> None:
-    # Without an import of transformers, which takes seconds that most commands need not spend.
+def _check_speech_model(model: str) -> None:
     from reelscore.encoders.hub.files import find_model
 
     find_model(model)
+    # Importing transformers takes seconds, and most commands do not need it.
     if importlib.util.find_spec("transformers") is None:
         raise NotFoundError(
             "speech models need the library transformers, which is not installed; install it: "

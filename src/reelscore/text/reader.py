@@ -1,4 +1,4 @@
-"""A video enters, its words and the rows that a text encoder makes of them leave."""
+"""Read the text of a video and encode it."""
 
 from __future__ import annotations
 
@@ -14,36 +14,41 @@ from reelscore.files import content_hash
 from reelscore.types import FloatArray, MediaInfo, TextEncoder
 
 from .spec import TextSpec
-from .timed_lines import Line, LineStore, joined
-from .video_text import Said, VideoText, said_of
+from .timed_lines import Line, LineCache, join_lines
+from .video_text import TextSource, VideoText, find_text_sources
 
 
 class LineReader(Protocol):
-    """Reads timed lines from a medium; `recipe` is the identity of all that shapes them."""
+    """Reads timed lines from the frames or the audio of a video.
+
+    Attributes
+    ----------
+    recipe : str
+        Identity of everything that shapes the lines, for the cache.
+    """
 
     recipe: str
 
     def read(self, video: Path | str) -> tuple[Line, ...]:
-        """Return the lines of a video, in order of time."""
+        """Return the lines of a video in order of time."""
         ...
 
 
 class TextReader:
-    """Reads the words of videos and encodes them; made by `TextSpec.load`.
+    """Reads and encodes the text of videos.
 
     Parameters
     ----------
     spec : TextSpec
     encoder : TextEncoder, optional
-        Encodes in place of what `spec` names.
+        Replaces the encoder of `spec`.
     cache : FeatureCache, optional
-        Keeps what was read and encoded.
+        Cache of lines and embeddings.
 
     Attributes
     ----------
     spec : TextSpec
     encoder : TextEncoder or None
-        None where the description names none.
     """
 
     def __init__(
@@ -54,56 +59,58 @@ class TextReader:
         if encoder is None and spec.encoder is not None:
             self.encoder = load_text_encoder(spec.encoder)
         self._cache = cache
-        self._lines = None if cache is None else LineStore(cache.folder)
-        self._on_screen: LineReader | None = None
+        self._line_cache = None if cache is None else LineCache(cache.folder)
+        self._ocr: LineReader | None = None
         if spec.on_screen:
             from .ocr import OcrReader
 
-            self._on_screen = OcrReader()
+            self._ocr = OcrReader()
         self._speech: LineReader | None = None
         if spec.speech is not None:
             from reelscore.encoders.hub.files import find_model
-            from reelscore.text.speech.reader import HubSpeech
+            from reelscore.text.speech.reader import SpeechReader
 
-            self._speech = HubSpeech(find_model(spec.speech))
+            self._speech = SpeechReader(find_model(spec.speech))
 
     @property
     def fingerprint(self) -> str:
-        """Of the text encoder's space; raises `ConfigError` where there is no encoder."""
+        """Fingerprint of the text encoder; raises `ConfigError` without one."""
         return self._encoder().fingerprint
 
-    def said(
+    def sources(
         self,
         video: Path | str,
         *,
         given: Mapping[str, str | None] | None = None,
         info: MediaInfo | None = None,
-    ) -> dict[str, Said]:
-        """Return every field of `VideoText` that says something, with where it stood.
+    ) -> dict[str, TextSource]:
+        """Return each field of `VideoText` that is not empty, with its source.
 
-        The medium itself is read only for fields that no other place has.
+        OCR and speech recognition run only for fields that no other source has.
 
         Parameters
         ----------
         video : path
         given : mapping of str, optional
-            Fields that are known already; they come before any other place.
+            Fields that take precedence over every other source.
         info : MediaInfo, optional
             Result of `probe`, if known.
 
         Raises
         ------
         NotFoundError, MediaError
-            As `words.said_of`, and where pictures or sound that are due cannot be read.
+            See `find_text_sources`; also if required frames or audio cannot be decoded.
         """
-        said = said_of(video, given=given, info=info)
-        spoken = () if "transcript" in said else self._read(video, self._speech)
-        if spoken:
-            said["transcript"] = Said(" ".join(line.text for line in spoken), "sound", spoken)
-        shown = () if "on_screen" in said else self._read(video, self._on_screen)
-        if shown:
-            said["on_screen"] = Said(joined(shown), "pictures", shown)
-        return {field.name: said[field.name] for field in fields(VideoText) if field.name in said}
+        sources = find_text_sources(video, given=given, info=info)
+        transcript = () if "transcript" in sources else self._read_lines(video, self._speech)
+        if transcript:
+            sources["transcript"] = TextSource(
+                " ".join(line.text for line in transcript), "sound", transcript
+            )
+        on_screen = () if "on_screen" in sources else self._read_lines(video, self._ocr)
+        if on_screen:
+            sources["on_screen"] = TextSource(join_lines(on_screen), "pictures", on_screen)
+        return {field.name: sources[field.name] for field in fields(VideoText) if field.name in sources}
 
     def read(
         self,
@@ -112,11 +119,12 @@ class TextReader:
         given: Mapping[str, str | None] | None = None,
         info: MediaInfo | None = None,
     ) -> VideoText:
-        """Return the words of a video; see `said`."""
-        return VideoText(**{name: one.text for name, one in self.said(video, given=given, info=info).items()})
+        """Return the text of a video; see `sources`."""
+        sources = self.sources(video, given=given, info=info)
+        return VideoText(**{name: source.text for name, source in sources.items()})
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
-        """Return one row for each text, shape (N, D)."""
+        """Return one embedding for each text, shape (N, D)."""
         return self._encoder().encode(texts)
 
     def rows(
@@ -126,29 +134,27 @@ class TextReader:
         given: Mapping[str, str | None] | None = None,
         info: MediaInfo | None = None,
     ) -> FloatArray | None:
-        """Return the encoded pieces of a video's words, shape (W, D), or None where nothing is said of it."""
-        pieces = self.read(video, given=given, info=info).pieces()
-        if not pieces:
+        """Return the embeddings of the text chunks of a video, shape (W, D), or None without text."""
+        chunks = self.read(video, given=given, info=info).chunks()
+        if not chunks:
             return None
         from reelscore.encoders.extract import text_rows
 
-        return text_rows(pieces, self._encoder(), self._cache)
+        return text_rows(chunks, self._encoder(), self._cache)
 
-    def _read(self, video: Path | str, reader: LineReader | None) -> tuple[Line, ...]:
+    def _read_lines(self, video: Path | str, reader: LineReader | None) -> tuple[Line, ...]:
         if reader is None:
             return ()
-        if self._lines is None:
+        if self._line_cache is None:
             return reader.read(video)
         content = content_hash(video)
-        lines = self._lines.get(content, recipe=reader.recipe)
+        lines = self._line_cache.get(content, recipe=reader.recipe)
         if lines is None:
             lines = reader.read(video)
-            self._lines.put(content, lines, recipe=reader.recipe)
+            self._line_cache.put(content, lines, recipe=reader.recipe)
         return lines
 
     def _encoder(self) -> TextEncoder:
         if self.encoder is None:
-            raise ConfigError(
-                "these words are read without a text encoder; name one: TextSpec(encoder='PACK')"
-            )
+            raise ConfigError("this text reader has no text encoder; give one: TextSpec(encoder='PACK')")
         return self.encoder

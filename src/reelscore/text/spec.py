@@ -1,4 +1,4 @@
-"""How the words of a video are read and encoded: a small frozen description enters, a `TextReader` leaves."""
+"""Configuration of reading and encoding the text of videos."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from reelscore.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class TextSpec:
-    """How words are read and encoded; a plain value that can be pickled, compared and written to a configuration.
+    """How the text of videos is read and encoded.
 
     Attributes
     ----------
     encoder : str or None
-        What encodes them: the folder of a pack with a text encoder, or ``hub:`` and a folder or id of a model of
-        texts, see `hub_loading.find_model`. None reads words and cannot encode them.
+        The text encoder: a pack's folder, or ``hub:`` and a folder or id, see `find_model`. Without one, text can be
+        read but not encoded.
     on_screen : bool
-        Whether the text in the pictures is read where no other place has it, see `on_screen`.
+        Whether OCR reads on-screen text that no other source has, see `OcrReader`.
     speech : str or None
-        Folder or id of the model that writes down what is spoken where there is no transcript, see `hub_speech`.
+        Folder or id of the model that transcribes speech if there is no transcript, see `SpeechReader`.
     """
 
     encoder: str | None = None
@@ -31,16 +31,16 @@ class TextSpec:
     def __post_init__(self) -> None:
         if self.encoder is not None and not self.encoder.removeprefix(HUB_PREFIX):
             raise ConfigError(
-                f"a text encoder is a pack's folder or hub:ID-or-folder, got {self.encoder!r}; name one"
+                f"a text encoder is a pack's folder or hub:ID-or-folder, got {self.encoder!r}; give one"
             )
 
     def pinned(self) -> TextSpec:
-        """Return the same with names that lead to these very files from anywhere: whole folders, ids at a commit.
+        """Return the same with absolute folders, and with the commits of ids.
 
         Raises
         ------
         NotFoundError, ConfigError, ArtifactError
-            When a model of the hub cannot be found, needs code of its own, or is not whole.
+            See `find_model`.
         """
         speech = self.speech
         if speech is not None:

@@ -1,10 +1,8 @@
-"""Timed lines of text that were read from a medium enter a folder by content and recipe, and leave it again.
+"""Timed lines of text and their cache.
 
-Reading pictures and sound is the dear part, so what was read is kept beside the features. One entry is one JSON file at
+The cache keeps the results of OCR and of speech models next to the features, as JSON files:
 
     <folder>/lines-v1/<first two hex digits>/<hash of content and recipe>.json
-
-with the promises of `cache`: written beside and renamed, and one that cannot be read back whole counts as absent.
 """
 
 from __future__ import annotations
@@ -24,16 +22,15 @@ _LAYOUT = "lines-v1"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something that is to be read or heard, from `start_s` to `end_s`.
+    """A line of text that is shown or spoken from `start_s` to `end_s`.
 
     Attributes
     ----------
     text : str
         Cleaned, not empty.
     start_s, end_s : float
-        When, in seconds.
     confidence : float or None
-        From 0 to 1, by whoever read it; None where nobody says.
+        From 0 to 1; None if the source reports none.
     """
 
     text: str
@@ -51,32 +48,32 @@ class Line:
             raise InputError(f"the confidence of a line must lie in [0, 1], got {self.confidence!r}")
 
 
-def joined(lines: Iterable[Line]) -> str:
-    """Join lines into one text in which no line stands twice, whatever its capitals.
+def join_lines(lines: Iterable[Line]) -> str:
+    """Join lines into one text and drop repeated lines, ignoring case.
 
     Examples
     --------
-    >>> joined([Line("who is coming", 0, 1), Line("again", 1, 2), Line("Who is coming", 8, 9)])
+    >>> join_lines([Line("who is coming", 0, 1), Line("again", 1, 2), Line("Who is coming", 8, 9)])
     'who is coming again'
     """
-    once: dict[str, str] = {}
+    distinct: dict[str, str] = {}
     for line in lines:
-        once.setdefault(line.text.casefold(), line.text)
-    return " ".join(once.values())
+        distinct.setdefault(line.text.casefold(), line.text)
+    return " ".join(distinct.values())
 
 
-class LineStore:
-    """A folder of lines that were read.
+class LineCache:
+    """Cache of timed lines; a damaged entry counts as missing.
 
     Parameters
     ----------
     folder : Path or str
-        Of the feature cache; made when the first entry is written.
+        Folder of the feature cache, created with the first entry.
 
     Attributes
     ----------
     corrupt : list of Path
-        Entries that this object found damaged, oldest first; they count as absent.
+        Damaged entries that this object has read.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -84,21 +81,21 @@ class LineStore:
         self.corrupt: list[Path] = []
 
     def get(self, content: str, *, recipe: str) -> tuple[Line, ...] | None:
-        """Return the stored lines, none of them perhaps, or None where there is no entry that can be read.
+        """Return the cached lines (possibly none), or None without a valid entry.
 
         Parameters
         ----------
         content : str
-            Content hash of the source, see `files.content_hash`.
+            Content hash of the video, see `files.content_hash`.
         recipe : str
-            Identity of all that shapes the lines.
+            Identity of everything that shapes the lines.
         """
         path = self.path_of(content, recipe=recipe)
         try:
             entry = json.loads(path.read_bytes())
             lines = entry["lines"]
             if entry["digest"] != _digest(content, recipe, lines):
-                raise ValueError("not the entry that was written here")
+                raise ValueError("digest mismatch")
             return tuple(Line(*line) for line in lines)
         except FileNotFoundError:
             return None
@@ -107,9 +104,9 @@ class LineStore:
             return None
 
     def put(self, content: str, lines: Iterable[Line], *, recipe: str) -> None:
-        """Store lines, replacing what was there; raises `ArtifactError` when the folder cannot be written."""
-        told = [[line.text, line.start_s, line.end_s, line.confidence] for line in lines]
-        entry = {"digest": _digest(content, recipe, told), "lines": told}
+        """Write lines, replacing the entry; raise `ArtifactError` if the folder cannot be written."""
+        rows = [[line.text, line.start_s, line.end_s, line.confidence] for line in lines]
+        entry = {"digest": _digest(content, recipe, rows), "lines": rows}
         try:
             write_bytes(self.path_of(content, recipe=recipe), json.dumps(entry).encode())
         except OSError as error:
@@ -119,11 +116,11 @@ class LineStore:
             ) from error
 
     def path_of(self, content: str, *, recipe: str) -> Path:
-        """Return where the entry lies or would lie."""
+        """Return the path of an entry."""
         digest = hashlib.blake2b(f"{content}\0{recipe}".encode(), digest_size=20).hexdigest()
         return self.folder / _LAYOUT / digest[:2] / f"{digest}.json"
 
 
 def _digest(content: str, recipe: str, lines: object) -> str:
-    told = json.dumps([content, recipe, lines], sort_keys=True)
-    return hashlib.blake2b(told.encode(), digest_size=20).hexdigest()
+    serialised = json.dumps([content, recipe, lines], sort_keys=True)
+    return hashlib.blake2b(serialised.encode(), digest_size=20).hexdigest()

@@ -1,8 +1,7 @@
-"""A video enters, what is said of it in words leaves: title, description, transcript and on-screen text.
+"""Text of a video from files, tags and subtitles.
 
-Words lie in many places. For each field the first that has any is taken: what the caller gives (a manifest's row), a
-file beside the video with its name (``film.json``, ``film.srt``, ``film.vtt``, ``film.ass``, ``film.txt``), and the
-video's own tags and subtitle stream.
+Each field comes from the first source that has it: the caller (a manifest's row), a file with the video's name next to
+it (``film.json``, ``film.srt``, ``film.vtt``, ``film.ass``, ``film.txt``), and the video's tags and subtitle stream.
 """
 
 from __future__ import annotations
@@ -17,30 +16,30 @@ from typing import Any
 
 from reelscore.errors import MediaError
 from reelscore.media.probe import probe
-from reelscore.media.subtitles import SUFFIXES, captions
+from reelscore.media.subtitles import SUFFIXES, read_subtitles
 from reelscore.types import MediaInfo
 
 from .timed_lines import Line
 
 MAX_CHARS = 1_000_000
-"""A field longer than this is no text of a video but a mistake."""
+"""A longer file is rejected as a mistake."""
 
-_LONGEST_WORD = 60  # characters; scripts without blanks are cut here
+_MAX_WORD_CHARS = 60  # scripts without spaces are cut here
 
 _TAGS = {"title": ("title",), "description": ("description", "synopsis", "comment", "keywords")}
 
 
 @dataclass(frozen=True, slots=True)
 class VideoText:
-    """What is said of a video, cleaned; empty where nothing is.
+    """The text of a video, cleaned; a field without text is empty.
 
     Attributes
     ----------
     title, description : str
     transcript : str
-        What is spoken, as subtitles or a transcript have it.
+        Speech, from subtitles or a transcript.
     on_screen : str
-        What is to be read in the pictures.
+        Text in the frames.
     """
 
     title: str = ""
@@ -51,37 +50,37 @@ class VideoText:
     def __bool__(self) -> bool:
         return any(getattr(self, field.name) for field in fields(self))
 
-    def pieces(self, *, max_words: int = 48, max_pieces: int = 64) -> tuple[str, ...]:
-        """Cut all words into pieces that a text encoder takes in one.
+    def chunks(self, *, max_words: int = 48, max_chunks: int = 64) -> tuple[str, ...]:
+        """Split the text into chunks for a text encoder.
 
-        Sentences stay together while they fit. Where there are more pieces than `max_pieces`, as many are taken from
-        equal parts of the whole, as Global Sparse sampling takes frames.
+        Sentences that fit into a chunk are not split. Of more than `max_chunks` chunks, one is taken from the middle
+        of each of `max_chunks` equal parts, as in Global Sparse sampling.
 
         Examples
         --------
-        >>> Words(title="Storm", transcript="We set sail. The wind rose.").pieces(max_words=4)
+        >>> VideoText(title="Storm", transcript="We set sail. The wind rose.").chunks(max_words=4)
         ('Storm', 'We set sail.', 'The wind rose.')
         """
-        found: list[str] = []
+        chunks: list[str] = []
         for field in fields(self):
-            found += _pieces(getattr(self, field.name), max_words)
-        if len(found) <= max_pieces:
-            return tuple(found)
-        return tuple(found[(2 * i + 1) * len(found) // (2 * max_pieces)] for i in range(max_pieces))
+            chunks += _split_chunks(getattr(self, field.name), max_words)
+        if len(chunks) <= max_chunks:
+            return tuple(chunks)
+        return tuple(chunks[(2 * i + 1) * len(chunks) // (2 * max_chunks)] for i in range(max_chunks))
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one field of `VideoText` says, and where it stood.
+class TextSource:
+    """The text of one field of `VideoText` and its source.
 
     Attributes
     ----------
     text : str
-        Cleaned, not empty.
+        Cleaned.
     source : str
-        ``given``, ``file NAME``, ``tags``, ``subtitles``, or what read it from the medium.
+        ``given``, ``file NAME``, ``tags``, ``subtitles``, ``pictures`` (OCR) or ``sound`` (speech recognition).
     lines : tuple of Line
-        Its timed lines, where it has times.
+        The timed lines of the text, if it has times.
     """
 
     text: str
@@ -90,46 +89,47 @@ class Said:
 
 
 def read_video_text(video: Path | str, *, given: Mapping[str, str | None] | None = None) -> VideoText:
-    """Gather the words of a video from all their places; see `said_of`."""
-    return VideoText(**{name: said.text for name, said in said_of(video, given=given).items()})
+    """Return the text of a video, without OCR and speech recognition; see `find_text_sources`."""
+    sources = find_text_sources(video, given=given)
+    return VideoText(**{name: source.text for name, source in sources.items()})
 
 
-def said_of(
+def find_text_sources(
     video: Path | str,
     *,
     given: Mapping[str, str | None] | None = None,
     info: MediaInfo | None = None,
-) -> dict[str, Said]:
-    """Return each field of `VideoText` that says something, from the first place that has it, in the order of `VideoText`.
+) -> dict[str, TextSource]:
+    """Return each field of `VideoText` that is not empty, from its first source, in the order of `VideoText`.
 
     Parameters
     ----------
     video : path
     given : mapping of str, optional
-        Fields of `VideoText` that are known already; they come before any other place.
+        Fields that take precedence over every other source.
     info : MediaInfo, optional
         Result of `probe`, if known.
 
     Raises
     ------
     NotFoundError
-        When the video is absent.
+        If the video does not exist.
     MediaError
-        When it cannot be read, or a file beside it is not what its name says; the message says what to do.
+        If the video cannot be read, or a file next to it is malformed.
     """
     path = Path(video)
-    known = {name: Said(clean(text), "given") for name, text in (given or {}).items() if text}
-    places = (known, _beside(path), _inside(path, info or probe(path)))
-    said = {}
+    from_caller = {name: TextSource(clean(text), "given") for name, text in (given or {}).items() if text}
+    candidates = (from_caller, _sidecar_text(path), _embedded_text(path, info or probe(path)))
+    sources = {}
     for field in fields(VideoText):
-        one = next((p[field.name] for p in places if field.name in p and p[field.name].text), None)
-        if one is not None:
-            said[field.name] = one
-    return said
+        source = next((c[field.name] for c in candidates if field.name in c and c[field.name].text), None)
+        if source is not None:
+            sources[field.name] = source
+    return sources
 
 
 def clean(text: str) -> str:
-    """Return text in Unicode's composed form, without control characters, with single blanks between words.
+    """Normalise text: composed Unicode (NFC), no control characters, single spaces between words.
 
     Examples
     --------
@@ -144,62 +144,64 @@ def clean(text: str) -> str:
     return " ".join(visible.split())
 
 
-def _beside(video: Path) -> dict[str, Said]:
-    found: dict[str, Said] = {}
-    notes = video.with_suffix(".json")
-    if notes.is_file():
-        found |= _from_json(notes)
+def _sidecar_text(video: Path) -> dict[str, TextSource]:
+    """Return the text in files with the video's name."""
+    sources: dict[str, TextSource] = {}
+    json_file = video.with_suffix(".json")
+    if json_file.is_file():
+        sources |= _read_json(json_file)
     for suffix in SUFFIXES:
         file = video.with_suffix(suffix)
-        if file.is_file() and "transcript" not in found:
-            found["transcript"] = _spoken(file)
-    plain = video.with_suffix(".txt")
-    if plain.is_file():
-        found.setdefault("description", Said(clean(_read(plain)), f"file {plain.name}"))
-    return found
+        if file.is_file() and "transcript" not in sources:
+            sources["transcript"] = _read_subtitle_file(file)
+    text_file = video.with_suffix(".txt")
+    if text_file.is_file():
+        sources.setdefault("description", TextSource(clean(_read(text_file)), f"file {text_file.name}"))
+    return sources
 
 
-def _inside(video: Path, info: MediaInfo) -> dict[str, Said]:
+def _embedded_text(video: Path, info: MediaInfo) -> dict[str, TextSource]:
+    """Return the text in the video's tags and subtitle stream."""
     tags = info.tags
-    found = {
-        name: Said(clean(next((tags[key] for key in keys if tags.get(key)), "")), "tags")
+    sources = {
+        name: TextSource(clean(next((tags[key] for key in keys if tags.get(key)), "")), "tags")
         for name, keys in _TAGS.items()
     }
-    return {**found, "transcript": _subtitles(video, "subtitles")}
+    return {**sources, "transcript": _subtitles(video, "subtitles")}
 
 
-def _spoken(file: Path) -> Said:
+def _read_subtitle_file(file: Path) -> TextSource:
     try:
         return _subtitles(file, f"file {file.name}")
     except MediaError as error:
         if error.stream == "subtitle":
             raise
         raise MediaError(
-            f"expected subtitles ({file.suffix} beside the video), got something else; mend or remove the file",
+            f"expected subtitles ({file.suffix} next to the video), got something else. Fix or remove the file.",
             path=file,
         ) from error
 
 
-def _subtitles(file: Path, source: str) -> Said:
+def _subtitles(file: Path, source: str) -> TextSource:
     lines: list[Line] = []
-    for caption in captions(file):
-        text = clean(caption.text)
-        if text and not (lines and lines[-1].text == text):  # rolling subtitles repeat their last line
-            lines.append(Line(text, caption.start_s, caption.end_s))
-    return Said(" ".join(line.text for line in lines), source, tuple(lines))
+    for cue in read_subtitles(file):
+        text = clean(cue.text)
+        if text and not (lines and lines[-1].text == text):  # roll-up subtitles repeat their last line
+            lines.append(Line(text, cue.start_s, cue.end_s))
+    return TextSource(" ".join(line.text for line in lines), source, tuple(lines))
 
 
-def _from_json(file: Path) -> dict[str, Said]:
+def _read_json(file: Path) -> dict[str, TextSource]:
     try:
         document = json.loads(_read(file))
     except ValueError as error:
         raise MediaError(
-            f"expected JSON, got something else ({error}); mend or remove the file", path=file
+            f"expected JSON, got something else ({error}). Fix or remove the file.", path=file
         ) from error
     if not isinstance(document, dict):
-        return {}  # some other program's list, none of our fields
+        return {}  # not written for reelscore
     return {
-        field.name: Said(clean(_text(document[field.name], field.name, file)), f"file {file.name}")
+        field.name: TextSource(clean(_text(document[field.name], field.name, file)), f"file {file.name}")
         for field in fields(VideoText)
         if document.get(field.name)
     }
@@ -211,41 +213,40 @@ def _text(value: Any, name: str, file: Path) -> str:
     if isinstance(value, str):
         return value
     raise MediaError(
-        f"{name} must be text or a list of texts, got {type(value).__name__}; mend the file", path=file
+        f"{name} must be text or a list of texts, got {type(value).__name__}. Fix the file.", path=file
     )
 
 
 def _read(file: Path) -> str:
     try:
         content = file.read_bytes()
-        marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        text = content.decode("utf-16" if marked else "utf-8-sig")
+        has_utf16_mark = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        text = content.decode("utf-16" if has_utf16_mark else "utf-8-sig")
     except OSError as error:
         raise MediaError(f"cannot be read: {error.strerror}", path=file) from error
     except UnicodeDecodeError as error:
         raise MediaError(
-            f"is neither UTF-8 nor UTF-16 (byte {error.start}); save it as UTF-8, such as with "
-            "iconv -f WINDOWS-1252 -t UTF-8",
+            f"is neither UTF-8 nor UTF-16 (byte {error.start}). Save it as UTF-8: iconv -f WINDOWS-1252 -t UTF-8.",
             path=file,
         ) from error
     if len(text) > MAX_CHARS:
         raise MediaError(
-            f"holds {len(text)} characters, more than the {MAX_CHARS} that are read; give the words that matter",
+            f"has {len(text)} characters, more than the limit of {MAX_CHARS}. Shorten it.",
             path=file,
         )
     return text
 
 
-def _pieces(text: str, max_words: int) -> list[str]:
-    found: list[str] = []
-    held: list[str] = []
+def _split_chunks(text: str, max_words: int) -> list[str]:
+    chunks: list[str] = []
+    current: list[str] = []
     for sentence in re.split(r"(?<=[.!?…。！？])\s*", text):
-        words = re.findall(rf"\S{{1,{_LONGEST_WORD}}}", sentence)
+        words = re.findall(rf"\S{{1,{_MAX_WORD_CHARS}}}", sentence)
         while words:
-            room = max_words - len(held)
-            if held and len(words) > room:
-                found.append(" ".join(held))
-                held = []
+            room = max_words - len(current)
+            if current and len(words) > room:
+                chunks.append(" ".join(current))
+                current = []
                 continue
-            held, words = held + words[:room], words[room:]
-    return [*found, " ".join(held)] if held else found
+            current, words = current + words[:room], words[room:]
+    return [*chunks, " ".join(current)] if current else chunks

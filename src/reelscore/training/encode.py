@@ -150,7 +150,15 @@ def pooled_rows(pairs: PairSet, config: ModelConfig) -> _Pooled:
     cache = _POOLED.setdefault(pairs, {})
     key = config.num_segments, config.pooling
     if key not in cache:
-        cache[key] = _pooled_rows(pairs, config)
+        longest = max(len(samples[0]) for side in (pairs.video, pairs.music) for samples in side)
+        size = max(1, min(_BATCH_SIZE, _MAX_ROWS // longest))
+        numbers = [config.num_pooled(columns) // columns for columns in pairs.dims]
+        batches = [
+            (pool(batch.video, batch.video_mask, numbers[0]), pool(batch.music, batch.music_mask, numbers[1]))
+            for batch in iterate(pairs, batch_size=size, num_segments=config.num_segments)
+        ]
+        video, music = (np.concatenate(side) for side in zip(*batches, strict=True))
+        cache[key] = video, music
     return cache[key]
 
 
@@ -190,18 +198,3 @@ def take(pairs: PairSet, index: npt.ArrayLike, config: ModelConfig) -> PairSet:
     video, music = pooled_rows(pairs, config)
     _POOLED[subset] = {(config.num_segments, config.pooling): (video[chosen], music[chosen])}
     return subset
-
-
-def _pooled_rows(pairs: PairSet, config: ModelConfig) -> _Pooled:
-    longest = max(len(samples[0]) for side in (pairs.video, pairs.music) for samples in side)
-    size = max(1, min(_BATCH_SIZE, _MAX_ROWS // longest))
-    numbers = [config.num_pooled(columns) // columns for columns in pairs.dims]
-    batches = [
-        (
-            pool(batch.video, batch.video_mask, numbers[0]),
-            pool(batch.music, batch.music_mask, numbers[1]),
-        )
-        for batch in iterate(pairs, batch_size=size, num_segments=config.num_segments)
-    ]
-    video, music = (np.concatenate(side) for side in zip(*batches, strict=True))
-    return video, music

@@ -11,7 +11,7 @@ video without text.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -54,12 +54,10 @@ def standardise(model: DualEncoder, train: PairSet) -> None:
     _standardise_columns(model.video, train.video)
     _standardise_columns(model.music, train.music)
     for tower, pooled in zip((model.video, model.music), pooled_rows(train, model.config), strict=True):
-        column_map = ColumnMap.learn(pooled, model.config.scaling)
-        _set(tower.knots, column_map.knots)
-        _set(tower.scores, column_map.scores)
+        _set_column_map(tower, pooled, model.config)
     if model.video.text is not None:
-        texts = [chunks for chunks in train.text or () if chunks is not None]
-        _standardise_text(model.video.text, texts, model.config)
+        texts = [chunks.mean(axis=0) for chunks in train.text or () if chunks is not None]
+        _set_column_map(model.video.text, np.stack(texts), model.config)
 
 
 def tune_cca(pairs: PairSet, config: ModelConfig, *, with_text: bool = False) -> CCASettings:
@@ -186,10 +184,10 @@ def _standardise_columns(tower: Tower, items: tuple[Samples, ...]) -> None:
     _set(tower.scale, _scale(np.sqrt(square), np.abs(mean)))
 
 
-def _standardise_text(text: TextScales, items: Sequence[FloatArray], config: ModelConfig) -> None:
-    column_map = ColumnMap.learn(np.stack([chunks.mean(axis=0) for chunks in items]), config.scaling)
-    _set(text.knots, column_map.knots)
-    _set(text.scores, column_map.scores)
+def _set_column_map(target: Tower | TextScales, rows: FloatArray, config: ModelConfig) -> None:
+    column_map = ColumnMap.learn(rows, config.scaling)
+    _set(target.knots, column_map.knots)
+    _set(target.scores, column_map.scores)
 
 
 def _scale(deviation: npt.NDArray[np.float64], size: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -257,4 +257,4 @@ def test_a_set_trains_and_is_evaluated_from_the_command_line(tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["gallery_size"] == 44
     refused = CliRunner().invoke(app, ["train", str(tmp_path), "--model", model + "2", "--labels", "0"])
-    assert "--labels chooses among the videos of a public set" in str(refused.exception)
+    assert "--labels selects videos of a public set" in refused.stderr

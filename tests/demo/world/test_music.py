@@ -1,10 +1,12 @@
+"""Synthetic music follows its hidden point."""
+
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from reelscore.demo.world import music as tunes
+from reelscore.demo.world import music
 from reelscore.demo.world.music import SAMPLE_RATE_HZ, compose, tempo_bpm
 
 
@@ -57,7 +59,7 @@ def test_tempo_spans_slow_to_quick() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_happy_has_the_major_third_and_sad_the_minor(seed: int) -> None:
     def third(valence: float) -> int:
-        score = tunes._score((valence, 0.0, 0.0), 12.0, np.random.default_rng([seed, 2]))
+        score = music._score((valence, 0.0, 0.0), 12.0, np.random.default_rng([seed, 2]))
         return score.scale[2]
 
     assert third(0.9) == 4

@@ -1,3 +1,5 @@
+"""Rendering the synthetic data set to files."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -39,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def test_files_are_real_and_as_long_as_planned(world: World) -> None:
-    for item in (*world.plan.videos, *world.plan.newcomers):
+    for item in (*world.plan.videos, *world.plan.unseen):
         info = probe(world.path(item))
         assert info.video is not None
         assert (info.video.width_px, info.video.height_px) == (48, 32)
@@ -65,7 +67,7 @@ def test_the_same_plan_renders_the_same_bytes(world: World, tmp_path: Path) -> N
     assert contents(render_world(tmp_path / "again", plan(), workers=1)) == contents(world)
 
 
-def test_a_whole_world_is_kept_and_a_broken_or_other_one_rendered_anew(tmp_path: Path) -> None:
+def test_a_complete_data_set_is_reused_and_a_damaged_or_different_one_rendered_again(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
 
     def render(seed: int = 0) -> World:
@@ -83,12 +85,12 @@ def test_a_whole_world_is_kept_and_a_broken_or_other_one_rendered_anew(tmp_path:
     assert calls
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "tracks" / "track-000.wav").mkdir(parents=True)
-    with pytest.raises(ReelscoreError, match=r"track-000\.wav could not be rendered: .*run the demo again"):
+    with pytest.raises(ReelscoreError, match=r"cannot render .*track-000\.wav: .*run the demo again"):
         render_world(tmp_path, plan(), workers=1)
 
 
-def test_points_are_put_into_words() -> None:
+def test_points_are_described() -> None:
     assert describe((-0.9, 0.0, 0.9)) == "sad, moderate, quick"
     assert describe((0.5, -0.5, 0.1)) == "happy, calm, medium"

@@ -1,3 +1,5 @@
+"""Synthetic video follows its hidden point."""
+
 from __future__ import annotations
 
 import numpy as np

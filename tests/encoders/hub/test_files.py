@@ -1,4 +1,4 @@
-"""Names of hub models, as a person may give them: what is found, and what each bad one is told."""
+"""Tests of locating hub models and of the errors for unusable ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from reelscore.encoders.factory import pinned_names
-from reelscore.encoders.hub.files import cached_models, find_model, licence_of
+from reelscore.encoders.hub.files import cached_models, find_model, model_licence
 from reelscore.encoders.hub.music import HubMusic
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.hub.video import HubVideo
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
-from support.tiny_hub import write_model
+from support.tiny_hub import TinyModels, write_model
 
 pytest.importorskip("transformers")
 
@@ -23,13 +23,13 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "clip", "clip")
+def clip(models: TinyModels) -> Path:
+    return models["clip"]
 
 
 @pytest.fixture
 def cache(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A local cache as the hub's library lays it out, with one model at one commit; offline."""
+    """Return a model in a local hub cache with one commit, in offline mode."""
     import huggingface_hub
 
     repository = tmp_path / "hub" / "models--tiny--clip"
@@ -95,7 +95,7 @@ def test_an_unreachable_hub_is_said_in_one_line(cache: Path, monkeypatch: pytest
     import huggingface_hub
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    # Nobody listens there, so the request is refused at once.
+    # No server listens there, so the request fails at once.
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://localhost:1")
     with pytest.raises(NotFoundError, match="could not be fetched") as caught:
         find_model("tiny/absent")
@@ -149,9 +149,9 @@ def test_shards_must_be_whole(clip: Path, tmp_path: Path) -> None:
     CLIPModel.from_pretrained(clip).save_pretrained(folder, max_shard_size="30KB")
     whole, sharded = HubVideo(find_model(str(clip))), HubVideo(find_model(str(folder)))
     picture = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
-    assert whole.pictures([picture])[0].tobytes() == sharded.pictures([picture])[0].tobytes()
+    assert whole.embed_images([picture])[0].tobytes() == sharded.embed_images([picture])[0].tobytes()
     sorted(folder.glob("model-*.safetensors"))[1].unlink()
-    with pytest.raises(ArtifactError, match="no whole"):
+    with pytest.raises(ArtifactError, match="no complete"):
         find_model(str(folder))
 
 
@@ -162,44 +162,44 @@ def test_damaged_weights_are_refused_and_never_filled_up(clip: Path, tmp_path: P
     cut = shutil.copytree(clip, tmp_path / "cut")
     (cut / "model.safetensors").write_bytes((clip / "model.safetensors").read_bytes()[:2000])
     with pytest.raises(ArtifactError, match="cannot load the weights"):
-        HubVideo(find_model(str(cut))).pictures([picture])
+        HubVideo(find_model(str(cut))).embed_images([picture])
     poor = shutil.copytree(clip, tmp_path / "poor")
     tensors = load_file(clip / "model.safetensors")
     del tensors["visual_projection.weight"]
     save_file(tensors, poor / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ArtifactError, match=r"lack 1 of the network's tensors.*visual_projection"):
-        HubVideo(find_model(str(poor))).pictures([picture])
+        HubVideo(find_model(str(poor))).embed_images([picture])
 
 
-def test_a_model_of_another_medium_is_refused_by_name(clip: Path, tmp_path: Path) -> None:
-    files = find_model(str(clip))
+def test_a_model_of_another_modality_is_rejected(models: TinyModels) -> None:
+    files = find_model(str(models["clip"]))
     with pytest.raises(ConfigError, match="is a clip model, which gives no features of sound"):
         HubMusic(files)
-    bert = find_model(str(write_model(tmp_path / "bert", "bert")))
+    bert = find_model(str(models["bert"]))
     with pytest.raises(ConfigError, match="is a bert model, which gives no features of pictures"):
         HubVideo(bert)
-    dino = find_model(str(write_model(tmp_path / "dino", "dinov2")))
+    dino = find_model(str(models["dinov2"]))
     with pytest.raises(ConfigError, match="is a dinov2 model, which gives no features of texts"):
         HubTextEncoder(dino)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"image_mean": None}, "image_mean"),
         ({"size": None}, "size"),
         ({"resample": 0}, "resample must be 2"),
-        ({"do_center_crop": False}, "leaves the other one free"),
-        ({"crop_size": {"height": 32, "width": 16}}, "expected a square"),
-        ({"do_resize": False}, "does not resize"),
+        ({"do_center_crop": False}, "long side has no fixed length"),
+        ({"crop_size": {"height": 32, "width": 16}}, "expected a square input"),
+        ({"do_resize": False}, "do_resize is false"),
     ],
 )
 def test_pictures_that_cannot_be_prepared_are_refused(
-    clip: Path, tmp_path: Path, change: dict[str, object], said: str
+    clip: Path, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     folder = shutil.copytree(clip, tmp_path / "odd")
     change_json(folder / "preprocessor_config.json", **change)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         HubVideo(find_model(str(folder)))
 
 
@@ -230,4 +230,4 @@ def test_a_model_without_its_processor_is_refused(clip: Path, tmp_path: Path) ->
 def test_the_licence_is_what_the_model_card_says(tmp_path: Path, card: str | None, licence: str) -> None:
     if card is not None:
         (tmp_path / "README.md").write_text(card)
-    assert licence_of(tmp_path) == licence
+    assert model_licence(tmp_path) == licence

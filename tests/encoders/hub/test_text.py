@@ -1,4 +1,4 @@
-"""Texts through tiny random models of the hub, against transformers and sentence-transformers themselves."""
+"""Tests of `HubTextEncoder`, against transformers and sentence-transformers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,13 @@ from reelscore.encoders.export.pack_writer import export_pack
 from reelscore.encoders.hub.files import find_model
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.errors import ArtifactError, ConfigError
-from support.tiny_hub import OF_SENTENCES, TEXTS, write_model, write_sentence_files
+from support.tiny_hub import LANGUAGE_MODELS, TEXTS, write_sentence_files
 
 pytest.importorskip("transformers")
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {kind: write_model(folder / kind, kind) for kind in TEXTS}
-
-
 @pytest.mark.parametrize("kind", TEXTS)
-def test_texts_become_unit_rows_whatever_stands_beside_them(models, kind) -> None:
+def test_rows_are_normalised_and_independent_of_the_batch(models, kind) -> None:
     encoder = HubTextEncoder(find_model(str(models[kind])))
     texts = ["calm sea", "fast fast car", "", "calm sea " * 40]
     rows = encoder.encode(texts)
@@ -39,7 +33,7 @@ def test_texts_become_unit_rows_whatever_stands_beside_them(models, kind) -> Non
     assert pickle.loads(pickle.dumps(encoder)).encode(texts).tobytes() == rows.tobytes()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TEXTS if kind not in OF_SENTENCES])
+@pytest.mark.parametrize("kind", [kind for kind in TEXTS if kind not in LANGUAGE_MODELS])
 def test_texts_agree_with_transformers(models, kind) -> None:
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -52,12 +46,12 @@ def test_texts_agree_with_transformers(models, kind) -> None:
         del inputs["attention_mask"]
     with torch.inference_mode():
         if kind in ("clip", "siglip", "siglip2", "clap"):
-            theirs = network.get_text_features(**inputs).pooler_output[0]
+            expected = network.get_text_features(**inputs).pooler_output[0]
         else:
-            theirs = network(**inputs).last_hidden_state[0].mean(dim=0)
-    theirs = theirs.numpy() / np.linalg.norm(theirs.numpy())
+            expected = network(**inputs).last_hidden_state[0].mean(dim=0)
+    expected = expected.numpy() / np.linalg.norm(expected.numpy())
     np.testing.assert_allclose(
-        HubTextEncoder(find_model(str(models[kind]))).encode(["calm fast sea"])[0], theirs, atol=1e-5
+        HubTextEncoder(find_model(str(models[kind]))).encode(["calm fast sea"])[0], expected, atol=1e-5
     )
 
 
@@ -77,10 +71,10 @@ def test_sentence_transformers_pooling_is_followed(models, tmp_path) -> None:
         HubTextEncoder(find_model(str(folder)))
 
 
-@pytest.mark.parametrize("kind", [*OF_SENTENCES, "bert", "modernbert"])
+@pytest.mark.parametrize("kind", [*LANGUAGE_MODELS, "bert", "modernbert"])
 @pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken"])
 def test_sentences_agree_with_sentence_transformers(models, tmp_path, kind, pooling) -> None:
-    """Pooling, dense layers and all, as the library itself makes them of the same files."""
+    """Pooling and dense layers give the rows that the library computes from the same files."""
     library = pytest.importorskip("sentence_transformers")
     folder = Path(shutil.copytree(models[kind], tmp_path / kind))
     for old in ("1_Pooling", "2_Dense", "3_Dense"):
@@ -89,11 +83,11 @@ def test_sentences_agree_with_sentence_transformers(models, tmp_path, kind, pool
     write_sentence_files(folder, pooling, dense, bias=pooling == "mean")
     texts = ["calm sea", "fast car calm sea", "sea"]
     encoder = HubTextEncoder(find_model(str(folder)))
-    theirs = library.SentenceTransformer(str(folder), device="cpu").encode(texts)
-    assert encoder.dim == theirs.shape[1] == dense[-1][1]
-    np.testing.assert_allclose(encoder.encode(texts), theirs, atol=1e-5)
+    expected = library.SentenceTransformer(str(folder), device="cpu").encode(texts)
+    assert encoder.dim == expected.shape[1] == dense[-1][1]
+    np.testing.assert_allclose(encoder.encode(texts), expected, atol=1e-5)
     np.testing.assert_allclose(
-        HubTextEncoder(find_model(str(folder)), batch_size=3).encode(texts), theirs, atol=1e-5
+        HubTextEncoder(find_model(str(folder)), batch_size=3).encode(texts), expected, atol=1e-5
     )
     assert HubTextEncoder(find_model(str(folder))).fingerprint == encoder.fingerprint
     assert pickle.loads(pickle.dumps(encoder)).encode(texts).tobytes() == encoder.encode(texts).tobytes()
@@ -129,21 +123,26 @@ def test_sentences_agree_with_sentence_transformers(models, tmp_path, kind, pool
             ArtifactError,
             "outside",
         ),
-        ("modules.json", [{"type": "custom_st.Transformer"}], ConfigError, r"by custom_st\.Transformer"),
+        ("modules.json", [{"type": "custom_st.Transformer"}], ConfigError, r"lists custom_st\.Transformer"),
         (
             "modules.json",
             {"type": "sentence_transformers.models.Transformer"},
             ArtifactError,
-            "no list of modules",
+            "not a list of modules",
         ),
-        ("1_Pooling/config.json", {"pooling_mode": ["mean", "cls"]}, ConfigError, "pools its words by"),
+        (
+            "1_Pooling/config.json",
+            {"pooling_mode": ["mean", "cls"]},
+            ConfigError,
+            r"pooling of .* is \['mean', 'cls'\]; supported are",
+        ),
         (
             "2_Dense/config.json",
             {"in_features": 31},
             ArtifactError,
-            "takes 31 columns, what comes before it gives 32",
+            "takes 31 columns, but the layer before gives 32",
         ),
-        ("2_Dense/config.json", {"in_features": "many"}, ArtifactError, "does not say its size"),
+        ("2_Dense/config.json", {"in_features": "many"}, ArtifactError, "lacks in_features or out_features"),
         ("2_Dense/config.json", {"use_residual": True}, ConfigError, "use_residual True"),
         (
             "2_Dense/config.json",
@@ -155,7 +154,7 @@ def test_sentences_agree_with_sentence_transformers(models, tmp_path, kind, pool
         ("2_Dense/model.safetensors", None, ArtifactError, "the only form of weights"),
     ],
 )
-def test_steps_that_cannot_be_followed_are_told(models, tmp_path, file, change, error, message) -> None:
+def test_unsupported_modules_are_errors(models, tmp_path, file, change, error, message) -> None:
     folder = Path(shutil.copytree(models["bert"], tmp_path / "bert"))
     write_sentence_files(folder, "mean", ((32, 8, "Tanh"),))
     HubTextEncoder(find_model(str(folder)))
@@ -169,7 +168,7 @@ def test_steps_that_cannot_be_followed_are_told(models, tmp_path, file, change, 
         HubTextEncoder(find_model(str(folder)))
 
 
-def test_dense_weights_that_do_not_fit_are_told(models, tmp_path) -> None:
+def test_dense_weights_of_another_shape_are_an_error(models, tmp_path) -> None:
     folder = Path(shutil.copytree(models["bert"], tmp_path / "bert"))
     write_sentence_files(folder, "mean", ((32, 8, "Tanh"),))
     before = HubTextEncoder(find_model(str(folder))).fingerprint
@@ -181,7 +180,7 @@ def test_dense_weights_that_do_not_fit_are_told(models, tmp_path) -> None:
             encoder.encode(["calm sea"])
 
 
-@pytest.mark.parametrize("kind", OF_SENTENCES)
+@pytest.mark.parametrize("kind", LANGUAGE_MODELS)
 def test_a_language_model_alone_is_refused(models, tmp_path, kind) -> None:
     folder = Path(shutil.copytree(models[kind], tmp_path / kind))
     (folder / "modules.json").unlink()
@@ -196,16 +195,16 @@ def test_siglip_2_reads_small_letters_and_fills_the_side_it_says(models, tmp_pat
     folder = Path(shutil.copytree(models["siglip2"], tmp_path / "siglip2"))
     right = HubTextEncoder(find_model(str(folder)))
     assert right.encode(["Calm SEA"]).tobytes() == right.encode(["calm sea"]).tobytes()
-    told = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps(told | {"padding_side": "left"}))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"padding_side": "left"}))
     left = HubTextEncoder(find_model(str(folder)))
     assert left.fingerprint != right.fingerprint
     inputs = AutoTokenizer.from_pretrained(folder)(
         ["calm"], return_tensors="pt", padding="max_length", max_length=16, return_attention_mask=False
     )
     with torch.inference_mode():
-        theirs = AutoModel.from_pretrained(folder).eval().get_text_features(**inputs).pooler_output.numpy()
-    np.testing.assert_allclose(left.encode(["calm"]), theirs / np.linalg.norm(theirs), atol=1e-5)
+        expected = AutoModel.from_pretrained(folder).eval().get_text_features(**inputs).pooler_output.numpy()
+    np.testing.assert_allclose(left.encode(["calm"]), expected / np.linalg.norm(expected), atol=1e-5)
     assert not np.allclose(left.encode(["calm"]), right.encode(["calm"]), atol=1e-3)
     (exported,) = export_pack(tmp_path / "pack", text=str(folder))
     assert exported.distance < 1e-6

@@ -1,4 +1,4 @@
-"""The whole way from real files through tiny random models of the hub to feature sequences."""
+"""Tests of `HubVideo` and `HubMusic` on media files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reelscore.errors import ConfigError, MediaError
 from reelscore.features.sampling import global_sparse
 from reelscore.media.writer import write_audio, write_video
 from reelscore.types import FloatArray
-from support.tiny_hub import PICTURES, SOUNDS, write_model
+from support.tiny_hub import PICTURES, SOUNDS
 
 pytest.importorskip("transformers")
 
@@ -26,14 +26,8 @@ RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {kind: write_model(folder / kind, kind) for kind in (*PICTURES, *SOUNDS)}
-
-
-@pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds: red, then green, then blue."""
+    """Two seconds each of red, green and blue."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     frames = (np.full((48, 80, 3), (RED, GREEN, BLUE)[i // 20], np.uint8) for i in range(60))
     write_video(path, frames, frame_rate_hz=10)
@@ -42,7 +36,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve seconds: a low, then a middle, then a high tone."""
+    """Four seconds each of a low, a middle and a high tone."""
     path = tmp_path_factory.mktemp("song") / "song.wav"
     write_audio(path, tones(200.0, 900.0, 3000.0), rate_hz=RATE_HZ)
     return path
@@ -81,14 +75,14 @@ def test_batches_change_nothing_but_rounding(models, film, song, kind) -> None:
     batched = encoder_of(models, kind, batch_size=4)
     together = batched.encode(path, global_sparse(seconds, num_segments=9)).values
     np.testing.assert_allclose(together, alone, atol=2e-5)
-    # A batch is always filled up: rows keep their bytes whatever stands beside them.
+    # Batches are padded: rows do not depend on the other rows.
     few = batched.encode(path, global_sparse(seconds, num_segments=3)).values
     np.testing.assert_allclose(few, together[1::3], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PICTURES if kind != "dinov3_vit"])
 def test_pictures_agree_with_the_models_own_processor(models, kind) -> None:
-    """What transformers makes of the same picture with those of its own classes that need no torchvision."""
+    """Compare with the image processors of transformers that need no torchvision."""
     import torch
     from transformers import AutoModel
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -105,12 +99,12 @@ def test_pictures_agree_with_the_models_own_processor(models, kind) -> None:
     with torch.inference_mode():
         inputs = processor(pixels, return_tensors="pt")
         if kind in ("clip", "siglip", "siglip2"):
-            theirs = network.get_image_features(**inputs).pooler_output[0]
+            expected = network.get_image_features(**inputs).pooler_output[0]
         elif kind == "vit":
-            theirs = network(**inputs).last_hidden_state[0, 0]
+            expected = network(**inputs).last_hidden_state[0, 0]
         else:
-            theirs = network(**inputs).pooler_output[0]
-    np.testing.assert_allclose(encoder.pictures([pixels])[0], theirs.numpy(), atol=2e-5)
+            expected = network(**inputs).pooler_output[0]
+    np.testing.assert_allclose(encoder.embed_images([pixels])[0], expected.numpy(), atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", SOUNDS)
@@ -121,45 +115,47 @@ def test_sound_agrees_with_the_models_own_extractor(models, kind) -> None:
     encoder = encoder_of(models, kind)
     extractor = AutoFeatureExtractor.from_pretrained(models[kind])
     network = AutoModel.from_pretrained(models[kind]).eval()
-    samples = 0.1 * np.random.default_rng(0).standard_normal(encoder.sound.num_samples).astype(np.float32)
+    samples = 0.1 * np.random.default_rng(0).standard_normal(encoder.tower.num_samples).astype(np.float32)
     inputs = extractor(samples, sampling_rate=RATE_HZ, return_tensors="pt")
     with torch.inference_mode():
         if kind.startswith("clap"):
-            # The extractor flips a coin for the fused model; a window of full length was not cut.
+            # The extractor sets this at random for a fused model; a window of full length is not cropped.
             inputs["is_longer"] = torch.zeros(1, 1, dtype=torch.bool)
             inputs["input_features"] = inputs["input_features"].float()
-            theirs = network.get_audio_features(**inputs).pooler_output[0]
+            expected = network.get_audio_features(**inputs).pooler_output[0]
         elif kind == "ast":
-            theirs = network(**inputs).pooler_output[0]
+            expected = network(**inputs).pooler_output[0]
         else:
-            theirs = network(**inputs).last_hidden_state[0].mean(dim=0)
-    np.testing.assert_allclose(encoder.windows([samples])[0], theirs.numpy(), atol=2e-5)
+            expected = network(**inputs).last_hidden_state[0].mean(dim=0)
+    np.testing.assert_allclose(encoder.embed_windows([samples])[0], expected.numpy(), atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", ["clap", "clap-fused"])
 def test_clap_hears_what_its_extractor_hears(models, kind) -> None:
-    """Our log-mel picture with Slaney's or HTK's triangles against transformers' own, in decibels."""
+    """Compare log-mel spectrograms, with Slaney or HTK filters, in decibels."""
     from transformers import AutoFeatureExtractor
 
-    sound = encoder_of(models, kind).sound
-    samples = tones(440.0)[: sound.num_samples] + 0.01
-    theirs = AutoFeatureExtractor.from_pretrained(models[kind])(samples, sampling_rate=RATE_HZ)
-    theirs = theirs["input_features"][0][0].T  # a fused model's extractor gives the same picture four times
-    ours = sound.prepared(samples)["input_features"][0]
-    assert ours.shape == theirs.shape
-    # float32 against float64: only where next to nothing sounds do they differ by a fraction of a decibel.
-    loud = theirs > -60
-    np.testing.assert_allclose(ours[loud], theirs[loud], atol=0.02)
+    tower = encoder_of(models, kind).tower
+    samples = tones(440.0)[: tower.num_samples] + 0.01
+    expected = AutoFeatureExtractor.from_pretrained(models[kind])(samples, sampling_rate=RATE_HZ)
+    expected = expected["input_features"][0][
+        0
+    ].T  # a fused model's extractor returns the same spectrogram four times
+    actual = tower.prepare(samples)["input_features"][0]
+    assert actual.shape == expected.shape
+    # float32 and float64 differ by a fraction of a decibel near silence.
+    loud = expected > -60
+    np.testing.assert_allclose(actual[loud], expected[loud], atol=0.02)
 
 
 def test_ast_hears_its_whole_input(models) -> None:
-    sound = encoder_of(models, "ast").sound
-    picture = sound.prepared(tones(440.0)[: sound.num_samples])["input_values"]
+    tower = encoder_of(models, "ast").tower
+    picture = tower.prepare(tones(440.0)[: tower.num_samples])["input_values"]
     assert picture.shape == (48, 32)
-    assert (np.abs(np.diff(picture[-3:], axis=0)) > 0).any(), "the last frames must be sound, not filling"
+    assert (np.abs(np.diff(picture[-3:], axis=0)) > 0).any(), "the last frames must be audio, not padding"
 
 
-def test_the_specification_loads_both_and_tells_their_licences(models, film, song) -> None:
+def test_a_spec_loads_both_encoders_with_their_licences(models, film, song) -> None:
     spec = EncoderSpec("hub", video_model=str(models["clip"]), music_model=str(models["clap"]))
     assert spec.name == f"hub:{models['clip']}+{models['clap']}"
     pair = load_encoders(pickle.loads(pickle.dumps(spec)))
@@ -198,6 +194,8 @@ def test_a_file_shorter_than_the_window_is_followed_by_zeros(models, tmp_path) -
     encoder = encoder_of(models, "clap")
     write_audio(tmp_path / "blip.wav", tones(900.0)[: RATE_HZ // 4], rate_hz=RATE_HZ)
     sequence = encoder.encode(tmp_path / "blip.wav", global_sparse(0.25, num_segments=3))
-    padded = np.zeros(encoder.sound.num_samples, np.float32)
+    padded = np.zeros(encoder.tower.num_samples, np.float32)
     padded[: RATE_HZ // 4] = tones(900.0)[: RATE_HZ // 4]
-    np.testing.assert_allclose(sequence.values, np.tile(encoder.windows([padded])[0], (3, 1)), atol=2e-3)
+    np.testing.assert_allclose(
+        sequence.values, np.tile(encoder.embed_windows([padded])[0], (3, 1)), atol=2e-3
+    )

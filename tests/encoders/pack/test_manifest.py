@@ -40,7 +40,8 @@ def test_absent_folder_and_absent_manifest(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="there is no folder"):
         load_pack(tmp_path / "nowhere")
     with pytest.raises(
-        NotFoundError, match=r'has no MANIFEST\.json; write one with "reelscore_pack": 1 .*docs/packs\.md'
+        NotFoundError,
+        match=r'has no MANIFEST\.json; write one with "reelscore_pack": 1 .*docs/how-to/packs\.md',
     ):
         load_pack(tmp_path)
 
@@ -199,7 +200,7 @@ def test_the_fingerprint_holds_the_bytes_and_the_input(folder: Path) -> None:
 
 
 def test_the_example_in_the_docs_is_a_manifest(tmp_path: Path) -> None:
-    page = Path(__file__).resolve().parents[3] / "docs" / "packs.md"
+    page = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "packs.md"
     examples = page.read_text(encoding="utf-8").split("```json\n")[1:]
     write_manifest(tmp_path, json.loads(examples[0].split("```")[0]))
     assert set(read_manifest(tmp_path)) == {"video", "music", "tagger", "text"}

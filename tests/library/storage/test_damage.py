@@ -1,4 +1,4 @@
-"""Kills and damaged files: a library is whole after every kill, and says what to do where files are broken."""
+"""Libraries after kills, and with damaged files."""
 
 from __future__ import annotations
 
@@ -46,15 +46,16 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_library_is_whole_after_a_kill_at_any_instant(tmp_path, entry, everything):
-    """Writers killed at seeded instants; each library is then read, and written on as if nothing had been."""
+    """Kill writers at seeded instants; then read each library, and continue writing to it."""
     script = tmp_path / "writer.py"
     script.write_text(WRITER)
-    room = str(Path(__file__).resolve().parents[2])
+    tests_folder = str(Path(__file__).resolve().parents[2])
     waits_s = np.random.default_rng(2024).uniform(0.0, 1.0, size=3)
     writers = [
         subprocess.Popen(
-            [sys.executable, script, room, tmp_path / f"library-{n}"],
+            [sys.executable, script, tests_folder, tmp_path / f"library-{n}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -75,12 +76,12 @@ def test_a_library_is_whole_after_a_kill_at_any_instant(tmp_path, entry, everyth
             writer.communicate()
 
     namespace: dict[str, object] = {"__name__": "writer"}
-    sys.argv, argv = ["writer", room], sys.argv
+    sys.argv, argv = ["writer", tests_folder], sys.argv
     try:
         exec(script.read_text(), namespace)
     finally:
         sys.argv = argv
-        sys.path.remove(room)
+        sys.path.remove(tests_folder)
     work = namespace["work"]
     work(tmp_path / "undisturbed")
     final = everything(Store.open(tmp_path / "undisturbed"))
@@ -108,7 +109,7 @@ def test_a_library_is_whole_after_a_kill_at_any_instant(tmp_path, entry, everyth
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "empty"])
 def test_damaged_tables_are_errors_that_say_what_to_do(library, entry, unit, damage):
-    """Each file of the table in turn. What Lance does not need, or can read without, may go unnoticed."""
+    """Damage each file of the table in turn; files that Lance does not need may go unnoticed."""
     before = [track.key for track, _ in Store.open(library).search(unit(0, 16), 40)]
     refused = set()
     for file in sorted(f for f in (library / "tables").rglob("*") if f.is_file()):

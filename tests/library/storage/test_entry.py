@@ -1,4 +1,4 @@
-"""An entry checks itself when it is made; SQL literals stay literals."""
+"""Validation of entries, and SQL literals of filters."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The snapshot: the store's answers without LanceDB, used only while it is whole and current."""
+"""The memory-mapped snapshot against the store."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from reelscore.library.storage.filters import TrackFilter
 from reelscore.library.storage.open import open_for_search
 from reelscore.library.storage.snapshot import Snapshot, newest_version
 from reelscore.library.storage.store import Store
+from support.library_entries import make_entry, make_meta, make_unit
 
 
 def agree(library, unit, where=None):
@@ -32,12 +34,12 @@ def agree(library, unit, where=None):
     assert set(rows) == set(others) == set(store.keys())
     assert all(np.array_equal(rows[key], others[key]) for key in rows)
     assert store.embeddings([]) == {}
-    ours, theirs = snapshot.moments(keys), store.moments(keys)
-    assert list(ours) == keys[:-1]
-    assert sorted(theirs) == keys[:-1]
-    for key in ours:
-        for mine, its in zip(ours[key], theirs[key], strict=True):
-            assert (mine.dtype, mine.tobytes()) == (its.dtype, its.tobytes())
+    moments, stored = snapshot.moments(keys), store.moments(keys)
+    assert list(moments) == keys[:-1]
+    assert sorted(stored) == keys[:-1]
+    for key in moments:
+        for array, other in zip(moments[key], stored[key], strict=True):
+            assert (array.dtype, array.tobytes()) == (other.dtype, other.tobytes())
 
 
 def test_snapshot_and_store_agree_to_the_byte(library, unit):
@@ -47,7 +49,7 @@ def test_snapshot_and_store_agree_to_the_byte(library, unit):
 
 def test_snapshot_follows_every_kind_of_write(library, entry, meta, unit):
     with Store.open(library) as store:
-        store.upsert([entry(3, title="anew"), entry(60)])
+        store.upsert([entry(3, title="new title"), entry(60)])
     agree(library, unit)
     with Store.open(library) as store:
         store.remove([entry(i).track.key for i in range(5)])
@@ -89,11 +91,11 @@ def test_parts_stay_few_and_dead_moments_go(library, entry, unit):
     agree(library, unit)
 
 
-def test_a_stale_snapshot_is_not_used_and_mended_by_the_next_reader(library, entry, unit):
+def test_a_stale_snapshot_is_not_used_and_the_next_reader_replaces_it(library, entry, unit):
     with Store.open(library) as store:
         store.upsert([entry(50)])
         assert Snapshot.open(library) is None  # written at the end
-        assert isinstance(open_for_search(library), Store)  # and not by others while somebody writes
+        assert isinstance(open_for_search(library), Store)  # not by readers while a writer is open
         assert Snapshot.open(library) is None
     shutil.rmtree(library / "snapshot")
     assert isinstance(open_for_search(library), Store)
@@ -137,7 +139,7 @@ def test_no_library_is_not_found(tmp_path):
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "empty"])
 def test_a_damaged_snapshot_is_never_believed(library, unit, damage):
-    """Each file in turn: the snapshot is passed over, or says that it is damaged; answers stay right."""
+    """Damage each file in turn: the snapshot is skipped or raises, and answers stay right."""
     store = Store.open(library)
     query = unit(0, 16)
     expected = store.search(query, 40)
@@ -205,3 +207,59 @@ def test_filters_mean_the_same_in_sql_and_in_numpy(
     assert sorted(
         t.key for t, _ in Snapshot.open(filter_library).search(unit(0, 16), 9, where=where)
     ) == sorted(expected)
+
+
+@pytest.fixture
+def tagged(tmp_path):
+    """A library of 12 tracks that keeps tag scores; two of them have none."""
+    path = tmp_path / "tagged"
+    with Store.create(path, dataclasses.replace(make_meta(), tags_fingerprint="tags-1", format=2)) as store:
+        store.upsert(
+            make_entry(i, tag_scores=None if i % 5 == 2 else make_unit(90_000 + i, 7)) for i in range(12)
+        )
+    return path
+
+
+def test_tag_scores_of_snapshot_and_store_agree(tagged, unit):
+    agree(tagged, unit)
+    snapshot, store = Snapshot.open(tagged), Store.open(tagged)
+    query = unit(3, 7)
+    scores = snapshot.tag_cosines(query)
+    assert np.array_equal(scores, store.tag_cosines(query), equal_nan=True)
+    keys = snapshot.all_rows().text("key")
+    assert keys == store.all_rows().text("key") == store.keys()
+    expected = {
+        e.track.key: np.nan if e.tag_scores is None else e.tag_scores @ query for e in store.entries()
+    }
+    assert np.allclose(scores, [expected[key] for key in keys], equal_nan=True, atol=1e-6)
+    assert np.isnan(scores).sum() == store.count_without_tags() == 2
+    all_cosines = dict(zip(keys, snapshot.cosines(unit(4, 16)), strict=True))
+    found = snapshot.search(unit(4, 16), 12)
+    assert found == [(track, all_cosines[track.key]) for track, _ in found]
+
+
+def test_tag_scores_follow_writes(tagged, unit):
+    with Store.open(tagged) as store:
+        store.upsert([make_entry(2, tag_scores=unit(5, 7)), make_entry(40)])
+        store.remove([make_entry(0).track.key])
+    assert store.count_without_tags() == 2
+    assert np.isnan(Snapshot.open(tagged).tag_cosines(unit(3, 7))).sum() == 2
+    Store.open(tagged).replace(make_meta(1), [make_entry(i, model=1) for i in range(4)])
+    assert Snapshot.open(tagged).all_rows().tag_scores is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "remove", "flip"])
+def test_damaged_tag_scores_are_never_believed(tagged, unit, damage):
+    (file,) = (tagged / "snapshot").rglob("tag_scores.npy")
+    content = bytearray(file.read_bytes())
+    if damage == "remove":
+        file.unlink()
+    else:
+        content[-1] ^= 0x7F
+        file.write_bytes(content[:-9] if damage == "cut" else content)
+    snapshot = Snapshot.open(tagged)
+    if damage == "flip":
+        with pytest.raises(ArtifactError, match="is damaged"):
+            snapshot.tag_cosines(unit(3, 7))
+    else:
+        assert snapshot is None

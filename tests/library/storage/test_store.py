@@ -1,4 +1,4 @@
-"""The store against real LanceDB: what goes in comes out, in whole commits, and nothing else."""
+"""The store with real LanceDB tables."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def test_upsert_is_idempotent_and_replaces_by_key(library, entry, everything):
         before = everything(store)
         store.upsert(entry(i) for i in range(10))
         assert everything(store) == before
-        store.upsert([entry(3, title="Anew")])
+        store.upsert([entry(3, title="New title")])
         assert len(store) == 40
-        assert store.get(entry(3).track.key).track.title == "Anew"
+        assert store.get(entry(3).track.key).track.title == "New title"
 
 
 def test_new_content_at_a_path_replaces_the_old_track_in_the_same_commit(library, entry):
@@ -209,7 +209,7 @@ def test_optimize_changes_no_answer(library, entry, everything, unit):
     assert (everything(store), store.search(unit(0, 16), 20)) == before
 
 
-def test_a_second_writer_is_told_who_writes(library, entry):
+def test_a_second_writer_gets_an_error_with_the_process_id(library, entry):
     first, second = Store.open(library), Store.open(library)
     first.upsert([entry(50)])
     with pytest.raises(ArtifactError, match=r"another process \(pid \d+\) is writing"):

@@ -1,9 +1,10 @@
-"""Speech: a model that knows a language of tones writes down what is said; windows, offsets, silence and bad models."""
+"""Tests of `SpeechReader` with a tone-decoding CTC model and a random Whisper."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,7 @@ import pytest
 
 from reelscore.encoders.hub.files import find_model
 from reelscore.errors import ArtifactError, ConfigError, InputError, MediaError
-from reelscore.text.speech.reader import HubSpeech
-from reelscore.text.speech.windows import SILENCE, speech_windows
+from reelscore.text.speech.reader import SILENCE, SpeechReader, cut_windows
 from reelscore.text.timed_lines import Line
 from support.films import film, sound_file
 from support.talking import (
@@ -43,8 +43,8 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_whisper(tmp_path_factory.mktemp("whisper"))
 
 
-def speech(folder: Path) -> HubSpeech:
-    return HubSpeech(find_model(str(folder)))
+def speech(folder: Path) -> SpeechReader:
+    return SpeechReader(find_model(str(folder)))
 
 
 def recording(path: Path, samples: np.ndarray) -> Path:
@@ -55,18 +55,18 @@ def quiet(seconds: float) -> np.ndarray:
     return np.zeros(round(seconds * RATE_HZ), np.float32)
 
 
-def test_a_ctc_model_writes_down_what_is_said(ctc: Path, tmp_path: Path) -> None:
+def test_a_ctc_model_transcribes_words(ctc: Path, tmp_path: Path) -> None:
     said = np.concatenate([quiet(0.5), spoken("calm sea"), quiet(2.0), spoken("fast cars".replace("t", "r"))])
     lines = speech(ctc).read(recording(tmp_path / "said.wav", said))
     assert [line.text for line in lines] == ["calm sea", "fasr cars"]
-    # Eight letters of 0.1 s, of which the last rests for 0.04 s.
+    # Eight letters of 0.1 s; the last one ends with a pause of 0.04 s.
     assert (lines[0].start_s, lines[0].end_s) == pytest.approx((0.5, 1.26), abs=0.011)
     assert lines[1].start_s == pytest.approx(3.3, abs=0.011)
     assert all(line.confidence is not None and 0.9 < line.confidence <= 1 for line in lines)
 
 
 def test_words_are_whole_over_the_edges_of_windows(ctc: Path, tmp_path: Path) -> None:
-    """80 s are three windows or more; each word is found once, where it was said."""
+    """80 s are at least three windows. Each word is transcribed once, at its time."""
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list(LETTERS), 6)) for _ in range(40)]
     words = ["".join(c for c, _ in itertools.groupby(word)) for word in words]
@@ -96,14 +96,14 @@ def test_a_whisper_model_says_its_words_inside_each_window(whisper: Path, tmp_pa
 
 
 def test_the_times_between_tokens_become_lines(whisper: Path) -> None:
-    speaker = speech(whisper).speaker
+    model = speech(whisper).speech_model
     first = NO_TIMES + 1  # the token of 0.00 s
     row = np.array([BEGIN, ENGLISH, TRANSCRIBE, first, 0, 1, first + 40, first + 50, 3, END, END], np.float32)
-    assert speaker.lines(row, start_s=10.0, duration_s=1.5) == [
+    assert model.decode(row, start_s=10.0, duration_s=1.5) == [
         Line("calm sea", 10.0, 10.8),
         Line("car", 11.0, 11.5),
     ]
-    assert speaker.lines(np.array([BEGIN, ENGLISH, END], np.float32), start_s=0.0, duration_s=1.0) == []
+    assert model.decode(np.array([BEGIN, ENGLISH, END], np.float32), start_s=0.0, duration_s=1.0) == []
 
 
 @pytest.mark.parametrize("kind", ["ctc", "whisper"])
@@ -131,39 +131,39 @@ def test_a_damaged_file_is_an_error(ctc: Path, tmp_path: Path) -> None:
 
 def test_models_of_other_kinds_are_refused_by_name(tmp_path: Path) -> None:
     bert = write_model(tmp_path / "bert", "bert")
-    with pytest.raises(ConfigError, match="is a bert model, which does not tell what is spoken"):
+    with pytest.raises(ConfigError, match="is a bert model, which does not transcribe speech"):
         speech(bert)
     with pytest.raises(ConfigError, match="Wav2Vec2Model and not ForCTC"):
         speech(write_ctc(tmp_path / "bare", head=False))
 
 
 @pytest.mark.parametrize(
-    ("kind", "file", "content", "told"),
+    ("kind", "file", "content", "message"),
     [
         ("whisper", "generation_config.json", "{}", "no_timestamps_token_id"),
         ("whisper", "tokenizer.json", None, "has no tokenizer.json"),
-        ("whisper", "tokenizer.json", "{", "no tokenizer.json that can be read"),
-        ("whisper", "preprocessor_config.json", None, "nothing says how its sound is prepared"),
+        ("whisper", "tokenizer.json", "{", "not a tokenizer.json that can be read"),
+        ("whisper", "preprocessor_config.json", None, "no preprocessor_config\\.json, which describes"),
         ("ctc", "vocab.json", None, "has no vocab.json"),
         ("ctc", "vocab.json", json.dumps({"eng": {"a": 1}}), "of a single language"),
     ],
 )
 def test_missing_facts_are_named(
-    kind: str, file: str, content: str | None, told: str, tmp_path: Path
+    request: pytest.FixtureRequest, kind: str, file: str, content: str | None, message: str, tmp_path: Path
 ) -> None:
-    folder = (write_ctc if kind == "ctc" else write_whisper)(tmp_path / "model")
+    folder = shutil.copytree(request.getfixturevalue(kind), tmp_path / "model")
     if content is None:
         (folder / file).unlink()
     else:
         (folder / file).write_text(content)
-    with pytest.raises(ArtifactError, match=told):
+    with pytest.raises(ArtifactError, match=message):
         speech(folder)
 
 
 def test_weights_without_the_head_are_never_made_up(ctc: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
-    folder = write_ctc(tmp_path / "model")
+    folder = shutil.copytree(ctc, tmp_path / "model")
     weights = {k: v for k, v in load_file(folder / "model.safetensors").items() if "lm_head" not in k}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ArtifactError, match="lack 2 of the network's tensors"):
@@ -176,7 +176,7 @@ def test_windows_are_cut_where_it_is_quiet_and_cover_all_that_sounds() -> None:
     sound[275:295] = 0.01  # quieter, inside the last sixth of the first window
     for block in (1, 7, 1000):
         blocks = (sound[i : i + block] for i in range(0, 1000, block))
-        windows = list(speech_windows(blocks, rate_hz=rate, longest=300))
+        windows = list(cut_windows(blocks, rate_hz=rate, max_samples=300))
         assert 275 <= len(windows[0][1]) <= 295
         assert all(len(window) <= 300 for _, window in windows)
         np.testing.assert_array_equal(np.concatenate([window for _, window in windows]), sound)
@@ -187,9 +187,9 @@ def test_windows_are_cut_where_it_is_quiet_and_cover_all_that_sounds() -> None:
 
 def test_windows_without_sound_are_left_out() -> None:
     sound = np.concatenate([np.zeros(400), np.full(100, 0.5), np.full(400, SILENCE / 2)]).astype(np.float32)
-    windows = list(speech_windows([sound], rate_hz=100, longest=100))
+    windows = list(cut_windows([sound], rate_hz=100, max_samples=100))
     assert windows
     assert all(np.abs(window).max() == 0.5 for _, window in windows)
-    assert list(speech_windows([], rate_hz=100, longest=100)) == []
+    assert list(cut_windows([], rate_hz=100, max_samples=100)) == []
     with pytest.raises(InputError, match=r"must hold 0\.1 s"):
-        list(speech_windows([sound], rate_hz=100, longest=5))
+        list(cut_windows([sound], rate_hz=100, max_samples=5))

@@ -1,4 +1,4 @@
-"""``reelscore add``: music files and folders enter, the library grows, a summary is printed."""
+"""``reelscore add``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from reelscore.cli.options import (
     WorkersOption,
     library_folder,
 )
-from reelscore.cli.output import note, print_json, progress_bar
+from reelscore.cli.output import note, print_json
+from reelscore.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from reelscore.library.indexing import AddSummary
 
 
 def add(
-    paths: Annotated[list[Path], typer.Argument(help="Music files, or folders of any depth.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATHS", help="Music files, or folders with subfolders.")
+    ],
     library: LibraryOption = None,
     model: ModelOption = None,
     encoder: EncoderOption = None,
@@ -34,7 +37,11 @@ def add(
     workers: WorkersOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Add music to the library; what is there already is left alone."""
+    """Add music files to a library.
+
+    Files that are already in the library are skipped. The model and the encoder are set by the first call; to change
+    them, use 'reelscore rebuild'.
+    """
     from reelscore.library.library import Library
 
     folder = library_folder(library)
@@ -53,15 +60,15 @@ def add(
 
 
 def print_summary(summary: AddSummary, *, verb: str) -> None:
-    """Print the counts on one line, and each failure with its reason on standard error."""
+    """Print the counts on one line, and duplicates and failures on standard error."""
     counts = [f"{len(summary.added)} {verb}", f"{len(summary.unchanged)} unchanged"]
     if summary.moved:
         counts.append(f"{len(summary.moved)} moved")
     if summary.duplicates:
-        counts.append(f"{len(summary.duplicates)} second copies left out")
+        counts.append(f"{len(summary.duplicates)} duplicates skipped")
     counts.append(f"{len(summary.failed)} failed")
     print(", ".join(counts))
     for path in summary.duplicates:
-        note(f"  second copy  {path}")
+        note(f"  duplicate  {path}")
     for failure in summary.failed:
         note(f"  failed  {failure.path}: {failure.reason}")

@@ -1,4 +1,4 @@
-"""``reelscore demo``: a seed enters, a small world is rendered, learned, indexed and shown on one page."""
+"""``reelscore demo``."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ from typing import Annotated
 
 import typer
 
+from reelscore.cli.options import OUTPUT
+
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all that the demo makes.")] = Path(
-        "demo-output"
-    ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed is another world.")] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Folder for all files of the demo.", rich_help_panel=OUTPUT
+        ),
+    ] = Path("demo-output"),
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of the data set and of training.")
+    ] = 0,
 ) -> None:
-    """Render a small world of videos and music, learn it, match a new video, and write a page to look at."""
+    """Make a synthetic data set, train on it and show the results.
+
+    Renders short videos and music tracks with known mood and tempo, trains models with and without the intra-modal
+    term, matches three unseen videos and writes an HTML page. Takes a few minutes; needs no downloads.
+    """
     from reelscore.cli.output import note
     from reelscore.demo.run import run_demo
 

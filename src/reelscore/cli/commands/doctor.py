@@ -1,9 +1,11 @@
-"""``reelscore doctor``: the options of the other verbs enter, what they would use and what is missing is printed."""
+"""``reelscore doctor``."""
 
 from __future__ import annotations
 
 import os
 import platform
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -41,12 +43,15 @@ def doctor(
     pack: PackOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say which encoders, model and library would be used, and what is missing."""
+    """Check the installation, encoders, model and library.
+
+    Shows what the other commands would use with the same options, and what is missing.
+    """
     facts: dict[str, object] = {
         "reelscore": __version__,
         "python": platform.python_version(),
         "parts": {name: _version(name) for name in _PARTS},
-        "cache": _checked(lambda: _cache()),
+        "cache": _checked(_cache),
         "light": _checked(lambda: _encoders("light", None)),
         "pack": _checked(lambda: _pack(pack)),
         "model": _checked(lambda: _model(model, encoder, pack)),
@@ -71,27 +76,26 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _checked(look: object) -> dict[str, object]:
+def _checked(check: Callable[[], dict[str, object]]) -> dict[str, object]:
     try:
-        found: dict[str, object] = look()  # type: ignore[operator]
+        return check()
     except ReelscoreError as error:
         return {"problem": str(error)}
     except OSError as error:
         return {"problem": f"{error.filename or ''}: {error.strerror or error}"}
-    return found
 
 
 def _cache() -> dict[str, object]:
     from reelscore.encoders.cache import default_folder
 
     folder = default_folder()
-    there = folder
-    while not there.exists():
-        there = there.parent
-    if not os.access(there, os.W_OK):
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not os.access(existing, os.W_OK):
         return {
             "folder": str(folder),
-            "problem": f"{there} cannot be written; set XDG_CACHE_HOME to a folder that can",
+            "problem": f"{existing} is not writable; set XDG_CACHE_HOME to a writable folder",
         }
     return {"folder": str(folder)}
 
@@ -109,9 +113,7 @@ def _encoders(kind: str, folder: Path | None) -> dict[str, object]:
 
 def _pack(folder: Path | None) -> dict[str, object]:
     if folder is None:
-        return {
-            "absent": "no pack named; give --pack FOLDER or set REELSCORE_PACK to use pretrained encoders"
-        }
+        return {"absent": "not set; to use pretrained encoders give --pack FOLDER or set REELSCORE_PACK"}
     from reelscore.encoders.pack.pack import load_pack
 
     loaded = load_pack(folder)
@@ -134,7 +136,7 @@ def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[
     }
     if embedder.video_encoder.startswith("set-"):
         return facts | {
-            "note": "trained on the features of a public set: it evaluates, but cannot read files"
+            "note": "trained on a public set's features: usable with 'evaluate --set', not with media files"
         }
     pipeline = resolve(model=folder, encoder=encoder, pack=pack).spec
     facts["encoder"] = pipeline.encoder.name
@@ -148,7 +150,7 @@ def _library(folder: Path) -> dict[str, object]:
     from reelscore.library.storage.meta import LibraryMeta
 
     if not LibraryMeta.exists(folder):
-        return {"absent": f"no library at {folder} yet; make one: reelscore add MUSIC_FOLDER"}
+        return {"absent": f"none at {folder}; create one with: reelscore add MUSIC_FOLDER"}
     opened = Library.open(folder)
     meta = opened.meta
     assert meta is not None
@@ -163,24 +165,27 @@ def _library(folder: Path) -> dict[str, object]:
 
 
 def _licences(video: str | None, music: str | None) -> dict[str, object]:
-    return {name: said for name, said in (("video_licence", video), ("music_licence", music)) if said}
+    return {
+        name: licence for name, licence in (("video_licence", video), ("music_licence", music)) if licence
+    }
 
 
 def _print(facts: dict[str, object]) -> None:
     for name, fact in facts.items():
-        if not isinstance(fact, dict):
-            print(f"{name:<10} {fact}")
-            continue
-        if name == "parts":
-            shown = ", ".join(f"{part} {version or 'not installed'}" for part, version in fact.items())
-            print(f"{name:<10} {shown}")
-            continue
-        mark = "PROBLEM " if "problem" in fact else ""
-        print(f"{name:<10} {mark}{'; '.join(_words(k, v) for k, v in fact.items())}")
+        lines = [str(fact)]
+        if name == "parts" and isinstance(fact, dict):
+            versions = ", ".join(f"{part} {version or 'not installed'}" for part, version in fact.items())
+            lines = textwrap.wrap(versions, 68, break_on_hyphens=False)
+        elif isinstance(fact, dict):
+            lines = [_text(key, value) for key, value in fact.items()]
+        for number, line in enumerate(lines):
+            print(f"{'' if number else name:<10} {line}")
 
 
-def _words(key: str, value: object) -> str:
-    if key in ("problem", "absent", "note", "folder", "name"):
+def _text(key: str, value: object) -> str:
+    if key == "problem":
+        return f"PROBLEM {value}"
+    if key in ("absent", "note", "folder", "name"):
         return str(value)
     if isinstance(value, dict):
         return f"{key} " + ", ".join(f"{k} {v}" for k, v in value.items())

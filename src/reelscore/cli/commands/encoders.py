@@ -1,4 +1,4 @@
-"""``reelscore encoders``: words that name encoders enter; what they are, whether they run and how fast is printed."""
+"""``reelscore encoders``."""
 
 from __future__ import annotations
 
@@ -9,47 +9,44 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reelscore.cli.options import JsonOption, PackOption
+from reelscore.cli.command import Command, Group, examples
+from reelscore.cli.options import INPUT, JsonOption, PackOption
 from reelscore.cli.output import note, print_json, print_table
 
 if TYPE_CHECKING:
     from reelscore.encoders.inventory import EncoderInfo
 
-encoders = typer.Typer(
-    help="Say which encoders are there, try them, and export hub models as a pack.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+encoders = typer.Typer(cls=Group, help="List, check and export encoders.", rich_markup_mode=None)
 
+NAME_HELP = "light, pack, or the id or folder of a transformers model."
 NamesArgument = Annotated[
-    list[str] | None,
-    typer.Argument(help="light, pack, or a hub model's folder or id; all that are there by default."),
+    list[str] | None, typer.Argument(metavar="NAMES", help=f"{NAME_HELP} Default: all that are installed.")
 ]
 
 _SECONDS = 12.0
 _NUM_ROWS = 8
 
 
-@encoders.command("list")
+@encoders.command("list", cls=Command, epilog=examples("reelscore encoders list --pack my-pack"))
 def list_encoders(pack: PackOption = None, json: JsonOption = False) -> None:
-    """List the encoders that are there: light, the pack, and the models in the hub's local cache."""
-    found = _found(None, pack)
+    """List the installed encoders: light, the pack and cached models."""
+    rows = [_row(encoder) for encoder in _encoders(None, pack)]
     if json:
-        print_json([_row(encoder) for encoder in found])
+        print_json(rows)
         return
-    _table(("kind", "name", "part", "dim", "licence"), [_row(encoder) for encoder in found])
+    _table(("kind", "name", "part", "dim", "licence"), rows)
 
 
-@encoders.command("show")
+@encoders.command("show", cls=Command, epilog=examples("reelscore encoders show light"))
 def show_encoder(
-    name: Annotated[str, typer.Argument(help="light, pack, or a hub model's folder or id.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=NAME_HELP)],
     pack: PackOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one encoder: licence, dimension, fingerprint and what goes in."""
+    """Show licence, dimension, fingerprint and input of an encoder."""
     rows = [
         _row(encoder) | {"fingerprint": encoder.fingerprint, **_input(encoder)}
-        for encoder in _found([name], pack)
+        for encoder in _encoders([name], pack)
     ]
     if json:
         print_json(rows)
@@ -60,17 +57,19 @@ def show_encoder(
         print()
 
 
-@encoders.command("check")
+@encoders.command(
+    "check", cls=Command, epilog=examples("reelscore encoders check openai/clip-vit-base-patch32")
+)
 def check_encoders(names: NamesArgument = None, pack: PackOption = None, json: JsonOption = False) -> None:
-    """Run encoders on a made-up video, sound and text; print dimension and speed on this machine."""
+    """Run encoders on generated media and measure their speed."""
     from reelscore.errors import ReelscoreError
 
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        film, song = _made_up(Path(folder))
-        for encoder in _found(names, pack):
+        film, song = _write_media(Path(folder))
+        for encoder in _encoders(names, pack):
             try:
-                rows.append(_row(encoder) | _tried(encoder, film, song))
+                rows.append(_row(encoder) | _measure(encoder, film, song))
             except ReelscoreError as error:
                 rows.append(_row(encoder) | {"problem": str(error)})
     problems = [row for row in rows if "problem" in row]
@@ -79,7 +78,7 @@ def check_encoders(names: NamesArgument = None, pack: PackOption = None, json: J
     else:
         _table(("kind", "name", "part", "dim", "licence", "open_s", "rows_per_s"), rows)
         note(
-            f"{_NUM_ROWS} rows of one file each, decoding included; open_s is the first row, loading included"
+            f"open_s: time to load and encode the first row; rows_per_s: over {_NUM_ROWS} rows, with decoding"
         )
         for row in problems:
             note(f"  failed  {row['name']} ({row['part']}): {row['problem']}")
@@ -87,21 +86,38 @@ def check_encoders(names: NamesArgument = None, pack: PackOption = None, json: J
         raise typer.Exit(1)
 
 
-@encoders.command("export")
+@encoders.command(
+    "export",
+    cls=Command,
+    epilog=examples("reelscore encoders export my-pack --music laion/clap-htsat-unfused"),
+)
 def export_encoders(
-    folder: Annotated[Path, typer.Argument(help="New folder for the pack.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder for the pack.")],
     video: Annotated[
-        str | None, typer.Option("--video", help="Hub model of pictures.", show_default=False)
+        str | None,
+        typer.Option(
+            "--video", metavar="MODEL", help="Image model, an id or a folder.", rich_help_panel=INPUT
+        ),
     ] = None,
     music: Annotated[
-        str | None, typer.Option("--music", help="Hub model of sound (CLAP, AST, ...).", show_default=False)
+        str | None,
+        typer.Option(
+            "--music",
+            metavar="MODEL",
+            help="Audio model (CLAP, AST, ...), an id or a folder.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="Hub model of texts.", show_default=False)
+        str | None,
+        typer.Option("--text", metavar="MODEL", help="Text model, an id or a folder.", rich_help_panel=INPUT),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Write hub models as a pack of ONNX files that needs no torch, compared with the originals."""
+    """Export transformers models as a pack of ONNX encoders.
+
+    A pack runs without torch. The outputs of each exported encoder are compared with those of the original model.
+    """
     from reelscore.encoders.export.pack_writer import export_pack
 
     exported = export_pack(folder, video=video, music=music, text=text)
@@ -120,10 +136,10 @@ def export_encoders(
         print_json({"folder": str(folder), "encoders": rows})
         return
     _table(("part", "name", "dim", "licence", "num_bytes", "cosine_distance"), rows)
-    note(f"pack written to {folder}; train with it: reelscore train FOLDER --encoder pack --pack {folder}")
+    note(f"pack written to {folder}; to train with it: reelscore train VIDEOS --encoder pack --pack {folder}")
 
 
-def _found(names: list[str] | None, pack: Path | None) -> list[EncoderInfo]:
+def _encoders(names: list[str] | None, pack: Path | None) -> list[EncoderInfo]:
     from reelscore.encoders.inventory import find_encoders, list_encoders
 
     if names:
@@ -142,22 +158,22 @@ def _row(encoder: EncoderInfo) -> dict[str, Any]:
 
 
 def _input(encoder: EncoderInfo) -> dict[str, Any]:
-    """Return what goes in, as far as the encoder tells."""
+    """Return the input format, if the encoder states it."""
     from dataclasses import asdict, is_dataclass
 
-    inside = encoder.media_encoder or encoder.text_encoder
-    told = getattr(inside, "input", None) or getattr(getattr(inside, "model", None), "input", None)
-    if told is not None and is_dataclass(told) and not isinstance(told, type):
-        return {"input": asdict(told)}
-    sound = getattr(inside, "sound", None)
+    inner = encoder.media_encoder or encoder.text_encoder
+    stated = getattr(inner, "input", None) or getattr(getattr(inner, "model", None), "input", None)
+    if stated is not None and is_dataclass(stated) and not isinstance(stated, type):
+        return {"input": asdict(stated)}
+    sound = getattr(inner, "sound", None)
     if sound is not None:
         return {"input": {"rate_hz": sound.rate_hz, "window_samples": sound.num_samples}}
-    longest = getattr(inside, "max_tokens", None)
-    return {} if longest is None else {"input": {"max_tokens": longest}}
+    max_tokens = getattr(inner, "max_tokens", None)
+    return {} if max_tokens is None else {"input": {"max_tokens": max_tokens}}
 
 
-def _made_up(folder: Path) -> tuple[Path, Path]:
-    """Write a video and a sound of `_SECONDS`: moving stripes, and a beating tone."""
+def _write_media(folder: Path) -> tuple[Path, Path]:
+    """Write a video of moving stripes and a pulsed tone, each `_SECONDS` long."""
     import numpy as np
 
     from reelscore.media.writer import write_audio, write_video
@@ -171,8 +187,8 @@ def _made_up(folder: Path) -> tuple[Path, Path]:
     return film, song
 
 
-def _tried(encoder: EncoderInfo, film: Path, song: Path) -> dict[str, Any]:
-    """Run one row and then `_NUM_ROWS`; return the seconds to the first and the rows a second."""
+def _measure(encoder: EncoderInfo, film: Path, song: Path) -> dict[str, Any]:
+    """Encode one row, then `_NUM_ROWS`; return the time to the first and the rows per second."""
     from reelscore.features.sampling import global_sparse
 
     def run(num_rows: int) -> int:

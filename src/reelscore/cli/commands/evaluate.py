@@ -1,4 +1,4 @@
-"""``reelscore evaluate``: a model and pairs enter, retrieval figures in both directions are printed."""
+"""``reelscore evaluate``."""
 
 from __future__ import annotations
 
@@ -7,28 +7,42 @@ from typing import Annotated, Literal
 
 import typer
 
-from reelscore.cli.options import EncoderOption, JsonOption, PackOption, WorkersOption
+from reelscore.cli.options import INPUT, EncoderOption, JsonOption, PackOption, WorkersOption
 from reelscore.cli.output import note, print_json, print_table
 from reelscore.cli.sources import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained model.")],
     pairs: PairsArgument = None,
     set_name: SetOption = None,
     data: DataOption = None,
     labels: LabelsOption = None,
     split: Annotated[
         Literal["val", "test", "all"],
-        typer.Option("--split", help="Which pairs; all takes every one, for files the model has not seen."),
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="val, test or all. Use all for videos that were not in the training set.",
+            rich_help_panel=INPUT,
+        ),
     ] = "test",
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="Seed of the splits and the intervals.", rich_help_panel=INPUT
+        ),
+    ] = 0,
     encoder: EncoderOption = None,
     pack: PackOption = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the splits and the intervals.")] = 0,
     workers: WorkersOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure a model on pairs: recall, median rank and mAP, beside chance and a linear CCA."""
+    """Measure the retrieval accuracy of a model on pairs.
+
+    Prints recall, median rank and mAP in both directions with 95% bootstrap intervals, next to chance and a linear
+    CCA. The report is also saved in the model's folder.
+    """
     from reelscore.models.trained.embedder import load_embedder
     from reelscore.training.evaluate import evaluate_model, save_report
 
@@ -43,7 +57,7 @@ def evaluate(
         words = pipeline.text
         for missing in pipeline.missing:
             note(missing)
-    found = load_pairs(
+    loaded = load_pairs(
         pairs,
         set_name=set_name,
         data=data,
@@ -55,12 +69,18 @@ def evaluate(
         words=words,
         workers=workers,
     )
-    chosen = found if split == "all" else found.where(split)
+    chosen = loaded if split == "all" else loaded.where(split)
     report = evaluate_model(model, chosen, seed=seed)
-    file = save_report(model, f"{found.name}-{split}", report)
+    file = save_report(model, f"{loaded.name}-{split}", report)
     if json:
         print_json(report.to_json())
         return
-    header, *rows = report.table()
-    print_table(header, rows, right=header[2:])
+    header, *methods, chance = report.table()
+    # One table for each direction, with the metrics as rows: seven metrics with intervals do not fit side by side.
+    for direction in dict.fromkeys(row[1] for row in methods):
+        columns = [*(row for row in methods if row[1] == direction), chance]
+        names = [row[0] for row in columns]
+        cells = zip(header[2:], *(row[2:] for row in columns), strict=True)
+        print_table([direction, *names], [list(line) for line in cells], right=names)
+        print()
     note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")

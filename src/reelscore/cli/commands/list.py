@@ -1,15 +1,16 @@
-"""``reelscore list``: a library enters, its tracks are printed."""
+"""``reelscore list``."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
-from reelscore.cli.options import JsonOption, LibraryOption, library_folder
+from reelscore.cli.options import JsonOption, LibraryOption, PathsOption, library_folder
 from reelscore.cli.output import minutes, note, print_json, print_table
 
 
-def list_tracks(library: LibraryOption = None, json: JsonOption = False) -> None:
-    """List the tracks of the library."""
+def list_tracks(library: LibraryOption = None, paths: PathsOption = False, json: JsonOption = False) -> None:
+    """List the tracks of a library."""
     from reelscore.library.library import Library
 
     opened = Library.open(library_folder(library), create=False)
@@ -17,9 +18,11 @@ def list_tracks(library: LibraryOption = None, json: JsonOption = False) -> None
     if json:
         print_json([dataclasses.asdict(t) for t in tracks])
         return
+    file = "path" if paths else "file"
     print_table(
-        ["title", "artist", "length", "path"],
-        [[t.title, t.artist, minutes(t.duration_s), t.path] for t in tracks],
+        ["title", "artist", "length", file],
+        [[t.title, t.artist, minutes(t.duration_s), t.path if paths else Path(t.path).name] for t in tracks],
         right=["length"],
+        fixed=["path"],
     )
     note(f"{len(tracks)} tracks in {opened.path}")

@@ -1,4 +1,4 @@
-"""``reelscore match``: a video, words or both enter, ranked tracks with the moment that fits are printed."""
+"""``reelscore match``."""
 
 from __future__ import annotations
 
@@ -8,58 +8,94 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import (
+    INPUT,
+    LIBRARY,
+    MATCHING,
+    OUTPUT,
     EncoderOption,
     JsonOption,
     LibraryOption,
     ModelOption,
     OnScreenOption,
     PackOption,
+    PathsOption,
     SpeechOption,
     VocabularyOption,
+    WorkersOption,
     check_one_place,
     folder_library,
     library_folder,
 )
-from reelscore.cli.output import minutes, note, print_json, print_table, progress_bar
+from reelscore.cli.output import minutes, note, print_json, print_table
+from reelscore.cli.progress import progress_bar
 from reelscore.errors import InputError, MediaError
 
 
 def match(
-    video: Annotated[
-        Path | None, typer.Argument(help="The video that needs music.", show_default=False)
-    ] = None,
+    video: Annotated[Path | None, typer.Argument(metavar="VIDEO", help="The video that needs music.")] = None,
     text: Annotated[
         str | None,
-        typer.Option("--text", "-t", help='What the music should be: "calm, no drums".', show_default=False),
+        typer.Option(
+            "--text",
+            "-t",
+            metavar="TEXT",
+            help='Describe the music: "calm piano". Alone, or together with a video.',
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    text_weight: Annotated[
-        float, typer.Option("--text-weight", min=0, max=1, help="What the words count beside a video.")
-    ] = 0.5,
+    on_screen: OnScreenOption = False,
+    speech: SpeechOption = None,
     music: Annotated[
         Path | None,
-        typer.Option("--music", help="A folder of music, indexed on the way.", show_default=False),
+        typer.Option(
+            "--music",
+            metavar="FOLDER",
+            help="Folder of music to search, in place of a library. Its index is kept in the cache.",
+            rich_help_panel=LIBRARY,
+        ),
     ] = None,
     library: LibraryOption = None,
     model: ModelOption = None,
     encoder: EncoderOption = None,
     pack: PackOption = None,
     vocabulary: VocabularyOption = None,
-    on_screen: OnScreenOption = False,
-    speech: SpeechOption = None,
-    hubs: Annotated[
-        float | None,
+    workers: WorkersOption = None,
+    text_weight: Annotated[
+        float,
         typer.Option(
-            "--hubs",
+            "--text-weight",
+            metavar="W",
             min=0,
             max=1,
-            help="How much to hold back tracks that suit everything: 0.5 for words, 0 for a trained model.",
-            show_default=False,
+            help="Weight of --text next to a video.",
+            rich_help_panel=MATCHING,
+        ),
+    ] = 0.5,
+    hubness: Annotated[
+        float | None,
+        typer.Option(
+            "--hubness",
+            metavar="H",
+            min=0,
+            max=1,
+            help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.5 "
+            "without a trained model, else 0 (off).",
+            rich_help_panel=MATCHING,
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many tracks.")] = 10,
+    top: Annotated[
+        int,
+        typer.Option(
+            "--top", "-k", metavar="K", min=1, help="Number of tracks to show.", rich_help_panel=OUTPUT
+        ),
+    ] = 10,
+    paths: PathsOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Find music for a video, for words, or for both: rank, title, score and where in each track to begin."""
+    """Find music for a video, a text query, or both.
+
+    Prints the best tracks with their score, and the position in each track at which to start it.
+    """
     from reelscore.encoders.cache import FeatureCache, default_folder
     from reelscore.library.library import Library
     from reelscore.matching.matcher import Matcher
@@ -67,12 +103,12 @@ def match(
     from reelscore.pipeline.resolve import identity_of, resolve
 
     check_one_place(music, library)
-    # What cannot be matched must fail before a folder of music is indexed for it.
+    # Check the query before indexing a music folder, which takes long.
     if video is None and text is None:
-        raise InputError("nothing to match: name a video, or say what the music should be with --text")
+        raise InputError("nothing to match; give a video, a description of the music with --text, or both")
     info = None if video is None else probe(video)
     if video is not None and info is not None and info.video is None:
-        raise MediaError("has sound but no pictures; name a video", path=video, stream="video")
+        raise MediaError("has audio but no video stream; give a video file", path=video, stream="video")
     if music is not None:
         cache = FeatureCache(default_folder())
         pipeline = resolve(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=cache)
@@ -81,7 +117,7 @@ def match(
         if text is not None:
             matcher.embed_text(text)
         with progress_bar("indexing", "tracks") as progress:
-            summary = opened.add(music, progress=progress, prune=True)
+            summary = opened.add(music, workers=workers, progress=progress, prune=True)
         for failure in summary.failed:
             note(f"  failed  {failure.path}: {failure.reason}")
     else:
@@ -94,22 +130,23 @@ def match(
             create=False,
         )
         matcher = Matcher(opened, on_screen=on_screen, speech=speech)
-    report = matcher.report(video, k=k, text=text, text_weight=text_weight, hubness=hubs, info=info)
+    report = matcher.report(video, k=top, text=text, text_weight=text_weight, hubness=hubness, info=info)
     if json:
         print_json(report.to_json())
         return
     if not report.model["trained"]:
-        how = (
-            "arousal, valence and pace by rules"
+        method = (
+            "rules on arousal, valence and pace"
             if report.model["name"] == "affect"
-            else "what both are in words"
+            else "scores of vocabulary terms"
         )
-        note(f"untrained: matched on {how}; a model trained on finished videos does better (reelscore train)")
+        note(f"untrained: matched by {method}; see 'reelscore train'")
     for message in report.notes:
         note(message)
-    told = any(m.reasons for m in report.matches)
+    reasons = any(m.reasons for m in report.matches)
+    file = "path" if paths else "file"
     print_table(
-        ["rank", "title", "artist", "score", "start", "length", *(["both"] if told else []), "track"],
+        ["rank", "title", "artist", "score", "start", "length", *(["both"] if reasons else []), file],
         [
             [
                 str(m.rank),
@@ -118,10 +155,11 @@ def match(
                 f"{m.score:.3f}",
                 minutes(m.start_s),
                 minutes(m.track.duration_s),
-                *([", ".join(m.reasons)] if told else []),
-                m.track.path,
+                *([", ".join(m.reasons)] if reasons else []),
+                m.track.path if paths else Path(m.track.path).name,
             ]
             for m in report.matches
         ],
         right=["rank", "score", "start", "length"],
+        fixed=["path"],
     )

@@ -1,4 +1,4 @@
-"""``reelscore probe``: a file enters, what is inside and what would be used is printed."""
+"""``reelscore probe``."""
 
 from __future__ import annotations
 
@@ -9,44 +9,50 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import JsonOption
-from reelscore.cli.output import minutes, print_json
+from reelscore.cli.output import minutes, print_json, printable
 
-_SHOWN = 160
+_MAX_CHARS = 160
 
 
 def probe(
-    file: Annotated[Path, typer.Argument(help="A video or music file.")], json: JsonOption = False
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A video or music file.")],
+    json: JsonOption = False,
 ) -> None:
-    """Say what is inside a media file, what of it would be used, and what is said of it in words."""
-    from reelscore.media.probe import probe as look
+    """Show the streams, tags and text of a media file.
+
+    Lists the video and audio stream that reelscore would use, and the text found in the file or next to it.
+    """
+    from reelscore.media.probe import probe as read_info
     from reelscore.text.video_text import read_video_text
 
-    info = look(file)
-    words = {name: text for name, text in dataclasses.asdict(read_video_text(file)).items() if text}
+    info = read_info(file)
+    texts = {name: text for name, text in dataclasses.asdict(read_video_text(file)).items() if text}
     if json:
-        print_json({**dataclasses.asdict(info), "words": words})
+        print_json({**dataclasses.asdict(info), "words": texts})
         return
-    print(f"{info.path}\n  container  {info.container}, {minutes(info.duration_s)} ({info.duration_s:.3f} s)")
+    rows = [("container", f"{info.container}, {minutes(info.duration_s)} ({info.duration_s:.3f} s)")]
     if video := info.video:
         rate = f"{video.frame_rate_hz:.3f} frames/s" if video.frame_rate_hz else "frame rate not stated"
-        turned = f", shown turned by {video.rotation_deg} degrees" if video.rotation_deg else ""
-        print(
-            f"  picture    stream {video.index}: {video.codec}, {video.width_px}x{video.height_px}, "
-            f"{video.pixel_format}, {rate}{turned}"
+        rotation = f", rotated by {video.rotation_deg} degrees" if video.rotation_deg else ""
+        size = f"{video.width_px}x{video.height_px}"
+        rows.append(
+            (
+                "video",
+                f"stream {video.index}: {video.codec}, {size}, {video.pixel_format}, {rate}{rotation}",
+            )
         )
     else:
-        print("  picture    none that can be used")
+        rows.append(("video", "no usable stream"))
     if audio := info.audio:
-        print(
-            f"  sound      stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, "
-            f"{audio.num_channels} channel{'s' if audio.num_channels != 1 else ''}"
-        )
+        channels = f"{audio.num_channels} channel{'s' if audio.num_channels != 1 else ''}"
+        rows.append(("audio", f"stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, {channels}"))
     else:
-        print("  sound      none that can be used")
-    for key, value in sorted(info.tags.items()):
-        print(f"  tag        {key}: {value}")
-    for name, text in words.items():
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
-        print(f"  words      {name.replace('_', ' ')}: {shown}")
-    for line in info.notes:
-        print(f"  note       {line}")
+        rows.append(("audio", "no usable stream"))
+    rows += [("tag", f"{key}: {value}") for key, value in sorted(info.tags.items())]
+    for name, text in texts.items():
+        excerpt = text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}… ({len(text)} characters)"
+        rows.append(("text", f"{name.replace('_', ' ')}: {excerpt}"))
+    rows += [("note", line) for line in info.notes]
+    print(printable(info.path))
+    for label, value in rows:
+        print(f"  {label:<10} {printable(value)}")

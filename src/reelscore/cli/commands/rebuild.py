@@ -1,4 +1,4 @@
-"""``reelscore rebuild``: a library and a model enter, the same tracks embedded by that model leave."""
+"""``reelscore rebuild``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import (
+    LIBRARY,
     EncoderOption,
     LibraryOption,
     ModelOption,
@@ -15,7 +16,7 @@ from reelscore.cli.options import (
     WorkersOption,
     library_folder,
 )
-from reelscore.cli.output import progress_bar
+from reelscore.cli.progress import progress_bar
 
 from .add import print_summary
 
@@ -27,11 +28,17 @@ def rebuild(
     pack: PackOption = None,
     vocabulary: VocabularyOption = None,
     drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Leave out tracks whose files are gone.")
+        bool,
+        typer.Option(
+            "--drop-missing", help="Remove tracks whose files no longer exist.", rich_help_panel=LIBRARY
+        ),
     ] = False,
     workers: WorkersOption = None,
 ) -> None:
-    """Embed the whole library again for another model; the old one answers until the new one is whole."""
+    """Embed all tracks of a library again with another model.
+
+    The old index is replaced when the new one is complete. Until then the library can be searched as before.
+    """
     from reelscore.library.library import Library
 
     opened = Library.open(library_folder(library), pack=pack, create=False)

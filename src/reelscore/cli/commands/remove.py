@@ -1,4 +1,4 @@
-"""``reelscore remove``: tracks' names enter, the library shrinks; the files themselves stay."""
+"""``reelscore remove``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import LibraryOption, library_folder
+from reelscore.cli.output import printable
 
 
 def remove(
-    tracks: Annotated[list[str], typer.Argument(help="Paths, keys (or their beginnings) or titles.")],
+    tracks: Annotated[
+        list[str],
+        typer.Argument(metavar="TRACKS", help="Paths, titles, or keys (or the first characters of a key)."),
+    ],
     library: LibraryOption = None,
 ) -> None:
-    """Take tracks out of the library; the music files themselves are not touched."""
+    """Remove tracks from a library; the files are not deleted."""
     from reelscore.library.library import Library
 
     opened = Library.open(library_folder(library), create=False)
-    for gone in opened.remove(tracks):
-        print(f"removed {gone.title} ({gone.path})")
+    for track in opened.remove(tracks):
+        print(printable(f"removed {track.title} ({track.path})"))
     print(f"library {opened.path}: {len(opened)} tracks")

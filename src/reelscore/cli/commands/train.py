@@ -1,4 +1,4 @@
-"""``reelscore train``: finished videos, a manifest or a public set enter, a trained model leaves."""
+"""``reelscore train``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from typing import Annotated
 
 import typer
 
-from reelscore.cli.options import EncoderOption, OnScreenOption, PackOption, SpeechOption, WorkersOption
-from reelscore.cli.output import note, print_table, training_bar
+from reelscore.cli.options import (
+    INPUT,
+    LIBRARY,
+    TRAINING,
+    EncoderOption,
+    OnScreenOption,
+    PackOption,
+    SpeechOption,
+    WorkersOption,
+)
+from reelscore.cli.output import note, print_table
+from reelscore.cli.progress import progress_bar
 from reelscore.cli.sources import (
     DataOption,
     LabelsOption,
@@ -17,60 +27,92 @@ from reelscore.cli.sources import (
     SetOption,
     check_source,
     load_pairs,
-    words_of_files,
+    text_spec,
 )
 from reelscore.errors import ArtifactError, ConfigError
-from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 
 
 def train(
     pairs: PairsArgument = None,
-    model: Annotated[Path, typer.Option("--model", "-m", help="Folder for the trained model.")] = Path(
-        "model"
-    ),
     set_name: SetOption = None,
     data: DataOption = None,
     labels: LabelsOption = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="TOML file of the training settings.", show_default=False)
-    ] = None,
-    encoder: EncoderOption = None,
-    pack: PackOption = None,
     words: Annotated[
         bool,
         typer.Option(
-            "--words", help="Also learn from what is said of each video; by the text encoder of --pack."
+            "--words",
+            help="Also train on each video's text (title, subtitles, transcript), encoded by --pack or --text-encoder.",
+            rich_help_panel=INPUT,
         ),
     ] = False,
     text_encoder: Annotated[
         str | None,
         typer.Option(
             "--text-encoder",
-            help="With --words: hub:ID-or-folder (a transformers model of texts) or another pack's folder.",
-            show_default=False,
+            metavar="NAME",
+            help="Text encoder of --words: hub:ID-or-folder (a transformers model) or the folder of a pack.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     on_screen: OnScreenOption = False,
     speech: SpeechOption = None,
+    model: Annotated[
+        Path,
+        typer.Option(
+            "--model", "-m", metavar="FOLDER", help="Folder for the trained model.", rich_help_panel=LIBRARY
+        ),
+    ] = Path("model"),
+    encoder: EncoderOption = None,
+    pack: PackOption = None,
+    workers: WorkersOption = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="TOML file of training settings.", rich_help_panel=TRAINING
+        ),
+    ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="At most this many.", show_default=False)
+        int | None,
+        typer.Option(
+            "--epochs", metavar="N", min=1, help="Largest number of epochs.", rich_help_panel=TRAINING
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Of everything random.", show_default=False)
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            min=0,
+            help="Seed of the splits, the weights and the batches.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     draws: Annotated[
-        int, typer.Option("--draws", min=0, help="Random GS draws of each file beside the fixed one.")
+        int,
+        typer.Option(
+            "--draws",
+            metavar="N",
+            min=0,
+            help="Random GS samples of each file, in addition to the fixed one.",
+            rich_help_panel=TRAINING,
+        ),
     ] = 2,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished model.")] = False,
-    workers: WorkersOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing model.", rich_help_panel=TRAINING)
+    ] = False,
 ) -> None:
-    """Train a model on pairs of video and music; run it again to go on where it was stopped."""
+    """Train a model on pairs of video and music.
+
+    PAIRS is a folder of videos whose sound is the target music, or a manifest with a video and a music file in each
+    row. After an interruption, run the same command again to resume.
+    """
     from reelscore.config import read_toml
+    from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 
     check_source(pairs, set_name, data, labels)
     if (model / "model.json").exists() and not overwrite:
         raise ArtifactError(
-            f"{model} holds a finished model; name another folder with --model, or replace it with --overwrite"
+            f"{model} already contains a model; give another folder with --model, or replace it with --overwrite"
         )
     from reelscore.training.config import TrainConfig
 
@@ -79,23 +121,23 @@ def train(
         settings = replace(settings, epochs=epochs, steps=0)
     if seed is not None:
         settings = replace(settings, seed=seed)
-    said = None
+    text = None
     for option, given in (
         ("--text-encoder", text_encoder is not None),
         ("--on-screen", on_screen),
         ("--speech", speech is not None),
     ):
         if given and not words:
-            raise ConfigError(f"{option} is about what --words reads; give --words too, or leave it out")
+            raise ConfigError(f"{option} has an effect only with --words; give --words too, or omit {option}")
     if words:
-        said = words_of_files(set_name, pack, text_encoder=text_encoder, on_screen=on_screen, speech=speech)
+        text = text_spec(set_name, pack, text_encoder=text_encoder, on_screen=on_screen, speech=speech)
         settings = replace(settings, model=replace(settings.model, takes_text=True))
     spec = None
     if set_name is None:
         from reelscore.pipeline.resolve import encoder_specs
 
         spec = encoder_specs(encoder, pack)[0]
-    found = load_pairs(
+    loaded = load_pairs(
         pairs,
         set_name=set_name,
         data=data,
@@ -104,40 +146,41 @@ def train(
         seed=settings.seed,
         num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
         num_random_samples=draws,
-        words=said,
+        words=text,
         workers=workers,
     )
-    sizes = ", ".join(f"{found.split.count(part)} {part}" for part in ("train", "val", "test"))
-    told = "" if found.text is None else f", {sum(one is not None for one in found.text)} with words"
-    note(f"{found.name}: {len(found)} pairs ({sizes}){told}")
+    sizes = ", ".join(f"{loaded.split.count(part)} {part}" for part in ("train", "val", "test"))
+    with_text = "" if loaded.text is None else f", {sum(one is not None for one in loaded.text)} with text"
+    note(f"{loaded.name}: {len(loaded)} pairs ({sizes}){with_text}")
 
     from reelscore.training.evaluate import fit_baseline
     from reelscore.training.train import EpochReport
     from reelscore.training.train import train as fit
 
-    with training_bar() as show:
-        what = ""
+    with progress_bar("training", "epochs") as progress:
+        recall = ""
 
         def report(done: EpochReport) -> None:
-            nonlocal what
+            nonlocal recall
             if done.stage == "refit":
-                what = "refit on training and validation pairs"
+                recall = ", refit on training and validation pairs"
             elif "recall@10" in done.figures:
-                what = f"epoch {done.epoch}, val R@10 {100 * done.figures['recall@10']:.1f}%"
-            show(done.epoch, done.num_epochs, what, done.pairs_per_s)
+                recall = f", val R@10 {100 * done.figures['recall@10']:.1f}%"
+            progress(done.epoch, done.num_epochs, f"{done.pairs_per_s:.0f} pairs/s{recall}")
 
-        result = fit(found, config=settings, folder=model, progress=report, resume=not overwrite)
-    fit_baseline(found, model)
+        result = fit(loaded, config=settings, folder=model, progress=report, resume=not overwrite)
+    fit_baseline(loaded, model)
     best = result.best
     print_table(
-        ["model", "epoch kept", "val R@10", "val median rank"],
+        ["model", "best epoch", "val R@10", "val median rank"],
         [
             [
                 str(model),
-                str(result.best_epoch),
+                # Epochs count from 1. The initial weights, a linear CCA, can be better than all of them.
+                str(result.best_epoch) if result.best_epoch else "initial",
                 f"{100 * best['recall@10']:.1f}%" if best else "–",
                 f"{best['median_rank']:.1f}" if best else "–",
             ]
         ],
-        right=["epoch kept", "val R@10", "val median rank"],
+        right=["best epoch", "val R@10", "val median rank"],
     )

@@ -9,9 +9,8 @@ without its CSV file is omitted. Published splits share tracks (train has 3,496 
 A `PairSet` keeps a group in one split, so such a track has one group in each. Train and test rows are never in one
 gallery, so metrics do not change, but a test track may be in the training data, as in the published task.
 
-The music side is the whole track; `Row` holds the published moment, for `evaluation.grounding`.
-
-Memory: 2,048 bytes per second of video and 1,229 per second of track; some 3.3 GB for the whole set.
+The music side is the whole track; `Row` holds the published moment, for `evaluation.grounding`. The whole set needs
+some 3.3 GB of memory.
 
 References
 ----------

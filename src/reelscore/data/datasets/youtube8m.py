@@ -7,9 +7,6 @@ loader was tested on files of this schema, not on real shards.
 Hits: the video's own audio. Splits: ``train*.tfrecord`` is train; the videos of ``validate*.tfrecord`` are split in
 half into val and test by hash of their id. ``test*.tfrecord`` has no labels and is not read.
 
-Memory: 4,608 bytes per video at video level, and up to N times as much at frame level, where N rows are kept. One
-record is in memory at a time.
-
 References
 ----------
 Layout and dequantisation: ``readers.py`` and ``utils.py`` of the repository google/youtube-8m.

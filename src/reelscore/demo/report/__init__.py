@@ -1,1 +1,1 @@
-"""The demo's report page."""
+"""HTML report of the demo."""

@@ -1,4 +1,4 @@
-"""What the demo found enters, one HTML page leaves that needs nothing but the media files beside it."""
+"""HTML page of the demo, self-contained except for the media files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A measured value with the ends of its 95% interval, None where it is exact; all printed times `scale`."""
+    """A value with its 95% interval (None if exact), printed multiplied by `scale`."""
 
     value: float
     ends: tuple[float, float] | None = None
@@ -21,12 +21,12 @@ class Cell:
 
     @property
     def decimals(self) -> int:
-        """Digits behind the point: one for percents, two for what is not scaled."""
+        """Number of decimals: one for percentages, else two."""
         return 1 if self.scale == 100 else 2
 
     @property
     def interval(self) -> str:
-        """The interval as ``low–high``, empty for an exact value."""
+        """The interval as ``low–high``; empty for an exact value."""
         if self.ends is None:
             return ""
         low, high = (f"{end * self.scale:.{self.decimals}f}" for end in self.ends)
@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One method in the table; a cell is None where the measure does not apply."""
+    """A method in the table; a cell is None if the measure does not apply."""
 
     name: str
     note: str
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One ranked track; `audio` is relative to the page, `truth` the known compatibility."""
+    """A ranked track; `audio` is relative to the page, `compatibility` is the ground truth."""
 
     rank: int
     title: str
@@ -52,13 +52,13 @@ class Candidate:
     mood: str
     score: float
     start_s: float
-    truth: float
+    compatibility: float
     suitable: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A new video with the best track under it; `video` is relative to the page."""
+class MatchedVideo:
+    """An unseen video with its best track; `video` is relative to the page."""
 
     title: str
     video: str
@@ -69,35 +69,38 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that the page shows.
+    """Content of the page.
 
     Attributes
     ----------
     lead : str
-        What this is, in two sentences.
-    shown : sequence of Shown
+        Introduction.
+    tiles : sequence of (str, str, str)
+        Headline figures: value, label and values for comparison.
+    videos : sequence of MatchedVideo
     columns : sequence of str
         Headings of the table's measures.
     rows : sequence of Row
     caption : str
-        What the measures mean.
-    verdict : sequence of str
-        What the figures say and do not say, a paragraph each.
+        Explanation of the measures.
+    discussion : sequence of str
+        What the figures show, one paragraph each.
     curves, maps : sequence of str
-        SVG texts.
+        SVG images.
     curves_caption, maps_caption : str
     commands : str
-        How to go on with one's own files.
+        Next commands for the reader's own files.
     about : str
-        Seed, versions, times.
+        Seed, versions and durations.
     """
 
     lead: str
-    shown: Sequence[Shown]
+    tiles: Sequence[tuple[str, str, str]]
+    videos: Sequence[MatchedVideo]
     columns: Sequence[str]
     rows: Sequence[Row]
     caption: str
-    verdict: Sequence[str]
+    discussion: Sequence[str]
     curves: Sequence[str]
     curves_caption: str
     maps: Sequence[str]
@@ -107,7 +110,7 @@ class Page:
 
 
 def page_html(page: Page) -> str:
-    """Return the page as HTML; all texts are escaped, SVGs are taken as they are."""
+    """Return the page as HTML; all texts are escaped, SVG images are inserted unchanged."""
     css = files("reelscore.demo.report").joinpath("page.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">
@@ -121,36 +124,40 @@ def page_html(page: Page) -> str:
 </head>
 <body>
 <main>
-<h1>Music for a video</h1>
+<header>
+<p class="brand">reelscore <span>demo</span></p>
+<h1>Find music for a video</h1>
 <p class="lead">{escape(page.lead)}</p>
+<dl class="tiles">
+{"".join(map(_tile, page.tiles))}</dl>
+</header>
 
 <section id="results">
-<h2>New videos with the best track under them</h2>
-<p>The model has not seen these videos. Play one to hear its best match;
-the list has the five best tracks, each starting at the moment that fits best. In grey: each track's true mood
-and its true compatibility with the video, which a made world knows and no model was told.</p>
+<h2>Unseen videos with their best tracks</h2>
+<p>Play a video to hear it with its best track, or play the five best tracks from their best start. The model has not
+seen these videos. Mood and compatibility (0 to 1) are the ground truth, which is hidden from the model.</p>
 <div class="cards">
-{"".join(map(_card, page.shown))}</div>
+{"".join(map(_card, page.videos))}</div>
 </section>
 
 <section id="figures">
 <h2>How good is it?</h2>
 {_table(page)}
-{"".join(f"<p>{escape(text)}</p>" for text in page.verdict)}
+{"".join(f"<p>{escape(text)}</p>" for text in page.discussion)}
 </section>
 
 <section id="curves">
-<h2>Learning</h2>
+<h2>Training</h2>
 {_figures(page.curves, page.curves_caption)}
 </section>
 
 <section id="map">
-<h2>Where videos and tracks lie</h2>
+<h2>The shared embedding space</h2>
 {_figures(page.maps, page.maps_caption)}
 </section>
 
 <section id="next">
-<h2>Go on with your own files</h2>
+<h2>Next: your own files</h2>
 <pre><code>{escape(page.commands)}</code></pre>
 </section>
 </main>
@@ -160,28 +167,35 @@ and its true compatibility with the video, which a made world knows and no model
 """
 
 
-def _card(shown: Shown) -> str:
-    best = shown.candidates[0]
+def _tile(tile: tuple[str, str, str]) -> str:
+    value, label, comparison = tile
+    return f"<div><dt>{escape(label)}<small>{escape(comparison)}</small></dt><dd>{escape(value)}</dd></div>\n"
+
+
+def _card(item: MatchedVideo) -> str:
+    best = item.candidates[0]
     return f"""<article class="card">
 <div>
-<video controls playsinline preload="metadata" src="{escape(shown.video)}"
- aria-label="{escape(shown.title)} with {escape(best.title)}"></video>
-<h3>{escape(shown.title)}</h3>
-<p class="soft">True mood: {escape(shown.mood)}. {shown.num_suitable} tracks of the library suit it.</p>
+<video controls playsinline preload="metadata" src="{escape(item.video)}"
+ aria-label="{escape(item.title)} with {escape(best.title)}"></video>
+<h3>{escape(item.title)}</h3>
+<p class="soft">{escape(item.mood)}<br>{item.num_suitable} matching tracks</p>
 </div>
 <ol class="ranked">
-{"".join(map(_candidate, shown.candidates))}</ol>
+{"".join(map(_candidate, item.candidates))}</ol>
 </article>
 """
 
 
 def _candidate(one: Candidate) -> str:
-    fits = '<span class="fits">suits</span>' if one.suitable else "does not suit"
+    label, style = ("match", "good") if one.suitable else ("no match", "bad")
     return f"""<li><b>{one.rank}</b>
-<div>{escape(one.title)} <span class="soft">from {one.start_s:.1f} s, score {one.score:.2f}</span><br>
-<span class="soft">{escape(one.mood)}: {fits} ({one.truth:.2f})</span></div>
-<audio controls preload="metadata" src="{escape(one.audio)}#t={one.start_s:.2f}"
- aria-label="{escape(one.title)} from its best moment"></audio></li>
+<div>{escape(one.title)} <span class="soft">score {one.score:.2f}, start at {one.start_s:.1f} s</span><br>
+<span class="soft">{escape(one.mood)}</span></div>
+<span class="badge {style}">{label} {one.compatibility:.2f}</span>
+<audio controls controlslist="nodownload noplaybackrate" preload="metadata"
+ src="{escape(one.audio)}#t={one.start_s:.2f}"
+ aria-label="{escape(one.title)} from its best start"></audio></li>
 """
 
 

@@ -1,7 +1,6 @@
-"""Training histories and embeddings enter, SVG texts for the page leave.
+"""SVG figures of the demo's page, drawn with matplotlib.
 
-Text and axes are drawn in ``currentColor``, so that a figure takes the colours of the page around it,
-light or dark. Matplotlib (the ``plots`` extra) is loaded by the functions here and nowhere else.
+Text and axes use ``currentColor``, so that a figure follows the light or dark colours of the page.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INK = "#010203"
-"""Stands for the page's own text colour until the SVG text is written."""
+"""Placeholder, replaced by ``currentColor`` in the SVG."""
 RUN_LINES = (("#e0913f", 2.6), ("#2f7fc4", 1.1))
-"""Colour and width of the two runs: where the curves agree, both are seen."""
+"""Colour and width of the two runs. The widths differ, so that both are visible where the curves agree."""
 _SCALE = ("#3f6fe0", "#a070b8", "#f08a2c")
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -46,14 +45,14 @@ _STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One training run, epoch by epoch.
+    """Learning curve of one training run.
 
     Attributes
     ----------
     loss : sequence of float
-        The InfoNCE part of the training loss, which both losses share, from epoch 1.
+        InfoNCE part of the training loss, common to both losses, from epoch 1.
     recall : sequence of float
-        Recall@10 on the validation pairs, a fraction, from epoch 0: before the first step.
+        Recall@10 on the validation pairs, a fraction, from epoch 0 (before training).
     """
 
     loss: Sequence[float]
@@ -61,16 +60,16 @@ class Curve:
 
 
 def require_matplotlib() -> None:
-    """Raise `ConfigError` with the command that installs matplotlib where it is absent."""
+    """Raise `ConfigError` if matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         raise ConfigError(
-            "the demo draws its curves with matplotlib, which is not installed; "
-            "install it: python -m pip install 'reelscore[plots]'"
+            "the demo needs matplotlib, which is not installed; install it with: python -m pip install "
+            "'reelscore[plots]'"
         )
 
 
 def loss_svg(runs: Mapping[str, Sequence[Curve]]) -> str:
-    """Draw the training loss by epoch: one colour a run, a line for each training seed."""
+    """Draw the training loss by epoch, with one colour for each loss and one line for each seed."""
     with _drawing("loss"):
         figure, axis = _panel()
         _lines(axis, {run: [c.loss for c in curves] for run, curves in runs.items()}, first_epoch=1)
@@ -80,7 +79,7 @@ def loss_svg(runs: Mapping[str, Sequence[Curve]]) -> str:
 
 
 def recall_svg(runs: Mapping[str, Sequence[Curve]], *, chance: float) -> str:
-    """Draw the validation recall@10 by epoch, in percent, with the level that guessing would reach."""
+    """Draw the validation recall@10 by epoch, in percent, and the level of chance."""
     with _drawing("recall"):
         figure, axis = _panel()
         percent = {run: [[100 * r for r in c.recall] for c in curves] for run, curves in runs.items()}
@@ -101,33 +100,33 @@ def map_svg(
     name: str,
     ends: tuple[str, str],
 ) -> str:
-    """Draw videos and tracks in the plane of their two main directions, coloured by a hidden value.
+    """Draw videos and tracks by their first two principal components, coloured by a hidden value.
 
     Parameters
     ----------
     video, music : ndarray, shapes (Q, D) and (N, D)
         Embeddings.
     video_values, music_values : ndarray, shapes (Q,) and (N,)
-        What is behind the colour, from -1 to 1.
+        The hidden value of each item, from -1 to 1.
     name : str
-        Of the value.
+        Name of the hidden value.
     ends : tuple of str
-        Words for its -1 and its 1.
+        Labels for -1 and 1.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("mood", _SCALE)
-    placed = principal_plane(np.concatenate([video, music]))
+    positions = principal_components(np.concatenate([video, music]))
     with _drawing(f"map-{name}"):
         figure, axis = _panel(height_in=4.4)
-        drawn: Any = None
-        for where, values, marker, size, label in (
-            (placed[: len(video)], video_values, "^", 38, "video"),
-            (placed[len(video) :], music_values, "o", 30, "track"),
+        scatter: Any = None
+        for points, values, marker, size, label in (
+            (positions[: len(video)], video_values, "^", 38, "video"),
+            (positions[len(video) :], music_values, "o", 30, "track"),
         ):
-            drawn = axis.scatter(
-                where[:, 0],
-                where[:, 1],
+            scatter = axis.scatter(
+                points[:, 0],
+                points[:, 1],
                 c=values,
                 cmap=colours,
                 vmin=-1,
@@ -141,7 +140,7 @@ def map_svg(
         axis.set_xticks([])
         axis.set_yticks([])
         axis.set_aspect("equal", adjustable="datalim")
-        bar = figure.colorbar(drawn, ax=axis, shrink=0.6, ticks=(-1, 1))
+        bar = figure.colorbar(scatter, ax=axis, shrink=0.6, ticks=(-1, 1))
         bar.ax.set_yticklabels(ends)
         bar.ax.tick_params(length=0)
         bar.outline.set_visible(False)
@@ -153,10 +152,10 @@ def map_svg(
         return _svg(figure, f"Held-out videos and tracks by their embeddings, coloured by {name}")
 
 
-def principal_plane(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the rows' coordinates along their two directions of largest variance, shape (N, 2).
+def principal_components(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the first two principal components of the rows, shape (N, 2).
 
-    The sign of a direction is chosen so that its largest weight is positive: same rows, same picture.
+    The sign of each direction makes its largest weight positive, so that equal rows give equal figures.
     """
     centred = np.asarray(rows, dtype=np.float64)
     centred = centred - centred.mean(axis=0)
@@ -169,7 +168,7 @@ def principal_plane(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 @contextmanager
 def _drawing(name: str) -> Iterator[None]:
-    """Set matplotlib's style for one figure; the salt makes its ids the same in every run and its own."""
+    """Set matplotlib's style for one figure; the salt makes its ids reproducible and unique to the figure."""
     import matplotlib as mpl
 
     with mpl.rc_context(cast(Any, _STYLE | {"svg.hashsalt": f"reelscore-{name}"})):
@@ -203,7 +202,7 @@ def _svg(figure: Figure, description: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     for length in ("width", "height"):
         svg = re.sub(rf'(<svg [^>]*?){length}="[^"]*" ?', r"\1", svg, count=1)
-    # The names of a figure's parts (axes_1 ...) come again in every figure, and nothing refers to them.
+    # matplotlib repeats the ids of a figure's parts (axes_1 ...) in every figure. Nothing refers to them.
     svg = re.sub(r'<g id="[^"]+"', "<g", svg)
     svg = re.sub(r"font: (\d+(?:\.\d+)?px)[^;\"]*", r"font: \1 system-ui, sans-serif", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)

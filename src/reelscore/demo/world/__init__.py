@@ -1,1 +1,1 @@
-"""The synthetic world of the demo: videos and music with known matches."""
+"""Synthetic data set with known mood and tempo: plan, render, video and music."""

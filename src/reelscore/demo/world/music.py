@@ -1,9 +1,8 @@
-"""Music for the demo world: a hidden point and a seed enter, mono samples leave.
+"""Samples of a synthetic music track.
 
-What the point decides, each with some chance in it: valence the mode (from phrygian to lydian, after
-Temperley & Tan 2013) and the register; arousal loudness, brightness of timbre, drums and density of
-notes; pace the tempo. What only the seed decides: key, chords, melody, instrument, room, when the
-full band enters.
+The hidden point sets, with some noise: valence the mode (from phrygian to lydian, after Temperley & Tan 2013) and the
+register; arousal the loudness, the brightness of the timbre, the drums and the density of notes; pace the tempo. The
+seed alone sets key, chords, melody, instrument, reverberation and the bar in which the full band enters.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _BEATS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Instrument:
-    """Attack in seconds, decay rate a second, and which partials sound."""
+    """Attack in seconds, decay rate per second, and the partials."""
 
     attack_s: float
     decay: float
@@ -51,7 +50,7 @@ _PERIOD = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Score:
-    """What stays the same through one track; levels are amplitudes, `steps` the notes in a bar."""
+    """Constants of one track; levels are amplitudes."""
 
     beat_s: float
     root_hz: float
@@ -67,7 +66,7 @@ class _Score:
 
 
 def tempo_bpm(pace: float) -> float:
-    """Return the tempo that a pace in [-1, 1] asks for, before chance moves it: 62 to 148 beats a minute."""
+    """Return the tempo of a pace in [-1, 1], before noise: 62 to 148 beats per minute."""
     return float(62 * 2 ** (1.255 * (pace + 1) / 2))
 
 
@@ -95,8 +94,8 @@ def compose(point: tuple[float, float, float], *, seed: int, duration_s: float) 
     for bar in range(int(np.ceil(duration_s / bar_s))):
         full = bar >= score.intro_bars
         _play_bar(band, bar * bar_s, score, score.chords[bar % len(score.chords)], motif, full, rng)
-    wet = _reverberated(band[:num_samples], score.room, rng)
-    return _mastered(wet, score.loudness_db)
+    wet = _reverberate(band[:num_samples], score.room, rng)
+    return _master(wet, score.loudness_db)
 
 
 def _score(point: tuple[float, float, float], duration_s: float, rng: np.random.Generator) -> _Score:
@@ -157,10 +156,10 @@ def _hz(score: _Score, degree: int, octave: int) -> float:
     return float(score.root_hz * 2 ** ((score.scale[step] + 12 * octaves) / 12) * octave / 2)
 
 
-# Chords and motifs come back, so most notes of a track have been computed before.
+# Chords and motifs repeat, so most notes of a track are already in the cache.
 @lru_cache(maxsize=64)
 def _note(hz: float, length_s: float, instrument: str, tilt: float) -> Samples:
-    """Read the instrument's period at the pitch's speed, under the instrument's envelope."""
+    """Synthesise a note by reading one period of the instrument at the given pitch, with its envelope."""
     sound = _INSTRUMENTS[instrument]
     index = np.arange(int(length_s * SAMPLE_RATE_HZ), dtype=np.float32)
     t = index / np.float32(SAMPLE_RATE_HZ)
@@ -173,7 +172,7 @@ def _note(hz: float, length_s: float, instrument: str, tilt: float) -> Samples:
 
 @lru_cache(maxsize=64)
 def _period(instrument: str, tilt: float, highest: int) -> Samples:
-    """Add up partials ``n^-tilt sin(2 pi n x)`` over one period, x in [0, 1)."""
+    """Return one period, the sum of partials ``n^-tilt sin(2 pi n x)`` for x in [0, 1)."""
     x = np.arange(_PERIOD) / _PERIOD
     partials = [n for n in _INSTRUMENTS[instrument].partials if n <= max(highest, 1)]
     wave = np.sum([n**-tilt * np.sin(2 * np.pi * n * x) for n in partials], axis=0)
@@ -201,20 +200,20 @@ def _add(band: Samples, start_s: float, sound: Samples) -> None:
         band[start:end] += sound[: end - start]
 
 
-def _reverberated(dry: Samples, amount: float, rng: np.random.Generator) -> Samples:
-    """Add a tail of exponentially decaying noise (0.4 s to fall by 60 dB) by fast convolution."""
+def _reverberate(dry: Samples, amount: float, rng: np.random.Generator) -> Samples:
+    """Add reverberation: convolution with exponentially decaying noise, 60 dB in 0.4 s."""
     tail = int(0.4 * SAMPLE_RATE_HZ)
     impulse = rng.normal(0, 1, tail) * np.exp(-6.9 * np.arange(tail) / tail)
     impulse /= np.sqrt((impulse**2).sum())
-    # A multiple of 12,500 = 2^2 5^5 keeps the transform quick at any duration.
+    # A multiple of 12,500 = 2^2 5^5 keeps the FFT fast for any duration.
     length = -(-(len(dry) + tail) // 12_500) * 12_500
     spectrum = np.fft.rfft(dry, length) * np.fft.rfft(impulse.astype(np.float32), length)
     wet = np.fft.irfft(spectrum, length)[: len(dry)]
     return np.asarray(dry + amount * wet, dtype=np.float32)
 
 
-def _mastered(sound: Samples, loudness_db: float) -> Samples:
-    """Bring the root mean square to the level asked for, round off the peaks, fade both ends."""
+def _master(sound: Samples, loudness_db: float) -> Samples:
+    """Scale to an RMS level, limit the peaks with tanh, and fade both ends."""
     level = 10 ** (loudness_db / 20) / max(float(np.sqrt((sound**2).mean())), 1e-9)
     loud: Samples = np.tanh(sound * level, dtype=np.float32)
     fade = np.linspace(0, 1, int(0.01 * SAMPLE_RATE_HZ))

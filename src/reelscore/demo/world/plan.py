@@ -1,10 +1,10 @@
-"""The known truth of the demo world: a seed and a size enter, a plan of videos, tracks and pairs leaves.
+"""Plan of a synthetic data set with known ground truth.
 
-Every video and every track has a hidden point of three numbers between -1 and 1: valence (sad to
-happy), arousal (calm to excited; both after Russell's circumplex, 1980) and pace (slow to quick).
-Points gather round a few themes. How well a video and a track go together is their closeness and
-nothing else, so that many tracks suit a video and many videos suit a track. Each finished video was
-given one of its suitable tracks by chance: the rest are the false negatives of contrastive training.
+Every video and every track has a hidden point of three numbers between -1 and 1: valence (sad to happy), arousal (calm
+to excited; both after Russell's circumplex, 1980) and pace (slow to quick). The points are drawn around a few themes.
+The compatibility of a video and a track depends only on the distance of their points, so that many tracks match a
+video and many videos match a track. Each training video is paired with one of its suitable tracks at random. The other
+suitable tracks are the false negatives of contrastive training.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 AXES = ("valence", "arousal", "pace")
 
 SUITABLE = 0.5
-"""Compatibility from which a track counts as suitable."""
+"""A track with at least this compatibility counts as suitable."""
 _REACH = 0.65
 _SPREAD = 0.18
 
 
 @dataclass(frozen=True, slots=True)
 class WorldSize:
-    """How much there is of everything; the tuples hold the train, val and test counts.
+    """Size of the data set; tuples of counts are for train, val and test.
 
     Attributes
     ----------
@@ -53,25 +53,27 @@ class WorldSize:
     def __post_init__(self) -> None:
         counts = (self.num_themes, *self.num_videos, *self.num_tracks)
         if len(self.num_videos) != 3 or len(self.num_tracks) != 3 or min(counts) < 1:
-            raise ConfigError(f"a world needs at least one theme, video and track in each split, got {self}")
+            raise ConfigError(
+                f"the data set needs at least one theme, and one video and track in each split; got {self}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One video or track to be rendered.
+    """A video or track to render.
 
     Attributes
     ----------
     name : str
-        Also its file's name without ending.
+        Also the name of its file, without the suffix.
     split : {"train", "val", "test", "new"}
-        The last for the videos that come when all is trained and indexed.
+        "new" marks the unseen videos, which are matched after training and indexing.
     theme : int
-        The theme that its point was drawn around.
+        The theme around which its point was drawn.
     point : tuple of float
         Valence, arousal and pace, each in [-1, 1].
     seed : int
-        Of everything about it that has nothing to do with its point.
+        Seed of everything that does not depend on the point.
     duration_s : float
     """
 
@@ -85,28 +87,29 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole world before it is rendered.
+    """All items and pairs of the data set.
 
     Attributes
     ----------
     seed : int
     size : WorldSize
-    videos, tracks, newcomers : tuple of Item
-        Newcomers are videos without music.
+    videos, tracks : tuple of Item
+    unseen : tuple of Item
+        Videos without music, in no split.
     pairs : dict of str to str
-        Name of the track under each finished video.
+        Name of the track paired with each video.
     """
 
     seed: int
     size: WorldSize
     videos: tuple[Item, ...]
     tracks: tuple[Item, ...]
-    newcomers: tuple[Item, ...]
+    unseen: tuple[Item, ...]
     pairs: dict[str, str]
 
 
 def plan_world(*, seed: int = 0, size: WorldSize | None = None) -> Plan:
-    """Draw themes, items and pairs. Same seed and size, same plan."""
+    """Draw themes, items and pairs; the same seed and size give the same plan."""
     size = size or WorldSize()
     rng = np.random.default_rng([seed, 0])
     themes = _spread_out(rng, size.num_themes)
@@ -120,7 +123,7 @@ def plan_world(*, seed: int = 0, size: WorldSize | None = None) -> Plan:
             suitable = np.flatnonzero(row >= SUITABLE)
             chosen = rng.choice(suitable) if len(suitable) else row.argmax()
             pairs[video.name] = gallery[int(chosen)].name
-    return Plan(seed, size, videos, tracks, _newcomers(rng, themes, size), pairs)
+    return Plan(seed, size, videos, tracks, _unseen(rng, themes, size), pairs)
 
 
 def points(items: list[Item] | tuple[Item, ...]) -> npt.NDArray[np.float64]:
@@ -131,7 +134,7 @@ def points(items: list[Item] | tuple[Item, ...]) -> npt.NDArray[np.float64]:
 def compatibility(
     videos: npt.NDArray[np.float64], tracks: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Return how well each video goes with each track: ``2^-(d / 0.65)^2`` at distance d.
+    """Return the compatibility of each video with each track, ``2^-(d / 0.65)^2`` at distance d.
 
     Parameters
     ----------
@@ -141,7 +144,7 @@ def compatibility(
     Returns
     -------
     ndarray, shape (Q, N)
-        1 where both points are the same, 0.5 (`SUITABLE`) at a distance of 0.65, towards 0 beyond.
+        1 for equal points, 0.5 (`SUITABLE`) at a distance of 0.65, towards 0 beyond.
     """
     squared = ((videos[:, None, :] - tracks[None, :, :]) ** 2).sum(axis=2)
     result: npt.NDArray[np.float64] = np.exp2(-squared / _REACH**2)
@@ -149,7 +152,7 @@ def compatibility(
 
 
 def _spread_out(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
-    """Choose points far from each other (Mitchell's best candidate), quick ones rather excited than calm."""
+    """Choose points far apart (Mitchell's best candidate), with pace correlated to arousal."""
     candidates = rng.uniform(-0.85, 0.85, (512, len(AXES)))
     candidates[:, 2] = np.clip(0.45 * candidates[:, 1] + 0.8 * candidates[:, 2], -0.85, 0.85)
     chosen = [candidates[0]]
@@ -174,10 +177,8 @@ def _items(
     return tuple(items)
 
 
-def _newcomers(
-    rng: np.random.Generator, themes: npt.NDArray[np.float64], size: WorldSize
-) -> tuple[Item, ...]:
-    """Make three videos that differ: round the lowest theme, the highest, and the one furthest from both."""
+def _unseen(rng: np.random.Generator, themes: npt.NDArray[np.float64], size: WorldSize) -> tuple[Item, ...]:
+    """Draw three different videos: from the lowest theme, the highest, and the one farthest from both."""
     low, high = themes.sum(axis=1).argmin(), themes.sum(axis=1).argmax()
     to_either = ((themes[:, None, :] - themes[[low, high]]) ** 2).sum(axis=2).min(axis=1)
     length_s = (1.25 * size.video_s[1], 1.5 * size.video_s[1])

@@ -1,4 +1,4 @@
-"""A plan enters, a folder of real mp4 and wav files with a manifest of its pairs leaves."""
+"""Render a plan to mp4 and wav files, with a manifest of its pairs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from reelscore.files import write_bytes
 from reelscore.media.writer import write_audio, write_video
 from reelscore.workers.local import run_all
 
-from . import music as tunes
-from . import video as pictures
+from . import music, video
 from .plan import AXES, Item, Plan, WorldSize
 
 VERSION = 1
-"""Changes whenever the same plan would give other pictures or other music."""
+"""Increase whenever the same plan would give other frames or other audio."""
 
 Kind = Literal["video", "track"]
 Progress = Callable[[int, int], None]
@@ -29,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A rendered world: `folder` holds ``videos/``, ``tracks/``, ``new/``, ``pairs.csv`` and ``world.json``."""
+    """A rendered data set; `folder` contains ``videos/``, ``tracks/``, ``new/``, ``pairs.csv`` and ``world.json``."""
 
     folder: Path
     plan: Plan
@@ -41,11 +40,11 @@ class World:
 
     @property
     def manifest(self) -> Path:
-        """The table of finished videos with their tracks and splits."""
+        """Manifest of the videos with their tracks and splits."""
         return self.folder / "pairs.csv"
 
     def path(self, item: Item) -> Path:
-        """Return where an item's file lies."""
+        """Return the path of an item's file."""
         if item.name.startswith("track"):
             return self.music / f"{item.name}.wav"
         return self.folder / ("new" if item.split == "new" else "videos") / f"{item.name}.mp4"
@@ -54,37 +53,37 @@ class World:
 def render_world(
     folder: Path, plan: Plan, *, workers: int | None = None, progress: Progress | None = None
 ) -> World:
-    """Render every video and track of the plan, several at a time; a world that is there and whole is kept.
+    """Render every video and track of the plan in parallel, unless the folder already contains them.
 
     Parameters
     ----------
     folder : Path
-        Files of another plan in it are overwritten.
+        Files of another plan in this folder are overwritten.
     plan : Plan
     workers : int, optional
-        Processes; all available cores by default.
+        Number of processes; all available cores by default.
     progress : callable, optional
-        Called with (files done, files in all).
+        Called with (done, total), in files.
 
     Raises
     ------
     ReelscoreError
-        When a file cannot be written; the message says which and why.
+        If a file cannot be written.
     """
     world = World(folder, plan)
     stamp = _stamp(plan)
-    if _is_whole(world, stamp):
+    if _is_complete(world, stamp):
         return world
     (folder / "world.json").unlink(missing_ok=True)
-    items = [*plan.tracks, *plan.newcomers, *plan.videos]
+    items = [*plan.tracks, *plan.unseen, *plan.videos]
     for parent in {world.path(item).parent for item in items}:
         parent.mkdir(parents=True, exist_ok=True)
     work = [(item, str(world.path(item))) for item in items]
     for done, outcome in enumerate(run_all(work, prepare_rendering, plan.size, workers=workers), start=1):
         if outcome.failed:
             raise ReelscoreError(
-                f"{outcome.item[1]} could not be rendered: {outcome.reason}; "
-                "see that the disk has room (about 150 MB), then run the demo again"
+                f"cannot render {outcome.item[1]}: {outcome.reason}; check the disk space "
+                "(about 150 MB are needed) and run the demo again"
             )
         if progress:
             progress(done, len(work))
@@ -101,15 +100,15 @@ def render_world(
 
 
 def prepare_rendering(size: WorldSize) -> Callable[[tuple[Item, str]], None]:
-    """Return what a worker does with one item and its path: render it into that file."""
+    """Return a function that renders an item to its path, for `run_all`."""
 
     def work(job: tuple[Item, str]) -> None:
         item, path = job
         if path.endswith(".wav"):
-            samples = tunes.compose(item.point, seed=item.seed, duration_s=item.duration_s)
-            write_audio(path, samples, rate_hz=tunes.SAMPLE_RATE_HZ)
+            samples = music.compose(item.point, seed=item.seed, duration_s=item.duration_s)
+            write_audio(path, samples, rate_hz=music.SAMPLE_RATE_HZ)
             return
-        frames = pictures.draw(
+        frames = video.draw(
             item.point,
             seed=item.seed,
             duration_s=item.duration_s,
@@ -123,10 +122,10 @@ def prepare_rendering(size: WorldSize) -> Callable[[tuple[Item, str]], None]:
 
 
 def describe(point: Sequence[float]) -> str:
-    """Put a hidden point into words, such as ``"happy, calm, slow"``."""
-    words = (("sad", "neutral", "happy"), ("calm", "moderate", "excited"), ("slow", "medium", "quick"))
+    """Describe a hidden point, such as ``"happy, calm, slow"``."""
+    terms = (("sad", "neutral", "happy"), ("calm", "moderate", "excited"), ("slow", "medium", "quick"))
     return ", ".join(
-        scale[0 if x < -1 / 3 else 2 if x > 1 / 3 else 1] for x, scale in zip(point, words, strict=True)
+        scale[0 if x < -1 / 3 else 2 if x > 1 / 3 else 1] for x, scale in zip(point, terms, strict=True)
     )
 
 
@@ -135,7 +134,7 @@ def _stamp(plan: Plan) -> str:
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def _is_whole(world: World, stamp: str) -> bool:
+def _is_complete(world: World, stamp: str) -> bool:
     try:
         truth = json.loads((world.folder / "world.json").read_text(encoding="utf-8"))
         return (
@@ -152,8 +151,8 @@ def _manifest(world: World) -> bytes:
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(("video", "music", "split"))
-    for video in world.plan.videos:
-        track = tracks[world.plan.pairs[video.name]]
-        pair = (world.path(item).relative_to(world.folder).as_posix() for item in (video, track))
-        writer.writerow((*pair, video.split))
+    for clip in world.plan.videos:
+        track = tracks[world.plan.pairs[clip.name]]
+        pair = (world.path(item).relative_to(world.folder).as_posix() for item in (clip, track))
+        writer.writerow((*pair, clip.split))
     return table.getvalue().encode()

@@ -1,8 +1,8 @@
-"""Moving pictures for the demo world: a hidden point and a seed enter, RGB frames leave, one by one.
+"""Frames of a synthetic video.
 
-What the point decides, each with some chance in it: valence the hue (blue when sad, orange when happy)
-and the light; arousal the saturation and the number of shapes; pace how fast they move and how
-often the picture cuts. What only the seed decides: kind of shape, texture, direction, grain, drift.
+The hidden point sets, with some noise: valence the hue (blue for sad, orange for happy) and the brightness; arousal
+the saturation and the number of shapes; pace their speed and the number of cuts. The seed alone sets the kind of
+shape, the texture, directions, grain and drift.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TEXTURES = ("plain", "stripes", "checker", "clouds")
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What stays the same through one video; colours are HSV in [0, 1], speeds in picture widths a second."""
+    """Constants of one video; colours are HSV in [0, 1], speeds are in frame widths per second."""
 
     hue: float
     saturation: float
@@ -38,11 +38,11 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class _Sprite:
-    """A soft-edged shape: its mask (s, s, 1), colour, starting place and velocity in pixels a second."""
+    """A soft-edged shape: mask (s, s, 1), colour, start position (px) and velocity (px/s)."""
 
     mask: Plane
     colour: Plane
-    place: npt.NDArray[np.float64]
+    position: npt.NDArray[np.float64]
     velocity: npt.NDArray[np.float64]
 
 
@@ -107,7 +107,7 @@ def _look(point: tuple[float, float, float], rng: np.random.Generator) -> _Look:
 
 
 def _cuts(shot_s: float, duration_s: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return the instants of the cuts, ascending; shots last between 0.7 and 1.3 of their mean."""
+    """Return the times of the cuts, ascending; shots last between 0.7 and 1.3 of their mean."""
     lengths = shot_s * rng.uniform(0.7, 1.3, int(duration_s / (0.7 * shot_s)) + 1)
     instants = np.cumsum(lengths)
     result: npt.NDArray[np.float64] = instants[instants < duration_s - 0.25]
@@ -117,7 +117,7 @@ def _cuts(shot_s: float, duration_s: float, rng: np.random.Generator) -> npt.NDA
 def _scene(
     look: _Look, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Plane, npt.NDArray[np.float64], list[_Sprite]]:
-    """Compose one shot: a ground larger than the picture, its drift in pixels a second, the shapes."""
+    """Draw one shot: a background larger than the frame, its drift in pixels per second, and the shapes."""
     height, width = size
     hue, value = look.hue + rng.normal(0, 0.02), look.value + rng.normal(0, 0.05)
     rows, cols = np.mgrid[0 : round(height * _MARGIN), 0 : round(width * _MARGIN)].astype(np.float32)
@@ -141,7 +141,7 @@ def _scene(
             _Sprite(
                 mask=_mask(look.shape, extent),
                 colour=colour,
-                place=rng.uniform(0, 1, 2) * (height, width),
+                position=rng.uniform(0, 1, 2) * (height, width),
                 velocity=speed * np.array([np.sin(heading), np.cos(heading)]),
             )
         )
@@ -179,7 +179,7 @@ def _mask(kind: str, extent: int) -> Plane:
 
 
 def _window(ground: Plane, size: tuple[int, int], offset: npt.NDArray[np.float64]) -> Plane:
-    """Cut the picture out of the ground, swinging back at the margins."""
+    """Crop the frame from the background; the crop turns back at the margins."""
     spare = np.array(ground.shape[:2]) - size
     phase = (offset + spare / 2) % (2 * np.maximum(spare, 1))
     top, left = np.minimum(phase, 2 * spare - phase).astype(int).clip(0, spare)
@@ -190,7 +190,7 @@ def _stamp(frame: Plane, sprite: _Sprite, since_s: float) -> None:
     height, width, _ = frame.shape
     extent = len(sprite.mask)
     top, left = (
-        (sprite.place + sprite.velocity * since_s + extent) % (height + extent, width + extent) - extent
+        (sprite.position + sprite.velocity * since_s + extent) % (height + extent, width + extent) - extent
     ).astype(int)
     y0, x0, y1, x1 = max(top, 0), max(left, 0), min(top + extent, height), min(left + extent, width)
     if y0 < y1 and x0 < x1:
@@ -200,7 +200,7 @@ def _stamp(frame: Plane, sprite: _Sprite, since_s: float) -> None:
 
 
 def rgb(hue: npt.ArrayLike, saturation: npt.ArrayLike, value: npt.ArrayLike) -> Plane:
-    """Turn hue (in turns), saturation and value into RGB in [0, 1] along a new last axis (Smith 1978)."""
+    """Convert hue (in turns), saturation and value to RGB in [0, 1] along a new last axis (Smith 1978)."""
     h, s, v = (np.asarray(a, dtype=np.float32)[..., None] for a in (hue, saturation, value))
     k = (np.array([5, 3, 1], dtype=np.float32) + h * 6) % 6
     result: Plane = v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1)

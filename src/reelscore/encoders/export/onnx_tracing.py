@@ -1,4 +1,4 @@
-"""A hub model's network enters, an ONNX file of it leaves."""
+"""Export a transformers network to an ONNX file by tracing."""
 
 from __future__ import annotations
 
@@ -15,47 +15,46 @@ from reelscore.encoders.hub.network import HubModel
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.files import write_bytes
 
-_MAX_BYTES = 2_000_000_000  # an ONNX file is one protobuf message, which ends at 2 GiB
+_MAX_BYTES = 2_000_000_000  # an ONNX file is one protobuf message of at most 2 GiB
 _OPSET = 18
 
 
-def written_network(
+def export_network(
     folder: Path,
     file: str,
     model: HubModel,
     dim: int,
     example: Mapping[str, npt.NDArray[Any]],
-    called: Callable[..., Any],
+    outputs: Callable[..., Any],
     *,
-    free_axes: dict[str, dict[int, str]] | None = None,
+    dynamic_axes: dict[str, dict[int, str]] | None = None,
 ) -> dict[str, Any]:
-    """Trace ``called(network, *example)`` into an ONNX file and return its entry in a manifest, without the input.
+    """Trace ``outputs(network, *example)`` to an ONNX file and return its manifest entry without the input.
 
     Parameters
     ----------
     folder : Path
-        Of the pack.
+        Folder of the pack.
     file : str
-        Name of the new file.
+        Name of the ONNX file.
     model : HubModel
-        Whose network it is.
     dim : int
         D: the output ``emb`` has shape (N, D).
     example : Mapping of str to ndarray
-        Inputs by name; their shapes stay fixed.
-    called : callable
+        Inputs by name. Their shapes are fixed, except for `dynamic_axes`.
+    outputs : callable
         Takes the network and the tensors of `example`.
-    free_axes : dict, optional
-        The axes of inputs that may have any length, with a name for each.
+    dynamic_axes : dict, optional
+        Names of the axes that may have any length, by input and axis.
 
     Raises
     ------
     ConfigError
-        When the weights are too large for one file.
+        If the weights are too large for one file.
     NotFoundError
-        When a library that export needs is absent.
+        If the library onnx is not installed.
     ArtifactError
-        When the network cannot be traced.
+        If the network cannot be traced.
     """
     import torch
 
@@ -63,8 +62,8 @@ def written_network(
     size = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
     if size > _MAX_BYTES:
         raise ConfigError(
-            f"{model.files.name} has {size / 1e9:.1f} GB of weights, and one ONNX file holds at most 2 GB; name "
-            "a smaller model, or use it as it is with --encoder hub:VIDEO+MUSIC"
+            f"{model.files.name} has {size / 1e9:.1f} GB of weights, and one ONNX file holds at most 2 GB; give "
+            "a smaller model, or use this one without export: --encoder hub:VIDEO+MUSIC"
         )
 
     class Traced(torch.nn.Module):
@@ -73,13 +72,13 @@ def written_network(
             self.network = network
 
         def forward(self, *tensors: Any) -> Any:
-            return called(self.network, *tensors)
+            return outputs(self.network, *tensors)
 
     traced = Traced().eval()
     tensors = tuple(torch.from_numpy(values) for values in example.values())
     try:
-        with warnings.catch_warnings(), torch.inference_mode(), _settled_places(network):
-            warnings.simplefilter("ignore")  # the tracer warns of each shape that it takes for constant
+        with warnings.catch_warnings(), torch.inference_mode(), _cached_position_embeddings(network):
+            warnings.simplefilter("ignore")  # the tracer warns about each constant shape
             traced(*tensors)
             torch.onnx.export(
                 traced,
@@ -87,21 +86,21 @@ def written_network(
                 str(folder / file),
                 input_names=list(example),
                 output_names=["emb"],
-                dynamic_axes=free_axes or {},
+                dynamic_axes=dynamic_axes or {},
                 opset_version=_OPSET,
                 dynamo=False,
             )
-    except Exception as error:  # the exporter's own errors share no base class
+    except Exception as error:  # the exporter's errors share no base class
         if isinstance(error, ImportError) or "not installed" in str(error):
             raise NotFoundError(
                 f"export needs a library that is not installed ({error}); install it: python -m pip install onnx"
             ) from error
         raise ArtifactError(
             f"torch {torch.__version__} cannot write {model.files.name} as ONNX: {type(error).__name__}: "
-            f"{str(error).splitlines()[0]}; use it as it is with --encoder hub:VIDEO+MUSIC"
+            f"{str(error).splitlines()[0]}; use it without export: --encoder hub:VIDEO+MUSIC"
         ) from error
     content = (folder / file).read_bytes()
-    write_bytes(folder / file, content)  # again, and synced
+    write_bytes(folder / file, content)  # the exporter does not sync the file to disk
     return {
         "name": model.files.name.rstrip("/").split("/")[-1],
         "file": file,
@@ -112,24 +111,25 @@ def written_network(
 
 
 @contextmanager
-def _settled_places(network: Any) -> Iterator[None]:
-    """Keep what a vision transformer makes of its table of places for a size, for the calls that follow.
+def _cached_position_embeddings(network: Any) -> Iterator[None]:
+    """Cache the interpolated position embeddings of a vision transformer for a while.
 
-    Traced, some resize the table even to its own size, and by a filter that ONNX lacks; the size is fixed anyway.
+    Some models resize them even to their own size, with a filter that ONNX does not support. The image size is fixed,
+    so the traced network can use them as constants.
     """
     embeddings = getattr(network, "embeddings", None)
-    resized = getattr(embeddings, "interpolate_pos_encoding", None)
-    if embeddings is None or resized is None:
+    interpolate = getattr(embeddings, "interpolate_pos_encoding", None)
+    if embeddings is None or interpolate is None:
         yield
         return
-    kept: list[Any] = []
+    cache: list[Any] = []
 
-    def once(*args: Any) -> Any:
-        if not kept:
-            kept.append(resized(*args))
-        return kept[0]
+    def interpolate_once(*args: Any) -> Any:
+        if not cache:
+            cache.append(interpolate(*args))
+        return cache[0]
 
-    embeddings.interpolate_pos_encoding = once
+    embeddings.interpolate_pos_encoding = interpolate_once
     try:
         yield
     finally:

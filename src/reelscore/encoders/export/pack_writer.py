@@ -1,7 +1,4 @@
-"""Hub models enter, a pack of ONNX files that gives the same features without torch leaves, verified.
-
-A pack is written beside its place, compared with the originals through its own code, and only then moved there.
-"""
+"""Export transformers models to a pack and verify its features."""
 
 from __future__ import annotations
 
@@ -22,14 +19,14 @@ from reelscore.errors import ArtifactError, ConfigError
 from reelscore.files import sync_folder, write_bytes
 from reelscore.types import FloatArray
 
-from .parts import Part, picture_part, sound_part, text_part
+from .parts import PackPart, export_music, export_text, export_video
 
 MAX_COSINE_DISTANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """One encoder of a new pack; `distance` is the largest cosine distance from the original that was seen."""
+class ExportedEncoder:
+    """One encoder of a new pack; `distance` is its largest cosine distance from the original."""
 
     role: Role
     name: str
@@ -41,63 +38,71 @@ class Exported:
 
 def export_pack(
     folder: Path | str, *, video: str | None = None, music: str | None = None, text: str | None = None
-) -> list[Exported]:
-    """Write a pack of the named models (see `hub_loading.find_model`) to `folder`, which must be new.
+) -> list[ExportedEncoder]:
+    """Write a pack of one to three models to a new or empty folder.
+
+    The pack is written to a temporary folder, compared with the original models, and then renamed.
+
+    Parameters
+    ----------
+    folder : Path or str
+    video, music, text : str, optional
+        Folder or id of a model, see `find_model`.
 
     Raises
     ------
     ConfigError
-        When nothing is named, the place is taken, or a model cannot be said in a pack's manifest.
+        If no model is given, the folder is not empty, or the manifest cannot express a model.
     NotFoundError
-        When a model, or a library that export needs, is absent.
+        If a model or the library onnx is missing.
     ArtifactError
-        When a model cannot be traced, or the pack's features differ from the original's.
+        If a model cannot be traced, or the pack's features differ from the original's.
     """
     target = Path(folder).expanduser()
     if not (video or music or text):
-        raise ConfigError("nothing to export: name a model with --video, --music or --text")
+        raise ConfigError("nothing to export; give a model with --video, --music or --text")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError(f"{target} is there already; name a new folder for the pack")
+        raise ConfigError(f"{target} exists and is not empty; give a new folder for the pack")
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:80]}.", suffix=".part"))
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:80]}.", suffix=".part"))
     try:
         parts = [
-            make(beside, find_model(name))
-            for make, name in ((picture_part, video), (sound_part, music), (text_part, text))
+            export(temporary, find_model(name))
+            for export, name in ((export_video, video), (export_music, music), (export_text, text))
             if name
         ]
         manifest = {"reelscore_pack": SCHEMA_VERSION, "encoders": {part.role: part.entry for part in parts}}
-        write_bytes(beside / MANIFEST_NAME, (json.dumps(manifest, indent=2) + "\n").encode())
-        write_bytes(beside / "README.md", _readme(parts).encode())
-        pack = load_pack(beside)
-        exported = [_verified(beside, part, part.compare(pack)) for part in parts]
-        beside.chmod(0o755)
-        beside.replace(target)
+        write_bytes(temporary / MANIFEST_NAME, (json.dumps(manifest, indent=2) + "\n").encode())
+        write_bytes(temporary / "README.md", _readme(parts).encode())
+        pack = load_pack(temporary)
+        exported = [_verify(temporary, part, part.compare(pack)) for part in parts]
+        temporary.chmod(0o755)
+        temporary.replace(target)
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(target.parent)
     return exported
 
 
-def _verified(folder: Path, part: Part, rows: tuple[FloatArray, FloatArray]) -> Exported:
-    ours, theirs = (np.asarray(side, np.float64) for side in rows)
-    norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    distance = float(np.max(1.0 - np.sum(ours * theirs, axis=1) / norms))
-    # Not a plain >: NaN must fail as well.
+def _verify(folder: Path, part: PackPart, rows: tuple[FloatArray, FloatArray]) -> ExportedEncoder:
+    pack, original = (np.asarray(side, np.float64) for side in rows)
+    norms = np.linalg.norm(pack, axis=1) * np.linalg.norm(original, axis=1)
+    distance = float(np.max(1.0 - np.sum(pack * original, axis=1) / norms))
+    # `not <=` instead of `>`: NaN must fail as well.
     if not distance <= MAX_COSINE_DISTANCE:
         raise ArtifactError(
-            f"the ONNX file of {part.files.name} does not give the original's features: cosine distance "
-            f"{distance:.2g}, at most {MAX_COSINE_DISTANCE:g} was expected, so nothing was written; use the model "
-            "as it is with --encoder hub:VIDEO+MUSIC"
+            f"the ONNX file of {part.files.name} does not give the original's features: its cosine distance is "
+            f"{distance:.2g}, the limit is {MAX_COSINE_DISTANCE:g}; nothing was written; use the model without export: "
+            "--encoder hub:VIDEO+MUSIC"
         )
     size = (folder / part.entry["file"]).stat().st_size
-    return Exported(
-        part.role, part.entry["name"], part.files.licence, ours.shape[1], size, max(0.0, distance)
+    return ExportedEncoder(
+        part.role, part.entry["name"], part.files.licence, pack.shape[1], size, max(0.0, distance)
     )
 
 
-def _readme(parts: Sequence[Part]) -> str:
+def _readme(parts: Sequence[PackPart]) -> str:
     lines = [
         f"- {part.role}: {part.files.name}, {'content' if part.files.local else 'commit'} {part.files.identity}, "
         f"licence {part.files.licence}"

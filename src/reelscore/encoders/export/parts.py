@@ -1,4 +1,4 @@
-"""A hub model's files enter; its ONNX file, its entry in a manifest, and how to compare both leave."""
+"""Export one transformers model to an ONNX file with its manifest entry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reelscore.encoders.pack.video import prepare_image
 from reelscore.files import write_bytes
 from reelscore.types import FloatArray
 
-from .onnx_tracing import written_network
+from .onnx_tracing import export_network
 
 TEXTS = (
     "calm sea",
@@ -32,8 +32,19 @@ TEXTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A file that is written, and how to compare it: `compare` gives both sides' rows, shape (n, D) each."""
+class PackPart:
+    """An exported encoder.
+
+    Attributes
+    ----------
+    role : {"video", "music", "text"}
+    files : HubFiles
+        Files of the original model.
+    entry : dict
+        Manifest entry.
+    compare : callable
+        Returns the embeddings of the pack and of the original for test inputs, shape (n, D) each.
+    """
 
     role: Role
     files: HubFiles
@@ -41,23 +52,25 @@ class Part:
     compare: Callable[[Pack], tuple[FloatArray, FloatArray]]
 
 
-def picture_part(folder: Path, files: HubFiles) -> Part:
-    """Write the network of pictures to `folder`."""
+def export_video(folder: Path, files: HubFiles) -> PackPart:
+    """Export an image model to `folder`."""
     encoder = HubVideo(files)
-    encoder.model.precise = True
-    told = encoder.input
-    side = told.crop_px if isinstance(told, SquareInput) else 64
-    example = prepare_image(np.zeros((side, side, 3), np.uint8), told)
-    entry = written_network(
+    encoder.model.cpu_only = True
+    spec = encoder.input
+    side = spec.crop_px if isinstance(spec, SquareInput) else 64
+    example = prepare_image(np.zeros((side, side, 3), np.uint8), spec)
+    entry = export_network(
         folder,
         "pictures.onnx",
         encoder.model,
         encoder.dim,
         {name: values[np.newaxis] for name, values in example.items()},
-        lambda network, *tensors: encoder.model.output(network, dict(zip(example, tensors, strict=True))),
+        lambda network, *tensors: encoder.model.tower.output(
+            network, dict(zip(example, tensors, strict=True))
+        ),
     )
     rng = np.random.default_rng(0)
-    pictures = [
+    images = [
         np.clip(
             rng.integers(0, 256, 3) + rng.normal(0, spread, (height, width, 3)).cumsum(axis=1), 0, 255
         ).astype(np.uint8)
@@ -67,29 +80,29 @@ def picture_part(folder: Path, files: HubFiles) -> Part:
 
     def compare(pack: Pack) -> tuple[FloatArray, FloatArray]:
         model = pack.video_encoder().model
-        ours = [model.outputs(picture)["emb"] for picture in pictures]
-        return np.stack(ours), np.stack(encoder.pictures(pictures))
+        rows = [model.outputs(image)["emb"] for image in images]
+        return np.stack(rows), np.stack(encoder.embed_images(images))
 
-    return Part("video", files, entry | {"input": to_mapping(told)}, compare)
+    return PackPart("video", files, entry | {"input": to_mapping(spec)}, compare)
 
 
-def sound_part(folder: Path, files: HubFiles) -> Part:
-    """Write the network of sound to `folder`."""
+def export_music(folder: Path, files: HubFiles) -> PackPart:
+    """Export an audio model to `folder`."""
     encoder = HubMusic(files)
-    encoder.model.precise = True
-    sound = encoder.sound
-    told = sound.input
-    entry = written_network(
+    encoder.model.cpu_only = True
+    tower = encoder.tower
+    spec = tower.input
+    entry = export_network(
         folder,
         "sound.onnx",
         encoder.model,
         encoder.dim,
-        {told.tensor: np.zeros(told.shape(sound.num_samples), np.float32)},
-        lambda network, heard: encoder.model.output(network, {told.tensor: heard}),
+        {spec.tensor: np.zeros(spec.shape(tower.num_samples), np.float32)},
+        lambda network, tensor: tower.output(network, {spec.tensor: tensor}),
     )
-    time_s = np.arange(sound.num_samples) / sound.rate_hz
+    time_s = np.arange(tower.num_samples) / tower.rate_hz
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal((2, sound.num_samples)) * np.array([[0.01], [0.3]])
+    noise = rng.standard_normal((2, tower.num_samples)) * np.array([[0.01], [0.3]])
     tunes = [
         0.3 * np.sin(2 * np.pi * hz * time_s) * (np.sin(2 * np.pi * 2 * time_s) > 0) for hz in (220, 1760)
     ]
@@ -97,53 +110,53 @@ def sound_part(folder: Path, files: HubFiles) -> Part:
 
     def compare(pack: Pack) -> tuple[FloatArray, FloatArray]:
         model = pack.music_encoder().model
-        ours = [model.patch_outputs(window)["emb"] for window in windows]
-        return np.stack(ours), np.stack(encoder.windows(windows))
+        rows = [model.patch_outputs(window)["emb"] for window in windows]
+        return np.stack(rows), np.stack(encoder.embed_windows(windows))
 
-    return Part("music", files, entry | {"input": to_mapping(told)}, compare)
+    return PackPart("music", files, entry | {"input": to_mapping(spec)}, compare)
 
 
-def text_part(folder: Path, files: HubFiles) -> Part:
-    """Write the network of texts and its tokenizer to `folder`."""
+def export_text(folder: Path, files: HubFiles) -> PackPart:
+    """Export a text model and its tokenizer to `folder`."""
     import torch
 
     encoder = HubTextEncoder(files)
-    encoder.model.precise = True
-    longest, pad_id, full = encoder.max_tokens, encoder.pad_id, encoder.kind.always_full
+    encoder.model.cpu_only = True
+    tower, max_tokens, pad_id = encoder.tower, encoder.max_tokens, encoder.pad_id
 
-    def read(network: Any, ids: Any, mask: Any) -> Any:
-        if full:
-            filling = torch.full((ids.shape[0], longest), pad_id, dtype=torch.int64)
-            # Without a mask of its own the graph would lose that input, which the manifest promises.
-            words = ids * mask + pad_id * (1 - mask)
-            if encoder.fills_left:
-                filled = torch.cat((filling, words), dim=1)[:, -longest:]
-            else:
-                filled = torch.cat((words, filling), dim=1)[:, :longest]
-            return encoder.model.output(network, {"input_ids": filled})
-        return encoder.model.output(network, {"input_ids": ids, "attention_mask": mask})
+    def outputs(network: Any, ids: Any, mask: Any) -> Any:
+        if not tower.full_length:
+            return tower.output(network, {"input_ids": ids, "attention_mask": mask})
+        padding = torch.full((ids.shape[0], max_tokens), pad_id, dtype=torch.int64)
+        # Use the mask although it changes nothing: the tracer would drop an unused input, and the manifest needs it.
+        tokens = ids * mask + pad_id * (1 - mask)
+        if encoder.pad_left:
+            padded = torch.cat((padding, tokens), dim=1)[:, -max_tokens:]
+        else:
+            padded = torch.cat((tokens, padding), dim=1)[:, :max_tokens]
+        return tower.output(network, {"input_ids": padded})
 
     example = np.array([encoder.tokenizer.encode(TEXTS[0]).ids or [pad_id]] * 2, np.int64)
-    entry = written_network(
+    entry = export_network(
         folder,
         "words.onnx",
         encoder.model,
         encoder.dim,
         {"ids": example, "mask": np.ones_like(example)},
-        read,
-        free_axes={"ids": {0: "N", 1: "S"}, "mask": {0: "N", 1: "S"}},
+        outputs,
+        dynamic_axes={"ids": {0: "N", 1: "S"}, "mask": {0: "N", 1: "S"}},
     )
     tokenizer = encoder.tokenizer.to_str().encode()
     write_bytes(folder / "tokenizer.json", tokenizer)
-    told = {
+    text_input = {
         "ids_tensor": "ids",
         "mask_tensor": "mask",
         "tokenizer": "tokenizer.json",
         "tokenizer_sha256": hashlib.sha256(tokenizer).hexdigest(),
-        "max_tokens": longest,
+        "max_tokens": max_tokens,
     }
 
     def compare(pack: Pack) -> tuple[FloatArray, FloatArray]:
         return pack.text_encoder().encode(TEXTS), encoder.encode(TEXTS)
 
-    return Part("text", files, entry | {"input": told}, compare)
+    return PackPart("text", files, entry | {"input": text_input}, compare)

@@ -1,8 +1,4 @@
-"""A model's name enters (an id of the Hugging Face hub or a local folder); its files, identity and licence leave.
-
-Nothing here runs code that came with a model, and weights are read as safetensors only. A snapshot in the
-local cache is used as it lies; offline nothing else is looked for.
-"""
+"""Locate the files of a transformers model: a local folder or a Hugging Face id."""
 
 from __future__ import annotations
 
@@ -12,14 +8,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
-_WANTED = (
+T = TypeVar("T")
+
+_ALLOW_PATTERNS = (
     "README.md",
     "config.json",
     "generation_config.json",
@@ -41,10 +39,11 @@ _WANTED = (
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-INSTEAD = (
-    "use a model that transformers itself brings (pictures: CLIP, SigLIP, DINOv2, DINOv3; music: CLAP, AST, "
-    "wav2vec 2.0, HuBERT, WavLM), or an ONNX pack (docs/packs.md)"
+ALTERNATIVES = (
+    "use a model that is part of transformers (pictures: CLIP, SigLIP, DINOv2, DINOv3; music: CLAP, AST, "
+    "wav2vec 2.0, HuBERT, WavLM), or an ONNX pack (docs/how-to/packs.md)"
 )
+"""What to do about an unsupported model, for error messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +53,16 @@ class HubFiles:
     Attributes
     ----------
     name : str
-        As the user named it, without a revision.
+        The name that the user gave, without a revision.
     folder : Path
-        Where the files lie.
     identity : str
         The commit of a snapshot, or a hash of a local folder's configuration and weights.
     licence : str
-        As the model card's front matter says it, or ``"unknown"``.
+        From the model card, or ``"unknown"``.
     config : Mapping
         The content of config.json.
     local : bool
-        Whether the user named a folder.
+        Whether the name is a folder.
     """
 
     name: str
@@ -76,16 +74,16 @@ class HubFiles:
 
     @property
     def model_type(self) -> str:
-        """The architecture's name in transformers, such as ``"clip"``."""
+        """The architecture in transformers, such as ``"clip"``."""
         return str(self.config["model_type"])
 
     @property
     def pinned(self) -> str:
-        """A name that leads to these very files from anywhere: the whole folder, or id@commit."""
+        """The absolute folder, or the id with its commit: ``id@commit``."""
         return str(self.folder) if self.local else f"{self.name}@{self.identity}"
 
     def json(self, file: str) -> dict[str, Any] | None:
-        """Return a JSON file of the model, or None where it has none."""
+        """Return the object in a JSON file of the model, or None if the file does not exist."""
         path = self.folder / file
         if not path.is_file():
             return None
@@ -97,64 +95,82 @@ class HubFiles:
             raise ArtifactError(f"{path} must hold a JSON object, got {type(content).__name__}")
         return content
 
-    def preparation(self, part: str, what: str) -> Mapping[str, Any]:
-        """Return how the model wants what it is fed.
+    def processor_config(self, part: str) -> Mapping[str, Any]:
+        """Return the processor's configuration: preprocessor_config.json, or a part of processor_config.json.
 
         Parameters
         ----------
-        part : str
-            Its key in processor_config.json, where preprocessor_config.json is absent.
-        what : str
-            For the message, such as ``"sound is"``.
+        part : {"image_processor", "feature_extractor"}
+            Key in processor_config.json.
 
         Raises
         ------
         ArtifactError
-            When neither file says it.
+            If neither file has it.
         """
-        facts = self.json("preprocessor_config.json")
-        if facts is None:
-            facts = (self.json("processor_config.json") or {}).get(part)
-        if not isinstance(facts, Mapping):
+        config = self.json("preprocessor_config.json")
+        if config is None:
+            config = (self.json("processor_config.json") or {}).get(part)
+        if not isinstance(config, Mapping):
             raise ArtifactError(
-                f"{self.folder} has no preprocessor_config.json, so nothing says how its {what} prepared; fetch the "
-                f"model again, or save it together with its {part.replace('_', ' ')}"
+                f"{self.folder} has no preprocessor_config.json, which describes the model's input; fetch the model "
+                f"again, or save it together with its {part.replace('_', ' ')}"
             )
-        return facts
+        return config
+
+    def tower(self, towers: Mapping[str, T], features: str) -> T:
+        """Return the entry of the model's architecture in a table; `features` is for the message.
+
+        Raises
+        ------
+        ConfigError
+            If the table lacks the architecture.
+        """
+        if self.model_type not in towers:
+            raise ConfigError(
+                f"{self.name} is a {self.model_type} model, which gives no features of {features} here (supported: "
+                f"{', '.join(towers)}); {ALTERNATIVES}"
+            )
+        return towers[self.model_type]
 
 
 def find_model(name: str) -> HubFiles:
-    """Return the files of the model that `name` means: a folder, or ``id`` or ``id@revision`` of the hub.
+    """Return the files of a model, downloading them from the hub if necessary and not offline.
+
+    Parameters
+    ----------
+    name : str
+        A folder, or ``id`` or ``id@revision`` on the hub.
 
     Raises
     ------
     NotFoundError
-        When the folder is absent; when the id is neither in the local cache nor, unless offline, on the hub.
+        If the folder does not exist, or the id is neither cached nor on the hub.
     ConfigError
-        When the name has another form, or the model needs code of its own, which is never run.
+        If the name is malformed, or the model needs its own code, which is never run.
     ArtifactError
-        When the files are not whole, or the weights are no safetensors.
+        If files are missing, or the weights are not safetensors.
     """
     folder = Path(name).expanduser()
     if name and folder.is_dir():
-        return _checked(name, folder.resolve(), identity=None)
+        return _validated_files(name, folder.resolve(), identity=None)
     if not name or name[0] in "/.~":
         raise NotFoundError(
-            f"there is no folder {name}; name a folder with a config.json, or an id of the hub"
+            f"there is no folder {name}; give a folder with a config.json, or an id on the Hugging Face hub"
         )
     repository, _, revision = name.partition("@")
     if not _ID.fullmatch(repository) or ("@" in name and not re.fullmatch(r"[\w./-]+", revision)):
-        raise ConfigError(f"expected a folder, an id such as org/model or id@revision, got {name!r}")
+        raise ConfigError(f"expected a folder, an id such as org/model, or id@revision, got {name!r}")
     snapshot = _snapshot(repository, revision or None)
-    return _checked(repository, snapshot, identity=snapshot.name)
+    return _validated_files(repository, snapshot, identity=snapshot.name)
 
 
 def cached_models() -> list[HubFiles]:
-    """Return the models of the local cache that can be read, by name; the newest revision of each."""
+    """Return the newest revision of each model in the local cache that can be read, sorted by name."""
     hub = _hub()
     if not Path(hub.constants.HF_HUB_CACHE).is_dir():
         return []
-    found = []
+    models = []
     for repository in sorted(hub.scan_cache_dir().repos, key=lambda r: str(r.repo_id)):
         if repository.repo_type != "model":
             continue
@@ -164,47 +180,47 @@ def cached_models() -> list[HubFiles]:
         try:
             if newest is not None:
                 folder = Path(newest.snapshot_path)
-                found.append(_checked(repository.repo_id, folder, identity=newest.commit_hash))
+                models.append(_validated_files(repository.repo_id, folder, identity=newest.commit_hash))
         except (ArtifactError, ConfigError):
-            continue  # the cache is shared with other programs: what is no encoder is none of our business
-    return found
+            continue  # other programs share the cache: skip what is not a readable model
+    return models
 
 
 def _snapshot(repository: str, revision: str | None) -> Path:
     hub = _hub()
-    # A commit that is here already never changes: no need to ask, online or not.
-    here_first = revision is not None and _COMMIT.fullmatch(revision) is not None
-    attempts = (True, False) if here_first and not hub.constants.is_offline_mode() else (False,)
-    for only_here in attempts:
+    offline = hub.constants.is_offline_mode()
+    # A cached commit never changes, so try the cache before the network.
+    is_commit = revision is not None and _COMMIT.fullmatch(revision) is not None
+    for cache_only in (True, False) if is_commit and not offline else (False,):
         try:
             snapshot = Path(
                 hub.snapshot_download(
                     repository,
                     revision=revision,
-                    allow_patterns=list(_WANTED),
-                    local_files_only=only_here or hub.constants.is_offline_mode(),
+                    allow_patterns=list(_ALLOW_PATTERNS),
+                    local_files_only=cache_only or offline,
                 )
             )
         except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
-            if only_here:
+            if cache_only:
                 continue
-            _absent(repository, revision, error, offline=hub.constants.is_offline_mode())
-        if only_here and not _has_weights(snapshot):
+            _raise_not_found(repository, revision, error, offline=offline)
+        if cache_only and not _has_weights(snapshot):
             continue
         return snapshot
     raise AssertionError("the last attempt returns or raises")
 
 
-def _absent(repository: str, revision: str | None, error: Exception, *, offline: bool) -> NoReturn:
+def _raise_not_found(repository: str, revision: str | None, error: Exception, *, offline: bool) -> NoReturn:
     what = repository + (f" at revision {revision}" if revision else "")
     if offline:
         raise NotFoundError(
             f"the model {what} is not in the local cache, and offline mode is on (HF_HUB_OFFLINE or "
-            f"TRANSFORMERS_OFFLINE); fetch it once while online (hf download {repository}), or name a local folder"
+            f"TRANSFORMERS_OFFLINE); download it while online (hf download {repository}), or give a local folder"
         ) from error
     raise NotFoundError(
         f"the model {what} could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}); check the "
-        "name, the network and, for a gated model, that you are logged in (hf auth login), or name a local folder"
+        "name, the network and, for a gated model, that you are logged in (hf auth login), or give a local folder"
     ) from error
 
 
@@ -215,28 +231,28 @@ def _hub() -> Any:
         import huggingface_hub.errors
     except ImportError as error:
         raise NotFoundError(
-            "hub encoders need the libraries transformers and huggingface_hub, which are not installed; "
+            "hub encoders need transformers and huggingface_hub, which are not installed; "
             "install them: python -m pip install 'reelscore[hub]'"
         ) from error
     return huggingface_hub
 
 
-def _checked(name: str, folder: Path, *, identity: str | None) -> HubFiles:
-    files = HubFiles(name, folder, identity or "", licence_of(folder), {}, identity is None)
+def _validated_files(name: str, folder: Path, *, identity: str | None) -> HubFiles:
+    files = HubFiles(name, folder, identity or "", model_licence(folder), {}, identity is None)
     config = files.json("config.json")
     if config is None:
-        raise ArtifactError(f"{folder} has no config.json; name a model saved by transformers")
+        raise ArtifactError(f"{folder} has no config.json; give a model saved by transformers")
     if config.get("auto_map"):
         raise ConfigError(
             f"the model {name} needs code of its own (auto_map in its config.json), which reelscore never runs; "
-            f"{INSTEAD}"
+            f"{ALTERNATIVES}"
         )
     if not isinstance(config.get("model_type"), str):
-        raise ConfigError(f"the config.json of {name} names no model_type, so it is no model of transformers")
+        raise ConfigError(f"the config.json of {name} has no model_type; give a model saved by transformers")
     if not _has_weights(folder):
         raise ArtifactError(
-            f"{folder} has no whole {WEIGHTS}, the only form of weights that reelscore reads (pickled ones can "
-            "run code); fetch the model again, convert it with transformers' save_pretrained, or name another"
+            f"{folder} has no complete {WEIGHTS}, the only form of weights that reelscore reads (pickle files can "
+            "run code); fetch the model again, convert it with transformers' save_pretrained, or give another"
         )
     return HubFiles(
         name, folder, identity or _content_identity(folder), files.licence, config, identity is None
@@ -244,7 +260,7 @@ def _checked(name: str, folder: Path, *, identity: str | None) -> HubFiles:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """Return the weights files that the folder should hold, by name."""
+    """Return the weight files that the folder must hold, sorted by name."""
     index = folder / INDEX
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS]
@@ -267,10 +283,10 @@ def _content_identity(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def licence_of(folder: Path) -> str:
-    """Return the ``license`` of the model card (README.md) in `folder`, or ``"unknown"``.
+def model_licence(folder: Path) -> str:
+    """Return the licence in the front matter of the model card, README.md in `folder`, or ``"unknown"``.
 
-    A card that says ``other`` or nothing may give the licence's name under ``license_name``.
+    ``license_name`` is used where ``license`` is ``other`` or absent.
     """
     card = folder / "README.md"
     if not card.is_file():
@@ -278,22 +294,22 @@ def licence_of(folder: Path) -> str:
     lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
     if not lines or lines[0].strip() != "---":
         return "unknown"
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     key = ""
     for line in lines[1:]:
         if line.strip() == "---":
             break
         item = re.fullmatch(r"\s*-\s*(.+)", line)
         if item and key:
-            said[key] = ", ".join(filter(None, (said[key], _unquoted(item[1]))))
+            values[key] = ", ".join(filter(None, (values[key], _unquote(item[1]))))
             continue
         pair = re.fullmatch(r"([\w-]+):\s*(.*)", line)
         key = pair[1] if pair and pair[1] in ("license", "license_name") else ""
         if pair and key:
-            said[key] = _unquoted(pair[2])
-    licence = said.get("license", "")
-    return (said.get("license_name") if licence in ("", "other") else None) or licence or "unknown"
+            values[key] = _unquote(pair[2])
+    licence = values.get("license", "")
+    return (values.get("license_name") if licence in ("", "other") else None) or licence or "unknown"
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     return value.split(" #")[0].strip().strip("\"'")

@@ -1,13 +1,12 @@
-"""A model's files enter, a network on the processor or the GPU that turns arrays into rows of features leaves.
-
-torch and transformers are loaded here, when a model is first used.
-"""
+"""Load a transformers model and run it in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,60 +16,64 @@ from reelscore.types import FloatArray
 
 from .files import HubFiles
 
+T = TypeVar("T")
+Inputs = Mapping[str, npt.NDArray[Any]]
+"""The network's inputs for one item, by name, without their N axis."""
 Output = Callable[[Any, Mapping[str, Any]], Any]
-"""Takes the network and its input tensors by name, returns features of shape (N, D)."""
+"""Takes the network and its input tensors by name; returns features of shape (N, D)."""
 
 GPU_BATCH = 32
 
 
-class HubModel:
-    """The network behind a hub encoder, opened at the first row; without its weights it can be pickled.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tower:
+    """The part of a transformers model that computes features.
 
-    Rows always run in batches of the same size, the last one filled up, because the bytes of a row must not
-    depend on how many others there are. On the processor a batch is one row, so nothing stands beside it.
+    Attributes
+    ----------
+    output : callable
+        Runs the network. It must be importable by name, so that it can be pickled.
+    unused : tuple of str
+        Modules that `output` does not need; removed after loading.
+    ignore_missing : tuple of str
+        Prefixes of weights that the files may lack because `output` does not need them.
+    auto_class : str
+        The auto class in transformers.
+    attach : callable or None
+        Adds modules to the loaded network.
+    """
+
+    output: Output
+    unused: tuple[str, ...] = ()
+    ignore_missing: tuple[str, ...] = ()
+    auto_class: str = "AutoModel"
+    attach: Callable[[Any], None] | None = None
+
+
+class HubModel:
+    """A transformers network, loaded at first use and pickled without its weights.
+
+    All batches have the same size and the last one is padded, because the bytes of a row must not depend on the number
+    of rows. On the CPU a batch is one row.
 
     Parameters
     ----------
     files : HubFiles
-        Of the model.
-    output : callable
-        What to take from the network; importable by name.
-    unused : sequence of str
-        Parts of the network that `output` never asks; they are dropped after loading.
-    may_miss : sequence of str
-        Beginnings of weights that may be absent from the files, because `output` does not ask them.
-    attach : callable, optional
-        Given the network once its weights are loaded, to add what `output` asks beyond it.
-    auto : str
-        The class of transformers that chooses the network's.
+    tower : Tower
     batch_size : int, optional
-        Rows at a time; by default 1 on the processor and `GPU_BATCH` on a GPU.
+        Default: 1 on the CPU, `GPU_BATCH` on a GPU.
 
     Attributes
     ----------
-    precise : bool
-        Set before the first row to stay on the processor in float32 whatever there is.
+    cpu_only : bool
+        Set to True before the first use to run on the CPU in float32 even if there is a GPU.
     """
 
-    def __init__(
-        self,
-        files: HubFiles,
-        output: Output,
-        *,
-        unused: Sequence[str] = (),
-        may_miss: Sequence[str] = (),
-        attach: Callable[[Any], None] | None = None,
-        auto: str = "AutoModel",
-        batch_size: int | None = None,
-    ) -> None:
+    def __init__(self, files: HubFiles, tower: Tower, *, batch_size: int | None = None) -> None:
         self.files = files
-        self.output = output
-        self._unused = tuple(unused)
-        self._may_miss = tuple(may_miss)
-        self._attach = attach
-        self._auto = auto
+        self.tower = tower
         self._batch_size = batch_size
-        self.precise = False
+        self.cpu_only = False
         self._network: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,63 +81,88 @@ class HubModel:
 
     @property
     def batch_size(self) -> int:
-        """Rows that run together."""
+        """Rows in a batch."""
         return self._batch_size or (GPU_BATCH if self._on_gpu() else 1)
 
     def _on_gpu(self) -> bool:
-        return not self.precise and precision() == "bfloat16"
+        return not self.cpu_only and precision() == "bfloat16"
 
     def network(self) -> Any:
-        """Return the torch module, loaded in float32, or in bfloat16 on a GPU."""
+        """Return the torch module, in bfloat16 on a GPU and in float32 on the CPU."""
         if self._network is None:
             import torch
 
-            network = _loaded(self.files, self._may_miss, self._auto)
-            for part in self._unused:
-                if hasattr(network, part):
-                    setattr(network, part, None)
-            if self._attach is not None:
-                self._attach(network)
+            network = _load_network(self.files, self.tower)
+            for module in self.tower.unused:
+                if hasattr(network, module):
+                    setattr(network, module, None)
+            if self.tower.attach is not None:
+                self.tower.attach(network)
             if self._on_gpu():
                 network = network.to("cuda", torch.bfloat16)
             else:
-                # Weights are mapped from the file at any address; kernels sum in another order where
-                # memory is not aligned, and the same weights must give the same bytes.
+                # Weights are memory-mapped at any address. Kernels sum unaligned memory in another order, and the
+                # same weights must give the same bytes.
                 for tensor in (*network.parameters(), *network.buffers()):
                     tensor.data = tensor.data.clone()
             self._network = network.eval()
         return self._network
 
-    def rows(self, feeds: Sequence[Mapping[str, npt.NDArray[Any]]]) -> list[FloatArray]:
-        """Return one row of features, shape (D,), for each item's inputs (arrays without their N axis)."""
-        return [row for start in range(0, len(feeds), self.batch_size) for row in self._batch(feeds, start)]
+    def run(self, items: Iterable[Inputs]) -> Iterator[FloatArray]:
+        """Yield one row, shape (D,), for each item; reads at most one batch ahead."""
+        iterator = iter(items)
+        while batch := list(islice(iterator, self.batch_size)):
+            yield from self._run_batch(batch)
 
-    def _batch(self, feeds: Sequence[Mapping[str, npt.NDArray[Any]]], start: int) -> FloatArray:
+    def run_distinct(self, items: Iterable[tuple[Hashable, T]], prepare: Callable[[T], Inputs]) -> FloatArray:
+        """Return one row for each item, shape (T, D); computes a run of items with equal keys once.
+
+        Parameters
+        ----------
+        items : iterable of (key, value)
+        prepare : callable
+            Makes the network's inputs from a value.
+        """
+        run_lengths: list[int] = []
+
+        def distinct() -> Iterator[Inputs]:
+            previous: Hashable = None
+            for key, value in items:
+                if run_lengths and key == previous:
+                    run_lengths[-1] += 1
+                    continue
+                run_lengths.append(1)
+                previous = key
+                yield prepare(value)
+
+        rows = list(self.run(distinct()))
+        return np.repeat(np.stack(rows), run_lengths, axis=0) if rows else np.zeros((0, 0), np.float32)
+
+    def _run_batch(self, batch: Sequence[Inputs]) -> FloatArray:
         import torch
 
-        some = feeds[start : start + self.batch_size]
-        filled = [*some, *[some[-1]] * (self.batch_size - len(some))]
+        padded = [*batch, *[batch[-1]] * (self.batch_size - len(batch))]
         network = self.network()
         parameter = next(network.parameters())
         tensors = {}
-        for name in some[0]:
-            tensor = torch.from_numpy(np.stack([feed[name] for feed in filled])).to(parameter.device)
+        for name in batch[0]:
+            tensor = torch.from_numpy(np.stack([inputs[name] for inputs in padded])).to(parameter.device)
             tensors[name] = tensor.to(parameter.dtype) if tensor.is_floating_point() else tensor
-        with torch.inference_mode(), _quiet(transformers_library()):
-            rows = self.output(network, tensors).float().cpu().numpy()
-        return np.ascontiguousarray(rows[: len(some)], np.float32)
+        with torch.inference_mode(), _silenced(import_transformers()):
+            rows = self.tower.output(network, tensors).float().cpu().numpy()
+        return np.ascontiguousarray(rows[: len(batch)], np.float32)
 
 
 def precision() -> str:
-    """Return ``"bfloat16"`` where a GPU can be used, else ``"float32"``."""
+    """Return the dtype that networks run in: ``"bfloat16"`` with a GPU, else ``"float32"``."""
     import torch
 
     return "bfloat16" if torch.cuda.is_available() else "float32"
 
 
-def configuration(files: HubFiles) -> Any:
-    """Return the model's configuration as transformers reads it, with the defaults that config.json leaves out."""
-    transformers = transformers_library()
+def load_config(files: HubFiles) -> Any:
+    """Return the model's configuration with the defaults of transformers."""
+    transformers = import_transformers()
     try:
         return transformers.AutoConfig.from_pretrained(
             files.folder, local_files_only=True, trust_remote_code=False
@@ -146,7 +174,14 @@ def configuration(files: HubFiles) -> Any:
         ) from error
 
 
-def transformers_library() -> Any:
+def config_value(config: Any, path: tuple[str, ...]) -> int:
+    """Return the integer at a path of attributes of a configuration."""
+    for name in path:
+        config = getattr(config, name)
+    return int(config)
+
+
+def import_transformers() -> Any:
     """Return the module transformers, or raise `NotFoundError` with the command that installs it."""
     try:
         import transformers
@@ -158,27 +193,27 @@ def transformers_library() -> Any:
     return transformers
 
 
-def sound_extractor(files: HubFiles, name: str, family: str) -> Any:
-    """Return transformers' extractor class `name`, made by the model's preprocessor_config.json.
+def load_feature_extractor(files: HubFiles, name: str, family: str) -> Any:
+    """Return the feature extractor class `name` of transformers with the model's configuration.
 
     Raises
     ------
     ArtifactError
-        When that file is absent or none of the `family`.
+        If preprocessor_config.json does not exist or is not that of a model of the `family`.
     """
-    facts = files.preparation("feature_extractor", "sound is")
-    made = getattr(transformers_library(), name)
+    config = files.processor_config("feature_extractor")
+    extractor = getattr(import_transformers(), name)
     try:
-        return made(**{key: value for key, value in facts.items() if not key.endswith("_type")})
+        return extractor(**{key: value for key, value in config.items() if not key.endswith("_type")})
     except (TypeError, ValueError) as error:
         raise ArtifactError(
-            f"the preprocessor_config.json of {files.name} is none of {family}: {error}; fetch the model again"
+            f"the preprocessor_config.json of {files.name} is not one of {family}: {error}; fetch the model again"
         ) from error
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Keep the library's bars and advice off the terminal, and leave its settings as they were."""
+def _silenced(transformers: Any) -> Iterator[None]:
+    """Hide progress bars and warnings of transformers for a while."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -191,14 +226,14 @@ def _quiet(transformers: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _loaded(files: HubFiles, may_miss: Sequence[str], auto: str) -> Any:
+def _load_network(files: HubFiles, tower: Tower) -> Any:
     import torch
 
-    transformers = transformers_library()
-    config = configuration(files)
+    transformers = import_transformers()
+    config = load_config(files)
     try:
-        with _quiet(transformers):
-            network, told = getattr(transformers, auto).from_pretrained(
+        with _silenced(transformers):
+            network, report = getattr(transformers, tower.auto_class).from_pretrained(
                 files.folder,
                 config=config,
                 local_files_only=True,
@@ -212,15 +247,15 @@ def _loaded(files: HubFiles, may_miss: Sequence[str], auto: str) -> Any:
             f"transformers cannot load the weights in {files.folder}: {type(error).__name__}: "
             f"{str(error).splitlines()[0]}; fetch the model again"
         ) from error
-    # transformers fills an absent weight with random numbers: never a feature of ours.
-    absent = sorted(
+    # transformers fills missing weights with random numbers, which must never become features.
+    missing = sorted(
         name
-        for name in (*told["missing_keys"], *(key[0] for key in told.get("mismatched_keys", ())))
-        if not any(name.startswith(beginning) for beginning in may_miss)
+        for name in (*report["missing_keys"], *(key[0] for key in report.get("mismatched_keys", ())))
+        if not name.startswith(tower.ignore_missing)
     )
-    if absent:
+    if missing:
         raise ArtifactError(
-            f"the weights in {files.folder} lack {len(absent)} of the network's tensors (first: {absent[0]}); "
-            "fetch the model again, or name one that was saved whole"
+            f"the weights in {files.folder} lack {len(missing)} of the network's tensors (first: {missing[0]}); "
+            "fetch the model again, or give one with all its weights"
         )
     return network

@@ -1,4 +1,4 @@
-"""A video and instants enter, a hub model's embedding of the frame at each instant leaves."""
+"""Frame embeddings by a transformers image model."""
 
 from __future__ import annotations
 
@@ -7,40 +7,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from reelscore.encoders.base import fingerprint
 from reelscore.encoders.pack.specs import input_facts
 from reelscore.encoders.pack.video import prepare_image
-from reelscore.errors import ConfigError
 from reelscore.media.frames import frames_at
+from reelscore.media.pixels import Pixels
 from reelscore.types import FeatureSequence, FloatArray, Modality, Segment
 
-from .files import INSTEAD, HubFiles
-from .network import HubModel, configuration, precision
-from .video_models import PICTURE_KINDS, picture_input
+from .files import HubFiles
+from .network import HubModel, Inputs, config_value, load_config, precision
+from .video_models import VIDEO_TOWERS, image_input
 
 VERSION = "1"
-"""Changes whenever the same pixels give another feature."""
+"""Increased whenever the same pixels give other features."""
 
 
 class HubVideo:
-    """The `Encoder` of a hub model of pictures; see `features.protocol.Encoder` for the attributes.
+    """`Encoder` with a transformers image model: one frame for each segment.
 
     Parameters
     ----------
     files : HubFiles
-        Of the model.
     mode : {"fast", "exact"}
-        How frames are sought; it is in the recipe, not in the fingerprint.
+        How frames are read, see `frames_at`. It is part of the recipe, not of the fingerprint.
     batch_size : int, optional
-        Frames that run together, see `HubModel`.
+        See `HubModel`.
 
     Raises
     ------
     ConfigError
-        When the model is no model of pictures, or prepares them in a way that is not known here.
+        If the model is not an image model, or its preprocessing is not supported.
     """
 
     modality: Modality = "video"
@@ -49,50 +45,35 @@ class HubVideo:
     def __init__(
         self, files: HubFiles, *, mode: Literal["fast", "exact"] = "fast", batch_size: int | None = None
     ) -> None:
-        kind = PICTURE_KINDS.get(files.model_type)
-        if kind is None:
-            raise ConfigError(
-                f"{files.name} is a {files.model_type} model, which gives no features of pictures here (known: "
-                f"{', '.join(PICTURE_KINDS)}); {INSTEAD}"
-            )
-        self.input = picture_input(files, kind)
-        self.model = HubModel(
-            files, kind.output, unused=kind.unused, may_miss=kind.may_miss, batch_size=batch_size
-        )
+        tower = files.tower(VIDEO_TOWERS, "pictures")
+        self.input = image_input(files, tower)
+        self.model = HubModel(files, tower, batch_size=batch_size)
         self.mode: Literal["fast", "exact"] = mode
         self.name = f"hub-{files.model_type}"
         self.version = VERSION
-        self.dim = kind.num_columns(configuration(files))
-        told = json.dumps(input_facts(self.input), sort_keys=True)
-        self.fingerprint = fingerprint(self.name, VERSION, files.identity, told)
+        self.dim = config_value(load_config(files), tower.dim)
+        settings = json.dumps(input_facts(self.input), sort_keys=True)
+        self.fingerprint = fingerprint(self.name, VERSION, files.identity, settings)
         self.recipe = f"{self.fingerprint}-{precision()}-{mode}"
         self.licence = files.licence
 
     def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
-        """Return one embedding for each segment, shape (T, D), of the frame at its instant.
+        """Return the embedding of the frame at each segment's instant, shape (T, D).
 
         Raises
         ------
         MediaError
-            When the file has no pictures that can be decoded.
+            If no frame of the file can be decoded.
         ArtifactError
-            When the weights cannot be loaded.
+            If the weights cannot be loaded.
         """
-        rows: list[FloatArray] = []
-        places: list[int] = []
-        waiting: list[npt.NDArray[np.uint8]] = []
-        last_s: float | None = None
-        for frame in frames_at(path, [segment.instant_s for segment in segments], mode=self.mode):
-            if last_s is None or frame.time_s != last_s:
-                waiting.append(frame.pixels)
-            places.append(len(rows) + len(waiting) - 1)
-            last_s = frame.time_s
-            if len(waiting) == self.model.batch_size:
-                rows += self.pictures(waiting)
-                waiting = []
-        rows += self.pictures(waiting)
-        return FeatureSequence(np.stack([rows[place] for place in places]), tuple(segments), self.fingerprint)
+        frames = frames_at(path, [segment.instant_s for segment in segments], mode=self.mode)
+        rows = self.model.run_distinct(((frame.time_s, frame.pixels) for frame in frames), self._prepare)
+        return FeatureSequence(rows, tuple(segments), self.fingerprint)
 
-    def pictures(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> list[FloatArray]:
-        """Return one embedding, shape (D,), for each RGB picture of shape (H, W, 3)."""
-        return self.model.rows([prepare_image(p, self.input) for p in pixels])
+    def embed_images(self, images: Sequence[Pixels]) -> list[FloatArray]:
+        """Return one embedding, shape (D,), for each RGB image of shape (H, W, 3)."""
+        return list(self.model.run(map(self._prepare, images)))
+
+    def _prepare(self, pixels: Pixels) -> Inputs:
+        return prepare_image(pixels, self.input)

@@ -1,180 +1,168 @@
-"""A picture model's files enter; what it is fed, what is taken from it and how pixels become its input leave.
-
-Pixels are prepared with Pillow and NumPy from the facts in preprocessor_config.json, as for a pack, so
-neither torchvision nor a processor class is needed.
-"""
+"""Supported transformers image models and their preprocessing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from reelscore.encoders.pack.specs import PatchesInput, PictureInput, SquareInput
 from reelscore.errors import ConfigError
 
 from .files import HubFiles
-from .network import Output
+from .network import Tower
 
 
-def _image_features(network: Any, feeds: Mapping[str, Any]) -> Any:
-    return network.get_image_features(**feeds).pooler_output
+def _image_features(network: Any, inputs: Mapping[str, Any]) -> Any:
+    return network.get_image_features(**inputs).pooler_output
 
 
-def _patch_features(network: Any, feeds: Mapping[str, Any]) -> Any:
-    return network.get_image_features(**_masked(feeds)).pooler_output
+def _patch_features(network: Any, inputs: Mapping[str, Any]) -> Any:
+    return network.get_image_features(**_with_patch_mask(inputs)).pooler_output
 
 
-def _pooled_patches(network: Any, feeds: Mapping[str, Any]) -> Any:
-    return network(**_masked(feeds)).pooler_output
+def _pooled_patches(network: Any, inputs: Mapping[str, Any]) -> Any:
+    return network(**_with_patch_mask(inputs)).pooler_output
 
 
-def _masked(feeds: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the mask of the rows that hold a picture, which follows from its shape."""
-    num_patches = feeds["spatial_shapes"].prod(dim=1, keepdim=True)
-    places = feeds["spatial_shapes"].new_ones(feeds["pixel_values"].shape[:2]).cumsum(dim=1)
-    return {**feeds, "pixel_attention_mask": (places <= num_patches).long()}
+def _with_patch_mask(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the attention mask of the patches, computed from the image's shape in patches."""
+    num_patches = inputs["spatial_shapes"].prod(dim=1, keepdim=True)
+    positions = inputs["spatial_shapes"].new_ones(inputs["pixel_values"].shape[:2]).cumsum(dim=1)
+    return {**inputs, "pixel_attention_mask": (positions <= num_patches).long()}
 
 
-def _pooled(network: Any, feeds: Mapping[str, Any]) -> Any:
-    return network(**feeds).pooler_output
+def _pooler_output(network: Any, inputs: Mapping[str, Any]) -> Any:
+    return network(**inputs).pooler_output
 
 
-def _class_token(network: Any, feeds: Mapping[str, Any]) -> Any:
-    return network(**feeds).last_hidden_state[:, 0]
+def _class_token(network: Any, inputs: Mapping[str, Any]) -> Any:
+    return network(**inputs).last_hidden_state[:, 0]
 
 
-@dataclass(frozen=True, slots=True)
-class PictureKind:
-    """What to take from an architecture: `output`, of as many columns as the configuration's `dim` says.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoTower(Tower):
+    """An image tower.
 
-    It resizes bicubically where its files do not say, or takes pictures of any shape in `patches`.
+    Attributes
+    ----------
+    dim : tuple of str
+        Path of D in the model's configuration.
+    bicubic : bool
+        Whether the processor resizes bicubically by default.
+    patches : bool
+        Whether the input is patches of an image of any aspect ratio (NaFlex).
     """
 
-    output: Output
-    dim: tuple[str, ...]
-    bicubic: bool
-    unused: tuple[str, ...] = ()
-    may_miss: tuple[str, ...] = ()
+    dim: tuple[str, ...] = ("hidden_size",)
+    bicubic: bool = True
     patches: bool = False
 
-    def num_columns(self, config: Any) -> int:
-        """Return D, as the model's configuration says it."""
-        for name in self.dim:
-            config = getattr(config, name)
-        return int(config)
 
-
-PICTURE_KINDS: dict[str, PictureKind] = {
-    "clip": PictureKind(
-        _image_features, ("projection_dim",), True, ("text_model", "text_projection"), ("text_", "logit_")
+_DINO = VideoTower(output=_pooler_output, ignore_missing=("embeddings.mask_token",))
+_SIGLIP = VideoTower(
+    output=_image_features,
+    dim=("vision_config", "hidden_size"),
+    unused=("text_model",),
+    ignore_missing=("text_", "logit_"),
+)
+VIDEO_TOWERS: dict[str, VideoTower] = {
+    "clip": VideoTower(
+        output=_image_features,
+        dim=("projection_dim",),
+        unused=("text_model", "text_projection"),
+        ignore_missing=("text_", "logit_"),
     ),
-    "siglip": PictureKind(
-        _image_features, ("vision_config", "hidden_size"), True, ("text_model",), ("text_", "logit_")
-    ),
-    "siglip2": PictureKind(
-        _patch_features,
-        ("vision_config", "hidden_size"),
-        False,
-        ("text_model",),
-        ("text_", "logit_"),
-        patches=True,
-    ),
-    "clip_vision_model": PictureKind(_pooled, ("hidden_size",), True),
-    "siglip_vision_model": PictureKind(_pooled, ("hidden_size",), True),
-    "siglip2_vision_model": PictureKind(_pooled_patches, ("hidden_size",), False, patches=True),
-    "dinov2": PictureKind(_pooled, ("hidden_size",), True, may_miss=("embeddings.mask_token",)),
-    "dinov2_with_registers": PictureKind(
-        _pooled, ("hidden_size",), True, may_miss=("embeddings.mask_token",)
-    ),
-    "dinov3_vit": PictureKind(_pooled, ("hidden_size",), False, may_miss=("embeddings.mask_token",)),
-    "vit": PictureKind(_class_token, ("hidden_size",), False, ("pooler",), ("pooler.",)),
+    "siglip": _SIGLIP,
+    "siglip2": replace(_SIGLIP, output=_patch_features, bicubic=False, patches=True),
+    "clip_vision_model": VideoTower(output=_pooler_output),
+    "siglip_vision_model": VideoTower(output=_pooler_output),
+    "siglip2_vision_model": VideoTower(output=_pooled_patches, bicubic=False, patches=True),
+    "dinov2": _DINO,
+    "dinov2_with_registers": _DINO,
+    "dinov3_vit": replace(_DINO, bicubic=False),
+    "vit": VideoTower(output=_class_token, bicubic=False, unused=("pooler",), ignore_missing=("pooler.",)),
 }
-"""The architectures of pictures, by `model_type`; SigLIP 2 of a fixed size is ``siglip``, NaFlex is ``siglip2``."""
+"""Image towers by `model_type`. SigLIP 2 of a fixed size is ``siglip``, NaFlex is ``siglip2``."""
 
 
-def picture_input(files: HubFiles, kind: PictureKind) -> PictureInput:
-    """Return how a model wants its pictures, from its preprocessor_config.json.
-
-    Parameters
-    ----------
-    files : HubFiles
-        Of the model.
-    kind : PictureKind
-        What its architecture takes where the file does not say.
+def image_input(files: HubFiles, tower: VideoTower) -> PictureInput:
+    """Return the image preprocessing in a model's preprocessor_config.json.
 
     Raises
     ------
     ArtifactError
-        When the file is absent or leaves out what must be known.
+        If the file does not exist.
     ConfigError
-        When it asks for what `SquareInput` and `PatchesInput` cannot say.
+        If `SquareInput` and `PatchesInput` cannot express it.
     """
-    facts = files.preparation("image_processor", "pictures are")
+    processor = files.processor_config("image_processor")
     try:
-        return _patches(facts) if kind.patches else _square_picture(facts, bicubic=kind.bicubic)
+        return _patches(processor) if tower.patches else _square_image(processor, bicubic=tower.bicubic)
     except (KeyError, TypeError, ValueError) as error:
-        what = f"the key {error} is absent" if isinstance(error, KeyError) else str(error)
+        reason = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
         raise ConfigError(
-            f"{files.name} prepares its pictures in a way that cannot be followed here: {what}; use a model "
-            "with a square input or patches, a mean and a standard deviation"
+            f"the image preprocessing of {files.name} is not supported: {reason}; use a model with a square input or "
+            "patches, a mean and a standard deviation"
         ) from error
 
 
-def _patches(facts: Mapping[str, Any]) -> PatchesInput:
-    mean, std = _levels(facts)
+def _patches(processor: Mapping[str, Any]) -> PatchesInput:
+    mean, std = _mean_and_std(processor)
     return PatchesInput(
         form="patches",
         tensor="pixel_values",
         shape_tensor="spatial_shapes",
-        patch_px=int(facts.get("patch_size", 16)),  # 16 and 256 are Siglip2ImageProcessor's own
-        max_patches=int(facts.get("max_num_patches", 256)),
+        patch_px=int(processor.get("patch_size", 16)),  # 16 and 256 are the defaults of Siglip2ImageProcessor
+        max_patches=int(processor.get("max_num_patches", 256)),
         mean=mean,
         std=std,
-        resample=_kernel(facts, bicubic=False),
+        resample=_resample(processor, bicubic=False),
     )
 
 
-def _square_picture(facts: Mapping[str, Any], *, bicubic: bool) -> SquareInput:
-    crops = bool(facts.get("do_center_crop", "crop_size" in facts and facts["crop_size"] is not None))
-    size = facts["size"]
-    # A plain number is the short side where a square is cut out afterwards, else both sides.
+def _square_image(processor: Mapping[str, Any], *, bicubic: bool) -> SquareInput:
+    crops = bool(
+        processor.get("do_center_crop", "crop_size" in processor and processor["crop_size"] is not None)
+    )
+    size = processor["size"]
+    # A plain number is the short side if a crop follows, else both sides.
     short = size.get("shortest_edge") if isinstance(size, Mapping) else size if crops else None
     if short is None:
         crop_px = short = _square(size)
-        if crops and _square(facts["crop_size"]) != crop_px:
-            raise ConfigError(f"it stretches them to {size} and cuts {facts['crop_size']} out")
+        if crops and _square(processor["crop_size"]) != crop_px:
+            raise ConfigError(f"size is {size}, but crop_size is {processor['crop_size']}")
     elif not crops:
-        raise ConfigError(f"it makes the short side {short} px and leaves the other one free")
+        raise ConfigError(f"the short side is {short} px and the long side has no fixed length")
     else:
-        crop_px = _square(facts["crop_size"])
-    mean, std = _levels(facts)
+        crop_px = _square(processor["crop_size"])
+    mean, std = _mean_and_std(processor)
     return SquareInput(
         tensor="pixel_values",
         short_side_px=int(short),
         crop_px=crop_px,
         mean=mean,
         std=std,
-        resample=_kernel(facts, bicubic=bicubic),
+        resample=_resample(processor, bicubic=bicubic),
         fit="crop" if crops else "stretch",
     )
 
 
-def _kernel(facts: Mapping[str, Any], *, bicubic: bool) -> Literal["bilinear", "bicubic"]:
-    if not facts.get("do_resize", True):
-        raise ConfigError("it does not resize them")
-    kernel = facts.get("resample")
+def _resample(processor: Mapping[str, Any], *, bicubic: bool) -> Literal["bilinear", "bicubic"]:
+    if not processor.get("do_resize", True):
+        raise ConfigError("do_resize is false")
+    kernel = processor.get("resample")
     if kernel not in (None, 2, 3):
         raise ConfigError(f"resample must be 2 (bilinear) or 3 (bicubic), got {kernel!r}")
     return "bicubic" if kernel == 3 or (kernel is None and bicubic) else "bilinear"
 
 
-def _levels(facts: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation, counted in pixel values."""
-    scale = float(facts.get("rescale_factor", 1 / 255)) if facts.get("do_rescale", True) else 1.0
+def _mean_and_std(processor: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation in pixel values, 0 to 255."""
+    scale = float(processor.get("rescale_factor", 1 / 255)) if processor.get("do_rescale", True) else 1.0
     mean, std = ([0.0] * 3, [1.0] * 3)
-    if facts.get("do_normalize", True):
-        mean, std = facts["image_mean"], facts["image_std"]
+    if processor.get("do_normalize", True):
+        mean, std = processor["image_mean"], processor["image_std"]
     return tuple(float(m) / scale for m in mean), tuple(float(s) / scale for s in std)
 
 
@@ -182,5 +170,5 @@ def _square(size: Any) -> int:
     if not isinstance(size, Mapping):
         return int(size)
     if size["height"] != size["width"]:
-        raise ConfigError(f"expected a square, got {size['height']} x {size['width']} px")
+        raise ConfigError(f"expected a square input, got {size['height']} x {size['width']} px")
     return int(size["height"])

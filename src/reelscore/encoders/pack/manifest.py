@@ -1,4 +1,4 @@
-"""Reading of a pack's MANIFEST.json; docs/packs.md documents the format."""
+"""Reading of a pack's MANIFEST.json; docs/how-to/packs.md documents the format."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read_manifest(folder: Path | str) -> dict[Role, ModelSpec]:
     if not path.is_file():
         raise NotFoundError(
             f'{folder} has no {MANIFEST_NAME}; write one with "reelscore_pack": {SCHEMA_VERSION} and the input '
-            'and outputs of each ONNX file under "encoders" (example: docs/packs.md)'
+            'and outputs of each ONNX file under "encoders" (example: docs/how-to/packs.md)'
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -68,12 +68,12 @@ def read_manifest(folder: Path | str) -> dict[Role, ModelSpec]:
         raise ArtifactError(f"{path} is not valid JSON: {error}; fix it or fetch the pack again") from error
     if not isinstance(content, dict):
         raise ArtifactError(
-            f"{path} must hold a JSON object, got {type(content).__name__}; see docs/packs.md"
+            f"{path} must hold a JSON object, got {type(content).__name__}; see docs/how-to/packs.md"
         )
     try:
         return _read_models(content)
     except ConfigError as error:
-        raise ArtifactError(f"{path}: {error}; docs/packs.md describes every key") from error
+        raise ArtifactError(f"{path}: {error}; docs/how-to/packs.md describes every key") from error
 
 
 def _read_models(content: Mapping[str, Any]) -> dict[Role, ModelSpec]:

@@ -33,7 +33,7 @@ def load_pack(folder: Path | str, *, num_threads: int = 1) -> Pack:
     NotFoundError
         When the folder or its manifest does not exist.
     ArtifactError
-        When the manifest does not follow docs/packs.md.
+        When the manifest does not follow docs/how-to/packs.md.
     """
     return Pack(Path(folder), read_manifest(folder), num_threads=num_threads)
 
@@ -98,7 +98,7 @@ class Pack:
         if spec is None:
             raise NotFoundError(
                 f"the pack {self.folder} has no {role} encoder, only: {', '.join(self.specs)}; use "
-                f"another pack or add encoders.{role} to its manifest (docs/packs.md)"
+                f"another pack or add encoders.{role} to its manifest (docs/how-to/packs.md)"
             )
         assert isinstance(spec, kind)
         return spec

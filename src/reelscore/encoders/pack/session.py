@@ -137,14 +137,14 @@ class OnnxModel:
         if not fits:
             raise ArtifactError(
                 f"{self.path}: the manifest declares the inputs {expected}, the model has "
-                f"{actual}; fix the manifest's input (docs/packs.md)"
+                f"{actual}; fix the manifest's input (docs/how-to/packs.md)"
             )
         outputs = {tensor.name: tensor.shape for tensor in session.get_outputs()}
         for output in self.spec.outputs:
             if output.name not in outputs or not _fits(outputs[output.name], (None, output.dim)):
                 raise ArtifactError(
                     f"{self.path}: the manifest declares the output {output.name} [N, {output.dim}], the "
-                    f"model has {outputs}; fix the manifest's outputs (docs/packs.md)"
+                    f"model has {outputs}; fix the manifest's outputs (docs/how-to/packs.md)"
                 )
 
 

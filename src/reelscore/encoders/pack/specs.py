@@ -101,7 +101,7 @@ class SoundInput:
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrumInput(SoundInput):
-    """Base of mel spectra; docs/packs.md defines every field."""
+    """Base of mel spectra; docs/how-to/packs.md defines every field."""
 
     n_fft: int
     hop_samples: int

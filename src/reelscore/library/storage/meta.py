@@ -1,4 +1,4 @@
-"""Read and write `library.json`: what a library was built with, and its live tables."""
+"""Read and write `library.json`, the metadata of a library."""
 
 from __future__ import annotations
 

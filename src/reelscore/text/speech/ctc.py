@@ -1,11 +1,10 @@
-"""The files of a CTC model of speech enter; how it is fed, and the timed lines of what it hears, leave.
+"""Speech transcription with a CTC model (wav2vec 2.0, HuBERT or WavLM).
 
-After every few milliseconds such a model says one letter, or that there is none (the blank). Equal letters in a row are
-one; words end at a letter of their own [1]_.
+Decoding is greedy [1]_: the most probable token of each step, with repeated tokens merged and blanks removed.
 
 References
 ----------
-.. [1] Graves et al., "Connectionist Temporal Classification", ICML 2006; the most probable path, not the best text.
+.. [1] Graves et al., "Connectionist Temporal Classification", ICML 2006.
 """
 
 from __future__ import annotations
@@ -19,30 +18,35 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.encoders.hub.files import HubFiles
-from reelscore.encoders.hub.network import HubModel, configuration, sound_extractor
+from reelscore.encoders.hub.network import HubModel, Tower, load_config, load_feature_extractor
 from reelscore.errors import ArtifactError
 from reelscore.text.timed_lines import Line
 from reelscore.text.video_text import clean
 from reelscore.types import FloatArray
 
 CTC_TYPES = ("wav2vec2", "hubert", "wavlm")
-"""The architectures, by `model_type`; each may also be saved without a CTC head."""
+"""The architectures, by `model_type`. Each also exists without a CTC head."""
 
 WINDOW_S = 30.0
-"""What is heard in one; such models take any length, at a cost that grows with its square."""
+"""Longest window. The models take any length, at a cost that grows with its square."""
 
 PAUSE_S = 1.0
-"""Words further apart are two lines."""
+"""A longer pause between words starts a new line."""
 
 
-def _letters(network: Any, feeds: Mapping[str, Any]) -> Any:
-    return network(**feeds).logits
+def _logits(network: Any, inputs: Mapping[str, Any]) -> Any:
+    return network(**inputs).logits
 
 
-class CtcSpeech:
-    """How wav2vec 2.0, HuBERT or WavLM with a CTC head hears and what it says; see `hub_speech.Speaker`.
+_TOWER = Tower(
+    output=_logits,
+    auto_class="AutoModelForCTC",
+    ignore_missing=tuple(f"{name}.masked_spec_embed" for name in CTC_TYPES),
+)
 
-    The confidence of a line is the mean probability of its letters.
+
+class CtcModel:
+    """`SpeechModel` with a CTC head. The confidence of a line is the mean probability of its letters.
 
     Parameters
     ----------
@@ -51,85 +55,82 @@ class CtcSpeech:
     Raises
     ------
     ArtifactError
-        When the facts about its input or its letters are absent.
+        If the configuration of its input or its vocabulary is missing.
     """
 
     def __init__(self, files: HubFiles) -> None:
-        self._extractor = sound_extractor(files, "Wav2Vec2FeatureExtractor", "wav2vec 2.0")
+        self._extractor = load_feature_extractor(files, "Wav2Vec2FeatureExtractor", "wav2vec 2.0")
         vocabulary = files.json("vocab.json") or {}
-        if not vocabulary or not all(isinstance(number, int) for number in vocabulary.values()):
+        if not vocabulary or not all(isinstance(token_id, int) for token_id in vocabulary.values()):
             raise ArtifactError(
-                f"{files.folder} has no vocab.json of letters with their numbers; fetch the model again, or name one "
+                f"{files.folder} has no vocab.json that maps letters to numbers; fetch the model again, or give one "
                 "of a single language"
             )
-        config = configuration(files)
-        said = files.json("tokenizer_config.json") or {}
-        between = said.get("word_delimiter_token", "|")
-        self._letter = {
-            number: " " if letter == between else letter
-            for letter, number in vocabulary.items()
-            # <s>, [UNK] and the like stand for no sound.
-            if not (len(letter) > 1 and letter[0] in "<[" and letter[-1] in ">]")
+        config = load_config(files)
+        delimiter = (files.json("tokenizer_config.json") or {}).get("word_delimiter_token", "|")
+        self._letters = {
+            token_id: " " if token == delimiter else token
+            for token, token_id in vocabulary.items()
+            # Special tokens such as <s> and [UNK] are not letters.
+            if not (len(token) > 1 and token[0] in "<[" and token[-1] in ">]")
         }
         self._blank = int(config.pad_token_id or 0)
         self.rate_hz = int(self._extractor.sampling_rate)
-        self.longest = round(WINDOW_S * self.rate_hz)
+        self.max_samples = round(WINDOW_S * self.rate_hz)
         self._step_s = float(np.prod(config.conv_stride)) / self.rate_hz
-        self._shortest = _shortest(config.conv_kernel, config.conv_stride)
-        # Windows differ in length, and what fills up a batch would be heard.
-        self.model = HubModel(files, _letters, auto="AutoModelForCTC", may_miss=_UNUSED, batch_size=1)
-        self.told = json.dumps(
+        self._min_samples = _receptive_field(config.conv_kernel, config.conv_stride)
+        # Windows differ in length, and padding in a batch would change the output.
+        self.model = HubModel(files, _TOWER, batch_size=1)
+        self.settings = json.dumps(
             [
                 self.rate_hz,
                 self._extractor.do_normalize,
-                sorted(self._letter.items()),
+                sorted(self._letters.items()),
                 self._blank,
                 WINDOW_S,
                 PAUSE_S,
             ]
         )
 
-    def prepared(self, samples: FloatArray) -> dict[str, npt.NDArray[Any]]:
-        """Return the samples of a window as the model wants them."""
-        filled = np.pad(samples, (0, max(0, self._shortest - len(samples))))
-        made = self._extractor(filled, sampling_rate=self.rate_hz, return_tensors="np")
-        return {"input_values": np.ascontiguousarray(made["input_values"][0], np.float32)}
+    def prepare(self, samples: FloatArray) -> dict[str, npt.NDArray[Any]]:
+        """Return the network's input for the samples of a window."""
+        padded = np.pad(samples, (0, max(0, self._min_samples - len(samples))))
+        features = self._extractor(padded, sampling_rate=self.rate_hz, return_tensors="np")
+        return {"input_values": np.ascontiguousarray(features["input_values"][0], np.float32)}
 
-    def lines(self, row: FloatArray, *, start_s: float, duration_s: float) -> list[Line]:
-        """Return what the letters of a window (scores, shape (steps, letters)) say, a line for each run of words."""
-        letters = np.argmax(row, axis=1)
+    def decode(self, row: FloatArray, *, start_s: float, duration_s: float) -> list[Line]:
+        """Return the lines in the logits of a window, shape (steps, tokens)."""
+        tokens = np.argmax(row, axis=1)
         scores = np.exp(row - row.max(axis=1, keepdims=True))
-        sure = 1 / scores.sum(axis=1)
-        lines: list[list[tuple[str, int, int, float]]] = [[]]
+        probability = 1 / scores.sum(axis=1)
+        # Each letter as (letter, first step, step after its last one, probability).
+        runs: list[list[tuple[str, int, int, float]]] = [[]]
         step = 0
-        for number, run in groupby(letters.tolist()):
-            length = len(list(run))
-            letter = "" if number == self._blank else self._letter.get(number, "")
+        for token_id, group in groupby(tokens.tolist()):
+            length = len(list(group))
+            letter = "" if token_id == self._blank else self._letters.get(token_id, "")
             if letter:
-                held = lines[-1]
-                if letter != " " and held and (step - held[-1][2]) * self._step_s > PAUSE_S:
-                    lines.append([])
-                if letter != " " or lines[-1]:
-                    last = lines[-1][-1][2] if letter == " " else step + length
-                    lines[-1].append((letter, step, last, float(sure[step : step + length].mean())))
+                current = runs[-1]
+                if letter != " " and current and (step - current[-1][2]) * self._step_s > PAUSE_S:
+                    runs.append([])
+                if letter != " " or runs[-1]:
+                    end = runs[-1][-1][2] if letter == " " else step + length
+                    runs[-1].append((letter, step, end, float(probability[step : step + length].mean())))
             step += length
-        found = []
-        for held in lines:
-            text = clean("".join(letter for letter, *_ in held))
+        lines = []
+        for run in runs:
+            text = clean("".join(letter for letter, *_ in run))
             if text:
-                heard = [part for part in held if part[0] != " "]
-                end_s = min(duration_s, heard[-1][2] * self._step_s)
-                begun_s = min(end_s, heard[0][1] * self._step_s)
-                confidence = round(float(np.mean([part[3] for part in heard])), 4)
-                found.append(Line(text, round(start_s + begun_s, 3), round(start_s + end_s, 3), confidence))
-        return found
+                letters = [entry for entry in run if entry[0] != " "]
+                end_s = min(duration_s, letters[-1][2] * self._step_s)
+                begin_s = min(end_s, letters[0][1] * self._step_s)
+                confidence = round(float(np.mean([entry[3] for entry in letters])), 4)
+                lines.append(Line(text, round(start_s + begin_s, 3), round(start_s + end_s, 3), confidence))
+        return lines
 
 
-_UNUSED = tuple(f"{name}.masked_spec_embed" for name in CTC_TYPES)
-
-
-def _shortest(kernels: Any, strides: Any) -> int:
-    """Return the samples without which the convolutions give nothing."""
+def _receptive_field(kernels: Any, strides: Any) -> int:
+    """Return the number of samples that give one step of the convolutions."""
     length = 1
     for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
         length = (length - 1) * stride + kernel

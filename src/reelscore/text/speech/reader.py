@@ -1,138 +1,201 @@
-"""A video enters, what is spoken in it leaves as timed lines, by a speech model of the hub.
-
-The sound is heard in windows over its whole length, each cut where it is quiet and decoded greedily by itself: the same
-file gives the same lines, and memory does not grow with it.
-"""
+"""Transcribe the speech of a video with a transformers model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from reelscore.encoders.base import fingerprint
 from reelscore.encoders.hub.files import HubFiles
 from reelscore.encoders.hub.network import HubModel, precision
-from reelscore.errors import ConfigError
+from reelscore.errors import ConfigError, InputError
 from reelscore.media.audio import audio_blocks
 from reelscore.media.probe import probe
 from reelscore.text.timed_lines import Line
 from reelscore.types import FloatArray
 
-from .ctc import CTC_TYPES, CtcSpeech
-from .whisper import WhisperSpeech
-from .windows import speech_windows
+from .ctc import CTC_TYPES, CtcModel
+from .whisper import WhisperModel
 
 VERSION = "1"
-"""Changes whenever the same sound gives other lines."""
+"""Increased whenever the same audio gives other lines."""
 
-_FOR_EXAMPLE = "such as openai/whisper-base or facebook/wav2vec2-base-960h"
+CUT_RANGE = 1 / 6
+"""A window is cut at the quietest point of this last part, so that a cut seldom falls inside a word."""
+
+SILENCE = 1e-3
+"""Loudness of silence: -60 dB, as the root mean square over `_FRAME_S` (full scale is 1)."""
+
+_FRAME_S = 0.1
+_EXAMPLES = "such as openai/whisper-base or facebook/wav2vec2-base-960h"
 
 
-class Speaker(Protocol):
-    """How a kind of speech model is fed a window and what its output says.
+class SpeechModel(Protocol):
+    """A speech model with its preprocessing and decoding.
 
     Attributes
     ----------
     model : HubModel
-    rate_hz, longest : int
-        Of the mono sound that it hears, and the samples of its longest window.
-    told : str
-        All that shapes the lines, for the recipe.
+    rate_hz : int
+        Sampling rate of the mono input.
+    max_samples : int
+        Samples of the longest window.
+    settings : str
+        Everything that shapes the lines, for the recipe.
     """
 
     model: HubModel
     rate_hz: int
-    longest: int
-    told: str
+    max_samples: int
+    settings: str
 
-    def prepared(self, samples: FloatArray) -> dict[str, npt.NDArray[Any]]:
+    def prepare(self, samples: FloatArray) -> dict[str, npt.NDArray[Any]]:
         """Return the network's inputs, without their N axis, for the samples of a window."""
         ...
 
-    def lines(self, row: FloatArray, *, start_s: float, duration_s: float) -> list[Line]:
-        """Return the lines that the network's output means for a window from `start_s` on."""
+    def decode(self, row: FloatArray, *, start_s: float, duration_s: float) -> list[Line]:
+        """Return the lines in the network's output for a window that begins at `start_s`."""
         ...
 
 
-class HubSpeech:
-    """Reads what is spoken in videos.
+class SpeechReader:
+    """`LineReader` that transcribes speech.
+
+    The audio is cut into windows, and each window is decoded greedily on its own. Memory use does not depend on the
+    length of the audio.
 
     Parameters
     ----------
     files : HubFiles
-        Of a Whisper model, or of wav2vec 2.0, HuBERT or WavLM with a CTC head.
+        A Whisper model, or wav2vec 2.0, HuBERT or WavLM with a CTC head.
 
     Attributes
     ----------
     recipe : str
-        Identity of all that shapes the lines, for the cache.
+        Identity of everything that shapes the lines, for the cache.
     licence : str
-        Of the weights.
+        Licence of the weights.
 
     Raises
     ------
     ConfigError
-        When the model is none of speech.
+        If the model is not a speech model.
     ArtifactError
-        When facts about its input or its tokens are absent.
+        If the configuration of its input or its tokens is missing.
     """
 
     def __init__(self, files: HubFiles) -> None:
-        self.speaker = _speaker(files)
+        self.speech_model = _load_speech_model(files)
         name = f"hub-{files.model_type}-speech"
-        self.recipe = f"{fingerprint(name, VERSION, files.identity, self.speaker.told)}-{precision()}"
+        self.recipe = (
+            f"{fingerprint(name, VERSION, files.identity, self.speech_model.settings)}-{precision()}"
+        )
         self.licence = files.licence
 
     def read(self, video: Path | str) -> tuple[Line, ...]:
-        """Return what is spoken, in order of time; nothing for a video without sound.
+        """Return the transcript in order of time; empty for a video without audio.
 
         Raises
         ------
         NotFoundError
-            When the video is absent.
+            If the video does not exist.
         MediaError
-            When its sound cannot be decoded.
+            If its audio cannot be decoded.
         ArtifactError
-            When the weights cannot be loaded.
+            If the weights cannot be loaded.
         """
         if probe(video).audio is None:
             return ()
-        speaker, found = self.speaker, list[Line]()
-        waiting: list[tuple[int, FloatArray]] = []
-        blocks = audio_blocks(video, rate_hz=speaker.rate_hz)
-        for window in speech_windows(blocks, rate_hz=speaker.rate_hz, longest=speaker.longest):
-            waiting.append(window)
-            if len(waiting) == speaker.model.batch_size:
-                found += self._heard(waiting)
-                waiting = []
-        return (*found, *self._heard(waiting))
+        model = self.speech_model
+        spans: list[tuple[int, int]] = []
 
-    def _heard(self, windows: list[tuple[int, FloatArray]]) -> list[Line]:
-        speaker = self.speaker
-        rows = speaker.model.rows([speaker.prepared(samples) for _, samples in windows])
-        return [
-            line
-            for (start, samples), row in zip(windows, rows, strict=True)
-            for line in speaker.lines(
-                row, start_s=start / speaker.rate_hz, duration_s=len(samples) / speaker.rate_hz
-            )
-        ]
+        def inputs() -> Iterator[dict[str, npt.NDArray[Any]]]:
+            blocks = audio_blocks(video, rate_hz=model.rate_hz)
+            for start, samples in cut_windows(blocks, rate_hz=model.rate_hz, max_samples=model.max_samples):
+                spans.append((start, len(samples)))
+                yield model.prepare(samples)
+
+        lines: list[Line] = []
+        for i, row in enumerate(model.model.run(inputs())):
+            start, length = spans[i]
+            lines += model.decode(row, start_s=start / model.rate_hz, duration_s=length / model.rate_hz)
+        return tuple(lines)
 
 
-def _speaker(files: HubFiles) -> Speaker:
+def _load_speech_model(files: HubFiles) -> SpeechModel:
     if files.model_type == "whisper":
-        return WhisperSpeech(files)
+        return WhisperModel(files)
     if files.model_type not in CTC_TYPES:
         raise ConfigError(
-            f"{files.name} is a {files.model_type} model, which does not tell what is spoken (known: whisper, and "
-            f"{', '.join(CTC_TYPES)} with a CTC head); name a model of speech, {_FOR_EXAMPLE}"
+            f"{files.name} is a {files.model_type} model, which does not transcribe speech (supported: whisper, and "
+            f"{', '.join(CTC_TYPES)} with a CTC head); give a speech model, {_EXAMPLES}"
         )
-    made = [str(name) for name in files.config.get("architectures") or ()]
-    if not any(name.endswith("ForCTC") for name in made):
+    architectures = [str(name) for name in files.config.get("architectures") or ()]
+    if not any(name.endswith("ForCTC") for name in architectures):
         raise ConfigError(
-            f"{files.name} is a {files.model_type} model without words ({', '.join(made) or 'no architecture'} and not "
-            f"ForCTC); name one that was trained to write down speech, {_FOR_EXAMPLE}"
+            f"{files.name} is a {files.model_type} model without a CTC head ({', '.join(architectures) or 'none'} and "
+            f"not ForCTC); give one that was trained to transcribe speech, {_EXAMPLES}"
         )
-    return CtcSpeech(files)
+    return CtcModel(files)
+
+
+def cut_windows(
+    blocks: Iterable[FloatArray], *, rate_hz: int, max_samples: int
+) -> Iterator[tuple[int, FloatArray]]:
+    """Cut audio into windows at quiet points and drop silent windows.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of float32, shape (n,)
+        See `audio_blocks`. The block size does not change the windows.
+    rate_hz : int
+    max_samples : int
+        Samples of the longest window.
+
+    Yields
+    ------
+    start : int
+        Position of the window, in samples.
+    window : ndarray of float32, shape (n,)
+
+    Raises
+    ------
+    InputError
+        If `max_samples` is shorter than 0.1 s.
+    """
+    frame = round(_FRAME_S * rate_hz)
+    if not 1 <= frame <= max_samples:
+        raise InputError(
+            f"max_samples must hold {_FRAME_S} s of audio at {rate_hz} Hz, got {max_samples} samples"
+        )
+    start = 0
+    buffer = np.zeros(0, np.float32)
+    for block in blocks:
+        buffer = np.concatenate([buffer, block])
+        while len(buffer) > max_samples:
+            cut = _quietest_point(buffer[:max_samples], frame)
+            if _peak_rms(buffer[:cut], frame) >= SILENCE:
+                yield start, buffer[:cut].copy()
+            start, buffer = start + cut, buffer[cut:]
+    if len(buffer) and _peak_rms(buffer, frame) >= SILENCE:
+        yield start, buffer
+
+
+def _quietest_point(window: FloatArray, frame: int) -> int:
+    """Return the centre of the quietest frame in the `CUT_RANGE` of a window, the last one of a tie."""
+    first = min(len(window) - frame, round(len(window) * (1 - CUT_RANGE)))
+    starts = np.arange(first, len(window) - frame + 1, max(1, frame // 2))
+    power = [float(np.mean(np.square(window[s : s + frame], dtype=np.float64))) for s in starts]
+    quietest = len(power) - 1 - int(np.argmin(power[::-1]))
+    return int(starts[quietest]) + frame // 2
+
+
+def _peak_rms(window: FloatArray, frame: int) -> float:
+    power = [
+        np.mean(np.square(window[s : s + frame], dtype=np.float64)) for s in range(0, len(window), frame)
+    ]
+    return float(np.sqrt(max(power)))

@@ -1,4 +1,4 @@
-"""``reelscore words``: a video enters, everything that is said of it is printed, with where each piece came from."""
+"""``reelscore transcript``."""
 
 from __future__ import annotations
 
@@ -12,40 +12,44 @@ from reelscore.cli.options import JsonOption, OnScreenOption, SpeechOption
 from reelscore.cli.output import note, print_json
 
 
-def words(
-    video: Annotated[Path, typer.Argument(help="The video.")],
+def transcript(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A video file.")],
     on_screen: OnScreenOption = False,
     speech: SpeechOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what is said of a video: title, description, transcript and on-screen text, each with its source."""
+    """Print a video's title, subtitles, speech and on-screen text.
+
+    The text comes from files next to the video (film.json, film.srt, film.txt), its tags and its subtitle stream.
+    --on-screen and --speech also read the frames and the sound. The source of each text is shown.
+    """
     from reelscore.encoders.cache import FeatureCache, default_folder
     from reelscore.text.reader import TextReader
     from reelscore.text.spec import TextSpec
 
     reader = TextReader(TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder()))
-    said = reader.said(video)
+    texts = reader.sources(video)
     if json:
-        told = [
+        fields = [
             {"field": name, "source": one.source, "text": one.text, "lines": [asdict(x) for x in one.lines]}
-            for name, one in said.items()
+            for name, one in texts.items()
         ]
-        print_json({"video": str(video), "words": told})
+        print_json({"video": str(video), "words": fields})
         return
-    for name, one in said.items():
+    for name, one in texts.items():
         print(f"{name.replace('_', ' ')} ({one.source})")
         for line in one.lines:
-            sure = "     " if line.confidence is None else f"{100 * line.confidence:4.0f}%"
-            print(f"  {_time(line.start_s)} – {_time(line.end_s)}  {sure}  {line.text}")
+            confidence = "     " if line.confidence is None else f"{100 * line.confidence:4.0f}%"
+            print(f"  {_time(line.start_s)} – {_time(line.end_s)}  {confidence}  {line.text}")
         if not one.lines:
             print(f"  {one.text}")
-    if not said:
+    if not texts:
         others = [*([] if on_screen else ["--on-screen"]), *([] if speech else ["--speech MODEL"])]
-        more = f"; {' and '.join(others)} would read the medium itself" if others else ""
-        note(f"nothing is said of {video}, neither beside it nor in it{more}")
+        advice = f"; to read the frames or the sound, give {' or '.join(others)}" if others else ""
+        note(f"no text found for {video}, in the file or next to it{advice}")
 
 
 def _time(seconds: float) -> str:
-    """Return a time as m:ss.s."""
+    """Format a time as m:ss.s."""
     tenths = round(10 * seconds)
     return f"{tenths // 600:2d}:{tenths // 10 % 60:02d}.{tenths % 10}"
