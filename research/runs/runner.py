@@ -142,7 +142,7 @@ class Runner:
         # In the order of the request, so results do not depend on which worker was faster.
         failures.sort(key=lambda failure: list(by_key).index(failure.run.key))
         result = Outcomes((outcomes[key] for key in by_key if key in outcomes), failures)
-        before = {one.run.key for one in (*self.outcomes, *self.failures)}
+        before = {one.run.key for one in self.outcomes} | {one.run.key for one in self.failures}
         self.outcomes += [one for one in result.all() if one.run.key not in before]
         self.failures += [one for one in failures if one.run.key not in before]
         return result

@@ -86,8 +86,8 @@ def synthetic_recipe(plan: FalseNegativesPlan, seed: int, *, oracle: bool, **val
 def synthetic_runs(plan: FalseNegativesPlan, chosen: Choices) -> dict[Place, list[Run]]:
     """Return the runs on synthetic data by place: tuned at each rate, by training regime, by topic scale."""
     runs: dict[Place, list[Run]] = {}
-    for (rate, row), choice in chosen.items():
-        runs[f"mAP at {rate}", row] = _runs(plan, row, choice.config)
+    for (named_rate, row), choice in chosen.items():
+        runs[f"mAP at {named_rate}", row] = _runs(plan, row, choice.config)
     for rate, row in fixed_rows(plan):
         if (fixed := chosen.get((rate_name(rate), row))) is None:
             continue
@@ -152,7 +152,7 @@ def _public_sets(
             runs[name, title] = [Run(recipes[name], config=config) for config in configs]
         chosen |= found
     scored = runner.perform_all(runs, title="public sets")
-    rows = [row for metric in (TRUTH, METRIC) for row in compare(scored, metric=lambda _, m=metric: m)]
+    rows = [*compare(scored, metric=lambda _: TRUTH), *compare(scored, metric=lambda _: METRIC)]
     return chosen, tuple(replace(row, place=(f"{row.place[0]}, {row.metric}", row.place[1])) for row in rows)
 
 

@@ -13,7 +13,7 @@ from reelscore.training.config import TrainConfig
 from research.plan_files import INFONCE, INTER_INTRA, changed, check_folds, check_unique
 from research.report.comparison import compare
 from research.report.table import count_above
-from research.result import Result
+from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import fold_recipe
 from research.study import Study
@@ -54,7 +54,7 @@ class HubnessPlan:
 
 def run(plan: HubnessPlan, runner: Runner) -> Result:
     """Train every loss on every set and fold and score it with and without the correction."""
-    runs = {
+    runs: dict[Place, list[Run]] = {
         (column, name, loss): [
             Run(
                 {"kind": "set", "name": name, **fold_recipe(plan.seeds, s, plan.folds)},

@@ -13,7 +13,7 @@ from reelscore.errors import ConfigError
 from research.plan_files import INFONCE, INTER_INTRA, TunedPlan, changed, check_unique
 from research.report.comparison import compare
 from research.report.table import count_above
-from research.result import Result
+from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import choice_records, fold_recipe, tune
 from research.study import Study
@@ -70,7 +70,7 @@ def run(plan: TasksPlan, runner: Runner) -> Result:
         for seed in plan.seeds
     }
     chosen = tune(runner, plan, {task.name: recipes[task.name, plan.seeds[0]] for task in plan.tasks})
-    runs = {
+    runs: dict[Place, list[Run]] = {
         (loss, name): [Run(recipes[name, s], config=changed(choice.config, {"seed": s})) for s in plan.seeds]
         for (name, loss), choice in chosen.items()
     }

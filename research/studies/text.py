@@ -17,7 +17,7 @@ from research.plan_files import changed, check_folds, check_unique
 from research.recipes.recipe import Recipe
 from research.report.comparison import compare
 from research.report.table import count_above
-from research.result import Result
+from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import fold_recipe
 from research.study import Study
@@ -90,7 +90,7 @@ class TextPlan:
 
 def run(plan: TextPlan, runner: Runner) -> Result:
     """Train every row from every seed and score it."""
-    runs = {
+    runs: dict[Place, list[Run]] = {
         (row, source.name): [
             Run(_recipe(plan, source, s) | hide, config=changed(plan.train, {**values, "seed": s}))
             for s in plan.seeds

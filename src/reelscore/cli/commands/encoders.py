@@ -166,7 +166,7 @@ def _input(encoder: EncoderInfo) -> dict[str, Any]:
     if stated is not None and is_dataclass(stated) and not isinstance(stated, type):
         return {"input": asdict(stated)}
     tower = getattr(inner, "tower", None)
-    if hasattr(tower, "num_samples"):
+    if tower is not None and hasattr(tower, "num_samples"):
         return {"input": {"rate_hz": tower.rate_hz, "window_samples": tower.num_samples}}
     max_tokens = getattr(inner, "max_tokens", None)
     return {} if max_tokens is None else {"input": {"max_tokens": max_tokens}}
