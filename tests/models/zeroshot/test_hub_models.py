@@ -110,7 +110,7 @@ def test_models_that_have_moved_are_named_once_more(
     before = Matcher(opened).report(video_file, k=3).to_json()
     here.rename(there)
     assert len(json.loads(reelscore("list", "--library", opened.path, "--json"))) == len(opened)
-    with pytest.raises(NotFoundError, match="was built with it. If it has moved, name its new place"):
+    with pytest.raises(NotFoundError, match=r"was built with it\. If it has moved, name its new place"):
         Matcher(opened.path)
     moved = f"hub:{there / 'clip'}+{there / 'clap'}"
 
