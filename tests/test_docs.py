@@ -1,4 +1,4 @@
-"""The documents are executed: docstring examples, and the commands and code of README and tutorials."""
+"""Execute the docs: docstring examples, README and tutorials, and check links."""
 
 from __future__ import annotations
 
