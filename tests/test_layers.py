@@ -1,4 +1,4 @@
-"""Import rules: ranks of packages, no cycles, owners of heavy libraries, and a light start."""
+"""Import rules: ranks, no cycles, owners of heavy libraries, a light start."""
 
 from __future__ import annotations
 

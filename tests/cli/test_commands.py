@@ -106,6 +106,7 @@ def test_text_next_to_the_videos_is_read_by_evaluate_and_match(tmp_path, videos,
     assert as_json("match", video, *source, "--pack", pack)["matches"] == without["matches"]
 
 
+@pytest.mark.slow
 def test_a_transformers_model_encodes_the_text(tmp_path, videos):
     bert = write_model(tmp_path / "bert", "bert")
     options = ("--words", "--text-encoder", f"hub:{bert}", "--epochs", 1, "--workers", 1)

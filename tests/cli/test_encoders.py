@@ -10,11 +10,9 @@ import pytest
 
 from support import worlds
 from support.command import error_of, reelscore
-from support.tiny_hub import write_model
+from support.tiny_hub import COMMIT, install_model, use_offline_hub, write_model
 
 pytest.importorskip("transformers")
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="module")
@@ -25,25 +23,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(autouse=True)
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Return an empty cache folder of the Hugging Face hub; set offline mode, here and in worker processes."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    """Return an empty cache folder of the Hugging Face hub, in offline mode."""
+    use_offline_hub(monkeypatch, tmp_path / "hub")
     return tmp_path / "hub"
 
 
-def install(hub: Path, model: Path, name: str) -> None:
-    """Copy a model into the hub's cache, as a download would."""
-    repository = hub / f"models--{name.replace('/', '--')}"
-    shutil.copytree(model, repository / "snapshots" / COMMIT)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(COMMIT)
-    (repository / "blobs").mkdir()
-
-
 def test_list_shows_light_the_pack_and_the_cache(models, pack, hub) -> None:
-    install(hub, models["clip"], "tiny/clip")
+    install_model(hub, models["clip"], "tiny/clip")
     rows = json.loads(reelscore("encoders", "list", "--pack", pack, "--json").stdout)
     assert [(row["kind"], row["name"], row["part"], row["licence"]) for row in rows] == [
         ("light", "light", "video", "built in"),
@@ -123,8 +109,8 @@ def test_errors_name_the_next_step(models, tmp_path, command, code, message) -> 
 @pytest.mark.slow
 def test_a_model_and_a_library_store_their_encoders_and_licences(models, videos, tmp_path, monkeypatch, hub):
     """Train, add, match, evaluate and export with the encoders of two transformers models."""
-    install(hub, models["clip"], "tiny/clip")
-    install(hub, models["clap"], "tiny/clap")
+    install_model(hub, models["clip"], "tiny/clip")
+    install_model(hub, models["clap"], "tiny/clap")
     monkeypatch.chdir(tmp_path)
     worlds.songs(tmp_path / "music", 3)
     worlds.film(tmp_path / "holiday.mp4")

@@ -79,6 +79,7 @@ def test_errors(arguments: list[str], code: int, message: str, tmp_path: Path, v
     assert message in error_of(reelscore("transcript", *arguments, code=code))
 
 
+@pytest.mark.slow
 def test_workers_transcribe_speech_and_lyrics_raise_a_warning(
     tmp_path: Path, pack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,12 +96,13 @@ def test_workers_transcribe_speech_and_lyrics_raise_a_warning(
     np.testing.assert_array_equal(pairs.text[0], load_text_encoder(str(spec.encoder)).encode(["calm sea"]))
 
 
+@pytest.mark.slow
 def test_a_model_reads_the_text_that_it_was_trained_on(tmp_path: Path, pack: Path) -> None:
     """A model trained with --on-screen reads captions in match without that option."""
     pytest.importorskip("rapidocr")
     films = tmp_path / "films"
     films.mkdir()
-    for i in range(4):
+    for i in range(6):
         text = ["calm sea", "fast car"][i % 2]
         silent = captioned(tmp_path / f"silent {i}.mp4", [(0, 2, text)], seconds=2)
         mux(
@@ -121,7 +123,7 @@ def test_a_model_reads_the_text_that_it_was_trained_on(tmp_path: Path, pack: Pat
         "--workers",
         1,
     )
-    assert "4 with text" in reelscore(*train, "--on-screen").stderr
+    assert "6 with text" in reelscore(*train, "--on-screen").stderr
     card = json.loads((tmp_path / "m" / "model.json").read_text())
     assert card["words"] == {"encoder": str(pack), "on_screen": True}
     music = worlds.songs(tmp_path / "music", 3)

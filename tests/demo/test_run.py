@@ -91,6 +91,7 @@ def test_each_stage_is_reported_and_the_summary_names_the_files(
     assert json.loads((result.page.parent / "figures.json").read_text()) == result.figures
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures_and_reuses_rendered_files(
     done: tuple[DemoResult, list[str]],
 ) -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reelscore.errors import InputError
-from reelscore.evaluation import ranks as module
 from reelscore.evaluation.ranks import average_precisions, first_hit_ranks, rank_embeddings
 
 

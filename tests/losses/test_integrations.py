@@ -1,4 +1,4 @@
-"""The Python blocks of docs/integrations.md run as printed."""
+"""The Python blocks of docs/how-to/loss-in-your-loop.md run as printed."""
 
 from __future__ import annotations
 

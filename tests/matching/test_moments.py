@@ -11,6 +11,7 @@ from reelscore.errors import InputError
 from reelscore.matching.matcher import rerank
 from reelscore.matching.moments import best_moment
 from reelscore.types import Track
+from support.library_entries import make_unit as unit
 
 
 def by_loop(query, rows, starts_s, ends_s, clip_s, duration_s):
@@ -34,7 +35,7 @@ def by_loop(query, rows, starts_s, ends_s, clip_s, duration_s):
     step_s=st.floats(0.5, 20),
     clip_s=st.floats(0.1, 200),
 )
-def test_best_moment_is_the_best_of_all_windows(unit, seed, num, step_s, clip_s):
+def test_best_moment_is_the_best_of_all_windows(seed, num, step_s, clip_s):
     query, rows = unit(seed, 5), unit(seed + 1, num, 5)
     starts_s = np.arange(num) * step_s
     ends_s, duration_s = starts_s + step_s, num * step_s
@@ -53,7 +54,7 @@ def test_ties_go_to_the_earliest():
     assert (start_s, score) == (0.0, pytest.approx(1.0, abs=1e-6))
 
 
-def test_a_clip_longer_than_the_track_begins_at_zero(unit):
+def test_a_clip_longer_than_the_track_begins_at_zero():
     starts_s = np.arange(4) * 5.0
     start_s, _ = best_moment(unit(1, 6), unit(2, 4, 6), starts_s, starts_s + 5, clip_s=90.0, duration_s=20.0)
     assert start_s == 0.0
@@ -68,7 +69,7 @@ def test_a_clip_longer_than_the_track_begins_at_zero(unit):
         (2, float("nan"), 1.0, "positive"),
     ],
 )
-def test_what_cannot_be_placed_is_refused(unit, num, clip_s, duration_s, message):
+def test_what_cannot_be_placed_is_refused(num, clip_s, duration_s, message):
     with pytest.raises(InputError, match=message):
         best_moment(
             unit(0, 4), unit(1, num, 4), np.zeros(num), np.ones(num), clip_s=clip_s, duration_s=duration_s

@@ -181,7 +181,7 @@ def test_tracks_without_tag_scores_have_no_rank_by_text_and_are_counted(
     finally:
         hidden.rename(pack)
     note = opened.untagged_note()
-    assert note.startswith("1 tracks have no tag scores")
+    assert note.startswith("tracks without tag scores, and so without a rank by text: 1.")
     assert f"reelscore rebuild --library {copied} --pack FOLDER" in note
     new = opened.show("new").track.key
     matcher = Matcher(Library.open(copied, cache=folder / "cache"))

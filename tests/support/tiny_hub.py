@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 WORDS = ["[PAD]", "[UNK]", "<s>", "</s>", "calm", "sea", "fast", "car"]
 PAD, UNKNOWN, BEGIN, END = range(4)
@@ -150,6 +155,23 @@ def write_model(folder: Path, kind: str, *, licence: str = "apache-2.0", seed: i
         write_sentence_files(folder, "lasttoken")
     (folder / "README.md").write_text(f"---\nlicense: {licence}\ntags:\n- tiny\n---\n# Tiny\n")
     return folder
+
+
+def use_offline_hub(patch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Use `cache` as the cache folder of the Hugging Face hub, in offline mode, here and in worker processes."""
+    patch.setenv("HF_HUB_CACHE", str(cache))
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+
+
+def install_model(cache: Path, model: Path, name: str) -> None:
+    """Copy a model into the hub's cache under an id, at `COMMIT`, as a download would."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    shutil.copytree(model, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    (repository / "blobs").mkdir()
 
 
 def write_sentence_files(

@@ -30,9 +30,7 @@ class _Base:
             if record is None:
                 continue
             if parameter.param_type_name == "argument":
-                groups["Arguments"].append(
-                    (record[0].removesuffix(" <path>").removesuffix(" <str>"), record[1])
-                )
+                groups["Arguments"].append((record[0].partition(" <")[0], record[1]))
             elif panel := getattr(parameter, "rich_help_panel", None):
                 groups.setdefault(panel, []).append(record)
             else:

@@ -170,8 +170,8 @@ def untagged_note(library: Path, count: int) -> str | None:
     if count == 0:
         return None
     return (
-        f"{count} tracks have no tag scores and no rank by text. Compute them: reelscore rebuild --library {library} "
-        "--pack FOLDER"
+        f"tracks without tag scores, and so without a rank by text: {count}. Compute the scores: reelscore rebuild "
+        f"--library {library} --pack FOLDER"
     )
 
 

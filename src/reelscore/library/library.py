@@ -59,8 +59,6 @@ class Library:
 
     Examples
     --------
-    ::
-
         library = Library.open("music.library")
         summary = library.add("~/Music")
         print(len(summary.added), "added,", len(summary.failed), "failed")

@@ -61,8 +61,6 @@ class Matcher:
 
     Examples
     --------
-    ::
-
         matcher = Matcher(Library.open("music.library"))
         for match in matcher.match("holiday.mp4", k=5):
             print(match.rank, match.track.title, match.start_s)

@@ -40,7 +40,8 @@ def test_absent_folder_and_absent_manifest(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="there is no folder"):
         load_pack(tmp_path / "nowhere")
     with pytest.raises(
-        NotFoundError, match=r'has no MANIFEST\.json; write one with "reelscore_pack": 1 .*docs/packs\.md'
+        NotFoundError,
+        match=r'has no MANIFEST\.json; write one with "reelscore_pack": 1 .*docs/how-to/packs\.md',
     ):
         load_pack(tmp_path)
 

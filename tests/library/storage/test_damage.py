@@ -46,6 +46,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_library_is_whole_after_a_kill_at_any_instant(tmp_path, entry, everything):
     """Kill writers at seeded instants; then read each library, and continue writing to it."""
     script = tmp_path / "writer.py"

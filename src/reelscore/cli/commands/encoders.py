@@ -165,9 +165,9 @@ def _input(encoder: EncoderInfo) -> dict[str, Any]:
     stated = getattr(inner, "input", None) or getattr(getattr(inner, "model", None), "input", None)
     if stated is not None and is_dataclass(stated) and not isinstance(stated, type):
         return {"input": asdict(stated)}
-    sound = getattr(inner, "sound", None)
-    if sound is not None:
-        return {"input": {"rate_hz": sound.rate_hz, "window_samples": sound.num_samples}}
+    tower = getattr(inner, "tower", None)
+    if tower is not None and hasattr(tower, "num_samples"):
+        return {"input": {"rate_hz": tower.rate_hz, "window_samples": tower.num_samples}}
     max_tokens = getattr(inner, "max_tokens", None)
     return {} if max_tokens is None else {"input": {"max_tokens": max_tokens}}
 
