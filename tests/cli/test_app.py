@@ -100,7 +100,11 @@ def test_wrong_usage_has_the_style_of_all_errors(arguments, message):
         (["train", "--set", "emomv", "--data", "{folder}", "--model", "m", "--words"], 2, "omit --words"),
         (["match", "--music", "{folder}"], 2, "nothing to match"),
         (["match", "--music", "{folder}", "--text", "calm"], 2, "takes no text here"),
-        (["match", "{video}", "--music", "{folder}", "--on-screen"], 2, "takes no text of a video, so --on-screen"),
+        (
+            ["match", "{video}", "--music", "{folder}", "--on-screen"],
+            2,
+            "takes no text of a video, so --on-screen",
+        ),
         (["match", "{video}", "--music", "{folder}", "--vocabulary", "{text}"], 2, "needs a pack"),
         (["match", "{video}", "--music", "{folder}", "--encoder", "words"], 2, "--pack FOLDER"),
     ],
