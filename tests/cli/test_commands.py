@@ -100,7 +100,7 @@ def test_text_next_to_the_videos_is_read_by_evaluate_and_match(tmp_path, videos,
         both = as_json("match", video, *source, *query, "--pack", pack, "--text-weight", weight)
         assert [m["track"] for m in both["matches"]] == [m["track"] for m in expected["matches"]]
     no_encoder = reelscore("match", *source, *query, code=2)
-    assert "give the pack that holds this encoder" in no_encoder.stderr
+    assert "give the pack that has this encoder" in no_encoder.stderr
     reelscore("match", *source, "--text", " ", "--pack", pack, code=2)
     Path(video).with_suffix(".txt").unlink()
     assert as_json("match", video, *source, "--pack", pack)["matches"] == without["matches"]
