@@ -89,7 +89,7 @@ def test_workers_transcribe_speech_and_lyrics_raise_a_warning(
         talking_film(films / f"{i}.mkv", np.concatenate([spoken(text), np.zeros(RATE_HZ, np.float32)]))
     spec = TextSpec(str(pack), speech=str(write_ctc(tmp_path / "ctc")))
     options: dict[str, Any] = {"set_name": None, "data": None, "labels": None, "seed": 0, "num_segments": 2}
-    pairs = load_pairs(films, spec=EncoderSpec(), num_draws=0, words=spec, workers=1, **options)
+    pairs = load_pairs(films, spec=EncoderSpec(), num_random_samples=0, words=spec, workers=1, **options)
     assert "transcribed lyrics reveal the answer" in capsys.readouterr().err
     assert pairs.text is not None
     assert pairs.text[0] is not None

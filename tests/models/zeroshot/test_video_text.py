@@ -142,8 +142,10 @@ def test_real_titles_say_what_a_person_expects_and_what_programs_leave_says_noth
     for texts in (plain, coned):
         for title, expected in TITLES.items():
             scores = score_chunks(texts.encode([title]), texts.vectors, words)
-            best = {words.names[i] for i in np.argsort(-scores)[: len(expected)] if scores[i] > 0.5}
-            assert best == expected
+            order = np.argsort(-scores)
+            assert {words.names[i] for i in order[: len(expected)]} == expected
+            # A margin, not a fixed score: the 8-bit encoder rounds differently on other processors.
+            assert scores[order[len(expected) - 1]] > scores[order[len(expected)]] + 0.4
         for text in JUNK:
             assert score_chunks(texts.encode([text]), texts.vectors, words).max() == 0, text
 
