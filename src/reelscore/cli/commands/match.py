@@ -145,6 +145,8 @@ def match(
         note(message)
     reasons = any(m.reasons for m in report.matches)
     file = "path" if paths else "file"
+    # Scores of a rank fusion are below 1 / 60; three digits would not tell them apart.
+    digits = 3 if any(abs(m.score) > 0.1 for m in report.matches) else 5
     print_table(
         ["rank", "title", "artist", "score", "start", "length", *(["both"] if reasons else []), file],
         [
@@ -152,7 +154,7 @@ def match(
                 str(m.rank),
                 m.track.title,
                 m.track.artist,
-                f"{m.score:.3f}",
+                f"{m.score:.{digits}f}",
                 minutes(m.start_s),
                 minutes(m.track.duration_s),
                 *([", ".join(m.reasons)] if reasons else []),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import JsonOption, OnScreenOption, SpeechOption
-from reelscore.cli.output import note, print_json
+from reelscore.cli.output import note, print_json, printable
 
 
 def transcript(
@@ -40,9 +40,9 @@ def transcript(
         print(f"{name.replace('_', ' ')} ({one.source})")
         for line in one.lines:
             confidence = "     " if line.confidence is None else f"{100 * line.confidence:4.0f}%"
-            print(f"  {_time(line.start_s)} – {_time(line.end_s)}  {confidence}  {line.text}")
+            print(f"  {_time(line.start_s)} – {_time(line.end_s)}  {confidence}  {printable(line.text)}")
         if not one.lines:
-            print(f"  {one.text}")
+            print(f"  {printable(one.text)}")
     if not texts:
         others = [*([] if on_screen else ["--on-screen"]), *([] if speech else ["--speech MODEL"])]
         advice = f"; to read the frames or the sound, give {' or '.join(others)}" if others else ""
