@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from research.result import Estimate, Row
+from research.result import Estimate, Place, Row
 
 MISSING = "–"
 METRIC_TITLES: Mapping[str, str] = {"recall@1": "R@1", "recall@10": "R@10", "truth_map": "mAP"}
@@ -65,7 +65,18 @@ def markdown_table(rows: Sequence[Row], *, corner: str, baseline: str | None = N
     return lines
 
 
-def count_above(differences: Mapping[str, Estimate]) -> str:
+def differences(
+    rows: Sequence[Row], baseline: str, label: Callable[[Place], str | None]
+) -> dict[str, Estimate]:
+    """Return the differences from a baseline by the label of their place; None as the label skips a place."""
+    return {
+        name: one
+        for row in rows
+        if (name := label(row.place)) is not None and (one := row.less(baseline)) is not None
+    }
+
+
+def count_above(estimates: Mapping[str, Estimate]) -> str:
     """Return on how many data sets the interval of a difference lies above and below zero.
 
     Examples
@@ -74,14 +85,14 @@ def count_above(differences: Mapping[str, Estimate]) -> str:
     >>> count_above({"emomv": up, "tiktok": down})
     'above zero on 1 of 2 (emomv), below zero on 1 of 2 (tiktok)'
     """
-    above = [name for name, one in differences.items() if one.low > 0]
-    below = [name for name, one in differences.items() if one.high < 0]
+    above = [name for name, one in estimates.items() if one.low > 0]
+    below = [name for name, one in estimates.items() if one.high < 0]
     parts = [
-        f"{word} zero on {len(names)} of {len(differences)} ({', '.join(names)})"
+        f"{word} zero on {len(names)} of {len(estimates)} ({', '.join(names)})"
         for word, names in (("above", above), ("below", below))
         if names
     ]
-    return ", ".join(parts) or f"contains zero on all {len(differences)}"
+    return ", ".join(parts) or f"contains zero on all {len(estimates)}"
 
 
 def _cell(row: Row | None, baseline: str | None, *, paired: bool) -> str:

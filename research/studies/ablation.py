@@ -11,7 +11,7 @@ from typing import Any
 from research.plan_files import INFONCE, INTER_INTRA, changed
 from research.recipes.recipe import Recipe
 from research.report.comparison import compare
-from research.report.table import count_above, with_interval
+from research.report.table import count_above, differences, with_interval
 from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import fold_recipe
@@ -106,17 +106,13 @@ def _runs(plan: AblationPlan, recipe: Recipe, values: Mapping[str, Any]) -> list
 def finding(result: Result) -> str:
     """State what the loss and the CCA add to one network, and what sampling over the whole sequence adds."""
     sentences = []
-    for text, kind, label, baseline in (
-        (f"the loss ({FULL_LOSS}) adds to {PLAIN_LOSS}", "loss", FULL_LOSS, PLAIN_LOSS),
-        ("the CCA adds to one network", "model", WITH_CCA, NETWORK),
+    for text, place, baseline in (
+        (f"the loss ({FULL_LOSS}) adds to {PLAIN_LOSS}", ("loss", FULL_LOSS), PLAIN_LOSS),
+        ("the CCA adds to one network", ("model", WITH_CCA), NETWORK),
     ):
-        differences = {
-            row.place[0]: one
-            for row in result.rows
-            if row.place[1:] == (kind, label) and (one := row.less(baseline)) is not None
-        }
-        if differences:
-            sentences.append(f"Interval of what {text}: {count_above(differences)}.")
+        own = [row for row in result.rows if row.place[1:] == place]
+        if found := differences(own, baseline, lambda p: p[0]):
+            sentences.append(f"Interval of what {text}: {count_above(found)}.")
     for row in result.rows:
         one = row.less(EXCERPTS["sparse"])
         if row.place[1] == "rows" and row.place[-1] == EXCERPTS["middle"] and one is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from research.plan_files import INFONCE, INTER_INTRA, FewPairsPlan, changed
 from research.recipes.recipe import Recipe
 from research.report.comparison import compare
-from research.report.table import count_above
+from research.report.table import count_above, differences
 from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import choice_records, set_recipe, tune
@@ -49,13 +49,9 @@ def finding(result: Result) -> str:
     """State the smallest share at which the inter-intra loss reaches InfoNCE's mean on all pairs."""
     by_place = {row.place: row for row in result.rows}
     shares = list(dict.fromkeys(row.place[0] for row in result.rows))
-    reached, differences = [], {}
+    reached = []
     for name in dict.fromkeys(row.place[1] for row in result.rows):
         full = by_place.get((shares[-1], name, INFONCE))
-        for share in shares:
-            row = by_place.get((share, name, INTER_INTRA))
-            if row is not None and (one := row.less(INFONCE)) is not None:
-                differences[f"{name} at {share}"] = one
         first = next(
             (
                 share
@@ -67,9 +63,10 @@ def finding(result: Result) -> str:
             "no share",
         )
         reached.append(f"{name} {first}")
+    found = differences(result.rows, INFONCE, lambda p: f"{p[1]} at {p[0]}" if p[2] == INTER_INTRA else None)
     return (
         f"{INTER_INTRA.capitalize()} reaches InfoNCE's mean on all pairs with: {', '.join(reached)}. "
-        f"Interval of its difference from InfoNCE at the same share: {count_above(differences)}."
+        f"Interval of its difference from InfoNCE at the same share: {count_above(found)}."
     )
 
 

@@ -12,7 +12,7 @@ from reelscore.errors import ConfigError
 from reelscore.training.config import TrainConfig
 from research.plan_files import INFONCE, INTER_INTRA, changed, check_folds, check_unique
 from research.report.comparison import compare
-from research.report.table import count_above
+from research.report.table import count_above, differences
 from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import fold_recipe
@@ -79,12 +79,8 @@ def run(plan: HubnessPlan, runner: Runner) -> Result:
 
 def finding(result: Result) -> str:
     """State on how many sets and losses the correction changes R@10."""
-    differences = {
-        " ".join(row.place[1:]): one
-        for row in result.rows
-        if row.place[0] == CORRECTED and (one := row.less(PLAIN)) is not None
-    }
-    return f"Interval of what the correction adds: {count_above(differences)}."
+    found = differences(result.rows, PLAIN, lambda p: " ".join(p[1:]))
+    return f"Interval of what the correction adds: {count_above(found)}."
 
 
 STUDY = Study(

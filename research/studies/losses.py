@@ -10,7 +10,7 @@ from __future__ import annotations
 from reelscore.errors import ConfigError
 from research.plan_files import INFONCE, INTER_INTRA, LossesPlan, changed
 from research.report.comparison import compare
-from research.report.table import count_above
+from research.report.table import count_above, differences
 from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import choice_records, set_recipe, tune
@@ -52,14 +52,10 @@ def finding(result: Result) -> str:
     """State on how many sets the inter-intra loss differs from InfoNCE and from linear CCA."""
     sentences = []
     for baseline in (INFONCE, title_of("cca")):
-        differences = {
-            row.place[0]: one
-            for row in result.rows
-            if row.place[1] == INTER_INTRA and (one := row.less(baseline)) is not None
-        }
-        if differences:
+        found = differences(result.rows, baseline, lambda p: p[0] if p[1] == INTER_INTRA else None)
+        if found:
             sentences.append(
-                f"Interval of the difference between {INTER_INTRA} and {baseline}: {count_above(differences)}."
+                f"Interval of the difference between {INTER_INTRA} and {baseline}: {count_above(found)}."
             )
     return " ".join(sentences)
 

@@ -22,7 +22,7 @@ from reelscore.models.affect.rules import AXES, RULES, Axis, squash
 from reelscore.types import FeatureSequence, FloatArray, Modality
 from research.recipes.judgements import FOLDER, Candidate, Judgements, read_judgements
 from research.report.graded import ndcg, precision
-from research.report.table import count_above
+from research.report.table import count_above, differences
 from research.result import Difference, Estimate, Result, Row
 from research.runs.runner import Runner
 from research.study import Study
@@ -119,13 +119,9 @@ def compare_orders(plan: RelevancePlan, judgements: Judgements, scores: Mapping[
 
 def finding(result: Result) -> str:
     """State which orders differ from a random one in nDCG."""
-    differences = {
-        row.place[1]: one
-        for row in result.rows
-        if row.place[0] == "nDCG" and (one := row.less(RANDOM)) is not None
-    }
-    affect = {order: one for order, one in differences.items() if order.startswith(AFFECT)}
-    others = {order: one for order, one in differences.items() if order not in affect}
+    found = differences(result.rows, RANDOM, lambda p: p[1] if p[0] == "nDCG" else None)
+    affect = {order: one for order, one in found.items() if order.startswith(AFFECT)}
+    others = {order: one for order, one in found.items() if order not in affect}
     return (
         f"Interval of nDCG less that of a random order. The affect model and its axes: {count_above(affect)}; "
         f"the other orders: {count_above(others)}."

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from reelscore.errors import ConfigError
 from research.plan_files import INFONCE, INTER_INTRA, TunedPlan, changed, check_unique
 from research.report.comparison import compare
-from research.report.table import count_above
+from research.report.table import count_above, differences
 from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import choice_records, fold_recipe, tune
@@ -90,17 +90,12 @@ def run(plan: TasksPlan, runner: Runner) -> Result:
 def finding(result: Result) -> str:
     """State for each family on how many tasks the inter-intra loss differs from InfoNCE."""
     families: Mapping[str, str] = result.figures["families"]
+    gains = differences(result.rows, INFONCE, lambda p: p[1] if p[0] == INTER_INTRA else None)
     parts = []
     for family in dict.fromkeys(families.values()):
-        differences = {
-            row.place[1]: one
-            for row in result.rows
-            if row.place[0] == INTER_INTRA
-            and families[row.place[1]] == family
-            and (one := row.less(INFONCE)) is not None
-        }
-        if differences:
-            parts.append(f"{family}: {count_above(differences)}")
+        found = {name: one for name, one in gains.items() if families[name] == family}
+        if found:
+            parts.append(f"{family}: {count_above(found)}")
     return f"Interval of the difference between {INTER_INTRA} and InfoNCE. {'; '.join(parts).capitalize()}."
 
 

@@ -16,7 +16,7 @@ from reelscore.training.config import TrainConfig
 from research.plan_files import changed, check_folds, check_unique
 from research.recipes.recipe import Recipe
 from research.report.comparison import compare
-from research.report.table import count_above
+from research.report.table import count_above, differences
 from research.result import Place, Result
 from research.runs.runner import Run, Runner
 from research.runs.tuning import fold_recipe
@@ -116,12 +116,8 @@ def finding(result: Result) -> str:
     """State on how many sources each row differs from the model without text."""
     parts = []
     for column in dict.fromkeys(row.place[0] for row in result.rows if row.place[0] != PLAIN):
-        differences = {
-            row.place[1]: one
-            for row in result.rows
-            if row.place[0] == column and (one := row.less(PLAIN)) is not None
-        }
-        parts.append(f"{column}: {count_above(differences)}")
+        own = [row for row in result.rows if row.place[0] == column]
+        parts.append(f"{column}: {count_above(differences(own, PLAIN, lambda p: p[1]))}")
     return f"Interval of the difference from the model without text. {'; '.join(parts).capitalize()}."
 
 

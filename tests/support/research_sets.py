@@ -27,7 +27,7 @@ FEW_PAIRS_PLAN = FewPairsPlan(**COMMON, shares=(0.5, 1.0))
 def run_here(items, prepare, *arguments, workers=None, group=None):
     """Replace `run_all` without its worker processes, which take seconds to start; test_runner.py tests those."""
     work = prepare(*arguments)
-    for item in items:
+    for item in sorted(items, key=group):  # a worker keeps the data of one group
         try:
             yield Done(item, work(item), None)
         except ReelscoreError as error:
