@@ -14,6 +14,8 @@ from support.tiny_hub import COMMIT, install_model, use_offline_hub, write_model
 
 pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -29,7 +31,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_list_shows_light_the_pack_and_the_cache(models, pack, hub) -> None:
-    install_model(hub, models["clip"], "tiny/clip")
+    install_model(hub, models["clip"], "cli/clip")
     rows = json.loads(reelscore("encoders", "list", "--pack", pack, "--json").stdout)
     assert [(row["kind"], row["name"], row["part"], row["licence"]) for row in rows] == [
         ("light", "light", "video", "built in"),
@@ -37,11 +39,11 @@ def test_list_shows_light_the_pack_and_the_cache(models, pack, hub) -> None:
         ("pack", "tiny-image", "video", "CC0-1.0"),
         ("pack", "tiny-sound", "music", "CC0-1.0"),
         ("pack", "tiny-text", "text", "CC0-1.0"),
-        ("hub", f"tiny/clip@{COMMIT}", "video", "mit"),
-        ("hub", f"tiny/clip@{COMMIT}", "text", "mit"),
+        ("hub", f"cli/clip@{COMMIT}", "video", "mit"),
+        ("hub", f"cli/clip@{COMMIT}", "text", "mit"),
     ]
     assert [row["dim"] for row in rows[-2:]] == [16, 16]
-    assert f"tiny/clip@{COMMIT}" in reelscore("encoders", "list").stdout
+    assert f"cli/clip@{COMMIT}" in reelscore("encoders", "list").stdout
 
 
 def test_show_prints_licence_dimension_and_input(models) -> None:
@@ -109,12 +111,12 @@ def test_errors_name_the_next_step(models, tmp_path, command, code, message) -> 
 @pytest.mark.slow
 def test_a_model_and_a_library_store_their_encoders_and_licences(models, videos, tmp_path, monkeypatch, hub):
     """Train, add, match, evaluate and export with the encoders of two transformers models."""
-    install_model(hub, models["clip"], "tiny/clip")
-    install_model(hub, models["clap"], "tiny/clap")
+    install_model(hub, models["clip"], "cli/clip")
+    install_model(hub, models["clap"], "cli/clap")
     monkeypatch.chdir(tmp_path)
     worlds.songs(tmp_path / "music", 3)
     worlds.film(tmp_path / "holiday.mp4")
-    names, pinned = "hub:tiny/clip+tiny/clap", f"hub:tiny/clip@{COMMIT}+tiny/clap@{COMMIT}"
+    names, pinned = "hub:cli/clip+cli/clap", f"hub:cli/clip@{COMMIT}+cli/clap@{COMMIT}"
     encoder, one = ("--encoder", names), ("--workers", 1)
     reelscore("train", videos, "--model", "my.model", "--epochs", 1, *encoder, *one)
     reelscore("add", "music", "--library", "lib", "--model", "my.model", *one)

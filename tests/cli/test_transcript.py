@@ -20,6 +20,8 @@ from support.command import error_of, reelscore
 from support.subtitled import subtitled
 from support.talking import RATE_HZ, spoken, talking_film, write_ctc
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_text_is_printed_with_its_source(tmp_path: Path) -> None:
     film = subtitled(tmp_path / "film.mkv", ["Land ahoy", "Set sail"], codec="srt", tags={"title": "Storm"})

@@ -201,6 +201,7 @@ def test_real_titles_find_what_a_person_expects(shared, tmp_path):
     assert {"calm", "sea"} <= set(words.reasons(quiet, words.embed_text("calm sea"), most=10))
 
 
+@pytest.mark.slow
 def test_words_find_what_they_say_among_real_music(shared, tmp_path):
     opened = Library.open(tmp_path / "lib", pack=shared / "models", cache=tmp_path / "cache")
     names = (

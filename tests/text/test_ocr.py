@@ -20,6 +20,8 @@ from reelscore.types import Segment
 from support.captioned import captioned
 from support.films import sound_file, tone
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def reader() -> OcrReader:

@@ -24,6 +24,8 @@ from support.tiny_hub import PICTURES, SOUNDS, TEXTS, TinyModels, write_model
 
 pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.slow
+
 WITHOUT_TORCH = """
 import sys
 class Absent:

@@ -18,6 +18,8 @@ from support.tiny_hub import LANGUAGE_MODELS, TEXTS, write_sentence_files
 
 pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", TEXTS)
 def test_rows_are_normalised_and_independent_of_the_batch(models, kind) -> None:

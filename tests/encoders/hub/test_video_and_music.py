@@ -21,6 +21,8 @@ from support.tiny_hub import PICTURES, SOUNDS
 
 pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.slow
+
 RATE_HZ = 16_000
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
 

@@ -25,6 +25,7 @@ def test_the_tempo_of_a_click_track(bpm):
     assert rhythm.onset_rate_hz == pytest.approx(bpm / 60, rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_tempo_agrees_with_librosas_up_to_an_octave():
     agree = 0
     for seed in range(6):

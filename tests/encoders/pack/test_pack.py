@@ -190,6 +190,7 @@ def test_a_picture_is_stretched_where_the_pack_says_so(pack: Pack) -> None:
         replace(spec, short_side_px=10)
 
 
+@pytest.mark.slow
 def test_slaney_triangles_are_those_of_librosa() -> None:
     librosa = pytest.importorskip("librosa")
     spec = LogMelInput(

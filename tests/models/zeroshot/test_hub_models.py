@@ -20,6 +20,8 @@ from support.tiny_pack import write_tiny_pack
 
 pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.slow
+
 TERMS = """
 [[terms]]
 name = "calm"

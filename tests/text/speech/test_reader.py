@@ -32,6 +32,8 @@ from support.tiny_hub import write_model
 
 pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def ctc(tmp_path_factory: pytest.TempPathFactory) -> Path:
