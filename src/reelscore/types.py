@@ -144,6 +144,11 @@ class FeatureSequence:
     def __len__(self) -> int:
         return len(self.segments)
 
+    @property
+    def row_s(self) -> float:
+        """Mean time from one row to the next, in seconds."""
+        return (self.segments[-1].end_s - self.segments[0].start_s) / len(self.segments)
+
     def column(self, name: str) -> FloatArray:
         """Return a column by name, shape (T,), or raise `InputError` with the existing names."""
         if self.columns is None or name not in self.columns:

@@ -17,6 +17,7 @@ inverse normal transform or Gaussian copula).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -76,6 +77,20 @@ class ColumnMap:
     def __call__(self, rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Map rows (n, P)."""
         return apply(rows.astype(np.float64), self.knots, self.scores).astype(np.float64, copy=False)
+
+
+def mean_and_scale(
+    sequences: Iterable[npt.NDArray[np.floating]],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return mean and deviation of every column over all rows of sequences (T, D); 1 for a constant column."""
+    # Sums run in float64: half precision overflows, and a large mean cancels a small deviation.
+    items = list(sequences)
+    rows = sum(len(x) for x in items)
+    mean = np.sum([x.sum(axis=0, dtype=np.float64) for x in items], axis=0) / rows
+    square = np.sum([np.square(x - mean).sum(axis=0) for x in items], axis=0) / rows
+    deviation = np.sqrt(square)
+    size = np.abs(mean)
+    return mean, np.where(deviation > _CONSTANT_TOLERANCE * (size + _CONSTANT_TOLERANCE), deviation, 1.0)
 
 
 def apply(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import dense_factor, extract, thin
-from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.files import content_hash, existing_file
 from reelscore.media.probe import probe
 from reelscore.models.base import Embedder
@@ -104,13 +103,8 @@ class OpenPipeline:
         if self._card is None:
             embedder = self.embedder
             return ModelInfo(embedder.name, embedder.fingerprint, embedder.dim, embedder.num_segments)
-        config = self._card.config
-        return ModelInfo(
-            Path(str(self.spec.model)).name,
-            self._card.fingerprint,
-            config.embedding_dim,
-            config.num_segments or DEFAULT_NUM_SEGMENTS,
-        )
+        card = self._card
+        return ModelInfo(Path(str(self.spec.model)).name, card.fingerprint, card.dim, card.num_segments)
 
     @cached_property
     def tagger(self) -> OpenPipeline | None:

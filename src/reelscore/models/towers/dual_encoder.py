@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reelscore.models.config import ModelConfig
 
-from .tower import Encoded, Tower
+from .tower import Tower
 
 
 class DualEncoder(nn.Module):
@@ -41,7 +41,7 @@ class DualEncoder(nn.Module):
         music_mask: Tensor,
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
-    ) -> tuple[Encoded, Encoded]:
+    ) -> tuple[Tensor, Tensor]:
         """Embed pairs: sequences (B, T, D) and masks (B, T) of both modalities, text (B, W, D') and its mask."""
         return self.video(video, video_mask, text, text_mask), self.music(music, music_mask)
 

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from reelscore.errors import ArtifactError
-from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.models.base import EncodeQuery, check_encoder, check_query, reject_text
+from reelscore.models.kernel.model import KernelModel
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
 from .folder import ModelCard, read_bank, read_model
-from .forward import TowerForward
+from .heads import Head, KernelHead, NetworkHead
 
 
 class TrainedEmbedder:
-    """A trained model. Implements `Embedder`.
+    """A trained model: a kernel model, a network, or both. Implements `Embedder`.
 
-    It embeds items one at a time, so that an embedding does not depend on a batch.
+    With both, the embedding is the concatenation of theirs, each times the root of its share of the score. Items are
+    embedded one at a time, so that an embedding does not depend on a batch.
 
     Parameters
     ----------
@@ -27,7 +28,8 @@ class TrainedEmbedder:
         Shown to the user.
     card : ModelCard
     weights : Mapping[str, ndarray of float32]
-        Parameters and buffers of `DualEncoder`.
+        Arrays of the kernel model (``kernel.*``), of the `DualEncoder` (``network.*``) and, with both,
+        ``network_share``.
     folder : Path, optional
         Folder of the bank of queries, which is read on first use.
 
@@ -52,41 +54,32 @@ class TrainedEmbedder:
         self.name = name
         self.card = card
         self.fingerprint = card.fingerprint
-        self.dim = card.config.embedding_dim
-        self.num_segments = card.config.num_segments or DEFAULT_NUM_SEGMENTS
+        self.dim = card.dim
+        self.num_segments = card.num_segments
         self.video_encoder = card.video_encoder
         self.music_encoder = card.music_encoder
         self.text_encoder = card.text_encoder
-        self._video = self._tower("video", weights, card.video_columns)
-        self._music = self._tower("music", weights, card.music_columns)
-
-    def _tower(self, side: Modality, weights: Mapping[str, FloatArray], num_columns: int) -> TowerForward:
-        own = {
-            name.removeprefix(f"{side}."): value
-            for name, value in weights.items()
-            if name.startswith(f"{side}.")
-        }
-        tower = TowerForward(own, config=self.card.config)
-        text_columns = self.card.text_columns if side == "video" else 0
-        chunks = np.zeros((1, 1, text_columns), np.float32) if text_columns else None
         try:
-            probe = tower(
-                np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), dtype=bool), chunks=chunks
-            )
-            if text_columns:  # a video without text uses other weights
-                tower(np.zeros((1, 1, num_columns), np.float32), np.ones((1, 1), dtype=bool))
-            if (0 if tower.text is None else tower.text.num_columns) != text_columns:
-                raise ValueError(f"expected {text_columns} columns of text")
-        except (KeyError, ValueError) as error:
+            self._heads = _heads(card, weights)
+            self._probe()
+        except (KeyError, ValueError, IndexError) as error:
             raise ArtifactError(
-                f"the {side} weights of model {self.name} do not match its description ({error}); train it again"
+                f"the weights of model {name} do not match its description ({error}); train it again"
             ) from error
-        if probe.shape != (1, self.dim) or not np.isfinite(probe).all():
-            raise ArtifactError(
-                f"the {side} tower of model {self.name} should give {self.dim} finite values, "
-                f"got shape {probe.shape[1:]}; train it again"
-            )
-        return tower
+
+    def _probe(self) -> None:
+        """Raise `ValueError` unless the weights give embeddings of the described shape."""
+        columns = {"video": self.card.video_columns, "music": self.card.music_columns}
+        text = np.zeros((1, self.card.text_columns), np.float32) if self.card.text_columns else None
+        probes = [
+            self._concat([head.music(np.zeros((1, columns["music"]), np.float32), 1.0) for _, head in self._heads])
+        ]
+        for chunks in {id(text): text, id(None): None}.values():
+            rows = np.zeros((1, columns["video"]), np.float32)
+            probes.append(self._concat([head.video(rows, 1.0, chunks) for _, head in self._heads]))
+        for probe in probes:
+            if probe.shape != (self.dim,) or not np.isfinite(probe).all():
+                raise ValueError(f"expected {self.dim} finite values, got shape {probe.shape}")
 
     @property
     def bank(self) -> FloatArray | None:
@@ -107,11 +100,11 @@ class TrainedEmbedder:
         ArtifactError
             If the features come from another encoder, or the text has another form.
         """
-        if text is None:
-            return self._embed(self._video, sequence, "video")
-        if self._video.text is None:
+        self._check(sequence, "video")
+        if text is not None and not self.card.text_columns:
             reject_text(self, text)
-        return self._embed(self._video, sequence, "video", self._chunks(text))
+        chunks = None if text is None else self._chunks(text)
+        return self._concat([head.video(sequence.values, sequence.row_s, chunks) for _, head in self._heads])
 
     def embed_text(self, text: str, encode: EncodeQuery | None = None, /) -> FloatArray | None:
         """Return the embedding of a text query, shape (D,), norm 1; None without text weights or `encode`.
@@ -123,11 +116,11 @@ class TrainedEmbedder:
         ArtifactError
             If `encode` returns rows of another form.
         """
-        if self._video.text is None or encode is None:
+        if not self.card.text_columns or encode is None:
             return None
         check_query(text)
-        embedding: FloatArray = self._video.embed_text(self._chunks(encode(text))[None])[0]
-        return embedding
+        chunks = self._chunks(encode(text))
+        return self._concat([head.text(chunks) for _, head in self._heads])
 
     def reasons(self, _query: FloatArray, _embedding: FloatArray, /) -> tuple[str, ...]:
         """Return nothing: the dimensions of this space are not terms."""
@@ -135,18 +128,20 @@ class TrainedEmbedder:
 
     def embed_music(self, sequence: FeatureSequence) -> FloatArray:
         """Return the embedding of a track, shape (D,), float32, norm 1."""
-        return self._embed(self._music, sequence, "music")
+        self._check(sequence, "music")
+        return self._concat([head.music(sequence.values, sequence.row_s) for _, head in self._heads])
 
     def embed_moments(self, sequence: FeatureSequence) -> FloatArray:
         """Return one embedding for each row of a track, shape (T, D), from that row and its two neighbours."""
-        check_encoder(self, sequence, modality="music")
-        num_rows = len(sequence)
-        around = np.arange(num_rows)[:, None] + np.arange(-1, 2)
-        mask = (around >= 0) & (around < num_rows)
-        # Real rows must come first, as in every padded batch: the first row has no predecessor.
-        order = np.argsort(~mask, axis=1, kind="stable")
-        around, mask = np.take_along_axis(around, order, 1), np.take_along_axis(mask, order, 1)
-        return self._music(sequence.values[np.where(mask, around, 0)], mask, context=sequence.values)
+        self._check(sequence, "music")
+        return self._concat([head.moments(sequence.values, sequence.row_s) for _, head in self._heads])
+
+    def _concat(self, parts: list[FloatArray]) -> FloatArray:
+        weighted = [
+            np.float32(share**0.5) * part for (share, _), part in zip(self._heads, parts, strict=True)
+        ]
+        joined: FloatArray = np.concatenate(weighted, axis=-1).astype(np.float32)
+        return joined
 
     def _chunks(self, text: FloatArray) -> FloatArray:
         chunks, columns = np.asarray(text), self.card.text_columns
@@ -161,23 +156,34 @@ class TrainedEmbedder:
             )
         return chunks.astype(np.float32)
 
-    def _embed(
-        self,
-        tower: TowerForward,
-        sequence: FeatureSequence,
-        modality: Modality,
-        chunks: FloatArray | None = None,
-    ) -> FloatArray:
+    def _check(self, sequence: FeatureSequence, modality: Modality) -> None:
         check_encoder(self, sequence, modality=modality)
-        if sequence.values.shape[1] != tower.num_columns:
+        expected = self.card.video_columns if modality == "video" else self.card.music_columns
+        if sequence.values.shape[1] != expected:
             raise ArtifactError(
-                f"model {self.name} reads {tower.num_columns} {modality} columns, "
-                f"got {sequence.values.shape[1]}; extract the features again, or train a model on these"
+                f"model {self.name} reads {expected} {modality} columns, got {sequence.values.shape[1]}; "
+                "extract the features again, or train a model on these"
             )
-        mask = np.ones((1, len(sequence)), dtype=bool)
-        text = None if chunks is None else chunks[None]
-        embedding: FloatArray = tower(sequence.values[None], mask, chunks=text)[0]
-        return embedding
+
+
+def _heads(card: ModelCard, weights: Mapping[str, FloatArray]) -> list[tuple[float, Head]]:
+    """Return the parts of a model, each with its share of the score."""
+    heads: list[tuple[float, Head]] = []
+    network_share = float(weights["network_share"]) if card.method == "auto" and card.config else None
+    if kernel := _with_prefix("kernel.", weights):
+        share = 1.0 if network_share is None else 1.0 - network_share
+        columns = card.video_columns, card.music_columns, card.text_columns
+        heads.append((share, KernelHead(KernelModel.from_arrays(kernel), *columns)))
+    if card.config is not None:
+        share = 1.0 if network_share is None else network_share
+        heads.append((share, NetworkHead(_with_prefix("network.", weights), card.config, card.text_columns)))
+    if not heads:
+        raise KeyError("kernel")
+    return heads
+
+
+def _with_prefix(prefix: str, weights: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
 def load_embedder(folder: Path | str) -> TrainedEmbedder:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors.numpy import load as load_tensors
@@ -25,7 +25,7 @@ from reelscore.files import write_bytes
 from reelscore.models.config import ModelConfig
 from reelscore.types import FloatArray
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 DESCRIPTION = "model.json"
 BANK = "bank"
 
@@ -36,12 +36,18 @@ class ModelCard:
 
     Attributes
     ----------
-    config : ModelConfig
-        Architecture of the towers.
+    method : {"kernel", "ii", "auto"}
+        How the model was trained; ``"auto"`` for a kernel model together with a network.
+    dim : int
+        Dimensions of an embedding.
+    num_segments : int
+        N of Global Sparse sampling.
     video_encoder, music_encoder : str
         Fingerprints of the encoders of its input features.
     video_columns, music_columns : int
         Columns of those features.
+    config : ModelConfig, optional
+        Architecture of the network; None for a model without one.
     encoder : str, optional
         Name of these encoders on the command line; that of a hub model includes its revision.
     text_encoder : str, optional
@@ -59,11 +65,14 @@ class ModelCard:
     format_version : int
     """
 
-    config: ModelConfig
+    method: Literal["kernel", "ii", "auto"]
+    dim: int
+    num_segments: int
     video_encoder: str
     music_encoder: str
     video_columns: int
     music_columns: int
+    config: ModelConfig | None = None
     encoder: str | None = None
     text_encoder: str | None = None
     text_columns: int = 0
@@ -79,12 +88,13 @@ class ModelCard:
         parts = [
             str(self.format_version),
             self.weights_sha256,
-            json.dumps(to_mapping(self.config), sort_keys=True),
+            str(self.num_segments),
+            "" if self.config is None else json.dumps(to_mapping(self.config), sort_keys=True),
             self.video_encoder,
             self.music_encoder,
             self.text_encoder or "",
         ]
-        return f"towers-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
+        return f"trained-{hashlib.blake2b(chr(0).join(parts).encode(), digest_size=8).hexdigest()}"
 
 
 def save_model(
@@ -183,8 +193,8 @@ def read_card(folder: Path | str) -> ModelCard:
     version = values.get("format_version")
     if version != FORMAT_VERSION:
         raise ArtifactError(
-            f"model {source} should be of format {FORMAT_VERSION}, got {version!r}; "
-            "train it again, or use the reelscore that wrote it"
+            f"model {source} has format {version!r}, but this version reads format {FORMAT_VERSION}. Train it again: "
+            f"reelscore train PAIRS --model {source} --overwrite"
         )
     fingerprint = values.pop("fingerprint", None)
     try:
@@ -211,7 +221,7 @@ def read_bank(folder: Path | str, card: ModelCard) -> FloatArray | None:
         bank: FloatArray = load_tensors(path.read_bytes())[BANK]
     except Exception as error:  # safetensors does not export its exception type
         raise _damaged(Path(folder), f"{path.name}: {error}") from error
-    if bank.shape[1:] != (card.config.embedding_dim,) or not np.isfinite(bank).all():
+    if bank.shape[1:] != (card.dim,) or not np.isfinite(bank).all():
         raise _damaged(Path(folder), f"{path.name} has shape {bank.shape}")
     return bank
 

@@ -1,4 +1,4 @@
-"""Backbones of a tower's networks: MLP, attention pooling and transformer."""
+"""Sequence encoders: attention pooling and a transformer."""
 
 from __future__ import annotations
 
@@ -11,23 +11,8 @@ from torch import Tensor, nn
 from reelscore.models.config import NORM_EPSILON, NUM_LAYERS, ModelConfig
 
 
-class MeanBackbone(nn.Module):
-    """An MLP of two layers on the pooled features."""
-
-    def __init__(self, num_columns: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(config.num_pooled(num_columns), config.width)
-        self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, x: Tensor | None, mask: Tensor | None, z: Tensor) -> Tensor:  # noqa: ARG002
-        """Return (B, dim) from the pooled features z (B, P)."""
-        out: Tensor = self.out(self.dropout(F.relu(self.hidden(z))))
-        return out
-
-
-class AttentionBackbone(nn.Module):
-    """A layer on each segment, and attention pooling over time."""
+class AttentionPooling(nn.Module):
+    """A layer on each clip, and attention pooling over the clips. A sequence of one clip passes through an MLP."""
 
     def __init__(self, num_columns: int, config: ModelConfig) -> None:
         super().__init__()
@@ -35,22 +20,20 @@ class AttentionBackbone(nn.Module):
         self.attention = nn.Linear(config.width, config.num_heads)
         self.out = nn.Linear(config.width, config.dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.positions = config.positions
 
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
-        """Return (B, dim) from the segments x (B, T, D) with their mask."""
-        h = F.relu(_tokens(self.hidden(x), mask, positions=self.positions))
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return (B, dim) from the clips x (B, T, D) with their mask (B, T)."""
+        h = F.relu(self.hidden(x))
         scores = self.attention(h).masked_fill(~mask[:, :, None], -math.inf)
         weights = scores.softmax(dim=1)
-        num_heads = weights.shape[-1]
-        by_head = h.view(*h.shape[:2], num_heads, -1)
+        by_head = h.view(*h.shape[:2], weights.shape[-1], -1)
         pooled = torch.einsum("bth,bthw->bhw", weights, by_head).flatten(1)
         out: Tensor = self.out(self.dropout(pooled))
         return out
 
 
-class TransformerBackbone(nn.Module):
-    """A transformer over the segments, and mean pooling over time."""
+class Transformer(nn.Module):
+    """A transformer over the clips, and mean pooling."""
 
     def __init__(self, num_columns: int, config: ModelConfig) -> None:
         super().__init__()
@@ -59,21 +42,15 @@ class TransformerBackbone(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=NORM_EPSILON)
         self.out = nn.Linear(config.width, config.dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.positions = config.positions
 
-    def forward(self, x: Tensor, mask: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
-        """Return (B, dim) from the segments x (B, T, D) with their mask."""
-        h = self.dropout(_tokens(self.hidden(x), mask, positions=self.positions))
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return (B, dim) from the clips x (B, T, D) with their mask (B, T)."""
+        h = self.dropout(self.hidden(x))
         for layer in self.layers:
             h = layer(h, mask)
         h = self.norm(h).masked_fill(~mask[:, :, None], 0.0)
         out: Tensor = self.out(h.sum(dim=1) / mask.sum(dim=1, keepdim=True))
         return out
-
-
-def _tokens(h: Tensor, mask: Tensor, *, positions: bool) -> Tensor:
-    """Add positional encodings to the hidden layer's output (B, T, width), if the tower has them."""
-    return h + _positions(mask, h.shape[-1]).to(h.dtype) if positions else h
 
 
 class _Layer(nn.Module):
@@ -101,11 +78,3 @@ class _Layer(nn.Module):
         fed = self.feed_out(self.dropout(F.relu(self.feed_in(self.norm_feed(h)))))
         out: Tensor = h + self.dropout(fed)
         return out
-
-
-def _positions(mask: Tensor, width: int) -> Tensor:
-    """Return sines and cosines of each segment's relative position in its source (B, T, width)."""
-    count = mask.sum(dim=1, keepdim=True)
-    position = (torch.arange(mask.shape[1], device=mask.device) + 0.5) / count
-    angles = math.pi * position[:, :, None] * torch.arange(1, width // 2 + 1, device=mask.device)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -1,0 +1,1 @@
+"""Linear and kernel CCA, fused: a closed-form model in NumPy."""

@@ -1,0 +1,193 @@
+"""Coordinates of one modality in which CCA is solved: linear, or in the feature space of a kernel.
+
+Rows become normal scores by column (`features.scaling`), centred and scaled to a total variance of 1. For rows a and b
+at the angle t, the kernels are
+
+    arc-cosine   k = (sin t + (pi - t) cos t) / pi
+    rbf          k = exp(-|a - b|^2 / w),    w the median of |a - b|^2 over pairs of landmarks.
+
+A kernel is evaluated at landmarks L, a random sample of the training rows: F = k(z, L) K_LL^(-1/2), the Nystroem
+features. F F' is the exact kernel matrix where every row is a landmark. Coordinates are the projections of F (of the
+rows themselves for the linear kind) on their leading principal axes, scaled to a total variance of 1.
+
+References
+----------
+Cho and Saul, "Kernel methods for deep learning", NeurIPS 2009 (arc-cosine); Williams and Seeger, "Using the Nystroem
+method to speed up kernel machines", NeurIPS 2000.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.features.scaling import ColumnMap
+
+FloatArray = npt.NDArray[np.float64]
+Kernel = Literal["linear", "arc-cosine", "rbf"]
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+
+MAX_LANDMARKS = 900
+MAX_AXES = 300
+_SMALLEST = 1e-10  # eigenvalues below this share of the largest are rounding noise
+_BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Normal scores of the columns of one modality, centred and scaled to a total variance of 1.
+
+    Attributes
+    ----------
+    columns : ColumnMap
+        P columns.
+    center : ndarray of float64, shape (P,)
+    scale : float
+    """
+
+    columns: ColumnMap
+    center: FloatArray
+    scale: float
+
+    @classmethod
+    def learn(cls, rows: npt.NDArray[np.floating]) -> Scores:
+        """Learn from rows (n, P); NaN marks a missing value and counts as the mean."""
+        missing = np.isnan(rows).any(axis=0)
+        columns = ColumnMap.learn(np.nan_to_num(rows), "normal")
+        for column in np.flatnonzero(missing):
+            own = ColumnMap.learn(rows[~np.isnan(rows[:, column]), column, None], "normal")
+            columns.knots[column], columns.scores[column] = own.knots[0], own.scores[0]
+        mapped = columns(rows)
+        center = np.nanmean(mapped, axis=0)
+        spread = float(np.square(np.nan_to_num(mapped - center)).sum() / len(rows))
+        return cls(columns, center, spread**0.5 or 1.0)
+
+    def __call__(self, rows: npt.NDArray[np.floating]) -> FloatArray:
+        """Return the scaled scores (N, P) of rows (N, P); 0 for NaN."""
+        scores: FloatArray = np.nan_to_num((self.columns(rows) - self.center) / self.scale)
+        return scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelMap:
+    """Kernel values of scaled rows at landmarks; for the linear kind the rows themselves.
+
+    Attributes
+    ----------
+    kernel : {"linear", "arc-cosine", "rbf"}
+    landmarks : ndarray of float64, shape (m, P)
+        Unused by the linear kind.
+    width : float
+        w of the RBF kernel.
+    """
+
+    kernel: Kernel
+    landmarks: FloatArray
+    width: float = 1.0
+
+    @classmethod
+    def learn(cls, kernel: Kernel, landmarks: FloatArray) -> KernelMap:
+        """Set the width of the RBF kernel from the landmarks."""
+        if kernel != "rbf" or len(landmarks) < 2:
+            return cls(kernel, landmarks)
+        distances = _squared_distances(landmarks, landmarks)
+        return cls(kernel, landmarks, float(np.median(distances[np.triu_indices(len(landmarks), 1)])) or 1.0)
+
+    def __call__(self, z: FloatArray) -> FloatArray:
+        """Return the kernel values (N, m) of scaled rows (N, P)."""
+        if self.kernel == "linear":
+            return z
+        if self.kernel == "rbf":
+            return np.exp(-_squared_distances(z, self.landmarks) / self.width)
+        cosine = np.clip(_unit(z) @ _unit(self.landmarks).T, -1.0, 1.0)
+        angle = np.arccos(cosine)
+        values: FloatArray = (np.sqrt(1 - cosine**2) + (np.pi - angle) * cosine) / np.pi
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coordinates:
+    """Coordinates of one modality, fitted on training rows.
+
+    Attributes
+    ----------
+    kernel : KernelMap
+    offset : ndarray of float64, shape (k,)
+    axes : ndarray of float64, shape (m or P, k)
+        The coordinates of a scaled row z are ``kernel(z) @ axes - offset``.
+    train : ndarray of float64, shape (n, k)
+        Coordinates of the training rows.
+    singular : ndarray of float64, shape (k,)
+        Their norms by column, in decreasing order.
+    """
+
+    kernel: KernelMap
+    offset: FloatArray
+    axes: FloatArray
+    train: FloatArray
+    singular: FloatArray
+
+    @classmethod
+    def fit(cls, kernel: Kernel, z: FloatArray, landmarks: npt.NDArray[np.int64]) -> Coordinates:
+        """Fit on scaled training rows (n, P), with the rows at `landmarks` as landmarks."""
+        mapped = KernelMap.learn(kernel, z[landmarks])
+        whiten: FloatArray | None = None
+        if kernel != "linear":
+            values, vectors = np.linalg.eigh(mapped(mapped.landmarks))
+            kept = values > _SMALLEST * values[-1]
+            whiten = vectors[:, kept] / np.sqrt(values[kept])
+
+        def features(rows: FloatArray) -> FloatArray:
+            return rows if whiten is None else mapped(rows) @ whiten
+
+        blocks = [z[start : start + _BLOCK_ROWS] for start in range(0, len(z), _BLOCK_ROWS)]
+        mean = np.sum([features(block).sum(axis=0) for block in blocks], axis=0) / len(z)
+        axes, squares = _principal_axes(features, blocks, mean)
+        factor = (len(z) / squares.sum()) ** 0.5
+        kept = squares[:MAX_AXES] > _SMALLEST * squares[0]
+        axes = axes[:, :MAX_AXES][:, kept] * factor
+        train = np.concatenate([(features(block) - mean) @ axes for block in blocks])
+        offset = mean @ axes
+        return cls(
+            mapped,
+            offset,
+            axes if whiten is None else whiten @ axes,
+            train,
+            np.sqrt(squares[:MAX_AXES][kept]) * factor,
+        )
+
+    def __call__(self, z: FloatArray) -> FloatArray:
+        """Return the coordinates (N, k) of scaled rows (N, P)."""
+        coordinates: FloatArray = self.kernel(z) @ self.axes - self.offset
+        return coordinates
+
+
+def _principal_axes(features, blocks: list[FloatArray], mean: FloatArray) -> tuple[FloatArray, FloatArray]:  # type: ignore[no-untyped-def]
+    """Return the principal axes (F, k) of the features and the squared singular values, decreasing."""
+    size = sum(len(block) for block in blocks)
+    if size < len(mean):  # with fewer rows than columns the matrix of inner products is the smaller one
+        centred = np.concatenate([features(block) for block in blocks]) - mean
+        squares, vectors = np.linalg.eigh(centred @ centred.T)
+        squares, vectors = np.maximum(squares[::-1], 0), vectors[:, ::-1]
+        kept = squares > _SMALLEST * squares[0]
+        return centred.T @ vectors[:, kept] / np.sqrt(squares[kept]), squares[kept]
+    gram = np.zeros((len(mean), len(mean)))
+    for block in blocks:
+        centred = features(block) - mean
+        gram += centred.T @ centred
+    squares, vectors = np.linalg.eigh(gram)
+    return vectors[:, ::-1], np.maximum(squares[::-1], 0)
+
+
+def _squared_distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
+    return np.maximum(squares, 0.0)
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    out: FloatArray = rows / np.where(norms > 0, norms, 1.0)
+    return out

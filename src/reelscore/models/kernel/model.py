@@ -1,0 +1,299 @@
+"""Fusion of linear and kernel CCA, fitted in closed form.
+
+Each part k (linear, arc-cosine, RBF) is a CCA with settings of its own, chosen by cross-validation. The score of a
+video and a track is the weighted mean of the parts' cosines, with weights 1 / sigma_k, where sigma_k is the standard
+deviation of the part's held-out scores. As one index: the concatenation of the parts' unit embeddings, each times the
+root of its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.errors import ArtifactError, InputError
+from reelscore.evaluation.metrics import recall_at
+from reelscore.evaluation.ranks import first_hit_ranks
+from reelscore.features.scaling import ColumnMap
+from reelscore.types import Modality
+
+from .cca import Fold, Settings, choose, mean_log_rank, scores, solve, unit
+from .coordinates import KERNELS, MAX_LANDMARKS, Coordinates, FloatArray, Kernel, KernelMap, Scores
+
+MAX_TUNING_PAIRS = 4000
+"""Settings are chosen on a random sample of at most so many pairs. Ridges are relative to the number of pairs."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One CCA: the unit embedding of a scaled row z is ``unit(kernel(z) @ weights + bias)``."""
+
+    kernel: KernelMap
+    weights: FloatArray
+    bias: FloatArray
+
+    def __call__(self, z: FloatArray) -> FloatArray:
+        """Return unit embeddings (N, dim) of scaled rows (N, P)."""
+        return unit(self.kernel(z) @ self.weights + self.bias)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelModel:
+    """A fitted fusion of CCAs.
+
+    Attributes
+    ----------
+    video, music : tuple of Scores and tuple of Part
+        The scaling of each modality, and its side of every part.
+    kernels : tuple of Kernel
+        The parts.
+    strengths : tuple of float
+        1 / sigma_k of each part.
+    settings : tuple of Settings
+    correlations : tuple of ndarray of float64, shape (dim,)
+        Canonical correlations of each part.
+    validation : mapping
+        ``recall@10``, ``log_rank`` (means of both directions over the folds) and ``gallery``, the mean number of
+        candidates.
+    """
+
+    video: tuple[Scores, tuple[Part, ...]]
+    music: tuple[Scores, tuple[Part, ...]]
+    kernels: tuple[Kernel, ...]
+    strengths: tuple[float, ...]
+    settings: tuple[Settings, ...]
+    correlations: tuple[FloatArray, ...]
+    validation: Mapping[str, float]
+
+    @classmethod
+    def fit(
+        cls,
+        video: npt.NDArray[np.floating],
+        music: npt.NDArray[np.floating],
+        *,
+        group: IntArray,
+        fold: IntArray,
+        kernels: Sequence[Kernel] = KERNELS,
+        settings: Sequence[Settings] | None = None,
+        seed: int = 0,
+    ) -> KernelModel:
+        """Choose the settings by cross-validation and fit on all pairs.
+
+        Parameters
+        ----------
+        video, music : ndarray, shapes (n, P) and (n, P')
+            Pooled features; row i of both is pair i. NaN marks missing values, such as the text of a video without
+            text.
+        group : ndarray of int64, shape (n,)
+            Pairs of one group are hits of each other.
+        fold : ndarray of int64, shape (n,)
+            The cross-validation fold of each pair, at least two. Pairs of one source must share a fold.
+        kernels : sequence of {"linear", "arc-cosine", "rbf"}
+        settings : sequence of Settings, optional
+            Skips the search. The folds then only measure the deviations of the scores.
+        seed : int
+            Seed of the landmarks, and of the sample of a large set on which settings are chosen.
+
+        Raises
+        ------
+        InputError
+            If the sides differ in length, a modality does not vary, or there are fewer than two folds.
+        """
+        _check(video, music, fold)
+        rng = np.random.default_rng(seed)
+        sample = np.arange(len(video))
+        if len(sample) > MAX_TUNING_PAIRS:
+            sample = np.sort(rng.choice(len(sample), MAX_TUNING_PAIRS, replace=False))
+        parts = [
+            _fold(video[sample], music[sample], group[sample], fold[sample] == number, kernels, rng)
+            for number in np.unique(fold[sample])
+        ]
+        by_kernel = [[part[k] for part in parts] for k in range(len(kernels))]
+        chosen = tuple(settings or (choose(folds) for folds in by_kernel))
+        held_out = [
+            [scores(one, solve(one.x, one.y, own.ridge_x, own.ridge_y), own.power) for one in folds]
+            for folds, own in zip(by_kernel, chosen, strict=True)
+        ]
+        strengths = tuple(1.0 / float(np.mean([one.std() for one in each])) for each in held_out)
+        fused = [
+            sum(strength * one for strength, one in zip(strengths, each, strict=True))
+            for each in zip(*held_out, strict=True)
+        ]
+        validation = _validation(fused, [part[0] for part in parts])
+        sides, correlations = _fit_parts(video, music, kernels, chosen, rng)
+        return cls(*sides, tuple(kernels), strengths, chosen, correlations, validation)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of an embedding."""
+        return sum(len(part.bias) for part in self.video[1])
+
+    @property
+    def strength(self) -> float:
+        """Sum of the parts' 1 / sigma, for a fusion with another model."""
+        return sum(self.strengths)
+
+    def embed(self, modality: Modality, rows: npt.NDArray[np.floating]) -> FloatArray:
+        """Return embeddings (N, dim) of norm 1 of pooled features (N, P); NaN counts as the mean."""
+        side, parts = self.video if modality == "video" else self.music
+        z = side(rows)
+        shares = np.sqrt(np.array(self.strengths) / self.strength)
+        return np.concatenate([share * part(z) for share, part in zip(shares, parts, strict=True)], axis=1)
+
+    def only(self, kernel: Kernel) -> KernelModel:
+        """Return the model of one part alone."""
+        k = self.kernels.index(kernel)
+        return KernelModel(
+            (self.video[0], (self.video[1][k],)),
+            (self.music[0], (self.music[1][k],)),
+            (kernel,),
+            (self.strengths[k],),
+            (self.settings[k],),
+            (self.correlations[k],),
+            {},
+        )
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the model as named arrays, for storage."""
+        arrays: dict[str, FloatArray] = {"strengths": np.array(self.strengths)}
+        for side, (scaling, parts) in (("video", self.video), ("music", self.music)):
+            arrays[f"{side}.knots"], arrays[f"{side}.scores"] = scaling.columns.knots, scaling.columns.scores
+            arrays[f"{side}.center"], arrays[f"{side}.scale"] = scaling.center, np.array(scaling.scale)
+            for kernel, part in zip(self.kernels, parts, strict=True):
+                if kernel != "linear":
+                    arrays[f"{side}.landmarks"] = part.kernel.landmarks
+                arrays[f"{side}.{kernel}.width"] = np.array(part.kernel.width)
+                arrays[f"{side}.{kernel}.weights"], arrays[f"{side}.{kernel}.bias"] = part.weights, part.bias
+        for kernel, settings, correlations in zip(
+            self.kernels, self.settings, self.correlations, strict=True
+        ):
+            arrays[f"{kernel}.settings"], arrays[f"{kernel}.correlations"] = np.array(settings), correlations
+        return {name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.floating]]) -> KernelModel:
+        """Rebuild a model from `to_arrays`; a missing or misshapen array raises `ArtifactError`."""
+        try:
+            return cls._from_arrays({name: np.asarray(value, np.float64) for name, value in arrays.items()})
+        except (KeyError, ValueError) as error:
+            raise ArtifactError(
+                f"the arrays of the kernel model are incomplete ({error}); train it again"
+            ) from error
+
+    @classmethod
+    def _from_arrays(cls, arrays: Mapping[str, FloatArray]) -> KernelModel:
+        kernels = tuple(kernel for kernel in KERNELS if f"{kernel}.settings" in arrays)
+        sides = []
+        for side in ("video", "music"):
+            columns = ColumnMap(arrays[f"{side}.knots"], arrays[f"{side}.scores"])
+            scaling = Scores(columns, arrays[f"{side}.center"], float(arrays[f"{side}.scale"]))
+            parts = []
+            for kernel in kernels:
+                landmarks = np.zeros((0, 0)) if kernel == "linear" else arrays[f"{side}.landmarks"]
+                mapped = KernelMap(kernel, landmarks, float(arrays[f"{side}.{kernel}.width"]))
+                parts.append(
+                    Part(mapped, arrays[f"{side}.{kernel}.weights"], arrays[f"{side}.{kernel}.bias"])
+                )
+            sides.append((scaling, tuple(parts)))
+        return cls(
+            *sides,
+            kernels,
+            tuple(arrays["strengths"].tolist()),
+            tuple(Settings(*arrays[f"{kernel}.settings"].tolist()) for kernel in kernels),
+            tuple(arrays[f"{kernel}.correlations"] for kernel in kernels),
+            {},
+        )
+
+
+def _fit_parts(
+    video: npt.NDArray[np.floating],
+    music: npt.NDArray[np.floating],
+    kernels: Sequence[Kernel],
+    settings: Sequence[Settings],
+    rng: np.random.Generator,
+) -> tuple[list[tuple[Scores, tuple[Part, ...]]], tuple[FloatArray, ...]]:
+    """Fit every part on all pairs; return both sides and the correlations of each part."""
+    scaled = [Scores.learn(rows) for rows in (video, music)]
+    x, y = (scaling(rows) for scaling, rows in zip(scaled, (video, music), strict=True))
+    landmarks = _landmarks(len(x), rng)
+    sides: tuple[list[Part], list[Part]] = ([], [])
+    correlations = []
+    for kernel, own in zip(kernels, settings, strict=True):
+        both = Coordinates.fit(kernel, x, landmarks), Coordinates.fit(kernel, y, landmarks)
+        directions = solve(*both, own.ridge_x, own.ridge_y)
+        for side, coordinates, weights in zip(sides, both, directions.weighted(own.power), strict=True):
+            side.append(Part(coordinates.kernel, coordinates.axes @ weights, -coordinates.offset @ weights))
+        correlations.append(directions.correlations)
+    return [(scaled[i], tuple(sides[i])) for i in range(2)], tuple(correlations)
+
+
+def _fold(
+    video: npt.NDArray[np.floating],
+    music: npt.NDArray[np.floating],
+    group: IntArray,
+    is_val: npt.NDArray[np.bool_],
+    kernels: Sequence[Kernel],
+    rng: np.random.Generator,
+) -> list[Fold]:
+    """Fit the coordinates of every kernel without the held-out pairs, scaling included."""
+    scaled = [Scores.learn(rows[~is_val]) for rows in (video, music)]
+    sides = [
+        (scaling(rows[~is_val]), scaling(rows[is_val]))
+        for scaling, rows in zip(scaled, (video, music), strict=True)
+    ]
+    landmarks = _landmarks(int((~is_val).sum()), rng)
+    hits = group[is_val][:, None] == group[is_val][None, :]
+    folds = []
+    for kernel in kernels:
+        x, y = (Coordinates.fit(kernel, train, landmarks) for train, _ in sides)
+        folds.append(Fold(x, y, x(sides[0][1]), y(sides[1][1]), hits))
+    return folds
+
+
+def _landmarks(size: int, rng: np.random.Generator) -> IntArray:
+    if size <= MAX_LANDMARKS:
+        return np.arange(size)
+    return np.sort(rng.choice(size, MAX_LANDMARKS, replace=False))
+
+
+def _validation(fused: Sequence[FloatArray], folds: Sequence[Fold]) -> dict[str, float]:
+    recalls, losses = [], []
+    for one, fold in zip(fused, folds, strict=True):
+        single = one.astype(np.float32)
+        ranks = first_hit_ranks(single, fold.hits), first_hit_ranks(single.T, fold.hits.T)
+        recalls.append(np.mean([recall_at(each, 10) for each in ranks]))
+        losses.append(mean_log_rank(one, fold.hits))
+    sizes = [len(fold.hits) for fold in folds]
+    return {
+        "recall@10": float(np.average(recalls, weights=sizes)),
+        "log_rank": float(np.average(losses, weights=sizes)),
+        "gallery": float(np.mean(sizes)),
+    }
+
+
+def _check(video: npt.NDArray[np.floating], music: npt.NDArray[np.floating], fold: IntArray) -> None:
+    if video.ndim != 2 or music.ndim != 2 or len(video) != len(music) or fold.shape != (len(video),):
+        raise InputError(
+            f"CCA needs as many rows on both sides, got shapes {video.shape} and {music.shape}; "
+            "row i of both must be pair i"
+        )
+    for name, rows in (("video", video), ("music", music)):
+        if np.isinf(rows).any():
+            raise InputError(
+                f"CCA needs finite features, got inf in row {int(np.argwhere(np.isinf(rows))[0][0])} of the {name} "
+                "features; clean that item"
+            )
+        if len(rows) < 2 or (np.nan_to_num(rows) == np.nan_to_num(rows[0])).all():
+            raise InputError(
+                f"CCA needs at least two pairs with different {name} features, got {len(rows)} pairs whose {name} "
+                "features are all alike; check the files and the encoder"
+            )
+    if len(np.unique(fold)) < 2:
+        raise InputError(
+            "cross-validation needs pairs of at least two groups, got pairs of one; add pairs with other music"
+        )
