@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import worlds
+from support import set_files, worlds
 from support.command import error_of, reelscore
 from support.subtitled import subtitled
 from support.tiny_hub import write_model
@@ -118,14 +118,49 @@ def test_a_transformers_model_encodes_the_text(tmp_path, videos):
     assert f"there is no folder {bert}" in reelscore(*evaluate).stderr
 
 
-def test_evaluate_prints_one_table_for_each_direction(videos, text_model):
+def test_evaluate_of_a_few_pairs_prints_how_many_are_needed_and_no_percentage(tmp_path, videos, text_model):
     result = reelscore("evaluate", text_model, videos, "--split", "all", "--workers", 1)
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     headers = [line for line in lines if line.endswith("chance")]
     assert [line.split("  ")[0] for line in headers] == ["video → music", "music → video"]
     assert "linear CCA" in headers[0]
-    assert sum(line.startswith("R@10 %") for line in lines) == 2
+    assert sum(line.startswith("median rank") for line in lines) == 2
+    assert "%" not in result.stdout
+    assert lines[-1] == "too few pairs for percentages: 6; 30 are needed"
+    report = as_json("evaluate", text_model, videos, "--split", "all", "--workers", 1)
+    assert (report["gallery_size"], report["enough_pairs"], report["clips"]) == (6, False, [])
+    assert report["directions"][0]["recall@10"] is None
+    assert report["directions"][0]["median_rank"] >= 1
+    # A manifest's other words for splits count with --split all only.
+    manifest = tmp_path / "pairs.csv"
+    manifest.write_text("video,split\n" + "".join(f"{videos}/film {i}.mp4,none\n" for i in range(6)))
+    assert as_json("evaluate", text_model, manifest, "--split", "all", "--workers", 1) == report
+    error = error_of(reelscore("evaluate", text_model, manifest, "--workers", 1, code=2))
+    assert "split must be train, val, test or empty, got 'none'" in error
+    assert "--split all" in error
+
+
+def test_evaluate_prints_whole_videos_and_clips_of_a_set_without_splits(tmp_path):
+    arrays = set_files.arrays_of("muvisync", min_length=46)
+    data = set_files.save(tmp_path / "data", "muvisync", arrays)
+    reelscore("train", "--set", "muvisync", "--data", data, "--model", tmp_path / "m", "--epochs", 1)
+    del arrays["split"]
+    new = set_files.save(tmp_path / "new", "muvisync", arrays)
+    source = ("evaluate", tmp_path / "m", "--set", "muvisync", "--data", new)
+    result = reelscore(*source, "--split", "all")
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    titles = [line.split("  ")[0] for line in lines if line.endswith("chance")]
+    assert titles == ["video → music", "music → video", "clip → music", "music → clip"]
+    assert sum(line.startswith("R@10 %") for line in lines) == 4
+    assert "clip: 30 s from the middle of the 40 videos longer than 45 s" in result.stderr
+    report = as_json(*source, "--split", "all")
+    assert [one["gallery_size"] for one in report["directions"] + report["clips"]] == [40] * 4
+    assert as_json(*source[:-1], data, "--split", "all") == report
+    error = error_of(reelscore(*source, code=2))
+    assert "no array 'split' of train, val or test" in error
+    assert "--split all" in error
 
 
 def test_list_show_remove(tmp_path, library):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelscore.data.batching import iterate, num_batches
+from reelscore.data.batching import inference_rows, iterate, num_batches
 from reelscore.data.pairs import PairSet
 from reelscore.errors import InputError
 from reelscore.features.sampling import global_sparse_rows
@@ -63,6 +63,12 @@ def test_inference_gives_every_pair_once_in_order_with_middle_rows(
             assert (batch.video[row][~batch.video_mask[row]] == 0).all()
             assert batch.group[row] == i // 2
             assert (batch.music[row, 0] == i).all()
+
+
+def test_inference_rows_are_the_middle_rows_of_sample_0_or_all_without_n():
+    samples = pair_set([12], num_random_samples=2).video[0]
+    assert inference_rows(samples, 4)[:, 1:].tolist() == [[0, 1], [0, 4], [0, 7], [0, 10]]
+    assert inference_rows(samples, 12) is inference_rows(samples, None) is samples[0]
 
 
 @given(st.integers(2, 11), st.integers(2, 12), st.integers(0, 5))

@@ -1,18 +1,24 @@
-"""Feature extraction of manifest rows, with text and with a bad file."""
+"""Feature extraction of manifest rows: text, a bad file, clips and splits."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from reelscore.data.extraction import extract_pairs
 from reelscore.data.manifest import ManifestRow
+from reelscore.data.pairs import PairSet
+from reelscore.encoders.extract import extract
+from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.pack.pack import load_pack
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.text.spec import TextSpec
 from support import worlds
 from support.tiny_pack import WORDS, write_tiny_pack
+
+LENGTHS_S = (("short", 4.0), ("long", 50.0))
 
 
 def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) -> None:
@@ -57,3 +63,39 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
     assert len(plain) == 4
     assert plain.text is plain.text_encoder is None
     assert not failures
+
+
+def test_clips_are_windows_of_the_video_and_the_music_is_whole(tmp_path: Path) -> None:
+    films = [
+        worlds.finished(tmp_path / f"{name}.mp4", i=i, seconds=s) for i, (name, s) in enumerate(LENGTHS_S)
+    ]
+    options: dict[str, Any] = {
+        "name": "films",
+        "cache_folder": tmp_path / "cache",
+        "num_segments": 2,
+        "num_random_samples": 1,
+        "workers": 1,
+    }
+
+    def pairs_of(**more: Any) -> PairSet:
+        rows = [ManifestRow(film, key=film.name, split="test") for film in films]
+        pairs, failures = extract_pairs(rows, EncoderSpec(), **options, **more)
+        assert not failures
+        return pairs
+
+    plain, even = pairs_of(), pairs_of(num_clips=1, use_splits=False)
+    assert plain.clips is None
+    assert (plain.split, even.split) == (("test",) * 2, ("train",) * 2)
+    assert even.clips is not None
+    assert [len(clips) for clips in even.clips] == [0, 1]
+    for one, other in zip((*plain.video, *plain.music), (*even.video, *even.music), strict=True):
+        for sample, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(sample, same)
+    encoder = load_encoders(EncoderSpec()).video
+    middle = extract(films[1], encoder, num_segments=2, span=(10.0, 40.0))
+    np.testing.assert_array_equal(even.clips[1][0], middle.values)
+    (_, random), (_, again), (_, other) = (
+        pairs_of(num_clips=2, clip_seed=seed).clips or () for seed in (5, 5, 6)
+    )
+    assert [clip.tobytes() for clip in random] == [clip.tobytes() for clip in again]
+    assert [clip.tobytes() for clip in random] != [clip.tobytes() for clip in other]

@@ -62,6 +62,22 @@ def test_the_three_formats_mean_the_same(folder, extension):
     assert [row.line for row in manifest.rows] == ([2, 3, 4] if extension == "csv" else [1, 2, 3])
 
 
+@pytest.mark.parametrize("extension", ["csv", "jsonl", "parquet"])
+def test_other_splits_are_ignored_on_request_and_an_error_otherwise(folder, extension):
+    rows = [
+        {"video": name, "music": None, "group": None, "text": None, "split": split}
+        for name, split in (("a.mp4", "none"), ("b.mp4", "train"))
+    ]
+    path = write_rows(folder / f"pairs.{extension}", rows)
+    manifest = read_manifest(path, use_splits=False)
+    assert [row.split for row in manifest.rows] == [None, None]
+    expected = (
+        "train, val, test or empty, got 'none'; fix the line, or .*evaluate --split all, train --use-all"
+    )
+    with pytest.raises(InputError, match=expected):
+        read_manifest(path)
+
+
 def test_only_the_video_column_is_needed_and_others_are_left_alone(folder):
     manifest = read_manifest(write(folder, " Video ,title\r\na.mp4,x\r\n\r\nsub/../b.mp4\r\n"))
     assert [row.video for row in manifest.rows] == [folder / "a.mp4", folder / "b.mp4"]

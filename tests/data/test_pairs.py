@@ -1,4 +1,4 @@
-"""PairSet: validation, subsets and text."""
+"""PairSet: validation, subsets, text and clips."""
 
 from __future__ import annotations
 
@@ -128,3 +128,29 @@ def test_text_goes_with_its_items_and_may_be_missing():
 def test_text_that_is_none_is_refused(changes, message):
     with pytest.raises(InputError, match=message):
         pair_set(**changes)
+
+
+def test_clips_go_with_their_items_and_are_read_only_float32():
+    pairs = pair_set(clips=((np.ones((3, 3)), np.ones((2, 3))), (), (np.zeros((1, 3)),), ()))
+    assert pairs.clips[0][1].dtype == np.float32
+    assert not pairs.clips[0][1].flags.writeable
+    assert [len(clips) for clips in pairs.take([2, 0]).clips] == [1, 2]
+    assert pairs.where("train").clips[0][0].shape == (3, 3)
+    assert pair_set().where("train").clips is None
+
+
+@pytest.mark.parametrize(
+    ("clips", "message"),
+    [
+        (((),) * 3, "4 entries in clips, got 3"),
+        (
+            ((), (np.ones((2, 3)), np.ones((2, 4))), (), ()),
+            r"clips: 'k1 \[clip 2\]' has 4 columns but 'k0' has 3",
+        ),
+        (((), (), (with_nan()[0],), ()), r"clips of 'k2 \[clip 1\]' must be finite; row 2, column 1"),
+        (((), (), (np.ones(3),), ()), r"'k2 \[clip 1\]' must be numbers of shape"),
+    ],
+)
+def test_invalid_clips_are_named(clips, message):
+    with pytest.raises(InputError, match=message):
+        pair_set(clips=clips)

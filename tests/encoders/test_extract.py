@@ -141,7 +141,35 @@ def test_draws(song):
     assert instants(extract(song, LightMusic(), num_segments=6, draw=3, content="00" * 20)) != instants(first)
 
 
-@pytest.mark.parametrize("options", [{"num_segments": 0}, {"draw": -1}])
+def test_a_span_is_sampled_like_a_file_of_its_own(song, tmp_path):
+    encoder, cache = Counting(), FeatureCache(tmp_path)
+    whole = extract(song, encoder, num_segments=10, cache=cache)
+    part = extract(song, encoder, num_segments=5, span=(4.0, 14.0), cache=cache)
+    assert instants(part) == pytest.approx(instants(whole)[2:7], abs=1e-6)
+    assert (part.segments[0].start_s, part.segments[-1].end_s) == (4.0, 14.0)
+    assert part.values.tobytes() == whole.values[2:7].tobytes()
+    assert (
+        extract(song, encoder, num_segments=5, span=(4.0002, 13.9998), cache=cache).segments == part.segments
+    )
+    assert encoder.calls == 2
+    extract(song, encoder, num_segments=5, span=(4.0, 14.001), cache=cache)
+    assert encoder.calls == 3
+    random = extract(song, encoder, num_segments=5, span=(4.0, 14.0), draw=1, cache=cache)
+    assert all(s.start_s <= s.instant_s <= s.end_s for s in random.segments)
+    assert instants(random) != instants(part)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_segments": 0},
+        {"draw": -1},
+        {"span": (-1.0, 4.0)},
+        {"span": (3.0, 3.0004)},
+        {"span": (3.0, float("inf"))},
+        {"span": (float("nan"), 4.0)},
+    ],
+)
 def test_options_out_of_range(song, options):
     with pytest.raises(InputError, match="must be"):
         extract(song, LightMusic(), **options)
@@ -189,7 +217,8 @@ def test_a_factor_that_does_not_fit(factor):
 
 def test_sampling_keys_differ():
     keys = {sampling_key(4), sampling_key(5), sampling_key(4, 0), sampling_key(4, 1), sampling_key(40, 1)}
-    assert len(keys) == 5
+    keys |= {sampling_key(4, span=(0, 30)), sampling_key(4, span=(0, 30.001)), sampling_key(4, 1, (0, 30))}
+    assert len(keys) == 8
 
 
 def test_a_spec_travels_and_loads():

@@ -7,8 +7,8 @@ import numpy as np
 from reelscore.data.datasets import LOADERS
 
 
-def arrays_of(name, num_rows=40, seed=0):
-    """Return arrays with the keys, shapes and types of the published file."""
+def arrays_of(name, num_rows=40, seed=0, *, min_length=3):
+    """Return arrays with the keys, shapes and types of the published file; `min_length` to 59 s in muvisync."""
     rng = np.random.default_rng(seed)
 
     def floats(*shape, dtype=np.float32):
@@ -16,7 +16,7 @@ def arrays_of(name, num_rows=40, seed=0):
 
     ids = np.array([f"id{i}" for i in range(num_rows)])
     if name == "muvisync":
-        lengths = rng.integers(3, 60, size=num_rows)
+        lengths = rng.integers(min_length, 60, size=num_rows)
         total = int(lengths.sum())
         return {
             "ids": ids,

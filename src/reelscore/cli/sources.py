@@ -103,22 +103,37 @@ def load_pairs(
     seed: int,
     num_segments: int,
     num_random_samples: int,
+    num_clips: int = 0,
+    clip_seed: int | None = None,
+    use_splits: bool = True,
     words: TextSpec | None = None,
     workers: int | None,
 ) -> PairSet:
-    """Load a public set, or encode the rows of a folder or manifest; report failed rows on standard error."""
+    """Load a public set, or encode the rows of a folder or manifest; report failed rows on standard error.
+
+    See `load_set` and `extract_pairs` for the parameters.
+    """
     if set_name is not None:
         from reelscore.data.datasets import load_set
 
         assert data is not None
         with progress_bar(f"reading {set_name}", "files") as progress:
-            return load_set(set_name, data, labels=labels or (), num_segments=num_segments, progress=progress)
+            return load_set(
+                set_name,
+                data,
+                labels=labels or (),
+                num_segments=num_segments,
+                num_clips=num_clips,
+                clip_seed=clip_seed,
+                use_splits=use_splits,
+                progress=progress,
+            )
     from reelscore.data.extraction import extract_pairs
     from reelscore.encoders.cache import default_folder
 
     assert source is not None
     assert spec is not None
-    manifest = read_rows(source)
+    manifest = read_rows(source, use_splits=use_splits)
     for problem in manifest.problems:
         note(f"  skipped  line {problem.line}: {problem.reason}")
     own = sum(row.music is None for row in manifest.rows)
@@ -136,6 +151,9 @@ def load_pairs(
             num_segments=num_segments,
             num_random_samples=num_random_samples,
             seed=seed,
+            num_clips=num_clips,
+            clip_seed=clip_seed,
+            use_splits=use_splits,
             words=words,
             workers=workers,
             progress=progress,
@@ -145,10 +163,10 @@ def load_pairs(
     return pairs
 
 
-def read_rows(source: Path) -> Manifest:
+def read_rows(source: Path, *, use_splits: bool = True) -> Manifest:
     """Return the rows of a folder of videos or of a manifest."""
     from reelscore.data.manifest import read_manifest, rows_from_folder
 
     if not source.exists():
         raise NotFoundError(f"no such folder or manifest: {source}; check the path")
-    return rows_from_folder(source) if source.is_dir() else read_manifest(source)
+    return rows_from_folder(source) if source.is_dir() else read_manifest(source, use_splits=use_splits)

@@ -152,14 +152,23 @@ def _shuffled(num_pairs: int, size: int, rng: np.random.Generator) -> Iterator[I
         yield order[number * size : (number + 1) * size].astype(np.int64)
 
 
+def inference_rows(samples: Samples, num_segments: int | None) -> FloatArray:
+    """Return at most N rows of an item's inference sample, by Global Sparse sampling; all rows without N."""
+    rows = samples[0]
+    if num_segments is None or len(rows) <= num_segments:
+        return rows
+    return rows[global_sparse_rows(len(rows), num_segments=num_segments)]
+
+
 def _choose_rows(samples: Samples, num_segments: int, rng: np.random.Generator | None) -> FloatArray:
+    if rng is None:
+        return inference_rows(samples, num_segments)
     length = len(samples[0])
-    rows: IntArray | None = None
+    rows = np.arange(length)
     if length > num_segments:
         rows = global_sparse_rows(length, num_segments=num_segments, rng=rng)
-    if rng is None or len(samples) == 1:
-        return samples[0] if rows is None else samples[0][rows]
-    rows = np.arange(length) if rows is None else rows
+    if len(samples) == 1:
+        return samples[0][rows]
     chosen = rng.integers(len(samples), size=len(rows))
     mixed: FloatArray = np.stack(samples)[chosen, rows]
     return mixed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,10 @@ from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
 from reelscore.workers.local import run_all
 
+from .clips import clip_rng, windows
 from .manifest import ManifestRow, assign_splits
 from .pairs import PairSet
+from .splits import all_train
 
 DEFAULT_RANDOM_SAMPLES = 2
 """Random Global Sparse samples of each file, in addition to the fixed one; training mixes their rows."""
@@ -45,6 +48,7 @@ class _Pair:
     video_key: str
     music_key: str
     text: FloatArray | None
+    clips: tuple[FloatArray, ...]
 
 
 def extract_pairs(
@@ -56,6 +60,9 @@ def extract_pairs(
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     num_random_samples: int = DEFAULT_RANDOM_SAMPLES,
     seed: int = 0,
+    num_clips: int = 0,
+    clip_seed: int | None = None,
+    use_splits: bool = True,
     words: TextSpec | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -77,6 +84,12 @@ def extract_pairs(
         Random samples of each file, in addition to the fixed one.
     seed : int
         Seed of the random samples, and of the splits of rows without one.
+    num_clips : int
+        Number of 30 s windows of each longer video in `PairSet.clips`; 0 for a set without clips.
+    clip_seed : int, optional
+        Seed of random windows; without it they are evenly spaced, see `clips.windows`.
+    use_splits : bool
+        False: every pair is in the train split, without regard to the rows' splits.
     words : TextSpec, optional
         How the text of each video is read and encoded; a row's own text is its description. A video whose text cannot
         be read is a failure.
@@ -101,7 +114,7 @@ def extract_pairs(
     features: dict[int, _Pair] = {}
     failures: dict[int, ExtractionFailure] = {}
     items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
-    arguments = (spec, str(cache_folder), num_segments, num_random_samples, seed, words)
+    arguments = (spec, str(cache_folder), num_segments, num_random_samples, seed, words, num_clips, clip_seed)
     for outcome in run_all(items, prepare_pair, *arguments, workers=workers):
         i = outcome.item[0]
         if outcome.value is None:
@@ -129,7 +142,7 @@ def extract_pairs(
         music=tuple(features[i].music for i in order),
         group=np.array([ids[group] for group in groups], dtype=np.int64),
         label=None,
-        split=assign_splits(hashed, seed=seed),
+        split=assign_splits(hashed, seed=seed) if use_splits else all_train(len(hashed)),
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
         num_segments=num_segments,
@@ -137,6 +150,7 @@ def extract_pairs(
         text=None if words is None else tuple(features[i].text for i in order),
         text_encoder=None if reader is None else reader.fingerprint,
         words=None if words is None else to_mapping(words),
+        clips=tuple(features[i].clips for i in order) if num_clips else None,
     )
     return pairs, reasons
 
@@ -148,6 +162,8 @@ def prepare_pair(
     num_random_samples: int,
     seed: int,
     words: TextSpec | None = None,
+    num_clips: int = 0,
+    clip_seed: int | None = None,
 ) -> Callable[[tuple[int, str, str, str | None]], _Pair]:
     """Load the encoders in a worker and return the function that extracts one row."""
     encoders = load_encoders(spec)
@@ -158,21 +174,20 @@ def prepare_pair(
     def work(item: tuple[int, str, str, str | None]) -> _Pair:
         _, video, music, text = item
         keys = {path: content_hash(existing_file(path)) for path in {video, music}}
-
-        def rows(path: str, encoder: str) -> tuple[FloatArray, ...]:
-            return tuple(
-                extract(
-                    path,
-                    encoders.video if encoder == "video" else encoders.music,
-                    num_segments=num_segments,
-                    draw=sample_seed,
-                    content=keys[path],
-                    cache=cache,
-                ).values
-                for sample_seed in sample_seeds
-            )
-
-        chunks = None if reader is None else reader.rows(video, given={"description": text})
-        return _Pair(rows(video, "video"), rows(music, "music"), keys[video], keys[music], chunks)
+        read_video, read_music = (
+            partial(extract, path, encoder, num_segments=num_segments, content=keys[path], cache=cache)
+            for path, encoder in ((video, encoders.video), (music, encoders.music))
+        )
+        samples = [read_video(draw=sample_seed) for sample_seed in sample_seeds]
+        duration_s = samples[0].segments[-1].end_s
+        spans = windows(duration_s, num_clips, clip_rng(clip_seed, keys[video]))
+        return _Pair(
+            video=tuple(sample.values for sample in samples),
+            music=tuple(read_music(draw=sample_seed).values for sample_seed in sample_seeds),
+            video_key=keys[video],
+            music_key=keys[music],
+            text=None if reader is None else reader.rows(video, given={"description": text}),
+            clips=tuple(read_video(span=span).values for span in spans),
+        )
 
     return work

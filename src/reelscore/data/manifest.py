@@ -15,7 +15,7 @@ from reelscore.errors import InputError, NotFoundError
 from reelscore.files import existing_file
 
 from .pairs import SPLITS, Split
-from .splits import DEFAULT_FRACTIONS, connected_components, hash_splits
+from .splits import DEFAULT_FRACTIONS, IGNORE_SPLITS, connected_components, hash_splits
 from .tables import TableRow, read_table
 
 COLUMNS = ("video", "music", "group", "text", "split")
@@ -70,13 +70,15 @@ class Manifest:
     problems: tuple[RowProblem, ...] = ()
 
 
-def read_manifest(path: Path | str) -> Manifest:
+def read_manifest(path: Path | str, *, use_splits: bool = True) -> Manifest:
     """Read a manifest; its paths are relative to its folder.
 
     Parameters
     ----------
     path : Path or str
         Ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+    use_splits : bool
+        False: the column ``split`` is neither read nor checked.
 
     Returns
     -------
@@ -95,8 +97,9 @@ def read_manifest(path: Path | str) -> Manifest:
     rows: list[ManifestRow] = []
     problems: list[RowProblem] = []
     lines: dict[tuple[Path, Path | None], int] = {}
+    columns = [name for name in COLUMNS if use_splits or name != "split"]
     for entry in read_table(path, required="video"):
-        outcome = _row(path, entry)
+        outcome = _row(path, entry, columns)
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
             continue
@@ -201,11 +204,11 @@ def assign_splits(
     return tuple(with_split[n].split or "train" if n in with_split else hashed[n] for n in component)
 
 
-def _row(manifest: Path, entry: TableRow) -> ManifestRow | RowProblem:
+def _row(manifest: Path, entry: TableRow, columns: Sequence[str]) -> ManifestRow | RowProblem:
     if isinstance(entry.cells, str):
         return RowProblem(entry.line, entry.cells)
-    cell: dict[str, str | None] = {}
-    for column in COLUMNS:
+    cell: dict[str, str | None] = dict.fromkeys(COLUMNS)
+    for column in columns:
         value = entry.cells.get(column)
         if value is not None and not isinstance(value, str | int | float):
             return RowProblem(entry.line, f"{column} must be text, got {value!r}; fix the row")
@@ -216,7 +219,8 @@ def _row(manifest: Path, entry: TableRow) -> ManifestRow | RowProblem:
     split = (cell["split"] or "").lower()
     if split and split not in SPLITS:
         raise InputError(
-            f"{manifest}: line {entry.line}: split must be train, val, test or empty, got {cell['split']!r}"
+            f"{manifest}: line {entry.line}: split must be train, val, test or empty, got {cell['split']!r}; "
+            f"fix the line, or {IGNORE_SPLITS}"
         )
     if cell["video"] is None:
         return RowProblem(entry.line, "the video column is empty; fill it in")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -53,6 +54,8 @@ class PairSet:
         Fingerprint of the text's feature space; given if and only if `text` is.
     words : mapping, optional
         The `TextSpec` of the text as JSON values; a model stores it to read text in the same way.
+    clips : tuple of N tuples of ndarray of float32, shape (T, D), optional
+        Features of 30 s windows of each video, from its encoder; empty for a short video. See `clips`.
 
     Raises
     ------
@@ -76,12 +79,13 @@ class PairSet:
     text: tuple[FloatArray | None, ...] | None = None
     text_encoder: str | None = None
     words: Mapping[str, Any] | None = None
+    clips: tuple[Samples, ...] | None = None
 
     def __post_init__(self) -> None:
         size = len(self.keys)
         if size == 0:
             raise InputError(f"{self.name} holds no pairs; at least one is needed: check its files")
-        for name in ("video", "music", "group", "split", "label", "source", "text"):
+        for name in ("video", "music", "group", "split", "label", "source", "text", "clips"):
             value = getattr(self, name)
             if value is not None and len(value) != size:
                 raise InputError(f"{self.name}: {size} keys need {size} entries in {name}, got {len(value)}")
@@ -96,14 +100,16 @@ class PairSet:
         keep(self, "video", _checked_samples(self.video, self.keys, f"{self.name}: video features"))
         keep(self, "music", _checked_samples(self.music, self.keys, f"{self.name}: music features"))
         if self.unpaired_music:
-            names = [f"unpaired {i}" for i in range(len(self.unpaired_music))]
-            # The first item sets the dimension, which the unpaired music must have too.
-            both = _checked_samples(
-                (self.music[0], *((row,) for row in self.unpaired_music)),
-                (self.keys[0], *names),
-                f"{self.name}: unpaired music features",
-            )
-            keep(self, "unpaired_music", tuple(samples[0] for samples in both[1:]))
+            named = [(f"unpaired {i}", rows) for i, rows in enumerate(self.unpaired_music)]
+            keep(self, "unpaired_music", tuple(self._checked_like("music", named, "unpaired music features")))
+        if self.clips is not None:
+            named = [
+                (f"{key} [clip {number}]", rows)
+                for key, clips in zip(self.keys, self.clips, strict=True)
+                for number, rows in enumerate(clips, start=1)
+            ]
+            checked = self._checked_like("video", named, "clips")
+            keep(self, "clips", tuple(tuple(islice(checked, len(clips))) for clips in self.clips))
         if (self.text is None) != (self.text_encoder is None):
             raise InputError(
                 f"{self.name}: text and text_encoder go together, got "
@@ -171,7 +177,16 @@ class PairSet:
             label=None if self.label is None else self.label[array],
             source=None if self.source is None else self.source[array],
             text=None if self.text is None else tuple(self.text[i] for i in rows),
+            clips=None if self.clips is None else tuple(self.clips[i] for i in rows),
         )
+
+    def _checked_like(
+        self, side: Literal["video", "music"], named: Sequence[tuple[str, FloatArray]], what: str
+    ) -> Iterator[FloatArray]:
+        """Check further sequences of a side, whose first item sets the dimension."""
+        items = [getattr(self, side)[0], *((rows,) for _, rows in named)]
+        keys = [self.keys[0], *(name for name, _ in named)]
+        return (samples[0] for samples in _checked_samples(items, keys, f"{self.name}: {what}")[1:])
 
     def _check_straddling(self, name: str, ids: IntArray) -> None:
         first: dict[int, int] = {}

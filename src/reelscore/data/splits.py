@@ -12,6 +12,8 @@ from reelscore.errors import InputError
 from .pairs import SPLITS, IntArray, Split
 
 DEFAULT_FRACTIONS: Mapping[Split, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+IGNORE_SPLITS = "use every pair without its split: evaluate --split all, train --use-all"
+"""What a message about a stored split tells the user to do."""
 
 
 def hash_splits(
@@ -61,6 +63,12 @@ def hash_splits(
                 spare = [name for name in names if assigned.count(part_of[name]) > 1]
                 part_of[min(spare, key=lambda name: abs(position[name] - middle))] = i
     return tuple(SPLITS[part_of[str(group)]] for group in groups)
+
+
+def all_train(num_pairs: int) -> tuple[Split, ...]:
+    """Return the train split for each pair of a set without splits."""
+    train: Split = "train"
+    return (train,) * num_pairs
 
 
 def hash_folds(groups: Sequence[Hashable], *, num_folds: int, seed: int = 0) -> IntArray:

@@ -27,6 +27,7 @@ def extract(
     *,
     num_segments: int = DEFAULT_NUM_SEGMENTS,
     draw: int | None = None,
+    span: tuple[float, float] | None = None,
     content: str | None = None,
     duration_s: float | None = None,
     cache: FeatureCache | None = None,
@@ -39,10 +40,13 @@ def extract(
         A video or music file.
     encoder : Encoder
     num_segments : int
-        N, the number of segments over the whole duration.
+        N, the number of segments over the whole duration, or over `span`.
     draw : int, optional
         Seed, at least 0, of random instants, one inside each segment; they depend on the seed and the file's content.
         Without it each instant is the middle of its segment.
+    span : tuple of float, optional
+        Start and end in seconds, to the millisecond, of the part of the file that is sampled; the whole file by
+        default.
     content : str, optional
         The file's `content_hash`, if known. If the cache has the entry, the file is then not opened.
     duration_s : float, optional
@@ -62,11 +66,11 @@ def extract(
     MediaError
         When the file has no video or no audio that can be decoded.
     InputError
-        When `num_segments` or `draw` is out of range.
+        When `num_segments`, `draw` or `span` is out of range.
     ArtifactError
         When the cache cannot be written.
     """
-    sampling = sampling_key(num_segments, draw)
+    sampling = sampling_key(num_segments, draw, span)
     if content is None and (cache is not None or draw is not None):
         content = content_hash(existing_file(path))
     parts = encoder.distinct if isinstance(encoder, ConcatEncoder) else {encoder.recipe: encoder}
@@ -79,7 +83,14 @@ def extract(
         rng = None
         if draw is not None and content is not None:
             rng = np.random.default_rng([draw, *content.encode()])
-        segments = global_sparse(duration_s or probe(source).duration_s, num_segments=num_segments, rng=rng)
+        if span is None:
+            start_s, end_s = 0.0, duration_s or probe(source).duration_s
+        else:  # the cache key has milliseconds
+            start_s, end_s = (round(time_s, 3) for time_s in span)
+        segments = tuple(
+            Segment(start_s + one.start_s, start_s + one.end_s, start_s + one.instant_s)
+            for one in global_sparse(end_s - start_s, num_segments=num_segments, rng=rng)
+        )
         for recipe, part in parts.items():
             if recipe in sequences:
                 continue
@@ -92,19 +103,25 @@ def extract(
     return encoder.concatenate({recipe: part.values for recipe, part in sequences.items()}, first.segments)
 
 
-def sampling_key(num_segments: int, draw: int | None = None) -> str:
+def sampling_key(num_segments: int, draw: int | None = None, span: tuple[float, float] | None = None) -> str:
     """Return the key of a sampling in the cache.
 
     Examples
     --------
-    >>> sampling_key(32), sampling_key(32, draw=7)
-    ('gs-32', 'gs-32-draw-7')
+    >>> sampling_key(32), sampling_key(32, draw=7), sampling_key(32, span=(12, 42))
+    ('gs-32', 'gs-32-draw-7', 'gs-32-span-12.000-42.000')
     """
     if num_segments < 1:
         raise InputError(f"num_segments must be at least 1, got {num_segments}")
     if draw is not None and draw < 0:
         raise InputError(f"draw must be 0 or more, got {draw}")
-    return f"gs-{num_segments}" + (f"-draw-{draw}" if draw is not None else "")
+    key = f"gs-{num_segments}" + (f"-draw-{draw}" if draw is not None else "")
+    if span is None:
+        return key
+    start_s, end_s = span
+    if not (start_s >= 0 and end_s < math.inf and round(start_s, 3) < round(end_s, 3)):
+        raise InputError(f"span must be a start of 0 s or more and a later, finite end, got {span}")
+    return f"{key}-span-{start_s:.3f}-{end_s:.3f}"
 
 
 def dense_factor(

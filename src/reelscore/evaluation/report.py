@@ -1,10 +1,10 @@
-"""Retrieval report: metrics, intervals, chance and a CCA baseline."""
+"""Retrieval report: metrics, intervals, chance and a baseline, for whole videos and clips."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,19 @@ from .intervals import bootstrap_intervals
 from .metrics import METRICS, chance_summary, summary
 from .ranks import FloatArray, IntArray, Scores, rank_embeddings
 
-Side = Literal["video", "music"]
+MIN_PAIRS = 30
+"""Fewest pairs for percentages; one hit among 30 queries is 3 points."""
+
+Side = Literal["video", "clip", "music"]
+
+
+class Baseline(NamedTuple):
+    """Embeddings of a baseline: its name, and arrays as in `evaluate_embeddings`."""
+
+    name: str
+    video: Scores
+    music: Scores
+    clips: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,11 +35,16 @@ class Direction:
 
     Attributes
     ----------
-    query, gallery : {"video", "music"}
+    query, gallery : {"video", "clip", "music"}
+    gallery_size : int
+    num_groups : int
+        Number of groups among the queries. Pairs of one group have the same relevant items and count once.
     metrics : mapping
         Name (`METRICS`) -> value; recalls and mAP are fractions.
     intervals : mapping
-        Name -> (low, high), 95% bootstrap.
+        Name -> (low, high), 95% bootstrap; empty with a single cluster.
+    chance : mapping
+        Name -> value of a random ranking.
     ranks : ndarray of int64, shape (Q,)
         Rank of each query's first hit, for paired comparisons of two models.
     precisions : ndarray of float64, shape (Q,)
@@ -36,63 +53,128 @@ class Direction:
 
     query: Side
     gallery: Side
+    gallery_size: int
+    num_groups: int
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
+    chance: Mapping[str, float]
     ranks: IntArray
     precisions: FloatArray
 
+    @property
+    def enough_pairs(self) -> bool:
+        """Whether the queries are of at least `MIN_PAIRS` groups."""
+        return self.num_groups >= MIN_PAIRS
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The metrics that are shown: the median rank alone without enough pairs."""
+        return METRICS if self.enough_pairs else ("median_rank",)
+
     def to_json(self) -> dict[str, Any]:
-        """Return the metrics as JSON values, without ranks and precisions."""
-        intervals = {name: list(ends) for name, ends in self.intervals.items()}
-        return {"query": self.query, "gallery": self.gallery, **self.metrics, "intervals": intervals}
+        """Return the metrics as JSON values, null where they are not shown; without ranks and precisions."""
+        metrics, chance = (
+            {name: values[name] if name in self.shown else None for name in METRICS}
+            for values in (self.metrics, self.chance)
+        )
+        return {
+            "query": self.query,
+            "gallery": self.gallery,
+            "gallery_size": self.gallery_size,
+            "enough_pairs": self.enough_pairs,
+            **metrics,
+            "intervals": {name: list(self.intervals[name]) for name in self.shown if name in self.intervals},
+            "chance": chance,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """Retrieval metrics of both directions, with baselines.
+    """Retrieval metrics of a method.
 
     Attributes
     ----------
-    gallery_size : int
     directions : tuple of Direction
-        Video to music, then music to video.
-    chance : mapping
-        Name -> value of a random ranking.
-    cca : tuple of Direction
-        The same for a linear CCA of the features; empty without one.
+        Video to music, then music to video, over all pairs.
+    clips : tuple of Direction
+        Clip to music, with all tracks as the gallery, then music to clip, over the pairs with a clip. Empty without
+        clips.
+    name : str
+        Name of the method.
+    baseline : Report, optional
+        The metrics of a baseline.
     """
 
-    gallery_size: int
     directions: tuple[Direction, ...]
-    chance: Mapping[str, float]
-    cca: tuple[Direction, ...] = ()
+    clips: tuple[Direction, ...] = ()
+    name: str = "model"
+    baseline: Report | None = None
+
+    @property
+    def gallery_size(self) -> int:
+        """Number of tracks."""
+        return self.directions[0].gallery_size
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """How many pairs there are and how many are needed, where percentages are not shown."""
+        out = []
+        for what, section in (("pairs", self.directions), ("clips", self.clips)):
+            if section and not section[0].enough_pairs:
+                count = section[0].num_groups
+                unit = what if count == len(section[0].ranks) else f"groups of {what}"
+                out.append(f"too few {unit} for percentages: {count}; {MIN_PAIRS} are needed")
+        return tuple(out)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
+
+        def sections(report: Report) -> dict[str, Any]:
+            both = {"directions": report.directions, "clips": report.clips}
+            return {name: [one.to_json() for one in directions] for name, directions in both.items()}
+
+        other = self.baseline
         return {
             "gallery_size": self.gallery_size,
-            "directions": [direction.to_json() for direction in self.directions],
-            "chance": dict(self.chance),
-            "cca": [direction.to_json() for direction in self.cca],
+            "enough_pairs": self.directions[0].enough_pairs,
+            **sections(self),
+            "baseline": None if other is None else {"name": other.name, **sections(other)},
         }
 
-    def table(self) -> list[list[str]]:
-        """Return a header, one row for each model and direction, and one for chance, in percent.
+    def tables(self) -> list[list[list[str]]]:
+        """Return a table for each direction: a header, and a line for each metric that is shown, in percent.
 
         Examples
         --------
-        >>> eye = np.eye(4)
-        >>> report = evaluate_embeddings(eye, eye, np.arange(4), num_bootstrap=10)
-        >>> report.table()[1][:3]
-        ['model', 'video → music', '100.0 (100.0–100.0)']
+        >>> eye = np.eye(30)
+        >>> table, _ = evaluate_embeddings(eye, eye, np.arange(30), num_bootstrap=10).tables()
+        >>> table[:2]
+        [['video → music', 'model', 'chance'], ['R@1 %', '100.0 (100.0–100.0)', '3.3']]
         """
-        rows = [["what", "direction", *(_title(name) for name in METRICS)]]
-        for what, directions in (("model", self.directions), ("linear CCA", self.cca)):
-            for one in directions:
-                cells = [_cell(name, one.metrics[name], one.intervals[name]) for name in METRICS]
-                rows.append([what, f"{one.query} → {one.gallery}", *cells])
-        rows.append(["chance", "either", *(_cell(name, self.chance[name]) for name in METRICS)])
-        return rows
+        methods = [self] if self.baseline is None else [self, self.baseline]
+        out = []
+        for section in ("directions", "clips"):
+            columns = [(one.name, getattr(one, section)) for one in methods if getattr(one, section)]
+            for row in zip(*(directions for _, directions in columns), strict=True):
+                lines = [[f"{row[0].query} → {row[0].gallery}", *(name for name, _ in columns), "chance"]]
+                for name in row[0].shown:
+                    cells = [_cell(name, one.metrics[name], one.intervals.get(name)) for one in row]
+                    lines.append([_title(name), *cells, _cell(name, row[0].chance[name])])
+                out.append(lines)
+        return out
+
+
+class _Items(NamedTuple):
+    """Queries or a gallery: embeddings (N, D), groups (N,) and clusters (N,)."""
+
+    side: Side
+    embeddings: Scores
+    group: IntArray
+    cluster: IntArray
+
+    def take(self, index: IntArray) -> _Items:
+        """Return the items at `index`."""
+        return _Items(self.side, self.embeddings[index], self.group[index], self.cluster[index])
 
 
 def evaluate_embeddings(
@@ -100,7 +182,8 @@ def evaluate_embeddings(
     music: Scores,
     group: IntArray,
     *,
-    cca: tuple[Scores, Scores] | None = None,
+    clips: tuple[Scores, IntArray] | None = None,
+    baseline: Baseline | None = None,
     cluster: IntArray | None = None,
     seed: int = 0,
     num_bootstrap: int = 1000,
@@ -113,8 +196,10 @@ def evaluate_embeddings(
         Row i of both is pair i. The score is the inner product.
     group : ndarray of int64, shape (N,)
         All candidates of the query's group are hits. The gallery holds every item.
-    cca : pair of ndarray of float, shape (N, D'), optional
-        Embeddings of a linear CCA.
+    clips : (ndarray of float, shape (M, D), ndarray of int64, shape (M,)), optional
+        Embeddings of parts of the videos, as further queries, and the index of the pair of each.
+    baseline : Baseline, optional
+        Embeddings of a baseline for the same pairs and clips.
     cluster : ndarray of int64, shape (N,), optional
         Clusters that the bootstrap resamples; the groups by default.
     seed, num_bootstrap : int
@@ -131,24 +216,24 @@ def evaluate_embeddings(
     """
     group = np.asarray(group)
     cluster = group if cluster is None else np.asarray(cluster)
-    model, *baseline = (
-        _both_directions(*sides, group, cluster, seed, num_bootstrap)
-        for sides in ((video, music), cca)
-        if sides is not None
-    )
-    _, number, sizes = np.unique(group, return_inverse=True, return_counts=True)
-    chance = chance_summary(sizes[number], len(group))
-    return Report(
-        gallery_size=len(group),
-        directions=model,
-        chance=dict(zip(METRICS, chance.tolist(), strict=True)),
-        cca=baseline[0] if baseline else (),
-    )
+    clip_pair = None if clips is None else clips[1]
+
+    def report(name: str, video: Scores, music: Scores, clip: Scores | None) -> Report:
+        _check(video, music, group, cluster)
+        videos, tracks = _Items("video", video, group, cluster), _Items("music", music, group, cluster)
+        directions = [(videos, tracks), (tracks, videos)]
+        if clip is not None and clip_pair is not None:
+            _check_clips(clip, clip_pair, video)
+            queries = videos.take(clip_pair)._replace(side="clip", embeddings=clip)
+            directions += [(queries, tracks), (tracks.take(np.unique(clip_pair)), queries)]
+        measured = tuple(_measure(*sides, seed=seed, num_bootstrap=num_bootstrap) for sides in directions)
+        return Report(measured[:2], measured[2:], name)
+
+    rival = None if baseline is None else report(*baseline)
+    return replace(report("model", video, music, None if clips is None else clips[0]), baseline=rival)
 
 
-def _both_directions(
-    video: Scores, music: Scores, group: IntArray, cluster: IntArray, seed: int, num_bootstrap: int
-) -> tuple[Direction, ...]:
+def _check(video: Scores, music: Scores, group: IntArray, cluster: IntArray) -> None:
     if video.ndim != 2 or video.shape != music.shape or 0 in video.shape:
         raise InputError(
             f"video and music embeddings must have the same shape (N, D), got {video.shape} and {music.shape}"
@@ -158,28 +243,52 @@ def _both_directions(
             f"groups and clusters must have shape ({len(video)},), one for each pair, got {group.shape} "
             f"and {cluster.shape}"
         )
-    for name, values in (("video", video), ("music", music)):
-        if not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise InputError(
-                f"the {name} embedding of pair {row} is not finite; check its features and the model"
-            )
-    sides: Sequence[tuple[Side, Scores]] = (("video", video), ("music", music))
-    out = []
-    for (query, queries), (gallery, candidates) in (sides, sides[::-1]):
-        ranks, precisions = rank_embeddings(queries, candidates, group, group)
+    for side, values in (("video", video), ("music", music)):
+        _check_finite(values, side, np.arange(len(video)))
+
+
+def _check_clips(clip: Scores, pair: IntArray, video: Scores) -> None:
+    size, dim = video.shape
+    if clip.shape != (len(pair), dim) or len(pair) == 0 or not (0 <= pair.min() <= pair.max() < size):
+        raise InputError(
+            f"clip embeddings must have shape (M, {dim}), M >= 1, and the index of the pair of each, 0 to {size - 1}, "
+            f"got {clip.shape} and {pair}"
+        )
+    _check_finite(clip, "clip", pair)
+
+
+def _check_finite(values: Scores, side: str, pair: IntArray) -> None:
+    if not np.isfinite(values).all():
+        place = pair[np.argwhere(~np.isfinite(values))[0][0]]
+        raise InputError(
+            f"the {side} embedding of pair {place} is not finite; check its features and the model"
+        )
+
+
+def _measure(queries: _Items, gallery: _Items, *, seed: int, num_bootstrap: int) -> Direction:
+    ranks, precisions = rank_embeddings(queries.embeddings, gallery.embeddings, queries.group, gallery.group)
+    intervals: dict[str, tuple[float, float]] = {}
+    if (queries.cluster != queries.cluster[0]).any():  # resampling a single cluster always gives the same
         bounds = bootstrap_intervals(
-            lambda rows, r=ranks, p=precisions: summary(r[rows], p[rows]),  # type: ignore[misc]
-            cluster,
+            lambda rows: summary(ranks[rows], precisions[rows]),
+            queries.cluster,
             num_bootstrap=num_bootstrap,
             seed=seed,
         )
-        intervals = {
-            name: (float(low), float(high)) for name, (low, high) in zip(METRICS, bounds, strict=True)
-        }
-        metrics = dict(zip(METRICS, summary(ranks, precisions).tolist(), strict=True))
-        out.append(Direction(query, gallery, metrics, intervals, ranks, precisions))
-    return tuple(out)
+        intervals = {name: (low, high) for name, (low, high) in zip(METRICS, bounds.tolist(), strict=True)}
+    groups, sizes = np.unique(gallery.group, return_counts=True)
+    chance = chance_summary(sizes[np.searchsorted(groups, queries.group)], len(gallery.group))
+    return Direction(
+        query=queries.side,
+        gallery=gallery.side,
+        gallery_size=len(gallery.group),
+        num_groups=len(np.unique(queries.group)),
+        metrics=dict(zip(METRICS, summary(ranks, precisions).tolist(), strict=True)),
+        intervals=intervals,
+        chance=dict(zip(METRICS, chance.tolist(), strict=True)),
+        ranks=ranks,
+        precisions=precisions,
+    )
 
 
 def _title(name: str) -> str:

@@ -1,7 +1,8 @@
 """Global Sparse (GS) sampling of instants and rows.
 
-A source is divided into N equal segments over its whole duration, and one instant is sampled in each: at random in
-training, the middle at inference (Chen et al., arXiv 2407.19415). The cost does not grow with the duration.
+A source is divided into N equal segments over its whole duration, and one clip is taken from each (Chen et al., arXiv
+2407.19415). The cost does not grow with the duration. The instant of a clip, random within its segment in training and
+the middle at inference, is our choice; what we know of the paper does not say.
 """
 
 from __future__ import annotations

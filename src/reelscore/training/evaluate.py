@@ -11,17 +11,17 @@ import numpy.typing as npt
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from reelscore.data.batching import inference_rows
+from reelscore.data.clips import clip_queries
 from reelscore.data.pairs import PairSet, Samples
 from reelscore.errors import ArtifactError
-from reelscore.evaluation.report import Report, evaluate_embeddings
+from reelscore.evaluation.report import Baseline, Report, evaluate_embeddings
 from reelscore.features.sampling import global_sparse
 from reelscore.files import write_bytes
 from reelscore.models.base import Embedder
 from reelscore.models.linear.cca import LinearCCA, descriptions, pooled
 from reelscore.models.trained.embedder import load_embedder
-from reelscore.types import FeatureSequence, FloatArray
-
-from .encode import inference_rows
+from reelscore.types import FeatureSequence, FloatArray, Modality
 
 Sides: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
@@ -40,7 +40,7 @@ def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
 
 
 def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_bootstrap: int = 1000) -> Report:
-    """Evaluate a trained model, and the CCA in its folder, with all `pairs` as the gallery.
+    """Evaluate a trained model, and the CCA in its folder, with all `pairs` as the gallery and their clips as queries.
 
     The model runs as in search: one item at a time, in NumPy, with the pairs' text if it takes text. The CCA uses
     the features alone.
@@ -78,16 +78,22 @@ def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_boo
             f"{pairs.text_encoder}; encode their text with that encoder, or omit it"
         )
     video, music = embed_set(embedder, pairs)
+    clips, clip_pair = clip_queries(pairs)
+    clip = np.stack([_embed_video(embedder, (rows,)) for rows in clips]) if clips else None
     cca = _load_baseline(Path(folder))
     baseline = None
     if cca is not None:
         pooled_video, pooled_music = pooled_sides(pairs)
-        baseline = (cca.transform_x(pooled_video), cca.transform_y(pooled_music))
+        pooled_clips = cca.transform_x(pooled(clips)) if clips else None
+        baseline = Baseline(
+            "linear CCA", cca.transform_x(pooled_video), cca.transform_y(pooled_music), pooled_clips
+        )
     return evaluate_embeddings(
         video,
         music,
         pairs.group,
-        cca=baseline,
+        clips=None if clip is None else (clip, clip_pair),
+        baseline=baseline,
         cluster=pairs.source,
         seed=seed,
         num_bootstrap=num_bootstrap,
@@ -110,16 +116,19 @@ def embed_set(embedder: Embedder, pairs: PairSet) -> tuple[FloatArray, FloatArra
     with_text = embedder.text_encoder is not None and pairs.text is not None
     texts = pairs.text if with_text and pairs.text is not None else (None,) * len(pairs)
 
-    def sequence(samples: Samples, encoder: str) -> FeatureSequence:
-        rows = inference_rows(samples, embedder.num_segments)
-        return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
-
-    video = [
-        embedder.embed_video(sequence(samples, embedder.video_encoder), text)
-        for samples, text in zip(pairs.video, texts, strict=True)
-    ]
-    music = [embedder.embed_music(sequence(samples, embedder.music_encoder)) for samples in pairs.music]
+    video = [_embed_video(embedder, samples, text) for samples, text in zip(pairs.video, texts, strict=True)]
+    music = [embedder.embed_music(_sequence(embedder, samples, "music")) for samples in pairs.music]
     return np.stack(video), np.stack(music)
+
+
+def _embed_video(embedder: Embedder, samples: Samples, text: FloatArray | None = None) -> FloatArray:
+    return embedder.embed_video(_sequence(embedder, samples, "video"), text)
+
+
+def _sequence(embedder: Embedder, samples: Samples, side: Modality) -> FeatureSequence:
+    rows = inference_rows(samples, embedder.num_segments)
+    encoder = embedder.video_encoder if side == "video" else embedder.music_encoder
+    return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
 
 
 def save_report(folder: Path | str, name: str, report: Report) -> Path:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reelscore.data.batching import iterate
+from reelscore.data.clips import clip_queries
 from reelscore.data.datasets import LOADERS, lastfm, load_set
 from reelscore.data.datasets.archive import Archive
 from reelscore.data.pairs import SPLITS
@@ -66,6 +67,44 @@ def test_muvisyncs_own_validation_is_the_test_split(tmp_path):
     assert "val" in pairs.split
     arrays["split"] = np.full(40, "test")
     assert set(load_set("muvisync", save(tmp_path, "muvisync", arrays)).split) == {"test"}
+
+
+@pytest.mark.parametrize("split", [None, np.full(40, "none"), np.arange(3)])
+def test_stored_splits_of_muvisync_are_neither_read_nor_checked_on_request(tmp_path, split):
+    arrays = arrays_of("muvisync")
+    del arrays["split"]
+    arrays |= {} if split is None else {"split": split}
+    save(tmp_path, "muvisync", arrays)
+    pairs = load_set("muvisync", tmp_path, use_splits=False)
+    assert pairs.split == ("train",) * 40
+    with pytest.raises(InputError, match="train, val or test; .*--split all" if split is None else "'split'"):
+        load_set("muvisync", tmp_path)
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_without_splits_every_pair_of_a_set_is_in_train(tmp_path, name):
+    save(tmp_path, name, arrays_of(name))
+    pairs = load_set(name, tmp_path, use_splits=False)
+    assert pairs.split == ("train",) * 40
+    assert (pairs.group == load_set(name, tmp_path).group).all()
+
+
+def test_muvisync_has_clips_of_consecutive_seconds_and_other_sets_have_none(tmp_path):
+    save(tmp_path, "muvisync", arrays_of("muvisync"))
+    assert load_set("muvisync", tmp_path).clips is None
+    pairs = load_set("muvisync", tmp_path, num_clips=1)
+    for (rows,), clips in zip(pairs.video, pairs.clips, strict=True):
+        start = (len(rows) - 30) // 2
+        assert [clip.tolist() for clip in clips] == [rows[start : start + 30].tolist()] * (len(rows) > 45)
+    assert 0 < sum(map(len, pairs.clips)) < 40
+    one, same, other = (
+        np.concatenate(clip_queries(load_set("muvisync", tmp_path, num_clips=2, clip_seed=seed))[0])
+        for seed in (1, 1, 2)
+    )
+    assert (one == same).all()
+    assert (one != other).any()
+    save(tmp_path, "lastfm", arrays_of("lastfm"))
+    assert load_set("lastfm", tmp_path, num_clips=2).clips is None
 
 
 def test_emomv_takes_the_logarithm_and_keeps_sources_together(tmp_path):
@@ -169,7 +208,12 @@ def test_an_empty_set_raises(tmp_path, name):
     ("change", "message"),
     [
         ({"lengths": np.full(40, 2)}, "sum to the"),
-        ({"split": np.full(40, "dev")}, "must hold train, val or test, got 'dev'"),
+        (
+            {"split": np.full(40, "dev")},
+            "must hold train, val or test, got 'dev'; .*evaluate --split all, train --use-all",
+        ),
+        ({"split": np.full(40, 1)}, r"'split' must be a text array of shape \(40,\)"),
+        ({"split": np.full(39, "train")}, r"'split' must be a text array of shape \(40,\)"),
     ],
 )
 def test_invalid_lengths_or_splits_of_muvisync_raise(tmp_path, change, message):

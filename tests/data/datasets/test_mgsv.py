@@ -91,6 +91,10 @@ def test_a_track_is_one_group_within_a_split(tmp_path):
     assert pairs.group[0] != pairs.group[20]
     assert len(np.unique(pairs.group)) == 8 + 5
     assert pairs.label.tolist()[:3] == [0, 1, 0]
+    without = load_set("mgsv", tmp_path, use_splits=False)
+    assert set(without.split) == {"train"}
+    assert without.group[0] == without.group[8] == without.group[20]
+    assert len(np.unique(without.group)) == 8
 
 
 def test_the_table_gives_moments(tmp_path):
@@ -212,7 +216,7 @@ def test_other_folders_raise(tmp_path):
 
 
 def test_a_set_trains_and_is_evaluated_and_the_documents_example_runs(tmp_path, monkeypatch, capsys):
-    mgsv_folder(tmp_path / "mgsv", {"train": 16, "val": 8, "test": 8})
+    mgsv_folder(tmp_path / "mgsv", {"train": 32, "val": 8, "test": 32}, num_tracks=32)
     monkeypatch.chdir(tmp_path)
     source = ["--set", "mgsv", "--data", "mgsv"]
     done = CliRunner().invoke(app, ["train", "--model", "my.model", "--epochs", "1", *source])

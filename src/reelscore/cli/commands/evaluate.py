@@ -23,7 +23,8 @@ def evaluate(
         typer.Option(
             "--split",
             metavar="NAME",
-            help="val, test or all. Use all for videos that were not in the training set.",
+            help="val, test or all. all takes every pair and ignores stored splits: for videos that were not in "
+            "the training set.",
             rich_help_panel=INPUT,
         ),
     ] = "test",
@@ -41,8 +42,10 @@ def evaluate(
     """Measure the retrieval accuracy of a model on pairs.
 
     Prints recall, median rank and mAP in both directions with 95% bootstrap intervals, next to chance and a linear
-    CCA. The report is also saved in the model's folder.
+    CCA. Queries are whole videos and, for videos longer than 45 s, a clip of 30 s; candidates are whole tracks.
+    Percentages need 30 pairs. The report is also saved in the model's folder.
     """
+    from reelscore.data.clips import CLIP_S, MIN_DURATION_S
     from reelscore.models.trained.embedder import load_embedder
     from reelscore.training.evaluate import evaluate_model, save_report
 
@@ -66,6 +69,8 @@ def evaluate(
         seed=seed,
         num_segments=embedder.num_segments,
         num_random_samples=0,
+        num_clips=1,
+        use_splits=split != "all",
         words=words,
         workers=workers,
     )
@@ -75,12 +80,14 @@ def evaluate(
     if json:
         print_json(report.to_json())
         return
-    header, *methods, chance = report.table()
-    # One table for each direction, with the metrics as rows: seven metrics with intervals do not fit side by side.
-    for direction in dict.fromkeys(row[1] for row in methods):
-        columns = [*(row for row in methods if row[1] == direction), chance]
-        names = [row[0] for row in columns]
-        cells = zip(header[2:], *(row[2:] for row in columns), strict=True)
-        print_table([direction, *names], [list(line) for line in cells], right=names)
+    for header, *lines in report.tables():
+        print_table(header, lines, right=header[1:])
         print()
+    for remark in report.remarks:
+        print(remark)
+    if report.clips:
+        note(
+            f"clip: {CLIP_S:.0f} s from the middle of the {len(report.clips[0].ranks)} videos longer than "
+            f"{MIN_DURATION_S:.0f} s"
+        )
     note(f"gallery of {report.gallery_size}; 95% bootstrap intervals; report saved as {file}")

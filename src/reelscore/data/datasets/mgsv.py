@@ -62,17 +62,26 @@ class Row:
     track_s: float
 
 
-def load(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> PairSet:
+def load(
+    folder: Path, *, use_splits: bool = True, progress: Callable[[int, int], None] | None = None
+) -> PairSet:
     """Load the pairs of all splits with a CSV file.
 
     Parameters
     ----------
     folder : Path
         Holds ``dataset/MGSV-EC`` and ``features/Kuai_feature``, or their contents.
+    use_splits : bool
+        False: every pair is in train, and all pairs of a track are one group.
     progress : callable, optional
         Called with the number of videos read and of all videos.
     """
-    rows = [(part, row) for part in SPLITS if table_path(folder, part) for row in read_rows(folder, part)]
+    rows: list[tuple[Split, Row]] = [
+        (part if use_splits else "train", row)
+        for part in SPLITS
+        if table_path(folder, part)
+        for row in read_rows(folder, part)
+    ]
     if not rows:
         raise NotFoundError(
             f"there is no train_data.csv, val_data.csv or test_data.csv in {folder} or "

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.data.pairs import PairSet, Samples, Split
-from reelscore.data.splits import hash_splits
+from reelscore.data.splits import IGNORE_SPLITS, all_train, hash_splits
 from reelscore.errors import InputError
 
 from .archive import Archive
@@ -20,12 +20,11 @@ from .archive import Archive
 VAL_FRACTION = 0.15
 
 
-def load(archive: Archive, seed: int) -> PairSet:
-    """Load all music videos."""
+def load(archive: Archive, seed: int, *, use_splits: bool = True) -> PairSet:
+    """Load all music videos; without `use_splits`, each is in train and the array ``split`` is not read."""
     ids = archive.read("ids", ("N",), holds="text")
     lengths = archive.read("lengths", ("N",), holds="integer").astype(np.int64)
-    published = archive.read("split", ("N",), holds="text")
-    archive.same_length(ids=ids, lengths=lengths, split=published)
+    archive.same_length(ids=ids, lengths=lengths)
     codes = archive.read("video_u8", ("S", 256), holds="integer")
     extra = archive.read("video_extra", ("S", 8))
     music = archive.read("music", ("S", 30))
@@ -46,7 +45,7 @@ def load(archive: Archive, seed: int) -> PairSet:
         video=_cut(video, lengths),
         music=_cut(music.astype(np.float32), lengths),
         group=np.arange(len(keys)),
-        split=_splits(archive, keys, tuple(str(part) for part in published), seed),
+        split=_splits(archive, keys, seed) if use_splits else all_train(len(keys)),
         video_encoder="set-muvisync-clip-motion-emotion-1",
         music_encoder="set-muvisync-chords-1",
         num_segments=int(lengths.max()),
@@ -58,13 +57,17 @@ def _cut(rows: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64]) -> tuple
     return tuple((rows[end - length : end],) for length, end in zip(lengths, ends, strict=True))
 
 
-def _splits(
-    archive: Archive, keys: tuple[str, ...], published: tuple[str, ...], seed: int
-) -> tuple[Split, ...]:
+def _splits(archive: Archive, keys: tuple[str, ...], seed: int) -> tuple[Split, ...]:
+    if "split" not in archive:
+        raise InputError(f"{archive.path} has no array 'split' of train, val or test; {IGNORE_SPLITS}")
+    published = archive.read("split", (len(keys),), holds="text").tolist()
     held_out = {"val", "test"}
     unknown = sorted(set(published) - {"train", *held_out})
     if unknown:
-        raise InputError(f"{archive.path}: array 'split' must hold train, val or test, got {unknown[0]!r}")
+        raise InputError(
+            f"{archive.path}: array 'split' must hold train, val or test, got {unknown[0]!r}; fix it, or "
+            f"{IGNORE_SPLITS}"
+        )
     hashed = hash_splits(keys, seed=seed, fractions={"train": 1 - VAL_FRACTION, "val": VAL_FRACTION})
     return tuple(
         "test" if part in held_out else chosen for part, chosen in zip(published, hashed, strict=True)
