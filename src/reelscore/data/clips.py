@@ -110,6 +110,9 @@ def with_clips(pairs: PairSet, splits: Sequence[Split] = ("train",)) -> PairSet:
     number = np.arange(len(clips)) - np.searchsorted(index, index) + 1  # counted within each video
     chosen = [c for c, i in enumerate(index) if pairs.split[i] in splits]
     rows = np.concatenate([np.arange(len(pairs)), index[chosen]])
+    row_s = np.ones((len(pairs), 2)) if pairs.row_s is None else pairs.row_s
+    row_s = row_s[rows]
+    row_s[len(pairs) :, 0] = [CLIP_S / len(clips[c]) for c in chosen]
     return replace(
         pairs,
         keys=(*pairs.keys, *(f"{pairs.keys[index[c]]} [clip {number[c]}]" for c in chosen)),
@@ -119,6 +122,7 @@ def with_clips(pairs: PairSet, splits: Sequence[Split] = ("train",)) -> PairSet:
         split=tuple(pairs.split[i] for i in rows),
         label=None if pairs.label is None else pairs.label[rows],
         source=None if pairs.source is None else pairs.source[rows],
+        row_s=row_s,
         text=None if pairs.text is None else (*pairs.text, *(None,) * len(chosen)),
         clips=None,
     )

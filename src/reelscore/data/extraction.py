@@ -49,6 +49,7 @@ class _Pair:
     music_key: str
     text: FloatArray | None
     clips: tuple[FloatArray, ...]
+    row_s: tuple[float, float]
 
 
 def extract_pairs(
@@ -150,6 +151,7 @@ def extract_pairs(
         text=None if words is None else tuple(features[i].text for i in order),
         text_encoder=None if reader is None else reader.fingerprint,
         words=None if words is None else to_mapping(words),
+        row_s=np.array([features[i].row_s for i in order]),
         clips=tuple(features[i].clips for i in order) if num_clips else None,
     )
     return pairs, reasons
@@ -179,15 +181,17 @@ def prepare_pair(
             for path, encoder in ((video, encoders.video), (music, encoders.music))
         )
         samples = [read_video(draw=sample_seed) for sample_seed in sample_seeds]
+        tracks = [read_music(draw=sample_seed) for sample_seed in sample_seeds]
         duration_s = samples[0].segments[-1].end_s
         spans = windows(duration_s, num_clips, clip_rng(clip_seed, keys[video]))
         return _Pair(
             video=tuple(sample.values for sample in samples),
-            music=tuple(read_music(draw=sample_seed).values for sample_seed in sample_seeds),
+            music=tuple(track.values for track in tracks),
             video_key=keys[video],
             music_key=keys[music],
             text=None if reader is None else reader.rows(video, given={"description": text}),
             clips=tuple(read_video(span=span).values for span in spans),
+            row_s=(samples[0].row_s, tracks[0].row_s),
         )
 
     return work

@@ -46,6 +46,8 @@ class PairSet:
         Class of each item; it affects neither hits nor splits.
     source : ndarray of int64, shape (N,), optional
         Items cut from one source, such as one long video, are not hits of each other but stay in one split.
+    row_s : ndarray of float64, shape (N, 2), optional
+        Seconds from one row to the next of each video and each track; 1 where it is not given.
     unpaired_music : tuple of ndarray of float32, shape (T, D)
         Music without a video, from the same encoder.
     text : tuple of N ndarrays of float32, shape (W, D), or None, optional
@@ -75,6 +77,7 @@ class PairSet:
     encoder: str | None = None
     label: IntArray | None = None
     source: IntArray | None = None
+    row_s: npt.NDArray[np.float64] | None = None
     unpaired_music: Samples = ()
     text: tuple[FloatArray | None, ...] | None = None
     text_encoder: str | None = None
@@ -85,7 +88,7 @@ class PairSet:
         size = len(self.keys)
         if size == 0:
             raise InputError(f"{self.name} holds no pairs; at least one is needed: check its files")
-        for name in ("video", "music", "group", "split", "label", "source", "text", "clips"):
+        for name in ("video", "music", "group", "split", "label", "source", "row_s", "text", "clips"):
             value = getattr(self, name)
             if value is not None and len(value) != size:
                 raise InputError(f"{self.name}: {size} keys need {size} entries in {name}, got {len(value)}")
@@ -176,6 +179,7 @@ class PairSet:
             split=tuple(self.split[i] for i in rows),
             label=None if self.label is None else self.label[array],
             source=None if self.source is None else self.source[array],
+            row_s=None if self.row_s is None else self.row_s[array],
             text=None if self.text is None else tuple(self.text[i] for i in rows),
             clips=None if self.clips is None else tuple(self.clips[i] for i in rows),
         )

@@ -1,13 +1,6 @@
-"""Train a dual encoder on pairs of video and music features."""
-
-from reelscore.errors import missing_extra
-
-try:
-    import torch  # noqa: F401
-except ImportError as error:
-    raise missing_extra("training and evaluation need torch", "train") from error
+"""Train a model on pairs of video and music features. Only the network needs torch."""
 
 from .config import TrainConfig
-from .train import EpochReport, TrainResult, train
+from .train import TrainResult, train
 
-__all__ = ["EpochReport", "TrainConfig", "TrainResult", "train"]
+__all__ = ["TrainConfig", "TrainResult", "train"]

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from reelscore.errors import ConfigError
 from reelscore.losses.config import LossConfig
 from reelscore.models.config import ModelConfig
 
 MIN_VALIDATION_PAIRS = 1000
-"""From this number on, the validation pairs alone choose the epoch to keep and the settings of the CCA."""
+"""From this number on, the validation pairs choose the epoch to keep; fewer would choose by chance."""
+
+Method = Literal["auto", "kernel", "ii"]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Settings of a training run; on one machine, settings and pairs determine the weights to the byte.
 
-    The defaults were chosen by cross-validation inside the training and validation pairs of four public sets.
-
     Attributes
     ----------
+    method : {"auto", "kernel", "ii"}
+        ``"kernel"``: linear and kernel CCA in closed form. ``"ii"``: the two sequence encoders with the inter-intra
+        loss, II-CLVM, or II-CLVTM with text. ``"auto"``: ``"kernel"``, with the network beside it where there are many
+        pairs and cross-validation clearly shows a gain (`auto`). The other settings apply to the network.
     model : ModelConfig
     loss : LossConfig
     learning_rate : float
@@ -43,20 +47,17 @@ class TrainConfig:
         sampled without regard to labels.
     keep : {"auto", "best", "last"}
         Epoch whose weights are kept: the one with the best validation, or the last. ``"auto"`` is ``"best"`` with
-        at least `MIN_VALIDATION_PAIRS` validation pairs; with fewer the choice would be mostly chance.
+        at least `MIN_VALIDATION_PAIRS` validation pairs.
     refit : bool
         Train the final model on training and validation pairs together, for the best number of epochs. The stored
         validation metrics are those of the model before the refit.
     validate : bool
-        Train on the training pairs first and measure on the validation pairs. Without it the model trains once on
-        both, for all epochs, and stores no validation metrics.
-    choose_share : bool
-        Let validation replace `model.cca_share` (see `initialise.choose_share`).
-    watch : bool
-        Add loss and recall@10 without dropout to the history, on the validation pairs and on as many training pairs.
+        Train on the training pairs first and measure on the validation pairs. Without it, or without validation pairs,
+        the model trains once on all pairs, for all epochs, and stores no validation metrics.
     seed : int
     """
 
+    method: Method = "auto"
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     learning_rate: float = 1e-3
@@ -70,8 +71,6 @@ class TrainConfig:
     keep: Literal["auto", "best", "last"] = "auto"
     refit: bool = True
     validate: bool = True
-    choose_share: bool = True
-    watch: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -85,12 +84,14 @@ class TrainConfig:
         self._require("seed", lambda value: value >= 0, "not negative")
         if self.label_rate is not None:
             self._require("label_rate", lambda value: 0 <= value <= 1, "in [0, 1]")
+        if self.method not in get_args(Method):
+            raise ConfigError(f"train.method must be 'auto', 'kernel' or 'ii', got {self.method!r}")
         if self.keep not in ("auto", "best", "last"):
             raise ConfigError(f"train.keep must be 'auto', 'best' or 'last', got {self.keep!r}")
-        if not self.validate and (not self.refit or self.keep == "best" or self.watch):
+        if not self.validate and (not self.refit or self.keep == "best"):
             raise ConfigError(
-                "train.validate = false measures nothing on validation pairs: it needs refit = true, "
-                "keep = 'last' or 'auto', and watch = false"
+                "train.validate = false measures nothing on validation pairs: it needs refit = true and "
+                "keep = 'last' or 'auto'"
             )
 
     def _require(self, name: str, holds: object, what: str) -> None:

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from reelscore.data.batching import inference_rows
-from reelscore.data.clips import clip_queries
-from reelscore.data.pairs import PairSet, Samples
+from reelscore.data.clips import CLIP_S, clip_queries, with_clips
+from reelscore.data.pairs import PairSet
 from reelscore.errors import ArtifactError
 from reelscore.evaluation.report import Baseline, Report, evaluate_embeddings
 from reelscore.features.sampling import global_sparse
 from reelscore.files import write_bytes
 from reelscore.models.base import Embedder
-from reelscore.models.linear.cca import LinearCCA, descriptions, pooled
+from reelscore.models.kernel.model import KernelModel
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
-Sides: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+from .features import fit_kernel, has_time, pooled_clips, pooled_features
 
 BASELINE_FILE = "cca.safetensors"
 REPORTS = "reports"
 
 
-def fit_baseline(pairs: PairSet, folder: Path | str) -> LinearCCA:
-    """Fit the linear CCA on the train split, tune it on the val split, and save it in the model's folder."""
+def fit_baseline(pairs: PairSet, folder: Path | str) -> KernelModel:
+    """Fit a linear CCA on the train and val splits, without text, and save it in the model's folder."""
     # It is fitted here, not at evaluation, so that it can be scored on files that are new to both.
-    train, val, options = baseline_data(pairs)
-    cca = LinearCCA.fit_tuned(train, val, **options)
-    arrays = {name: np.ascontiguousarray(value) for name, value in cca.to_arrays().items()}
-    write_bytes(Path(folder) / BASELINE_FILE, save_tensors(arrays))
+    used = pairs.take([i for i, part in enumerate(pairs.split) if part != "test"])
+    expanded = used if used.clips is None else with_clips(used, ("train", "val"))
+    cca = fit_kernel(expanded, kernels=("linear",))
+    write_bytes(Path(folder) / BASELINE_FILE, save_tensors(cca.to_arrays()))
     return cca
 
 
@@ -79,14 +77,19 @@ def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_boo
         )
     video, music = embed_set(embedder, pairs)
     clips, clip_pair = clip_queries(pairs)
-    clip = np.stack([_embed_video(embedder, (rows,)) for rows in clips]) if clips else None
+    clip = None
+    if clips:
+        clip = np.stack([embedder.embed_video(_sequence(embedder, c, "video", CLIP_S / len(c))) for c in clips])
     cca = _load_baseline(Path(folder))
     baseline = None
     if cca is not None:
-        pooled_video, pooled_music = pooled_sides(pairs)
-        pooled_clips = cca.transform_x(pooled(clips)) if clips else None
+        pooled_video, pooled_music = pooled_features(pairs)
+        clip_rows = pooled_clips(clips, deviation=has_time(pairs)) if clips else None
         baseline = Baseline(
-            "linear CCA", cca.transform_x(pooled_video), cca.transform_y(pooled_music), pooled_clips
+            "linear CCA",
+            cca.embed("video", pooled_video),
+            cca.embed("music", pooled_music),
+            None if clip_rows is None else cca.embed("video", clip_rows),
         )
     return evaluate_embeddings(
         video,
@@ -115,20 +118,23 @@ def embed_set(embedder: Embedder, pairs: PairSet) -> tuple[FloatArray, FloatArra
     """
     with_text = embedder.text_encoder is not None and pairs.text is not None
     texts = pairs.text if with_text and pairs.text is not None else (None,) * len(pairs)
-
-    video = [_embed_video(embedder, samples, text) for samples, text in zip(pairs.video, texts, strict=True)]
-    music = [embedder.embed_music(_sequence(embedder, samples, "music")) for samples in pairs.music]
+    row_s = np.ones((len(pairs), 2)) if pairs.row_s is None else pairs.row_s
+    video = [
+        embedder.embed_video(_sequence(embedder, samples[0], "video", seconds), text)
+        for samples, text, seconds in zip(pairs.video, texts, row_s[:, 0].tolist(), strict=True)
+    ]
+    music = [
+        embedder.embed_music(_sequence(embedder, samples[0], "music", seconds))
+        for samples, seconds in zip(pairs.music, row_s[:, 1].tolist(), strict=True)
+    ]
     return np.stack(video), np.stack(music)
 
 
-def _embed_video(embedder: Embedder, samples: Samples, text: FloatArray | None = None) -> FloatArray:
-    return embedder.embed_video(_sequence(embedder, samples, "video"), text)
-
-
-def _sequence(embedder: Embedder, samples: Samples, side: Modality) -> FeatureSequence:
-    rows = inference_rows(samples, embedder.num_segments)
+def _sequence(embedder: Embedder, rows: FloatArray, side: Modality, row_s: float) -> FeatureSequence:
+    sampled = inference_rows((rows,), embedder.num_segments)
     encoder = embedder.video_encoder if side == "video" else embedder.music_encoder
-    return FeatureSequence(rows, global_sparse(float(len(rows)), num_segments=len(rows)), encoder)
+    segments = global_sparse(row_s * len(rows), num_segments=len(sampled))
+    return FeatureSequence(sampled, segments, encoder)
 
 
 def save_report(folder: Path | str, name: str, report: Report) -> Path:
@@ -138,25 +144,12 @@ def save_report(folder: Path | str, name: str, report: Report) -> Path:
     return file
 
 
-def baseline_data(pairs: PairSet) -> tuple[Sides, Sides, dict[str, Any]]:
-    """Return train sides, val sides and keyword arguments for the `fit_tuned` of a linear baseline."""
-    val = pairs.where("val")
-    train_sides, val_sides = pooled_sides(pairs.where("train")), pooled_sides(val)
-    columns = descriptions((train_sides[0].shape[1], train_sides[1].shape[1]), pairs.dims)
-    return train_sides, val_sides, {"val_group": val.group, "columns": columns}
-
-
-def pooled_sides(pairs: PairSet) -> Sides:
-    """Pool the inference samples of both sides, (N, P) and (N, P')."""
-    return pooled([samples[0] for samples in pairs.video]), pooled([samples[0] for samples in pairs.music])
-
-
-def _load_baseline(folder: Path) -> LinearCCA | None:
+def _load_baseline(folder: Path) -> KernelModel | None:
     file = folder / BASELINE_FILE
     if not file.exists():
         return None
     try:
-        return LinearCCA.from_arrays(load_tensors(file.read_bytes()))
+        return KernelModel.from_arrays(load_tensors(file.read_bytes()))
     except Exception as error:
         raise ArtifactError(
             f"the CCA baseline {file} is damaged ({error}); delete it to evaluate without it, or train again"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,10 +20,9 @@ from reelscore.models.towers.dual_encoder import DualEncoder
 
 from .config import TrainConfig
 from .encode import PairEncoder, new_model
-from .initialise import CCASettings, fit_cca, set_cca, standardise
-from .loss_inputs import LossInputs, ensemble_loss
+from .features import frozen_features
 from .resume import TrainingState, load_state, save_state
-from .validation import is_better, overfitting_metrics, validate
+from .validation import is_better, validate
 
 _SAVE_INTERVAL_S = 10.0
 
@@ -59,13 +58,12 @@ class EpochReport:
 
 
 class Modules(nn.Module):
-    """Model and loss, with their parameters, and the loss's view of the frozen features."""
+    """Model and loss, with their parameters."""
 
-    def __init__(self, model: DualEncoder, loss: PairLoss, frozen: LossInputs) -> None:
+    def __init__(self, model: DualEncoder, loss: PairLoss) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
-        self.frozen = frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,6 @@ class Trainer:
         val: PairSet | None,
         config: TrainConfig,
         *,
-        cca: Sequence[CCASettings],
         num_steps: int,
     ) -> Trainer:
         """Build and initialise model, loss and optimiser.
@@ -113,26 +110,21 @@ class Trainer:
         ----------
         train, val : PairSet
         config : TrainConfig
-        cca : sequence of mapping
-            Settings of the CCA without text and, for a model with text, of the CCA with text. Empty if neither the
-            model nor the loss uses a CCA.
         num_steps : int
             Number of steps of the learning rate schedule.
         """
         torch.manual_seed(config.seed)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = new_model(train, config.model).to(device)
-        standardise(model, train)
-        fitted = [fit_cca(model, train, settings, with_text=i == 1) for i, settings in enumerate(cca)]
-        if config.model.cca:
-            for i, one in enumerate(fitted):
-                set_cca(model, one, with_text=i == 1)
-        modules = Modules(
-            model, build_loss(config.loss), LossInputs(config.loss.effective_structure, *fitted)
-        ).to(device)
+        loss = build_loss(config.loss)
+        modules = Modules(model, loss).to(device)
+        frozen = None
+        if loss.needs:
+            frozen = frozen_features(train, config.loss.structure, with_text=config.model.takes_text)
         val_encoder = None if val is None else PairEncoder(model, val)
         optimizer = _optimizer(modules, config)
-        return cls(modules, optimizer, config, PairEncoder(model, train), val_encoder, num_steps)
+        encoder = PairEncoder(model, train, frozen=frozen)
+        return cls(modules, optimizer, config, encoder, val_encoder, num_steps)
 
     def run(
         self,
@@ -201,8 +193,7 @@ class Trainer:
     def _is_validated(self, epoch: int, epochs: int) -> bool:
         if self.val is None:
             return False
-        chosen = self.config.keep == "best" or self.config.watch
-        return chosen or epoch % _VALIDATION_INTERVAL == 0 or epoch == epochs
+        return self.config.keep == "best" or epoch % _VALIDATION_INTERVAL == 0 or epoch == epochs
 
     def _epoch(self, epoch: int, *, validated: bool) -> dict[str, float]:
         figures = {"epoch": epoch, **(self._steps(epoch) if epoch else {})}
@@ -211,10 +202,6 @@ class Trainer:
             figures["temperature"] = temperature
         if validated and self.val is not None:
             figures |= validate(self.val)
-            if self.config.watch:
-                figures |= overfitting_metrics(
-                    self.modules.loss, self.train, self.val, frozen=self.modules.frozen
-                )
         return figures
 
     def _steps(self, epoch: int) -> dict[str, float]:
@@ -237,7 +224,13 @@ class Trainer:
             )
             for options in self.optimizer.param_groups:
                 options["lr"] = config.learning_rate * factor
-            loss = ensemble_loss(self.modules.loss, batch, frozen=self.modules.frozen)
+            loss = self.modules.loss.parts(
+                batch.video,
+                batch.music,
+                video_features=batch.video_features,
+                music_features=batch.music_features,
+                group=batch.group,
+            )
             self.optimizer.zero_grad()
             torch.autograd.backward(loss.total)
             self.optimizer.step()

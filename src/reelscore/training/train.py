@@ -1,39 +1,37 @@
-"""Train a model on pairs and save it.
-
-The search trains on the training pairs and uses validation to choose the number of epochs, the settings of the CCA and
-its share of the score. The refit trains again on both splits with these choices.
-"""
+"""Train a model by one of the three methods and save it."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reelscore.config import to_mapping
-from reelscore.data.batching import num_batches
+from reelscore.data.clips import with_clips
 from reelscore.data.pairs import PairSet
 from reelscore.errors import InputError
 from reelscore.files import write_bytes
-from reelscore.models.towers.dual_encoder import DualEncoder
+from reelscore.models.trained.embedder import TrainedEmbedder
 from reelscore.models.trained.folder import ModelCard, save_model
-from reelscore.types import FloatArray, Modality
+from reelscore.types import FloatArray
 
-from .config import MIN_VALIDATION_PAIRS, TrainConfig
-from .encode import PairEncoder, embed_pairs, pooled_rows, take
-from .initialise import choose_cca_share, set_cca_share, tune_cca
-from .loop import EpochReport, Trainer
-from .resume import REFIT_STATE_FILE, STATE_FILE, TrainingState, run_identity
-from .validation import validate
+from .auto import choose_network
+from .config import TrainConfig
+from .evaluate import embed_set
+from .features import fit_kernel
 
-__all__ = ["EpochReport", "TrainResult", "train"]
+if TYPE_CHECKING:
+    from .loop import EpochReport
+    from .network import Network
+
+__all__ = ["TrainResult", "train"]
 
 HISTORY_FILE = "history.json"
+STATE_FILES = ("training.safetensors", "refit.safetensors")
 BANK_SIZE = 512
 """Maximum number of training videos whose embeddings are saved with a model."""
 
@@ -48,13 +46,17 @@ class TrainResult:
     card : ModelCard
         The saved metadata; `card.validation` is `best`.
     history : tuple of dict
-        One line for each epoch of the search; line 0 is the model before the first step. ``epoch``, the means of
-        ``loss`` and its parts, ``temperature``, and the validation metrics of the epochs that were validated.
+        One line for each epoch of the network's search, if there is a network; line 0 is the model before the first
+        step. ``epoch``, the means of ``loss`` and its parts, ``temperature``, and the validation metrics of the epochs
+        that were validated.
     best_epoch : int
-        The epoch that was kept, from 1; 0 if no epoch improved on the untrained model. The last one without validation.
+        The epoch of the network that was kept, from 1; 0 without a network, or if no epoch improved on the untrained
+        one. The last one without validation.
     best : dict
-        The validation metrics of that epoch and the chosen share of the CCA (``cca_share``); empty without
-        validation.
+        Validation metrics: of the kernel model by cross-validation (with ``gallery``, the number of candidates), of a
+        network on the validation pairs. Empty without validation.
+    choice : str
+        Why the method ``auto`` chose what it chose; empty for the others.
     """
 
     folder: Path
@@ -62,6 +64,7 @@ class TrainResult:
     history: tuple[dict[str, float], ...]
     best_epoch: int
     best: dict[str, float]
+    choice: str = ""
 
 
 def train(
@@ -70,6 +73,7 @@ def train(
     config: TrainConfig,
     folder: Path | str,
     progress: Callable[[EpochReport], None] | None = None,
+    folds_progress: Callable[[int, int], None] | None = None,
     resume: bool = False,
 ) -> TrainResult:
     """Train a model and save it.
@@ -77,12 +81,16 @@ def train(
     Parameters
     ----------
     pairs : PairSet
-        With a train and a val split; the test split is not used.
+        With a train split; clips of its videos become further pairs. The val split is used for training and choices,
+        the test split is not used.
     config : TrainConfig
     folder : Path or str
-        Folder for ``model.json``, the weights and ``history.json``. During the run it also holds the training state.
+        Folder for ``model.json`` and the weights, and with a network for ``history.json``. During the training of a
+        network it also holds the training state.
     progress : callable, optional
-        Called with an `EpochReport` after each epoch.
+        Called with an `EpochReport` after each epoch of the network.
+    folds_progress : callable, optional
+        Called with the number of finished folds and of all folds, where ``auto`` considers a network.
     resume : bool
         Continue from the training state in `folder`, if there is one. The result has the same bytes as that of an
         uninterrupted run.
@@ -94,64 +102,82 @@ def train(
     Raises
     ------
     InputError
-        When a split is empty, all training pairs are of one group, or the model takes text and they have none.
+        When there are no training pairs, all are of one group, a modality does not vary, or the model takes text and
+        they have none.
+    ConfigError
+        When a network needs torch and it is not installed.
     ArtifactError
         When the training state in `folder` is damaged or belongs to another run.
     """
     target = Path(folder)
-    config = _resolved(config, pairs)
-    train_pairs, val = _split(pairs, config)
-    states = target / STATE_FILE, target / REFIT_STATE_FILE
     if not resume:
-        for state in states:
-            state.unlink(missing_ok=True)
-    identity = run_identity(pairs, config)
-    needs_cca = config.model.cca or config.loss.effective_structure == "correlated"
-    halves = (False, True) if config.model.takes_text else (False,)
-    cca = [tune_cca(pairs, config.model, with_text=half) for half in halves] if needs_cca else []
-    search, share = TrainingState(best_epoch=config.epochs), None
-    best: dict[str, float] = {}
-    num_steps = config.epochs * _steps_per_epoch(len(train_pairs), config)
-    if config.validate:
-        trainer = Trainer.create(train_pairs, val, config, cca=cca, num_steps=num_steps)
-        search = trainer.run(states[0], identity=identity, epochs=config.epochs, progress=progress)
-        model = trainer.modules.model
-        model.load_state_dict(search.best)
-        best = search.history[search.best_epoch]
-        if config.model.cca:
-            share = choose_cca_share(model, val) if config.choose_share else config.model.cca_share
-            set_cca_share(model, share)
-            best = {**best, **validate(PairEncoder(model, val)), "cca_share": share}
-    refit_history: list[dict[str, float]] = []
-    if config.refit:
-        both = take(pairs, pairs.indices("train", "val"), config.model)
-        refit = Trainer.create(both, None, config, cca=cca, num_steps=num_steps)
-        # More pairs may make more steps an epoch: convert to the best number of steps, at the same learning rates.
-        steps = search.best_epoch * _steps_per_epoch(len(train_pairs), config)
-        epochs = math.ceil(steps / refit.steps_per_epoch)
-        refit_history = refit.run(states[1], identity=identity, epochs=epochs, progress=progress).history
-        model = refit.modules.model
-        if share is not None:
-            set_cca_share(model, share)
-    history = {"best_epoch": search.best_epoch, "epochs": search.history, "refit": refit_history}
-    card = _save(target, model, pairs, config, best, bank=_bank(model, train_pairs))
-    write_bytes(target / HISTORY_FILE, (json.dumps(history, indent=1) + "\n").encode())
-    for state in states:
-        state.unlink(missing_ok=True)
-    return TrainResult(target, card, tuple(search.history), search.best_epoch, best)
+        for name in STATE_FILES:
+            (target / name).unlink(missing_ok=True)
+    _check(pairs, config)
+    expanded = with_clips(pairs, ("train", "val")) if pairs.clips is not None else pairs
+    used = expanded.take(expanded.indices("train", *(("val",) if "val" in pairs.split else ())))
+    with_text = config.model.takes_text
+    kernel = None if config.method == "ii" else fit_kernel(used, with_text=with_text, seed=config.seed)
+    share, choice = 0.0, ""
+    if config.method == "auto" and kernel is not None:
+        share, choice = choose_network(used, kernel, config, progress=folds_progress)
+    network: Network | None = None
+    if config.method == "ii" or share:
+        from .network import fit_network
+
+        network = fit_network(used, config, target, progress=progress)
+    weights: dict[str, FloatArray] = {}
+    if kernel is not None:
+        weights |= {f"kernel.{name}": values for name, values in kernel.to_arrays().items()}
+    if network is not None:
+        weights |= {f"network.{name}": values for name, values in network.weights.items()}
+        weights["network_share"] = np.array(share or 1.0, np.float32)
+    best = dict(network.best) if kernel is None and network is not None else {}
+    if kernel is not None:
+        best = dict(kernel.validation)
+    dim = (0 if kernel is None else kernel.dim) + (0 if network is None else config.model.dim)
+    settings = config if network is None else network.config
+    card = ModelCard(
+        method="ii" if kernel is None else "kernel" if network is None else "auto",
+        dim=dim,
+        num_segments=config.model.num_segments or pairs.num_segments,
+        config=None if network is None else network.config.model,
+        encoder=pairs.encoder,
+        video_encoder=pairs.video_encoder,
+        music_encoder=pairs.music_encoder,
+        video_columns=pairs.dims[0],
+        music_columns=pairs.dims[1],
+        text_encoder=pairs.text_encoder if with_text else None,
+        text_columns=pairs.text_columns if with_text else 0,
+        words=dict(pairs.words or {}) if with_text else {},
+        training={**to_mapping(settings), **({"choice": choice} if choice else {})},
+        validation=best,
+    )
+    bank = _bank(TrainedEmbedder("new", card=card, weights=weights), pairs.where("train"))
+    card = save_model(target, weights=weights, card=card, bank=bank)
+    if network is not None:
+        history = {"best_epoch": network.best_epoch, "epochs": network.search, "refit": network.refit}
+        write_bytes(target / HISTORY_FILE, (json.dumps(history, indent=1) + "\n").encode())
+    else:
+        (target / HISTORY_FILE).unlink(missing_ok=True)
+    for name in STATE_FILES:
+        (target / name).unlink(missing_ok=True)
+    if network is None:
+        return TrainResult(target, card, (), 0, best, choice)
+    return TrainResult(target, card, network.search, network.best_epoch, best, choice)
 
 
-def _split(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
-    """Return training and validation pairs, or raise `InputError` if a model cannot be trained on them."""
-    train_pairs = take(pairs, pairs.indices("train"), config.model)
-    val = take(pairs, pairs.indices("val"), config.model)
+def _check(pairs: PairSet, config: TrainConfig) -> None:
+    """Raise `InputError` if a model cannot be trained on the pairs."""
+    train_pairs = pairs.where("train")
     if (train_pairs.group == train_pairs.group[0]).all():
         raise InputError(
             f"training needs pairs of at least two groups, but the {len(train_pairs)} training pairs of {pairs.name} "
             "are of one group; add pairs with other music"
         )
-    for side, rows in zip(get_args(Modality), pooled_rows(train_pairs, config.model), strict=True):
-        if (rows == rows[0]).all():
+    for side in ("video", "music"):
+        first, *others = (samples[0] for samples in getattr(train_pairs, side))
+        if (first == first[0]).all() and all((rows == first[0]).all() for rows in others):
             raise InputError(
                 f"training needs features that differ, but the {len(train_pairs)} training pairs of {pairs.name} have "
                 f"one and the same {side} features (such as rows of zeros); check its files and the encoder"
@@ -161,57 +187,10 @@ def _split(pairs: PairSet, config: TrainConfig) -> tuple[PairSet, PairSet]:
             f"model.takes_text needs training pairs with text, got none among {len(train_pairs)} of {pairs.name}; "
             "add text to the pairs, or set model.takes_text = false"
         )
-    return train_pairs, val
 
 
-def _resolved(config: TrainConfig, pairs: PairSet) -> TrainConfig:
-    num_segments = config.model.num_segments or pairs.num_segments
-    enough_pairs = pairs.split.count("val") >= MIN_VALIDATION_PAIRS
-    default: Literal["best", "last"] = "best" if config.validate and enough_pairs else "last"
-    min_epochs = math.ceil(config.steps / _steps_per_epoch(len(pairs.indices("train")), config))
-    return replace(
-        config,
-        model=replace(config.model, num_segments=num_segments),
-        keep=default if config.keep == "auto" else config.keep,
-        epochs=max(config.epochs, min_epochs),
-    )
-
-
-def _steps_per_epoch(num_pairs: int, config: TrainConfig) -> int:
-    return num_batches(num_pairs, batch_size=config.batch_size, training=True)
-
-
-def _save(
-    target: Path,
-    model: DualEncoder,
-    pairs: PairSet,
-    config: TrainConfig,
-    best: dict[str, float],
-    *,
-    bank: FloatArray,
-) -> ModelCard:
-    return save_model(
-        target,
-        weights=model.weights(),
-        bank=bank,
-        card=ModelCard(
-            config=config.model,
-            encoder=pairs.encoder,
-            video_encoder=pairs.video_encoder,
-            music_encoder=pairs.music_encoder,
-            video_columns=pairs.dims[0],
-            music_columns=pairs.dims[1],
-            text_encoder=pairs.text_encoder if config.model.takes_text else None,
-            text_columns=pairs.text_columns if config.model.takes_text else 0,
-            words=dict(pairs.words or {}) if config.model.takes_text else {},
-            training=to_mapping(config),
-            validation=best,
-        ),
-    )
-
-
-def _bank(model: DualEncoder, train_pairs: PairSet) -> FloatArray:
+def _bank(embedder: TrainedEmbedder, train_pairs: PairSet) -> FloatArray:
     """Embed a sample of the training videos, evenly spaced over the set, as queries for the hubness correction."""
     size = len(train_pairs)
     index = np.unique(np.linspace(0, size - 1, min(BANK_SIZE, size)).round().astype(int))
-    return embed_pairs(model, take(train_pairs, index, model.config))[0].embedding
+    return embed_set(embedder, train_pairs.take(index))[0]

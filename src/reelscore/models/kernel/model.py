@@ -39,7 +39,12 @@ class Part:
 
     def __call__(self, z: FloatArray) -> FloatArray:
         """Return unit embeddings (N, dim) of scaled rows (N, P)."""
-        return unit(self.kernel(z) @ self.weights + self.bias)
+        return unit(self.project(z))
+
+    def project(self, z: FloatArray) -> FloatArray:
+        """Return the projections (N, dim) of scaled rows (N, P), not normalised."""
+        projected: FloatArray = self.kernel(z) @ self.weights + self.bias
+        return projected
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from reelscore.features.pooling import pool
+from reelscore.features.sampling import global_sparse_rows
 from reelscore.models.base import neighbour_means
 from reelscore.models.config import ModelConfig
 from reelscore.models.kernel.model import KernelModel
@@ -96,17 +97,20 @@ class NetworkHead:
         if video.text_columns != text_columns:
             raise ValueError(f"expected {text_columns} columns of text, got {video.text_columns}")
         self._video, self._music = video, music
+        self._num_segments = config.num_segments
 
     def video(self, rows: FloatArray, row_s: float, chunks: FloatArray | None) -> FloatArray:
         """See `Head`."""
         del row_s
         text = None if chunks is None else chunks[None]
+        rows = self._sampled(rows)
         embedding: FloatArray = self._video(rows[None], np.ones((1, len(rows)), dtype=bool), chunks=text)[0]
         return embedding
 
     def music(self, rows: FloatArray, row_s: float) -> FloatArray:
         """See `Head`."""
         del row_s
+        rows = self._sampled(rows)
         embedding: FloatArray = self._music(rows[None], np.ones((1, len(rows)), dtype=bool))[0]
         return embedding
 
@@ -124,3 +128,11 @@ class NetworkHead:
         """See `Head`."""
         embedding: FloatArray = self._video.embed_text(chunks[None])[0]
         return embedding
+
+    def _sampled(self, rows: FloatArray) -> FloatArray:
+        """Return N rows by Global Sparse sampling, or all of a shorter sequence."""
+        number = self._num_segments
+        if number is None or len(rows) <= number:
+            return rows
+        sampled: FloatArray = rows[global_sparse_rows(len(rows), num_segments=number)]
+        return sampled

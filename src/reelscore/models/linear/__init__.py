@@ -1,1 +1,0 @@
-"""Linear CCA, and the projections that it shares with the other linear baselines."""

@@ -1,0 +1,121 @@
+"""Features of whole pairs: pooled for the kernel model, standardised for the intra-modal term."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.data.clips import CLIP_S
+from reelscore.data.pairs import IntArray, PairSet
+from reelscore.data.splits import hash_folds
+from reelscore.features.pooling import pool
+from reelscore.features.scaling import CLIP, mean_and_scale
+from reelscore.losses.config import Structure
+from reelscore.models.kernel.coordinates import KERNELS, Kernel
+from reelscore.models.kernel.model import KernelModel
+from reelscore.types import FloatArray
+
+Sides = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+NUM_FOLDS = 4
+
+
+def has_time(pairs: PairSet) -> bool:
+    """Return whether the features are sequences, which are pooled to means and deviations."""
+    return any(len(samples[0]) > 1 for side in (pairs.video, pairs.music) for samples in side)
+
+
+def pooled_features(pairs: PairSet, *, with_text: bool = False) -> Sides:
+    """Pool the inference sample of every pair over time, as a kernel model reads it.
+
+    Parameters
+    ----------
+    pairs : PairSet
+    with_text : bool
+        Append the mean of each video's text chunks; NaN for a video without text.
+
+    Returns
+    -------
+    video, music : ndarray of float64, shapes (N, P) and (N, P')
+        The means, and for sequences the deviations, of the columns.
+    """
+    row_s = np.ones((len(pairs), 2)) if pairs.row_s is None else pairs.row_s
+    video, music = (
+        _pooled([samples[0] for samples in side], row_s[:, i], deviation=has_time(pairs))
+        for i, side in enumerate((pairs.video, pairs.music))
+    )
+    if not with_text:
+        return video, music
+    nothing = np.full(pairs.text_columns, np.nan)
+    texts = [nothing if chunks is None else chunks.mean(axis=0) for chunks in pairs.text or ()]
+    return np.concatenate([video, np.stack(texts)], axis=1), music
+
+
+def pooled_clips(clips: Sequence[FloatArray], *, deviation: bool) -> npt.NDArray[np.float64]:
+    """Pool 30 s clips (T, D) as `pooled_features` does."""
+    return _pooled(clips, [CLIP_S / len(rows) for rows in clips], deviation=deviation)
+
+
+def _pooled(
+    sequences: Sequence[FloatArray], row_s: Sequence[float] | npt.NDArray[np.float64], *, deviation: bool
+) -> npt.NDArray[np.float64]:
+    if not deviation:
+        return np.concatenate(sequences).astype(np.float64)
+    return np.stack(
+        [pool(rows, row_s=float(seconds)) for rows, seconds in zip(sequences, row_s, strict=True)]
+    )
+
+
+def frozen_features(pairs: PairSet, structure: Structure, *, with_text: bool) -> Sides:
+    """Return the frozen features whose similarities the intra-modal term preserves, (N, P) and (N, P').
+
+    ``"features"``: the pooled features, standardised by column, as in the paper. ``"correlated"``, ours: their
+    projection on the canonical directions of the linear CCA of the pairs, weighted by the correlations. Columns that
+    say nothing about the other modality then count for little.
+    """
+    sides = pooled_features(pairs, with_text=with_text)
+    if structure == "correlated":
+        model = fit_kernel(pairs, kernels=("linear",), with_text=with_text)
+        (to_scores, (video,)), (music_scores, (music,)) = model.video, model.music
+        return video.project(to_scores(sides[0])), music.project(music_scores(sides[1]))
+    return _standardised(sides[0]), _standardised(sides[1])
+
+
+def _standardised(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    missing = np.isnan(rows)
+    center, scale = mean_and_scale([rows[~missing.any(axis=1)]])
+    scaled: npt.NDArray[np.float64] = np.clip((rows - center) / scale, -CLIP, CLIP)
+    return np.where(missing, 0.0, scaled)
+
+
+def folds(pairs: PairSet, *, num_folds: int = NUM_FOLDS) -> IntArray:
+    """Return the cross-validation fold of each pair; the pairs of one source share a fold.
+
+    The folds depend on the keys of the pairs alone, not on their order.
+    """
+    units = pairs.group if pairs.source is None else pairs.source
+    names: dict[int, str] = {}
+    for unit, key in zip(units.tolist(), pairs.keys, strict=True):
+        names[unit] = min(names.get(unit, key), key)
+    return hash_folds([names[unit] for unit in units.tolist()], num_folds=min(num_folds, len(names)))
+
+
+def fit_kernel(
+    pairs: PairSet, *, kernels: Sequence[Kernel] = KERNELS, with_text: bool = False, seed: int = 0
+) -> KernelModel:
+    """Fit a kernel model on all pairs of a set, with settings chosen by cross-validation.
+
+    Raises
+    ------
+    InputError
+        If the pairs are of one group, or a modality does not vary.
+    """
+    video, music = pooled_features(pairs, with_text=with_text)
+    one_group = bool((pairs.group == pairs.group[0]).all())
+    fold = np.zeros(len(pairs), np.int64) if one_group else folds(pairs)
+    model = KernelModel.fit(video, music, group=pairs.group, fold=fold, kernels=kernels, seed=seed)
+    # Search reads the stored, single-precision arrays; so does everything that is computed in training.
+    return replace(KernelModel.from_arrays(model.to_arrays()), validation=model.validation)

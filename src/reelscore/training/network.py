@@ -1,0 +1,115 @@
+"""Train the two sequence encoders: a search with validation, then a refit on all pairs.
+
+The search trains on the training pairs and chooses the number of epochs on the validation pairs. The refit trains again
+on both with this choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from reelscore.data.batching import num_batches
+from reelscore.data.pairs import PairSet
+from reelscore.errors import missing_extra
+from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
+
+from .config import MIN_VALIDATION_PAIRS, TrainConfig
+
+try:
+    import torch  # noqa: F401
+except ImportError as error:
+    raise missing_extra("--method ii needs torch; --method kernel does not", "train") from error
+
+from .encode import PairEncoder
+from .loop import EpochReport, Trainer
+from .resume import REFIT_STATE_FILE, STATE_FILE, TrainingState, run_identity
+from .validation import validate
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A trained network.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        The resolved settings.
+    weights : dict of str to ndarray of float32
+    search, refit : tuple of dict
+        The history of each stage: one line for each epoch; line 0 of the search is the model before the first step.
+    best_epoch : int
+    best : dict
+        Validation metrics of the search's best epoch; empty without validation.
+    """
+
+    config: TrainConfig
+    weights: dict[str, np.ndarray]  # type: ignore[type-arg]
+    search: tuple[dict[str, float], ...]
+    refit: tuple[dict[str, float], ...]
+    best_epoch: int
+    best: dict[str, float]
+
+
+def fit_network(
+    pairs: PairSet,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    progress: Callable[[EpochReport], None] | None = None,
+) -> Network:
+    """Train a network on the training and validation pairs, continuing from the training state in the folder."""
+    train_pairs = pairs.where("train")
+    has_val = "val" in pairs.split
+    config = _resolved(config, pairs, has_val=has_val)
+    identity = run_identity(pairs, config)
+    num_steps = config.epochs * _steps_per_epoch(len(train_pairs), config)
+    search = TrainingState(best_epoch=config.epochs)
+    best: dict[str, float] = {}
+    if config.validate:
+        val = pairs.where("val")
+        trainer = Trainer.create(train_pairs, val, config, num_steps=num_steps)
+        search = trainer.run(
+            folder / STATE_FILE, identity=identity, epochs=config.epochs, progress=progress
+        )
+        model = trainer.modules.model
+        model.load_state_dict(search.best)
+        best = {**search.history[search.best_epoch], **validate(PairEncoder(model, val))}
+    refit_history: list[dict[str, float]] = []
+    if config.refit:
+        both = pairs.take(pairs.indices("train", "val"))
+        refit = Trainer.create(both, None, config, num_steps=num_steps)
+        # More pairs may make more steps an epoch: convert to the best number of steps, at the same learning rates.
+        steps = search.best_epoch * _steps_per_epoch(len(train_pairs), config)
+        epochs = math.ceil(steps / refit.steps_per_epoch)
+        state = refit.run(folder / REFIT_STATE_FILE, identity=identity, epochs=epochs, progress=progress)
+        refit_history = state.history
+        model = refit.modules.model
+    return Network(
+        config, model.weights(), tuple(search.history), tuple(refit_history), search.best_epoch, best
+    )
+
+
+def _resolved(config: TrainConfig, pairs: PairSet, *, has_val: bool) -> TrainConfig:
+    num_segments = config.model.num_segments or min(pairs.num_segments, DEFAULT_NUM_SEGMENTS)
+    validates = config.validate and has_val
+    enough_pairs = pairs.split.count("val") >= MIN_VALIDATION_PAIRS
+    default: Literal["best", "last"] = "best" if validates and enough_pairs else "last"
+    min_epochs = math.ceil(config.steps / _steps_per_epoch(len(pairs.indices("train")), config))
+    return replace(
+        config,
+        model=replace(config.model, num_segments=num_segments),
+        keep=config.keep if validates and config.keep != "auto" else default,
+        validate=validates,
+        refit=config.refit or not validates,
+        epochs=max(config.epochs, min_epochs),
+    )
+
+
+def _steps_per_epoch(num_pairs: int, config: TrainConfig) -> int:
+    return num_batches(num_pairs, batch_size=config.batch_size, training=True)
