@@ -128,7 +128,7 @@ class Trainer:
             for i, one in enumerate(fitted):
                 set_cca(model, one, with_text=i == 1)
         modules = Modules(
-            model, build_loss(config.loss), LossInputs(config.loss.effective_structure, *fitted)
+            model, build_loss(config.loss), LossInputs(config.loss.structure, *fitted)
         ).to(device)
         val_encoder = None if val is None else PairEncoder(model, val)
         optimizer = _optimizer(modules, config)

@@ -1,8 +1,8 @@
 """Frozen features as the intra-modal term of the loss compares them.
 
 The intra term preserves the similarities S0_ij of the frozen features. Most of their columns say nothing about the
-other modality. By default each side is therefore projected on the canonical directions a_k of the linear CCA of the
-training pairs, weighted by their correlations r_k:
+other modality. With ``"correlated"`` each side is therefore projected on the canonical directions a_k of the linear CCA
+of the training pairs, weighted by their correlations r_k:
 
     x = (r_1^p a_1' z, r_2^p a_2' z, ...),        S0_ij = cos(x_i, x_j).
 
@@ -28,8 +28,8 @@ class LossInputs(nn.Module):
 
     Parameters
     ----------
-    structure : {"correlated", "all", "mean"}
-        Canonical directions, all pooled columns, or the means over time.
+    structure : {"features", "correlated"}
+        All pooled columns, or canonical directions.
     cca, cca_with_text : LinearCCA, optional
         Fitted on the scaled pooled features of the training pairs; needed for ``"correlated"``.
     """
@@ -53,9 +53,7 @@ class LossInputs(nn.Module):
         """Return the features of both sides, (B, P) and (B, P'), for the networks without text."""
         if self.structure == "correlated":
             return self.video(video.pooled), self.music(music.pooled)
-        if self.structure == "all":
-            return video.pooled, music.pooled
-        return video.mean, music.mean
+        return video.pooled, music.pooled
 
     def with_text(self, video: Encoded, music: Encoded) -> tuple[Tensor, Tensor]:
         """Return the features of both sides for the networks with text."""
@@ -74,7 +72,7 @@ def ensemble_loss(loss: PairLoss, batch: EncodedBatch, *, frozen: LossInputs) ->
         features.append(frozen.with_text(batch.video, batch.music))
     per_half = len(batch.video.members) // len(features)
     losses = [
-        loss(
+        loss.parts(
             video,
             music,
             video_features=features[k // per_half][0],

@@ -106,7 +106,7 @@ def train(
         for state in states:
             state.unlink(missing_ok=True)
     identity = run_identity(pairs, config)
-    needs_cca = config.model.cca or config.loss.effective_structure == "correlated"
+    needs_cca = config.model.cca or config.loss.structure == "correlated"
     halves = (False, True) if config.model.takes_text else (False,)
     cca = [tune_cca(pairs, config.model, with_text=half) for half in halves] if needs_cca else []
     search, share = TrainingState(best_epoch=config.epochs), None
