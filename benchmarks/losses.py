@@ -27,8 +27,8 @@ from reelscore.models.towers.dual_encoder import DualEncoder
 from reelscore.training.loss_inputs import LossInputs
 
 INFONCE = "InfoNCE"
-STRUCTURES: dict[Structure, str] = {"correlated": "", "all": "_all"}
-"""Structure of the frozen features -> suffix in the report, the default first."""
+STRUCTURES: dict[Structure, str] = {"correlated": "", "features": "_all"}
+"""Structure of the frozen features -> suffix in the report."""
 
 
 def losses() -> dict[str, InterIntraLoss]:
@@ -45,7 +45,7 @@ def loss_alone(batch: int, dim: int, num_pooled: int) -> dict[str, Callable[[], 
     fv, fm = (torch.randn(batch, num_pooled) for _ in range(2))
 
     def work(loss: InterIntraLoss) -> None:
-        loss(v, m, video_features=fv, music_features=fm).total.backward()
+        loss(v, m, video_features=fv, music_features=fm).backward()
 
     return {name: lambda loss=loss: work(loss) for name, loss in losses().items()}
 
@@ -70,9 +70,7 @@ def training_step(
             v, m = model(video, mask, music, mask)
             optimizer.zero_grad()
             frozen_v, frozen_m = frozen(v, m)
-            loss(
-                v.members[0], m.members[0], video_features=frozen_v, music_features=frozen_m
-            ).total.backward()
+            loss(v.members[0], m.members[0], video_features=frozen_v, music_features=frozen_m).backward()
             optimizer.step()
 
         return step

@@ -34,7 +34,7 @@ def main() -> None:
     }
     loss = build_loss(LossConfig(name=options.loss, chunk_size=options.chunk))
     started = time.perf_counter()
-    total = loss(video, music, **features).total
+    total = loss(video, music, **features)
     total.backward()
     took_s = time.perf_counter() - started
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

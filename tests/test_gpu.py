@@ -39,7 +39,7 @@ def loss_and_gradients(
     """Return the loss, its gradients by both sides, and those of its own parameters."""
     sides = {side: given[side].clone().requires_grad_() for side in ("video_embeddings", "music_embeddings")}
     with torch.autocast("cuda", cast or torch.bfloat16, enabled=cast is not None):
-        total = loss(**{**given, **sides}).total
+        total = loss(**{**given, **sides})
     total.backward()
     gradients = [*(side.grad for side in sides.values()), *(p.grad for p in loss.parameters())]
     return [total.detach(), *(gradient for gradient in gradients if gradient is not None)]
@@ -81,14 +81,18 @@ def test_blocks_hold_a_large_batch_in_little_memory(intra: str) -> None:
     before = torch.cuda.memory_allocated()
     for side in rows[:2]:
         side.requires_grad_()
-    loss(rows[0], rows[1], video_features=rows[2], music_features=rows[3]).total.backward()
+    loss(rows[0], rows[1], video_features=rows[2], music_features=rows[3]).backward()
     assert torch.cuda.max_memory_allocated() - before < MEMORY
 
 
 def test_a_batch_over_two_devices_is_refused_in_words() -> None:
     given = moved(batch(), torch.float32)
+    loss = build_loss(LossConfig()).cuda()
     with pytest.raises(InputError, match="cpu"):
-        build_loss(LossConfig())(**{**given, "group": given["group"].cpu()})
+        loss(**{**given, "music_features": given["music_features"].cpu()})
+    labels = given.pop("group")
+    for anywhere in (labels.cpu(), labels.tolist(), labels.cpu().numpy()):
+        assert torch.equal(loss(**given, labels=anywhere), loss(**given, labels=labels))
 
 
 @pytest.mark.parametrize("tower", ["mean", "transformer"])

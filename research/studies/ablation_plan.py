@@ -25,11 +25,9 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "one network and CCA, refit": {"model.cca": True, "refit": True},
 }
 """Parts of the embedding -> training settings."""
-PLAIN_LOSS, FULL_LOSS = "InfoNCE", "debiased, with intra term"
+PLAIN_LOSS, FULL_LOSS = "InfoNCE", "InfoNCE, with intra term"
 TERMS: Mapping[str, Mapping[str, Any]] = {
     PLAIN_LOSS: {"loss.name": INFONCE},
-    "debiased": {"loss.intra_weight": 0.0},
-    "InfoNCE, with intra term": {"loss.prior": 0.0},
     FULL_LOSS: {},
 }
 """Terms of the loss of one network without CCA -> training settings."""
@@ -69,7 +67,7 @@ class AblationPlan:
     poolings: tuple[str, ...] = ("texture", "mean+deviation")
     forms: tuple[str, ...] = ("kl", "mse", "order", "multiscale")
     weights: tuple[float, ...] = (0.3, 1.0, 3.0)
-    structures: tuple[str, ...] = ("all", "mean")
+    structures: tuple[str, ...] = ("features",)
     segments: tuple[int, ...] = (8, 16, 32, 64, 128, 0)
     excerpts: tuple[int, ...] = (16, 64)
     train: TrainConfig = field(default_factory=TrainConfig)

@@ -16,7 +16,7 @@ from research.runs.runner import Run, Runner
 from research.runs.tuning import choice_records, set_recipe, tune
 from research.study import Study
 
-DEBIASED = "debiased"  # the inter-intra loss without its intra term, with a tuned prior
+DEBIASED = "debiased"
 TITLES = {"cca": "linear CCA", "ridge": "ridge"}
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from reelscore.features.sampling import global_sparse
     from reelscore.library.indexing import AddSummary
     from reelscore.library.library import Library
+    from reelscore.losses import InterIntraLoss as InterIntraLoss  # needs torch, so a star import omits it
     from reelscore.matching.matcher import Matcher
     from reelscore.media.probe import probe
 
@@ -26,6 +27,7 @@ _HOMES = {
     "ConfigError": "errors",
     "FeatureSequence": "types",
     "InputError": "errors",
+    "InterIntraLoss": "losses",
     "Library": "library.library",
     "Match": "types",
     "Matcher": "matching.matcher",

@@ -41,7 +41,7 @@ V, M, FV, FM = rows(4, seed=1), rows(4, seed=2), rows(6, seed=3), rows(5, seed=4
 
 def total(loss: PairLoss, v: torch.Tensor = V, m: torch.Tensor = M, *, grouped: bool = True) -> torch.Tensor:
     group = torch.tensor(GROUP) if grouped else None
-    return loss.double()(v, m, video_features=FV, music_features=FM, group=group).total
+    return loss.double()(v, m, video_features=FV, music_features=FM, group=group)
 
 
 def value(loss: PairLoss, v: torch.Tensor = V, m: torch.Tensor = M, *, grouped: bool = True) -> float:
@@ -86,7 +86,7 @@ def test_supcon_is_its_loop_reference_and_asks_for_an_even_share() -> None:
     # With all items of a group at one point the loss is the logarithm of their number.
     x = torch.eye(3, dtype=torch.float64).repeat_interleave(2, dim=0)
     group = torch.tensor([0, 0, 1, 1, 2, 2])
-    even = SupCon(temperature=0.02).double()(x, x, group=group).total
+    even = SupCon(temperature=0.02).double()(x, x, group=group)
     assert float(even.detach()) == pytest.approx(math.log(2), rel=1e-9)
 
 
@@ -106,8 +106,8 @@ def test_a_ranking_loss_has_no_temperature() -> None:
 
 def test_triplet_is_content_beyond_its_margin() -> None:
     x = torch.eye(4, dtype=torch.float64)
-    assert float(Triplet(margin=0.9).double()(x, x).total) == 0.0
-    assert float(Triplet(margin=1.5).double()(x, x).total) == pytest.approx(0.5)
+    assert float(Triplet(margin=0.9).double()(x, x)) == 0.0
+    assert float(Triplet(margin=1.5).double()(x, x)) == pytest.approx(0.5)
 
 
 def test_vmnet_is_its_ranking_loss_and_the_order_inside() -> None:
@@ -150,7 +150,7 @@ def test_siglip_pulls_pairs_together_pushes_others_apart_and_learns_its_bias() -
     m = torch.tensor([[1.0, -0.3], [-0.2, 1.0]]).double()
     loss = SigLIP().double()
     before = torch.nn.functional.normalize(v) @ torch.nn.functional.normalize(m).T
-    loss(v, m).total.backward()
+    loss(v, m).backward()
     after = torch.nn.functional.normalize(v.detach() - 0.01 * v.grad) @ torch.nn.functional.normalize(m).T
     assert (after.diagonal() > before.diagonal()).all()
     assert loss.bias.grad is not None
@@ -173,12 +173,30 @@ def test_crossclr_without_its_parts_is_infonce() -> None:
     assert value(CrossCLR(intra_negatives=0.0, threshold=0.5, sharpness=0.0)) < value(bare)  # fewer
 
 
+@pytest.mark.parametrize("dim", [3, 128])
+def test_two_pairs_have_equal_connectivity_in_crossclr(dim: int) -> None:
+    v, m = rows(4, seed=1, size=2), rows(4, seed=2, size=2)
+    fv, fm = rows(dim, seed=3, size=2), rows(dim, seed=4, size=2)
+    loss = CrossCLR(temperature=0.2)
+    s, vv, mm = ((a @ b.T).tolist() for a, b in (
+        (torch.nn.functional.normalize(x), torch.nn.functional.normalize(y)) for x, y in ((v, m), (v, v), (m, m))
+    ))  # fmt: skip
+    expected = 0.0
+    for i, j in ((0, 1), (1, 0)):
+        own, by_video, by_music = s[i][i], s[i][j], s[j][i]
+        for other, inside in ((by_video, vv[i][j]), (by_music, mm[i][j])):
+            expected += math.log1p(math.exp((other - own) / 0.2) + 0.8 * math.exp((inside - own) / 0.2)) / 4
+    for features in ((fv, fm), (fv.flip(0), fm), (fv.float(), 1e6 * fm), (fv.flip(1), fm.float())):
+        found = loss(v, m, video_features=features[0], music_features=features[1])
+        assert float(found.detach()) == pytest.approx(expected, rel=1e-12)
+
+
 def test_crossclr_whose_negatives_are_all_influential_asks_nothing() -> None:
     # One outlier among equal items: with threshold 0 only the outlier is a negative, and not of itself.
     features = torch.tensor([[-9.0, 1.0], *[[1.0, 0.0]] * 5], dtype=torch.float64)
     v, m = V[:6].clone().requires_grad_(), M[:6]
     loss = CrossCLR(threshold=0.0).double()
-    out = loss(v, m, video_features=features, music_features=features).total
+    out = loss(v, m, video_features=features, music_features=features)
     out.backward()
     assert torch.isfinite(out)
     assert v.grad is not None
@@ -202,8 +220,8 @@ def test_cwcl_moves_from_everything_alike_to_the_pair_alone() -> None:
 def test_cusa_is_content_where_the_embeddings_are_the_features() -> None:
     x = FV - FV.mean(0)
     loss = CUSA(temperature=0.1, learnable=False, before_temperature=0.1).double()
-    out = loss(x, x, video_features=x, music_features=x).total
-    plain = InfoNCE(temperature=0.1, learnable=False).double()(x, x).total
+    out = loss(x, x, video_features=x, music_features=x)
+    plain = InfoNCE(temperature=0.1, learnable=False).double()(x, x)
     assert float(out) == pytest.approx(float(plain), rel=1e-6)
 
 
@@ -216,7 +234,7 @@ def test_cusa_never_pushes_inside_a_group() -> None:
         v = V.clone().requires_grad_()
         picked = torch.func.functional_call(loss, dict(loss.named_parameters()), (v, m), {
             "video_features": FV, "music_features": FM, "group": torch.tensor(GROUP),
-        }).total  # fmt: skip
+        })  # fmt: skip
         (gradient,) = torch.autograd.grad(picked, v)
         gradients.append(gradient[0])
     torch.testing.assert_close(gradients[0], gradients[1])
@@ -273,7 +291,7 @@ def test_attraction_is_its_loop_reference() -> None:
 def test_one_negative_always_remains() -> None:
     group = torch.tensor([0] * 7 + [1, 2])  # the first seven have two negatives each
     loss = FalseNegativeCancellation(share=0.9, temperature=0.2).double()
-    cancelled = loss(V, M, video_features=FV, music_features=FM, group=group).total
+    cancelled = loss(V, M, video_features=FV, music_features=FM, group=group)
     v, m = (torch.nn.functional.normalize(x) for x in (V, M))
     before = sum(y @ y.T for y in (frozen_directions(f, what="features") for f in (FV, FM)))
     expected = 0.0
@@ -291,8 +309,8 @@ def test_one_negative_always_remains() -> None:
 def test_a_share_that_rounds_to_no_negative_leaves_infonce(share: float, size: int, plain: bool) -> None:
     v, m, features = rows(4, seed=1, size=size), rows(4, seed=2, size=size), rows(6, seed=3, size=size)
     loss = FalseNegativeCancellation(share=share).double()
-    found = loss(v, m, video_features=features, music_features=features).total
-    assert torch.allclose(found, InfoNCE().double()(v, m).total) == plain
+    found = loss(v, m, video_features=features, music_features=features)
+    assert torch.allclose(found, InfoNCE().double()(v, m)) == plain
 
 
 LEARNED: dict[str, RowLoss] = {
@@ -318,8 +336,8 @@ def test_gradients_by_what_is_learned_are_those_of_finite_differences(name: str)
 
     def of(*values: torch.Tensor) -> torch.Tensor:
         out = torch.func.functional_call(loss, dict(zip(names, values, strict=True)), (V, M), given)
-        assert isinstance(out.total, torch.Tensor)
-        return out.total
+        assert isinstance(out, torch.Tensor)
+        return out
 
     assert names
     assert torch.autograd.gradcheck(of, [p.detach().clone().requires_grad_() for p in loss.parameters()])

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from reelscore.errors import ConfigError, InputError
 from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, PairLoss, build_loss
+from reelscore.losses.config import TEMPERATURE
 from reelscore.losses.false_negatives import FalseNegativeCancellation
 from reelscore.losses.similarity import frozen_directions
 from reelscore.losses.triplet import Triplet
@@ -38,7 +39,7 @@ def new_loss(name: str, **changes: object) -> PairLoss:
 @pytest.mark.parametrize("name", NAMES)
 def test_order_rotation_length_and_sides_do_not_matter(name: str) -> None:
     given, loss = batch(), new_loss(name)
-    base = loss(**given).total
+    base = loss(**given)
     order = torch.randperm(SIZE, generator=torch.Generator().manual_seed(0))
     turn = torch.linalg.qr(rows(4, seed=9, size=4)).Q
     v, m = given["video_embeddings"], given["music_embeddings"]
@@ -55,7 +56,7 @@ def test_order_rotation_length_and_sides_do_not_matter(name: str) -> None:
         },
     }
     for what, other in same.items():
-        assert float(loss(**other).total.detach()) == pytest.approx(float(base.detach()), rel=1e-8), what
+        assert float(loss(**other).detach()) == pytest.approx(float(base.detach()), rel=1e-8), what
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +70,7 @@ def test_what_stands_in_padding_does_not_matter(name: str) -> None:
         longer = torch.cat([sequences, sequences.new_zeros(SIZE, more, 6)], dim=1)
         mask = torch.cat([real, real.new_zeros(SIZE, more)], dim=1)
         shown = {"video_features": longer.masked_fill(~mask[:, :, None], junk), "video_mask": mask}
-        return float(loss(v, m, **shown, music_features=rows(5, seed=4), **group).total.detach())
+        return float(loss(v, m, **shown, music_features=rows(5, seed=4), **group).detach())
 
     assert total(9e9, 2) == pytest.approx(total(0.0, 0), rel=1e-12)
 
@@ -94,7 +95,7 @@ def test_blocks_hold_no_table_of_the_whole_batch(name: str) -> None:
     sizes = []
     for chunk_size in (chunk, None):
         with Largest() as largest:
-            new_loss(name, chunk_size=chunk_size).float()(v, m, **features).total.backward()
+            new_loss(name, chunk_size=chunk_size).float()(v, m, **features).backward()
         sizes.append(largest.numel)
     blocks, table = sizes
     assert table >= size * size
@@ -107,8 +108,7 @@ def test_gradients_are_those_of_finite_differences(name: str) -> None:
     given, loss = batch(), new_loss(name)
 
     def total(v: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
-        out = loss(**{**given, "video_embeddings": v, "music_embeddings": m})
-        return out.total
+        return loss(**{**given, "video_embeddings": v, "music_embeddings": m})
 
     inputs = [given[f"{side}_embeddings"].clone().requires_grad_() for side in ("video", "music")]
     assert torch.autograd.gradcheck(total, inputs)
@@ -122,7 +122,7 @@ def test_blocks_of_anchors_change_neither_value_nor_gradient(name: str, chunk_si
         given, loss = batch(), new_loss(name, chunk_size=size)
         v = given["video_embeddings"].requires_grad_()
         m = given["music_embeddings"].requires_grad_()
-        total = loss(**given).total
+        total = loss(**given)
         total.backward()
         learned = [p.grad for p in loss.parameters()]
         found.append([total.detach(), v.grad, m.grad, *learned])
@@ -144,7 +144,7 @@ def test_half_precision_and_autocast_cost_nothing_but_the_rounding_of_the_embedd
         sides = {side: value.to(dtype, copy=True).requires_grad_() for side, value in rounded.items()}
         embeddings = {f"{side}_embeddings": value for side, value in sides.items()}
         with torch.autocast("cpu", cast or torch.bfloat16, enabled=cast is not None):
-            total = loss(**{**given, **embeddings}).total
+            total = loss(**{**given, **embeddings})
         total.backward()
         gradients = [value.grad for value in sides.values() if value.grad is not None]
         assert total.dtype == torch.float32
@@ -167,7 +167,7 @@ def test_a_large_batch_in_half_precision_does_not_overflow(name: str) -> None:
     }
     loss = build_loss(replace(CONFIGS[name], temperature=0.01))
     with torch.autocast("cpu", torch.float16):
-        assert bool(torch.isfinite(loss(**given).total))
+        assert bool(torch.isfinite(loss(**given)))
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 1e3])
@@ -184,7 +184,7 @@ def test_extreme_temperatures_stay_finite(name: str, temperature: float) -> None
         )
     )
     v = given["video_embeddings"].requires_grad_()
-    total = loss(**given).total
+    total = loss(**given)
     total.backward()
     assert v.grad is not None
     assert torch.isfinite(total)
@@ -312,13 +312,12 @@ def test_a_loss_equals_its_loop_reference(name: str) -> None:
         REFERENCES[name](i, s, vv, mm, aa, bb) + REFERENCES[name](i, transposed, mm, vv, bb, aa)
         for i in range(SIZE)
     ) / (2 * SIZE)
-    # The temperature is kept as a logarithm in single precision.
-    assert float(new_loss(name)(**given).total.detach()) == pytest.approx(expected, rel=1e-6)
+    assert float(new_loss(name)(**given).detach()) == pytest.approx(expected, rel=1e-12)
 
 
 def test_special_cases_are_infonce() -> None:
     given = {**batch(), "group": None}
-    plain = float(new_loss("infonce")(**given).total.detach())
+    plain = float(new_loss("infonce")(**given).detach())
     for name, strength in (
         ("supcon", None),
         ("debiased", 0.0),
@@ -327,7 +326,7 @@ def test_special_cases_are_infonce() -> None:
         ("false-negative-cancellation", 0.0),
         ("cwcl", 1e6),
     ):
-        found = float(new_loss(name, strength=strength)(**given).total.detach())
+        found = float(new_loss(name, strength=strength)(**given).detach())
         assert found == pytest.approx(plain, rel=1e-6), name
 
 
@@ -336,10 +335,13 @@ def test_among_two_modalities_is_the_call_itself_and_three_are_the_mean_of_their
     loss = InterIntraLoss(intra_weight={"video": 0.4, "music": 0.2}).double()
     v, m, t = given["video_embeddings"], given["music_embeddings"], rows(4, seed=5)
     features = {"video": given["video_features"], "music": given["music_features"]}
-    two = loss.among({"video": v, "music": m}, features=features, group=GROUP)
-    assert torch.equal(two.total, loss(**given).total)
-    three = loss.among({"video": v, "music": m, "text": t}, features=features, group=GROUP)
-    pairs = [float(InfoNCE().double()(a, b, group=GROUP).total.detach()) for a, b in ((v, m), (v, t), (m, t))]
+    two = loss.among({"video": v, "music": m}, features=features, labels=GROUP)
+    assert torch.equal(two, loss(**given))
+    modalities = {"video": v, "music": m, "text": t}
+    three = loss.parts_among(modalities, GROUP.tolist(), features=features)
+    assert torch.equal(three.total, loss.among(modalities, features=features, group=GROUP))
+    inter = InfoNCE(temperature=TEMPERATURE).double()
+    pairs = [float(inter(a, b, group=GROUP).detach()) for a, b in ((v, m), (v, t), (m, t))]
     intra = 0.4 * float(three.parts["intra_video"]) + 0.2 * float(three.parts["intra_music"])
     assert float(three.total.detach()) == pytest.approx(sum(pairs) / 3 + intra / 3)
     assert "intra_text" not in three.parts
@@ -348,7 +350,7 @@ def test_among_two_modalities_is_the_call_itself_and_three_are_the_mean_of_their
 def test_a_modality_without_weight_needs_no_features() -> None:
     given = batch()
     del given["music_features"]
-    parts = InterIntraLoss(intra_weight={"video": 0.4}).double()(**given).parts
+    parts = InterIntraLoss(intra_weight={"video": 0.4}).double().parts(**given).parts
     assert sorted(parts) == ["inter", "intra_video"]
 
 
@@ -358,11 +360,11 @@ def test_a_schedule_may_assign_the_intra_weight(some: float | dict[str, float]) 
     bare = {key: value for key, value in given.items() if not key.endswith("features")}
     loss, plain = InterIntraLoss(intra_weight=0.0).double(), InterIntraLoss(intra_weight=0.0).double()
     loss.intra_weight = some
-    assert torch.equal(loss(**given).total, InterIntraLoss(intra_weight=some).double()(**given).total)
+    assert torch.equal(loss(**given), InterIntraLoss(intra_weight=some).double()(**given))
     with pytest.raises(InputError, match="needs music_features"):
         loss(**{**given, "music_features": None})
     loss.intra_weight = {"video": 0.0} if isinstance(some, dict) else 0.0
-    assert torch.equal(loss(**bare).total, plain(**bare).total)
+    assert torch.equal(loss(**bare), plain(**bare))
     with pytest.raises(InputError, match="intra_weight"):
         loss.intra_weight = -0.1
     assert loss.needs == frozenset()
@@ -373,7 +375,7 @@ def test_two_views_of_one_modality_are_a_pair() -> None:
     loss = InterIntraLoss().double()
     near = loss(x, x + 0.1 * rows(4, seed=2), video_features=x, music_features=x)
     far = loss(x, rows(4, seed=2), video_features=x, music_features=x)
-    assert near.total < far.total
+    assert near < far
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 
 from reelscore.losses import LossConfig
 from reelscore.losses.factory import BASELINES
-from reelscore.losses.inter_intra import Intra
+from reelscore.losses.config import Intra
 
 FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
 CONFIGS = {

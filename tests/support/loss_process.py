@@ -29,15 +29,15 @@ def main() -> None:
     video, music = torch.nn.Linear(5, 3).double(), torch.nn.Linear(6, 3).double()
     loss = Gathered(InterIntraLoss().double())
     own = slice(4 * RANK, 4 * RANK + 4)
-    out = loss(
+    total = loss(
         video(x[own]),
         music(y[own]),
         video_features=x[own],
         music_features=y[own],
-        group=group[own],
+        labels=group[own].tolist(),
     )
-    out.total.backward()
-    found = {"total": out.total.detach()}
+    total.backward()
+    found = {"total": total.detach()}
     for name, parameter in [
         *video.named_parameters("video"),
         *music.named_parameters("music"),
@@ -50,7 +50,7 @@ def main() -> None:
         baseline = Gathered(build_loss(LossConfig(name=name)).double())
         shown = {"video_features": x[own], "music_features": y[own], "group": group[own]}
         sides = [embedding.detach().requires_grad_() for embedding in (video(x[own]), music(y[own]))]
-        total = baseline(*sides, **shown).total
+        total = baseline(*sides, **shown)
         found[name] = torch.stack(torch.autograd.grad(total, sides)) / 2
         found[f"{name}, total"] = total.detach()
     size, four = 3 + RANK, torch.eye(4)
@@ -65,10 +65,10 @@ def main() -> None:
         },
         "dtypes": {"video_features": four.double() if RANK else four, "music_features": four},
         "nothing real": {"video_features": sequences, "video_mask": real, "music_features": four},
-        "group": {
+        "labels": {
             "video_features": four,
             "music_features": four,
-            "group": [0, 1, 2, 3] if RANK else torch.arange(4),
+            "labels": ["a", "b", "c", "d"] if RANK else torch.arange(4),
         },
     }
     errors = {}

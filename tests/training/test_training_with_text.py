@@ -214,11 +214,13 @@ def test_members_that_take_text_hold_on_to_what_text_knows(pairs: PairSet) -> No
     np.testing.assert_allclose(
         frozen.with_text(batch.video, batch.music)[0], cca_with_text.x.place(known.numpy()), atol=1e-4
     )
-    assert torch.equal(LossInputs("all").with_text(batch.video, batch.music)[0], known)
+    assert torch.equal(LossInputs("features").with_text(batch.video, batch.music)[0], known)
     loss = build_loss(LossConfig())
     parts = ensemble_loss(loss, batch, frozen=frozen).parts
     halves = [
-        loss(batch.video.members[k], batch.music.members[k], video_features=seen[0], music_features=seen[1])
+        loss.parts(
+            batch.video.members[k], batch.music.members[k], video_features=seen[0], music_features=seen[1]
+        )
         for k, seen in enumerate(
             (frozen(batch.video, batch.music), frozen.with_text(batch.video, batch.music))
         )

@@ -1,22 +1,28 @@
 """Interface of all losses, and the checks of their inputs.
 
-`PairLoss.forward` checks a batch and scales each row to length 1. A subclass computes its loss from the `PairBatch`.
+`PairLoss.parts` checks a batch and scales each row to length 1. A subclass computes its loss from the `PairBatch`.
 Most losses are means over anchors: see `row_loss`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reelscore.errors import InputError
 
 from .similarity import check_device, describe, frozen_directions, unit_rows, working_dtype
+
+
+Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
+"""One integer for each item of a batch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +62,7 @@ class PairBatch(NamedTuple):
 
 
 class PairLoss(nn.Module):
-    """Base class of all losses on a batch of pairs."""
+    """Base class of all losses on a batch of pairs. Calling a loss returns a scalar; `parts` also returns its terms."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -68,45 +74,55 @@ class PairLoss(nn.Module):
         """Current τ; None for a loss without one."""
         return None
 
-    def forward(
+    def forward(self, *args: Any, **arguments: Any) -> Tensor:
+        """Return the loss of a batch of pairs, a scalar; arguments as for `parts`."""
+        return self.parts(*args, **arguments).total
+
+    def parts(
         self,
         video_embeddings: Tensor,
         music_embeddings: Tensor,
+        labels: Labels | None = None,
         *,
         video_features: Tensor | None = None,
         music_features: Tensor | None = None,
         video_mask: Tensor | None = None,
         music_mask: Tensor | None = None,
-        group: Tensor | None = None,
+        group: Labels | None = None,
     ) -> LossParts:
-        """Return the loss of a batch of pairs.
+        """Return the loss of a batch of pairs and its terms.
 
         Parameters
         ----------
         video_embeddings, music_embeddings : Tensor, shape (B, D)
             Row i of both is pair i. Only directions matter; norms must lie between 1e-15 and 1e15. One side may be of
             half and the other of single precision.
+        labels : list, array or Tensor of int, shape (B,), optional
+            Items with the same label match each other, so they are never negatives. By default each item has its own
+            label. The device does not matter.
         video_features, music_features : Tensor, shape (B, T, D') or (B, P)
             The frozen features, standardised by column, as sequences or pooled. Only for losses that name the
             modality in `needs`.
         video_mask, music_mask : Tensor of bool, shape (B, T), optional
             True for real segments.
-        group : Tensor of int, shape (B,), optional
-            Items with the same label are never negatives of each other. By default each item has its own.
+        group
+            Another name of `labels`.
 
         Returns
         -------
         LossParts
-            In single precision for embeddings of half precision, also inside autocast. The gradient has the dtype of
-            the embeddings.
+            In double precision for embeddings of double precision, else in single, also inside autocast. The gradient
+            has the dtype of the embeddings.
 
         Raises
         ------
         InputError
             If shapes, dtypes or devices differ, a value is not finite, an embedding is zero, needed features are
-            missing, or there is no negative.
+            missing, labels are not integers, or there is no negative.
         """
-        check_pairs(video_embeddings, music_embeddings, group)
+        check_tensors(video_embeddings, music_embeddings)
+        groups = to_group(labels, group, video_embeddings)
+        check_negatives(video_embeddings, groups)
         with without_autocast(video_embeddings):
             video = unit_rows(video_embeddings, what="video_embeddings")
             music = unit_rows(music_embeddings, what="music_embeddings")
@@ -114,7 +130,7 @@ class PairLoss(nn.Module):
                 PairBatch(
                     video,
                     music,
-                    group,
+                    groups,
                     self._frozen("video", video_features, video_mask, video),
                     self._frozen("music", music_features, music_mask, music),
                 )
@@ -153,17 +169,10 @@ def checked_directions(
     return directions.to(rows.dtype)
 
 
-def check_pairs(
-    one: Tensor,
-    two: Tensor,
-    group: Tensor | None,
-    *,
-    names: tuple[str, str] = ("video_embeddings", "music_embeddings"),
-) -> None:
-    """Raise `InputError` unless the tensors pair up and some two pairs are of different groups."""
-    check_tensors(one, two, group, names=names)
-    if len(one) < 2:
-        raise InputError(f"a batch needs at least two pairs to have a negative, got {len(one)}")
+def check_negatives(embeddings: Tensor, group: Tensor | None) -> None:
+    """Raise `InputError` unless some two items are of different groups."""
+    if len(embeddings) < 2:
+        raise InputError(f"a batch needs at least two pairs to have a negative, got {len(embeddings)}")
     if group is not None and bool((group == group[0]).all()):
         raise InputError(
             f"all {len(group)} pairs are of one group, so there is no negative; "
@@ -172,13 +181,9 @@ def check_pairs(
 
 
 def check_tensors(
-    one: Tensor,
-    two: Tensor,
-    group: Tensor | None,
-    *,
-    names: tuple[str, str] = ("video_embeddings", "music_embeddings"),
+    one: Tensor, two: Tensor, *, names: tuple[str, str] = ("video_embeddings", "music_embeddings")
 ) -> None:
-    """Raise `InputError` unless the embeddings and the group labels have matching shapes, dtypes and devices."""
+    """Raise `InputError` unless the embeddings have matching shapes, dtypes and devices."""
     both, got = " and ".join(names), f"got {describe(one)} and {describe(two)}"
     if not all(isinstance(values, Tensor) and values.is_floating_point() for values in (one, two)):
         raise InputError(
@@ -190,14 +195,27 @@ def check_tensors(
     if working_dtype(one.dtype) != working_dtype(two.dtype):
         raise InputError(f"{both} must be of one dtype, {got}; convert one of them with .to(dtype)")
     check_device(two, one, what=names[1])
-    if group is None:
-        return
-    if not isinstance(group, Tensor) or group.shape != one.shape[:1] or group.is_floating_point():
+
+
+def to_group(labels: Labels | None, group: Labels | None, embeddings: Tensor) -> Tensor | None:
+    """Return the labels of the items of a batch, given by one of two names, on the device of the embeddings."""
+    if labels is not None and group is not None:
+        raise InputError("labels and group are two names of one argument, got both; pass labels alone")
+    name, given = ("labels", labels) if group is None else ("group", group)
+    if given is None:
+        return None
+    try:
+        values = given if isinstance(given, Tensor) else torch.from_numpy(np.array(given))
+    except (TypeError, ValueError):  # strings, objects, rows of unequal length
+        values = None
+    size = len(embeddings)
+    if values is None or values.shape != (size,) or values.is_floating_point() or values.is_complex():
         raise InputError(
-            f"group must hold one integer for each of the {len(one)} pairs, a tensor of shape ({len(one)},), "
-            f"got {describe(group)}; convert a list or an array with torch.as_tensor(group)"
+            f"{name} must hold one integer for each of the {size} pairs, as a list, an array or a tensor of shape "
+            f"({size},), got {describe(given if values is None else values)}; number other labels with "
+            "numpy.unique(..., return_inverse=True)"
         )
-    check_device(group, one, what="group")
+    return values.to(embeddings.device, torch.int64)
 
 
 def without_autocast(values: Tensor) -> torch.autocast:

@@ -60,7 +60,7 @@ class CrossCLR(RowLoss):
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
-        scale = self.scale()
+        scale = self.scale(rows.cross)
         own_connectivity, other_connectivity = rows.connectivity
         own = rows.positives(rows.cross) * scale
         cross = rows.cross * scale

@@ -60,7 +60,7 @@ class CUSA(InfoNCE):
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
-        scale = self.scale()
+        scale = self.scale(rows.cross)
         labels = rows.frozen / self.before_temperature
         soft = _divergence(rows.mask_group(labels), rows.mask_group(rows.cross * scale))
         inside = _divergence(

@@ -44,7 +44,7 @@ class CWCL(RowLoss):
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
         weights = ((1.0 + rows.frozen) / 2.0).clamp(0.0, 1.0).pow(self.power)
-        logits = rows.cross * self.scale()
+        logits = rows.cross * self.scale(rows.cross)
         if self.groups == "positives":
             weights = weights.masked_fill(rows.same, 1.0)
         else:

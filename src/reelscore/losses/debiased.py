@@ -43,7 +43,7 @@ class Debiased(RowLoss):
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
-        scale = self.scale()
+        scale = self.scale(rows.cross)
         logits = rows.cross * scale
         own = rows.positives(logits)
         count = (~rows.same).sum(dim=1)
@@ -56,5 +56,5 @@ class Debiased(RowLoss):
             reduced = torch.where(gap < -1e-6, mean + left - math.log1p(-self.prior), -math.inf)
         else:
             reduced = mean
-        negative = torch.maximum(reduced, -scale.to(logits.dtype).expand_as(reduced))
+        negative = torch.maximum(reduced, -scale.expand_as(reduced))
         return torch.logaddexp(own, log_count + negative) - own

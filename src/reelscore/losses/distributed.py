@@ -13,15 +13,15 @@ from collections.abc import Mapping
 import torch
 import torch.distributed as dist
 import torch.distributed.nn.functional as dist_nn
-from torch import Tensor, nn
+from torch import Tensor
 
 from reelscore.errors import InputError
 
-from .base import LossParts, PairLoss, check_tensors
+from .base import Labels, LossParts, PairLoss, check_tensors, to_group
 from .similarity import describe, pooled_features
 
 
-class Gathered(nn.Module):
+class Gathered(PairLoss):
     """A `PairLoss` over the batches of all processes.
 
     Parameters
@@ -30,8 +30,8 @@ class Gathered(nn.Module):
 
     Notes
     -----
-    Called like the loss. Every process must hold the same number of items and pass the same arguments; group labels
-    must be global. Feature sequences are pooled before they are gathered. Without an initialised process group this is
+    Called like the loss. Every process must hold the same number of items and pass the same arguments; labels must be
+    global. Feature sequences are pooled before they are gathered. Without an initialised process group this is
     the loss.
     """
 
@@ -39,18 +39,29 @@ class Gathered(nn.Module):
         super().__init__()
         self.loss = loss
 
-    def forward(
+    @property
+    def needs(self) -> frozenset[str]:
+        """`needs` of the loss."""
+        return self.loss.needs
+
+    @property
+    def temperature(self) -> float | None:
+        """Current τ of the loss."""
+        return self.loss.temperature
+
+    def parts(
         self,
         video_embeddings: Tensor,
         music_embeddings: Tensor,
+        labels: Labels | None = None,
         *,
         video_features: Tensor | None = None,
         music_features: Tensor | None = None,
         video_mask: Tensor | None = None,
         music_mask: Tensor | None = None,
-        group: Tensor | None = None,
+        group: Labels | None = None,
     ) -> LossParts:
-        """Return the loss of the whole batch; arguments as for `PairLoss`.
+        """Return the loss of the whole batch and its terms; arguments as for `PairLoss`.
 
         Raises
         ------
@@ -59,16 +70,16 @@ class Gathered(nn.Module):
             process is raised on all of them.
         """
         if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-            parts: LossParts = self.loss(
+            return self.loss.parts(
                 video_embeddings,
                 music_embeddings,
+                labels,
                 video_features=video_features,
                 music_features=music_features,
                 video_mask=video_mask,
                 music_mask=music_mask,
                 group=group,
             )
-            return parts
         if "video" not in self.loss.needs:
             video_features = None
         if "music" not in self.loss.needs:
@@ -76,22 +87,21 @@ class Gathered(nn.Module):
         frozen: dict[str, Tensor | None] = {}
         failure = None
         try:
-            check_tensors(video_embeddings, music_embeddings, group)
+            check_tensors(video_embeddings, music_embeddings)
             frozen = {
                 "video_features": _pooled("video", video_features, video_mask),
                 "music_features": _pooled("music", music_features, music_mask),
-                "group": group,
+                "labels": to_group(labels, group, video_embeddings),
             }
         except Exception as error:  # raised in _check_alike, after all processes have exchanged their state
             failure = error
         inputs = {"video_embeddings": video_embeddings, "music_embeddings": music_embeddings, **frozen}
         _check_alike(inputs, failure)
-        gathered: LossParts = self.loss(
+        return self.loss.parts(
             _gather_with_gradient(video_embeddings),
             _gather_with_gradient(music_embeddings),
             **{name: None if value is None else _gather(value) for name, value in frozen.items()},
         )
-        return gathered
 
 
 def _pooled(name: str, features: Tensor | None, mask: Tensor | None) -> Tensor | None:

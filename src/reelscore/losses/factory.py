@@ -67,8 +67,6 @@ def build_loss(config: LossConfig) -> PairLoss:
         return InterIntraLoss(
             intra=config.intra,
             intra_weight=config.intra_weight,
-            prior=config.effective_prior,
-            robustness=config.robustness,
             temperature=config.temperature,
             learnable=config.learnable_temperature,
             groups=config.groups,

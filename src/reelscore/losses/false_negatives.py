@@ -61,7 +61,7 @@ class FalseNegativeCancellation(RowLoss):
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
-        logits = rows.mask_group(rows.cross * self.scale())
+        logits = rows.mask_group(rows.cross * self.scale(rows.cross))
         own = rows.positives(logits)
         near = self._near(rows)
         if self.strategy == "elimination":

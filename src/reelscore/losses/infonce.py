@@ -28,7 +28,7 @@ class InfoNCE(RowLoss):
     --------
     >>> import torch
     >>> x = torch.eye(3)
-    >>> bool(InfoNCE()(x, x).total < InfoNCE()(x, x.flip(0)).total)
+    >>> bool(InfoNCE()(x, x) < InfoNCE()(x, x.flip(0)))
     True
     """
 
@@ -41,13 +41,13 @@ class InfoNCE(RowLoss):
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return −log p of each anchor (b,)."""
-        logits = rows.cross * self.scale()
+        logits = rows.cross * self.scale(rows.cross)
         if self.groups == "positives":
             return logits.logsumexp(dim=1) - logits.masked_fill(~rows.same, -math.inf).logsumexp(dim=1)
         return rows.mask_group(logits).logsumexp(dim=1) - rows.positives(logits)
 
     def _unchunked(self, video: Tensor, music: Tensor, group: Tensor | None) -> Tensor:
-        logits = F.linear(video * self.scale(), music)
+        logits = F.linear(video * self.scale(video), music)
         if group is None:
             positive_by_video = positive_by_music = logits.diagonal()
         else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -19,26 +19,26 @@ from torch import Tensor
 from reelscore.errors import InputError
 
 from .base import (
+    Labels,
     LossParts,
     PairBatch,
     PairLoss,
+    check_negatives,
     check_number,
-    check_pairs,
+    check_tensors,
     checked_directions,
+    to_group,
     without_autocast,
 )
-from .debiased import Debiased
+from .config import AFTER_TEMPERATURE, BEFORE_TEMPERATURE, INTRA, INTRA_WEIGHT, TEMPERATURE, Intra
 from .infonce import InfoNCE
-from .rince import RINCE
-from .row_loss import Groups, RowLoss, check_chunk
+from .row_loss import Groups
 from .similarity import unit_rows
 from .structure import Form, kl_form, mse_form, multiscale_form, order_form, structure_loss
 
-Intra = Literal["kl", "mse", "order", "multiscale"]
-
 
 class InterIntraLoss(PairLoss):
-    """InfoNCE, or its debiased or robust form, between modalities, plus a structure loss within each.
+    """InfoNCE between modalities, plus a structure loss within each. The defaults are those of `LossConfig`.
 
     Parameters
     ----------
@@ -47,12 +47,6 @@ class InterIntraLoss(PairLoss):
     intra_weight : float or mapping of float by modality
         λ >= 0, one for all or one for each, such as ``{"video": 0.3, "music": 0.0}``; modalities missing in the mapping
         have 0. A modality with λ = 0 needs no frozen features. A schedule may assign it at any time.
-    prior : float
-        π of `Debiased`, in [0, 1), which then replaces InfoNCE as L_inter: the expected share of false negatives.
-    robustness : float
-        q of `RINCE`, in [0, 1], which then replaces InfoNCE as L_inter. A larger q reduces the gradient of anchors far
-        from their positive, as wrong pairs are, and slows learning. With q / τ far above 2 an untrained anchor has
-        almost no gradient; use a higher τ, such as 0.5.
     temperature, learnable, groups, chunk_size
         As for `InfoNCE`. `chunk_size` also applies to the structure losses.
     before_temperature, after_temperature : float
@@ -61,30 +55,28 @@ class InterIntraLoss(PairLoss):
     Raises
     ------
     InputError
-        If a value is out of range, both `prior` and `robustness` are positive, or `prior` is positive with groups as
-        positives.
+        If a value is out of range.
 
     Examples
     --------
     >>> import torch
     >>> loss = InterIntraLoss(intra="mse", intra_weight=1.0)
-    >>> x = torch.eye(3)
-    >>> sorted(loss(x, x, video_features=x, music_features=x).parts)
+    >>> x = torch.eye(3, requires_grad=True)
+    >>> loss(x, x, video_features=x, music_features=x).backward()
+    >>> sorted(loss.parts(x, x, video_features=x, music_features=x).parts)
     ['inter', 'intra_music', 'intra_video']
     """
 
     def __init__(
         self,
         *,
-        intra: Intra = "kl",
-        intra_weight: float | Mapping[str, float] = 0.3,
-        prior: float = 0.0,
-        robustness: float = 0.0,
-        temperature: float = 0.07,
+        intra: Intra = INTRA,
+        intra_weight: float | Mapping[str, float] = INTRA_WEIGHT,
+        temperature: float = TEMPERATURE,
         learnable: bool = True,
         groups: Groups = "negatives-masked",
-        before_temperature: float = 0.1,
-        after_temperature: float = 0.1,
+        before_temperature: float = BEFORE_TEMPERATURE,
+        after_temperature: float = AFTER_TEMPERATURE,
         chunk_size: int | None = None,
     ) -> None:
         super().__init__()
@@ -95,8 +87,9 @@ class InterIntraLoss(PairLoss):
             ("after_temperature", after_temperature),
         ):
             check_number(name, value, low=1e-6)
-        check_chunk(chunk_size)
-        self.inter = _inter(prior, robustness, groups, temperature, learnable, chunk_size)
+        self.inter = InfoNCE(
+            temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size
+        )
         self.intra_weight = intra_weight
         self.chunk_size = chunk_size
         self._form = _form(intra, before_temperature, after_temperature)
@@ -139,24 +132,32 @@ class InterIntraLoss(PairLoss):
             batch.group,
         )
 
-    def among(
+    def among(self, *args: Any, **arguments: Any) -> Tensor:
+        """Return the loss of items with two or more modalities, a scalar; arguments as for `parts_among`."""
+        return self.parts_among(*args, **arguments).total
+
+    def parts_among(
         self,
         embeddings: Mapping[str, Tensor],
+        labels: Labels | None = None,
         *,
         features: Mapping[str, Tensor] | None = None,
         masks: Mapping[str, Tensor] | None = None,
-        group: Tensor | None = None,
+        group: Labels | None = None,
     ) -> LossParts:
-        """Return the loss of a batch of items with two or more modalities.
+        """Return the loss of a batch of items with two or more modalities, and its terms.
 
         Parameters
         ----------
         embeddings : mapping of Tensor, shape (B, D)
             By modality, such as ``{"video": v, "music": m, "text": t}``; row i of each is item i.
+        labels : list, array or Tensor of int, shape (B,), optional
+            As for `parts`.
         features : mapping of Tensor, shape (B, T, D') or (B, P), optional
             The frozen features of every modality with λ > 0.
         masks : mapping of Tensor of bool, shape (B, T), optional
-        group : Tensor of int, shape (B,), optional
+        group
+            Another name of `labels`.
 
         Returns
         -------
@@ -166,7 +167,7 @@ class InterIntraLoss(PairLoss):
         Raises
         ------
         InputError
-            As `forward`; also for fewer than two modalities or unknown names.
+            As `parts`; also for fewer than two modalities or unknown names.
         """
         features, masks = features or {}, masks or {}
         names = tuple(embeddings)
@@ -179,8 +180,11 @@ class InterIntraLoss(PairLoss):
                 )
         self._check_modalities(names)
         for one, two in itertools.pairwise(names):
-            labels = _item("embeddings", one), _item("embeddings", two)
-            check_pairs(embeddings[one], embeddings[two], group, names=labels)
+            keys = _item("embeddings", one), _item("embeddings", two)
+            check_tensors(embeddings[one], embeddings[two], names=keys)
+        first = embeddings[names[0]]
+        groups = to_group(labels, group, first)
+        check_negatives(first, groups)
         weighted = [name for name in names if self.weight_of(name) > 0]
         if missing := [name for name in weighted if features.get(name) is None]:
             left = {name: self.weight_of(name) for name in weighted if name not in missing}
@@ -188,7 +192,7 @@ class InterIntraLoss(PairLoss):
                 f"InterIntraLoss needs {_item('features', missing[0])}; pass them, or set their weight to 0 with "
                 f"intra_weight={left or 0.0!r}"
             )
-        with without_autocast(embeddings[names[0]]):
+        with without_autocast(first):
             rows = {
                 name: unit_rows(values, what=_item("embeddings", name)) for name, values in embeddings.items()
             }
@@ -202,7 +206,7 @@ class InterIntraLoss(PairLoss):
                 )
                 for name in weighted
             }
-            return self._combine(rows, before, group)
+            return self._combine(rows, before, groups)
 
     def _combine(
         self, rows: Mapping[str, Tensor], before: Mapping[str, Tensor | None], group: Tensor | None
@@ -232,31 +236,6 @@ class InterIntraLoss(PairLoss):
 
 def _item(what: str, name: str) -> str:
     return f'{what}["{name}"]'
-
-
-def _inter(
-    prior: float,
-    robustness: float,
-    groups: Groups,
-    temperature: float,
-    learnable: bool,
-    chunk_size: int | None,
-) -> RowLoss:
-    """Return L_inter."""
-    if prior and robustness:
-        raise InputError(
-            "prior and robustness each replace InfoNCE by another loss; set one of them to 0, "
-            f"got {prior!r} and {robustness!r}"
-        )
-    if prior and groups != "negatives-masked":
-        raise InputError(f"prior > 0 needs groups='negatives-masked', got {groups!r}; or set prior to 0")
-    if check_number("prior", prior, high=0.999):
-        return Debiased(temperature=temperature, learnable=learnable, prior=prior, chunk_size=chunk_size)
-    if check_number("robustness", robustness, high=1.0):
-        return RINCE(
-            temperature=temperature, learnable=learnable, groups=groups, q=robustness, chunk_size=chunk_size
-        )
-    return InfoNCE(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
 
 
 def _form(intra: Intra, before_temperature: float, after_temperature: float) -> Form:

@@ -47,7 +47,7 @@ class RINCE(RowLoss):
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
-        logits = (rows.cross - 1.0) * self.scale()
+        logits = (rows.cross - 1.0) * self.scale(rows.cross)
         if self.groups == "positives":
             own = logits.masked_fill(~rows.same, -float("inf")).logsumexp(dim=1)
         else:

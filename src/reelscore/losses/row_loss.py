@@ -10,6 +10,7 @@ import math
 from functools import cached_property
 from typing import Literal, SupportsFloat
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from reelscore.errors import InputError
 
 from .base import LossParts, PairBatch, PairLoss
+from .similarity import FLAT
 
 Groups = Literal["negatives-masked", "positives"]
 
@@ -58,7 +60,10 @@ class TemperatureLoss(PairLoss):
             raise InputError(f"groups must be 'negatives-masked' or 'positives', got {groups!r}")
         self.groups: Groups = groups
         self.learnable = learnable
-        log_scale = torch.tensor(-math.log(temperature))
+        exact = -math.log(temperature)
+        log_scale = torch.tensor(exact, dtype=torch.float32)
+        # What single precision cuts off, so that a loss in double precision has the temperature that was given.
+        self._rounding = exact - float(np.float32(exact))
         if learnable:
             self.log_scale = nn.Parameter(log_scale)
         else:
@@ -67,16 +72,20 @@ class TemperatureLoss(PairLoss):
     @property
     def temperature(self) -> float:
         """Current τ."""
-        return 1.0 / float(self.scale().detach())
+        self._bound()
+        return math.exp(-float(self.log_scale.detach()) - self._rounding)
 
-    def scale(self) -> Tensor:
-        """Return 1/τ."""
+    def scale(self, cosines: Tensor) -> Tensor:
+        """Return 1/τ in the dtype of the cosines that it multiplies."""
+        self._bound()
+        return (self.log_scale.to(cosines.dtype) + self._rounding).exp()
+
+    def _bound(self) -> None:
         if self.learnable:
             # Clamp the parameter itself, as in CLIP: clamping in the graph would give it no gradient to move back.
             # Clamp `data`: another term may have used the parameter, and its gradient must stay valid.
             with torch.no_grad():
                 self.log_scale.data.clamp_(max=-math.log(LOWEST_LEARNED_TEMPERATURE))
-        return self.log_scale.exp()
 
 
 class Rows:
@@ -135,7 +144,10 @@ class Rows:
 
     @cached_property
     def connectivity(self) -> tuple[Tensor, Tensor]:
-        """Mean S0 of every item with the others, scaled to [0, 1] over the batch, for both modalities (B,)."""
+        """Mean S0 of every item with the others, scaled to [0, 1] over the batch, for both modalities (B,).
+
+        0 for all if they are equal, as those of two items are.
+        """
         assert self._anchors_frozen is not None
         assert self._others_frozen is not None
         return _connectivity(self._anchors_frozen), _connectivity(self._others_frozen)
@@ -218,7 +230,8 @@ class RowLoss(TemperatureLoss):
 def _connectivity(before: Tensor) -> Tensor:
     mean = before @ before.mean(dim=0) - before.square().sum(dim=1) / len(before)
     spread = mean.amax() - mean.amin()
-    return (mean - mean.amin()) / spread.clamp_min(torch.finfo(mean.dtype).eps)
+    # Two items have the same connectivity, up to rounding that must not be scaled to [0, 1].
+    return torch.where(spread > FLAT, (mean - mean.amin()) / spread.clamp_min(FLAT), 0.0)
 
 
 def check_chunk(chunk_size: int | None) -> None:

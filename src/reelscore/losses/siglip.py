@@ -47,7 +47,7 @@ class SigLIP(RowLoss):
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
-        logits = rows.cross * self.scale() + self.bias
+        logits = rows.cross * self.scale(rows.cross) + self.bias
         positive = rows.same if self.groups == "positives" else rows.diagonal
         each = F.softplus(torch.where(positive, -logits, logits))
         return each.masked_fill(rows.same & ~positive, 0.0).sum(dim=1)

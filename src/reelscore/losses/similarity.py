@@ -7,7 +7,8 @@ from torch import Tensor
 
 from reelscore.errors import InputError
 
-_FLAT = 1e-5  # a centred row below this share of the largest row is rounding noise
+FLAT = 1e-5
+"""Rounding noise: a centred row below this share of the largest row, or a difference of mean cosines below it."""
 
 
 def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
@@ -142,7 +143,7 @@ def frozen_directions(
         row = _first(~torch.isfinite(torch.linalg.vector_norm(pooled, dim=1)))
         value = "nan" if bool(pooled[row].isnan().any()) else "inf, or numbers whose squares are"
         raise InputError(f"{what} must be finite; row {row} holds {value}; clean the features of that item")
-    floor = _FLAT * torch.linalg.vector_norm(pooled, dim=1).max()
+    floor = FLAT * torch.linalg.vector_norm(pooled, dim=1).max()
     return torch.where(norms > floor, centred / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)
 
 

@@ -25,6 +25,6 @@ class SupCon(RowLoss):
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""
-        logits = rows.cross * self.scale()
+        logits = rows.cross * self.scale(rows.cross)
         positives = logits.masked_fill(~rows.same, 0.0).sum(dim=1) / rows.same.sum(dim=1)
         return logits.logsumexp(dim=1) - positives

@@ -134,16 +134,16 @@ def test_the_ablation_compares_within_each_group() -> None:
         part_sets=("lastfm",),
         forms=("kl", "mse"),
         weights=(1.0,),
-        structures=("mean",),
+        structures=("features",),
         segments=(8, 0),
         excerpts=(8,),
     )
     good = {
-        ("muvisync", "intra term", "mse, mean, λ = 1"),
+        ("muvisync", "intra term", "mse, features, λ = 1"),
         ("muvisync", "segments", "all", "inter-intra"),
         ("muvisync", "rows", "8", "spread, random positions in training (GS)"),
         ("lastfm", "model", "one network and CCA"),
-        ("lastfm", "loss", "debiased, with intra term"),
+        ("lastfm", "loss", "InfoNCE, with intra term"),
         ("muvisync", "pooling", "texture", "inter-intra"),
     }
 
