@@ -32,7 +32,8 @@ MARKER = ".reelscore-demo"
 PAGE = "index.html"
 NUM_TRAININGS = 3
 DEMO_CONFIG = TrainConfig(
-    model=ModelConfig(tower="attention", members=1, cca=False, dim=256, input_dropout=0.0, num_segments=16),
+    method="ii",
+    model=ModelConfig(dim=256, input_dropout=0.0, num_segments=16),
     learning_rate=3e-4,
     epochs=60,
     steps=0,
@@ -40,8 +41,7 @@ DEMO_CONFIG = TrainConfig(
     patience=15,
     refit=False,
 )
-"""Few segments, because the videos last seconds; one network with random weights and no CCA, so that the curve shows
-what training does."""
+"""Few segments, because the videos last seconds."""
 
 
 @dataclass(frozen=True, slots=True)

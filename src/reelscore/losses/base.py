@@ -20,7 +20,6 @@ from reelscore.errors import InputError
 
 from .similarity import check_device, describe, frozen_directions, unit_rows, working_dtype
 
-
 Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
 """One integer for each item of a batch."""
 

@@ -2,7 +2,8 @@
 
 Up to `MIN_PAIRS` pairs the kernel model is alone: on public sets of that size the network added nothing to it. With
 more pairs both are trained on the pairs outside a fold and score the fold, for every fold. The network joins if
-the mean log rank of the fused scores is lower by more than `MIN_STANDARD_ERRORS` standard errors of the paired difference.
+the mean log rank of the fused scores is lower by more than `MIN_STANDARD_ERRORS` standard errors of the paired
+difference.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from reelscore.data.pairs import PairSet
-from reelscore.evaluation.ranks import FloatArray, first_hit_ranks
+from reelscore.data.splits import all_train
+from reelscore.evaluation.ranks import BoolArray, FloatArray, first_hit_ranks
 from reelscore.models.kernel.model import KernelModel
 
 from .config import TrainConfig
@@ -73,14 +75,17 @@ def choose_network(
 
 
 def _fold(
-    pairs: PairSet, is_val: np.ndarray, kernel: KernelModel, config: TrainConfig  # type: ignore[type-arg]
+    pairs: PairSet,
+    is_val: np.ndarray,
+    kernel: KernelModel,
+    config: TrainConfig,  # type: ignore[type-arg]
 ) -> tuple[tuple[FloatArray, FloatArray], tuple[float, float]]:
     """Return the log ranks of held-out pairs without and with the network, and the deviations of both scores."""
     from .encode import PairEncoder, new_model
     from .network import fit_network
 
     train, held_out = pairs.take(np.flatnonzero(~is_val)), pairs.take(np.flatnonzero(is_val)[:MAX_HELD_OUT])
-    train = replace(train, split=("train",) * len(train))
+    train = replace(train, split=all_train(len(train)))
     with_text = config.model.takes_text
     fitted = KernelModel.fit(
         *pooled_features(train, with_text=with_text),
@@ -106,9 +111,7 @@ def _fold(
     return (_log_ranks(kernel_scores, hits), _log_ranks(fused, hits)), (1 / fitted.strength, sigma)
 
 
-def _log_ranks(scores: FloatArray, hits: np.ndarray) -> FloatArray:  # type: ignore[type-arg]
+def _log_ranks(scores: FloatArray, hits: BoolArray) -> FloatArray:
     single = scores.astype(np.float32)
-    logs: FloatArray = (
-        np.log(first_hit_ranks(single, hits)) + np.log(first_hit_ranks(single.T, hits.T))
-    ) / 2
+    logs: FloatArray = (np.log(first_hit_ranks(single, hits)) + np.log(first_hit_ranks(single.T, hits.T))) / 2
     return logs

@@ -46,7 +46,9 @@ class PairEncoder:
         self.model = model
         self.pairs = pairs
         device = model.video.center.device
-        self._frozen = None if frozen is None else [torch.from_numpy(side).float().to(device) for side in frozen]
+        self._frozen = (
+            None if frozen is None else [torch.from_numpy(side).float().to(device) for side in frozen]
+        )
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -61,9 +63,9 @@ class PairEncoder:
             self.pairs, batch_size=batch_size, num_segments=num_segments, rng=rng, label_rate=label_rate
         ):
             index = torch.from_numpy(batch.index).to(device)
-            frozen = [None, None] if self._frozen is None else [side[index] for side in self._frozen]
+            video, music = (None, None) if self._frozen is None else (side[index] for side in self._frozen)
             group = torch.from_numpy(batch.group).to(device)
-            yield EncodedBatch(*encode(self.model, batch), *frozen, group)
+            yield EncodedBatch(*encode(self.model, batch), video, music, group)
 
     @torch.no_grad()
     def embed(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -10,7 +10,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from reelscore.data.batching import inference_rows
-from reelscore.data.clips import CLIP_S, clip_queries, with_clips
+from reelscore.data.clips import CLIP_S, clip_queries
 from reelscore.data.pairs import PairSet
 from reelscore.errors import ArtifactError
 from reelscore.evaluation.report import Baseline, Report, evaluate_embeddings
@@ -21,20 +21,24 @@ from reelscore.models.kernel.model import KernelModel
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
-from .features import fit_kernel, has_time, pooled_clips, pooled_features
+from .features import fit_kernel, has_time, pooled_clips, pooled_features, training_pairs
 
 BASELINE_FILE = "cca.safetensors"
 REPORTS = "reports"
 
 
-def fit_baseline(pairs: PairSet, folder: Path | str) -> KernelModel:
-    """Fit a linear CCA on the train and val splits, without text, and save it in the model's folder."""
+def fit_baseline(pairs: PairSet, folder: Path | str) -> None:
+    """Fit a linear CCA on the train and val splits, without text, and save it in the model's folder.
+
+    A kernel model without text contains this CCA, so nothing is saved next to it.
+    """
+    file = Path(folder) / BASELINE_FILE
+    if load_embedder(folder).linear_cca is not None:
+        file.unlink(missing_ok=True)
+        return
     # It is fitted here, not at evaluation, so that it can be scored on files that are new to both.
-    used = pairs.take([i for i, part in enumerate(pairs.split) if part != "test"])
-    expanded = used if used.clips is None else with_clips(used, ("train", "val"))
-    cca = fit_kernel(expanded, kernels=("linear",))
-    write_bytes(Path(folder) / BASELINE_FILE, save_tensors(cca.to_arrays()))
-    return cca
+    cca = fit_kernel(training_pairs(pairs), kernels=("linear",))
+    write_bytes(file, save_tensors(cca.to_arrays()))
 
 
 def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_bootstrap: int = 1000) -> Report:
@@ -79,8 +83,10 @@ def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_boo
     clips, clip_pair = clip_queries(pairs)
     clip = None
     if clips:
-        clip = np.stack([embedder.embed_video(_sequence(embedder, c, "video", CLIP_S / len(c))) for c in clips])
-    cca = _load_baseline(Path(folder))
+        clip = np.stack(
+            [embedder.embed_video(_sequence(embedder, c, "video", CLIP_S / len(c))) for c in clips]
+        )
+    cca = embedder.linear_cca or _load_baseline(Path(folder))
     baseline = None
     if cca is not None:
         pooled_video, pooled_music = pooled_features(pairs)

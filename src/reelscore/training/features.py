@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.data.clips import CLIP_S
+from reelscore.data.clips import CLIP_S, with_clips
 from reelscore.data.pairs import IntArray, PairSet
 from reelscore.data.splits import hash_folds
 from reelscore.features.pooling import pool
@@ -26,6 +26,12 @@ NUM_FOLDS = 4
 def has_time(pairs: PairSet) -> bool:
     """Return whether the features are sequences, which are pooled to means and deviations."""
     return any(len(samples[0]) > 1 for side in (pairs.video, pairs.music) for samples in side)
+
+
+def training_pairs(pairs: PairSet) -> PairSet:
+    """Return the training and validation pairs, and a further pair for each clip of their videos."""
+    expanded = pairs if pairs.clips is None else with_clips(pairs, ("train", "val"))
+    return expanded.take([i for i, part in enumerate(expanded.split) if part != "test"])
 
 
 def pooled_features(pairs: PairSet, *, with_text: bool = False) -> Sides:

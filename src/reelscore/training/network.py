@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from reelscore.data.batching import num_batches
 from reelscore.data.pairs import PairSet
@@ -49,7 +50,7 @@ class Network:
     """
 
     config: TrainConfig
-    weights: dict[str, np.ndarray]  # type: ignore[type-arg]
+    weights: dict[str, npt.NDArray[np.float32]]
     search: tuple[dict[str, float], ...]
     refit: tuple[dict[str, float], ...]
     best_epoch: int
@@ -74,15 +75,13 @@ def fit_network(
     if config.validate:
         val = pairs.where("val")
         trainer = Trainer.create(train_pairs, val, config, num_steps=num_steps)
-        search = trainer.run(
-            folder / STATE_FILE, identity=identity, epochs=config.epochs, progress=progress
-        )
+        search = trainer.run(folder / STATE_FILE, identity=identity, epochs=config.epochs, progress=progress)
         model = trainer.modules.model
         model.load_state_dict(search.best)
         best = {**search.history[search.best_epoch], **validate(PairEncoder(model, val))}
     refit_history: list[dict[str, float]] = []
     if config.refit:
-        both = pairs.take(pairs.indices("train", "val"))
+        both = pairs.take(pairs.indices("train", "val") if has_val else pairs.indices("train"))
         refit = Trainer.create(both, None, config, num_steps=num_steps)
         # More pairs may make more steps an epoch: convert to the best number of steps, at the same learning rates.
         steps = search.best_epoch * _steps_per_epoch(len(train_pairs), config)

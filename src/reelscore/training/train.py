@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reelscore.config import to_mapping
-from reelscore.data.clips import with_clips
 from reelscore.data.pairs import PairSet
 from reelscore.errors import InputError
 from reelscore.files import write_bytes
@@ -22,7 +21,7 @@ from reelscore.types import FloatArray
 from .auto import choose_network
 from .config import TrainConfig
 from .evaluate import embed_set
-from .features import fit_kernel
+from .features import fit_kernel, training_pairs
 
 if TYPE_CHECKING:
     from .loop import EpochReport
@@ -114,8 +113,7 @@ def train(
         for name in STATE_FILES:
             (target / name).unlink(missing_ok=True)
     _check(pairs, config)
-    expanded = with_clips(pairs, ("train", "val")) if pairs.clips is not None else pairs
-    used = expanded.take(expanded.indices("train", *(("val",) if "val" in pairs.split else ())))
+    used = training_pairs(pairs)
     with_text = config.model.takes_text
     kernel = None if config.method == "ii" else fit_kernel(used, with_text=with_text, seed=config.seed)
     share, choice = 0.0, ""

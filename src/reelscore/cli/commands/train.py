@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -30,6 +30,11 @@ from reelscore.cli.sources import (
     text_spec,
 )
 from reelscore.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from reelscore.data.pairs import PairSet
+    from reelscore.training.loop import EpochReport
+    from reelscore.training.train import TrainResult
 
 
 def train(
@@ -71,10 +76,43 @@ def train(
             "--config", metavar="FILE", help="TOML file of training settings.", rich_help_panel=TRAINING
         ),
     ] = None,
+    method: Annotated[
+        Literal["auto", "kernel", "ii"] | None,
+        typer.Option(
+            "--method",
+            metavar="NAME",
+            help="kernel: linear and kernel CCA, in seconds, without torch. ii: the paper's network, II-CLVM, or "
+            "II-CLVTM with --words. auto (default): kernel, and the network beside it where there are many pairs and "
+            "cross-validation clearly shows a gain.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    clips: Annotated[
+        int,
+        typer.Option(
+            "--clips",
+            metavar="N",
+            min=0,
+            help="Random 30 s windows of each video longer than 45 s, as further training pairs.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 2,
+    use_all: Annotated[
+        bool,
+        typer.Option(
+            "--use-all",
+            help="Train on every pair, without regard to splits. Evaluate on other files with evaluate --split all.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
     epochs: Annotated[
         int | None,
         typer.Option(
-            "--epochs", metavar="N", min=1, help="Largest number of epochs.", rich_help_panel=TRAINING
+            "--epochs",
+            metavar="N",
+            min=1,
+            help="Largest number of epochs of the network.",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     seed: Annotated[
@@ -88,15 +126,16 @@ def train(
         ),
     ] = None,
     draws: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--draws",
             metavar="N",
             min=0,
-            help="Random GS samples of each file, in addition to the fixed one.",
+            help="Random GS samples of each file for the network, in addition to the fixed one. Default: 2 with "
+            "--method ii, else 0.",
             rich_help_panel=TRAINING,
         ),
-    ] = 2,
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing model.", rich_help_panel=TRAINING)
     ] = False,
@@ -117,6 +156,8 @@ def train(
     from reelscore.training.config import TrainConfig
 
     settings = TrainConfig() if config is None else read_toml(TrainConfig, config)
+    if method is not None:
+        settings = replace(settings, method=method)
     if epochs is not None:
         settings = replace(settings, epochs=epochs, steps=0)
     if seed is not None:
@@ -145,7 +186,10 @@ def train(
         spec=spec,
         seed=settings.seed,
         num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
-        num_random_samples=draws,
+        num_random_samples=(2 if settings.method == "ii" else 0) if draws is None else draws,
+        num_clips=clips,
+        clip_seed=settings.seed,
+        use_splits=not use_all,
         words=text,
         workers=workers,
     )
@@ -154,10 +198,12 @@ def train(
     note(f"{loaded.name}: {len(loaded)} pairs ({sizes}){with_text}")
 
     from reelscore.training.evaluate import fit_baseline
-    from reelscore.training.train import EpochReport
     from reelscore.training.train import train as fit
 
-    with progress_bar("training", "epochs") as progress:
+    with (
+        progress_bar("training", "epochs") as progress,
+        progress_bar("considering a network", "folds") as fold,
+    ):
         recall = ""
 
         def report(done: EpochReport) -> None:
@@ -168,19 +214,30 @@ def train(
                 recall = f", val R@10 {100 * done.figures['recall@10']:.1f}%"
             progress(done.epoch, done.num_epochs, f"{done.pairs_per_s:.0f} pairs/s{recall}")
 
-        result = fit(loaded, config=settings, folder=model, progress=report, resume=not overwrite)
+        result = fit(
+            loaded, config=settings, folder=model, progress=report, folds_progress=fold, resume=not overwrite
+        )
     fit_baseline(loaded, model)
+    if result.choice:
+        note(f"auto: {result.choice}")
+    _print_summary(model, result, loaded)
+
+
+def _print_summary(folder: Path, result: TrainResult, pairs: PairSet) -> None:
+    """Print the model's folder, its method and what validation measured."""
+    from reelscore.evaluation.report import MIN_PAIRS
+
     best = result.best
-    print_table(
-        ["model", "best epoch", "val R@10", "val median rank"],
-        [
-            [
-                str(model),
-                # Epochs count from 1. The initial weights, a linear CCA, can be better than all of them.
-                str(result.best_epoch) if result.best_epoch else "initial",
-                f"{100 * best['recall@10']:.1f}%" if best else "–",
-                f"{best['median_rank']:.1f}" if best else "–",
-            ]
-        ],
-        right=["best epoch", "val R@10", "val median rank"],
-    )
+    gallery = best.get("gallery", float(pairs.split.count("val")))
+    enough = bool(best) and gallery >= MIN_PAIRS
+    how = "–" if not best else "cross-validation" if "gallery" in best else "validation pairs"
+    cells = {
+        "model": str(folder),
+        "method": result.card.method,
+        "measured by": how,
+        "gallery": f"{gallery:.0f}" if best else "–",
+        "R@10": f"{100 * best['recall@10']:.1f}%" if enough else "–",
+    }
+    print_table(list(cells), [list(cells.values())], right=["gallery", "R@10"])
+    if best and not enough:
+        note(f"too few pairs for a percentage: {gallery:.0f}; {MIN_PAIRS} are needed")

@@ -33,7 +33,7 @@ KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 MAX_LANDMARKS = 900
 MAX_AXES = 300
 _SMALLEST = 1e-10  # eigenvalues below this share of the largest are rounding noise
-_BLOCK_ROWS = 4096
+_JITTER = 1e-8  # added to the diagonal of K_LL, whose diagonal is 1, so that it has a Cholesky factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,29 +135,20 @@ class Coordinates:
         """Fit on scaled training rows (n, P), with the rows at `landmarks` as landmarks."""
         mapped = KernelMap.learn(kernel, z[landmarks])
         whiten: FloatArray | None = None
+        features = mapped(z)
         if kernel != "linear":
-            values, vectors = np.linalg.eigh(mapped(mapped.landmarks))
-            kept = values > _SMALLEST * values[-1]
-            whiten = vectors[:, kept] / np.sqrt(values[kept])
-
-        def features(rows: FloatArray) -> FloatArray:
-            return rows if whiten is None else mapped(rows) @ whiten
-
-        blocks = [z[start : start + _BLOCK_ROWS] for start in range(0, len(z), _BLOCK_ROWS)]
-        mean = np.sum([features(block).sum(axis=0) for block in blocks], axis=0) / len(z)
-        axes, squares = _principal_axes(features, blocks, mean)
-        factor = (len(z) / squares.sum()) ** 0.5
-        kept = squares[:MAX_AXES] > _SMALLEST * squares[0]
-        axes = axes[:, :MAX_AXES][:, kept] * factor
-        train = np.concatenate([(features(block) - mean) @ axes for block in blocks])
+            # With C C' = K_LL, rows k C'^(-1) have the inner products of k K_LL^(-1/2), at a tenth of the cost.
+            gram = features[landmarks] + _JITTER * np.eye(len(landmarks))
+            whiten = np.linalg.inv(np.linalg.cholesky(gram)).T
+            features = features @ whiten
+        mean = features.mean(axis=0)
+        features = features - mean
+        axes, squares = _principal_axes(features)
+        factor = (len(z) / np.square(features).sum()) ** 0.5
+        axes = axes * factor
         offset = mean @ axes
-        return cls(
-            mapped,
-            offset,
-            axes if whiten is None else whiten @ axes,
-            train,
-            np.sqrt(squares[:MAX_AXES][kept]) * factor,
-        )
+        combined = axes if whiten is None else whiten @ axes
+        return cls(mapped, offset, combined, features @ axes, np.sqrt(squares) * factor)
 
     def __call__(self, z: FloatArray) -> FloatArray:
         """Return the coordinates (N, k) of scaled rows (N, P)."""
@@ -165,21 +156,14 @@ class Coordinates:
         return coordinates
 
 
-def _principal_axes(features, blocks: list[FloatArray], mean: FloatArray) -> tuple[FloatArray, FloatArray]:  # type: ignore[no-untyped-def]
-    """Return the principal axes (F, k) of the features and the squared singular values, decreasing."""
-    size = sum(len(block) for block in blocks)
-    if size < len(mean):  # with fewer rows than columns the matrix of inner products is the smaller one
-        centred = np.concatenate([features(block) for block in blocks]) - mean
-        squares, vectors = np.linalg.eigh(centred @ centred.T)
-        squares, vectors = np.maximum(squares[::-1], 0), vectors[:, ::-1]
-        kept = squares > _SMALLEST * squares[0]
-        return centred.T @ vectors[:, kept] / np.sqrt(squares[kept]), squares[kept]
-    gram = np.zeros((len(mean), len(mean)))
-    for block in blocks:
-        centred = features(block) - mean
-        gram += centred.T @ centred
-    squares, vectors = np.linalg.eigh(gram)
-    return vectors[:, ::-1], np.maximum(squares[::-1], 0)
+def _principal_axes(centred: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the leading principal axes (F, k) of rows (n, F), and their squared singular values, decreasing."""
+    transposed = len(centred) < centred.shape[1]  # the smaller of the two matrices of inner products
+    squares, vectors = np.linalg.eigh(centred @ centred.T if transposed else centred.T @ centred)
+    squares, vectors = squares[::-1][:MAX_AXES], vectors[:, ::-1][:, :MAX_AXES]
+    kept = squares > _SMALLEST * squares[0]
+    squares, vectors = squares[kept], vectors[:, kept]
+    return (centred.T @ vectors / np.sqrt(squares) if transposed else vectors), squares
 
 
 def _squared_distances(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from reelscore.evaluation.ranks import first_hit_ranks
 from reelscore.features.scaling import ColumnMap
 from reelscore.types import Modality
 
-from .cca import Fold, Settings, choose, mean_log_rank, scores, solve, unit
+from .cca import Fold, Problem, Settings, choose, mean_log_rank, scores, solve, unit
 from .coordinates import KERNELS, MAX_LANDMARKS, Coordinates, FloatArray, Kernel, KernelMap, Scores
 
 MAX_TUNING_PAIRS = 4000
@@ -47,14 +48,17 @@ class Part:
         return projected
 
 
+Side: TypeAlias = tuple[Scores, tuple[Part, ...]]
+"""The scaling of a modality, and its side of every part."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class KernelModel:
     """A fitted fusion of CCAs.
 
     Attributes
     ----------
-    video, music : tuple of Scores and tuple of Part
-        The scaling of each modality, and its side of every part.
+    video, music : Side
     kernels : tuple of Kernel
         The parts.
     strengths : tuple of float
@@ -67,8 +71,8 @@ class KernelModel:
         candidates.
     """
 
-    video: tuple[Scores, tuple[Part, ...]]
-    music: tuple[Scores, tuple[Part, ...]]
+    video: Side
+    music: Side
     kernels: tuple[Kernel, ...]
     strengths: tuple[float, ...]
     settings: tuple[Settings, ...]
@@ -121,12 +125,14 @@ class KernelModel:
         by_kernel = [[part[k] for part in parts] for k in range(len(kernels))]
         chosen = tuple(settings or (choose(folds) for folds in by_kernel))
         held_out = [
-            [scores(one, solve(one.x, one.y, own.ridge_x, own.ridge_y), own.power) for one in folds]
+            [scores(one, solve(one.problem, own.ridge_x, own.ridge_y), own.power) for one in folds]
             for folds, own in zip(by_kernel, chosen, strict=True)
         ]
         strengths = tuple(1.0 / float(np.mean([one.std() for one in each])) for each in held_out)
         fused = [
-            sum(strength * one for strength, one in zip(strengths, each, strict=True))
+            np.sum(
+                [np.float32(strength) * one for strength, one in zip(strengths, each, strict=True)], axis=0
+            )
             for each in zip(*held_out, strict=True)
         ]
         validation = _validation(fused, [part[0] for part in parts])
@@ -193,20 +199,22 @@ class KernelModel:
     @classmethod
     def _from_arrays(cls, arrays: Mapping[str, FloatArray]) -> KernelModel:
         kernels = tuple(kernel for kernel in KERNELS if f"{kernel}.settings" in arrays)
-        sides = []
+        sides: list[Side] = []
         for side in ("video", "music"):
             columns = ColumnMap(arrays[f"{side}.knots"], arrays[f"{side}.scores"])
-            scaling = Scores(columns, arrays[f"{side}.center"], float(arrays[f"{side}.scale"]))
+            scaling = Scores(columns, arrays[f"{side}.center"], arrays[f"{side}.scale"].item())
             parts = []
             for kernel in kernels:
                 landmarks = np.zeros((0, 0)) if kernel == "linear" else arrays[f"{side}.landmarks"]
-                mapped = KernelMap(kernel, landmarks, float(arrays[f"{side}.{kernel}.width"]))
+                mapped = KernelMap(kernel, landmarks, arrays[f"{side}.{kernel}.width"].item())
                 parts.append(
                     Part(mapped, arrays[f"{side}.{kernel}.weights"], arrays[f"{side}.{kernel}.bias"])
                 )
             sides.append((scaling, tuple(parts)))
+        video, music = sides
         return cls(
-            *sides,
+            video,
+            music,
             kernels,
             tuple(arrays["strengths"].tolist()),
             tuple(Settings(*arrays[f"{kernel}.settings"].tolist()) for kernel in kernels),
@@ -221,7 +229,7 @@ def _fit_parts(
     kernels: Sequence[Kernel],
     settings: Sequence[Settings],
     rng: np.random.Generator,
-) -> tuple[list[tuple[Scores, tuple[Part, ...]]], tuple[FloatArray, ...]]:
+) -> tuple[tuple[Side, Side], tuple[FloatArray, ...]]:
     """Fit every part on all pairs; return both sides and the correlations of each part."""
     scaled = [Scores.learn(rows) for rows in (video, music)]
     x, y = (scaling(rows) for scaling, rows in zip(scaled, (video, music), strict=True))
@@ -230,11 +238,11 @@ def _fit_parts(
     correlations = []
     for kernel, own in zip(kernels, settings, strict=True):
         both = Coordinates.fit(kernel, x, landmarks), Coordinates.fit(kernel, y, landmarks)
-        directions = solve(*both, own.ridge_x, own.ridge_y)
+        directions = solve(Problem.of(*both), own.ridge_x, own.ridge_y)
         for side, coordinates, weights in zip(sides, both, directions.weighted(own.power), strict=True):
             side.append(Part(coordinates.kernel, coordinates.axes @ weights, -coordinates.offset @ weights))
         correlations.append(directions.correlations)
-    return [(scaled[i], tuple(sides[i])) for i in range(2)], tuple(correlations)
+    return ((scaled[0], tuple(sides[0])), (scaled[1], tuple(sides[1]))), tuple(correlations)
 
 
 def _fold(
@@ -252,11 +260,13 @@ def _fold(
         for scaling, rows in zip(scaled, (video, music), strict=True)
     ]
     landmarks = _landmarks(int((~is_val).sum()), rng)
-    hits = group[is_val][:, None] == group[is_val][None, :]
+    # Each group is one candidate: the clips of a video, for instance, share one track.
+    groups, first = np.unique(group[is_val], return_index=True)
+    hits = group[is_val][:, None] == groups[None, :]
     folds = []
     for kernel in kernels:
         x, y = (Coordinates.fit(kernel, train, landmarks) for train, _ in sides)
-        folds.append(Fold(x, y, x(sides[0][1]), y(sides[1][1]), hits))
+        folds.append(Fold(Problem.of(x, y), x(sides[0][1]), y(sides[1][1][first]), hits))
     return folds
 
 
@@ -266,14 +276,13 @@ def _landmarks(size: int, rng: np.random.Generator) -> IntArray:
     return np.sort(rng.choice(size, MAX_LANDMARKS, replace=False))
 
 
-def _validation(fused: Sequence[FloatArray], folds: Sequence[Fold]) -> dict[str, float]:
+def _validation(fused: Sequence[npt.NDArray[np.float32]], folds: Sequence[Fold]) -> dict[str, float]:
     recalls, losses = [], []
     for one, fold in zip(fused, folds, strict=True):
-        single = one.astype(np.float32)
-        ranks = first_hit_ranks(single, fold.hits), first_hit_ranks(single.T, fold.hits.T)
+        ranks = first_hit_ranks(one, fold.hits), first_hit_ranks(one.T, fold.hits.T)
         recalls.append(np.mean([recall_at(each, 10) for each in ranks]))
         losses.append(mean_log_rank(one, fold.hits))
-    sizes = [len(fold.hits) for fold in folds]
+    sizes = [fold.hits.shape[1] for fold in folds]
     return {
         "recall@10": float(np.average(recalls, weights=sizes)),
         "log_rank": float(np.average(losses, weights=sizes)),

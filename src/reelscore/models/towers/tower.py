@@ -8,6 +8,7 @@ and relies on the names of the parameters.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -82,5 +83,5 @@ class Tower(nn.Module):
             _copy(self.fusion.scale, scale)
 
 
-def _copy(target: Tensor, values: np.ndarray) -> None:  # type: ignore[type-arg]
+def _copy(target: Tensor, values: npt.NDArray[np.float64]) -> None:
     target.copy_(torch.from_numpy(values.astype(np.float32)))

@@ -72,7 +72,9 @@ class TrainedEmbedder:
         columns = {"video": self.card.video_columns, "music": self.card.music_columns}
         text = np.zeros((1, self.card.text_columns), np.float32) if self.card.text_columns else None
         probes = [
-            self._concat([head.music(np.zeros((1, columns["music"]), np.float32), 1.0) for _, head in self._heads])
+            self._concat(
+                [head.music(np.zeros((1, columns["music"]), np.float32), 1.0) for _, head in self._heads]
+            )
         ]
         for chunks in {id(text): text, id(None): None}.values():
             rows = np.zeros((1, columns["video"]), np.float32)
@@ -85,6 +87,14 @@ class TrainedEmbedder:
     def bank(self) -> FloatArray | None:
         """Embeddings of some training videos, shape (B, D); None if none were stored."""
         return None if self._folder is None else read_bank(self._folder, self.card)
+
+    @property
+    def linear_cca(self) -> KernelModel | None:
+        """The linear CCA within a kernel model without text, the baseline of an evaluation; else None."""
+        first = self._heads[0][1]
+        if isinstance(first, KernelHead) and not self.card.text_columns and "linear" in first.model.kernels:
+            return first.model.only("linear")
+        return None
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
         """Return the embedding of a video, shape (D,), float32, norm 1.
@@ -169,7 +179,7 @@ class TrainedEmbedder:
 def _heads(card: ModelCard, weights: Mapping[str, FloatArray]) -> list[tuple[float, Head]]:
     """Return the parts of a model, each with its share of the score."""
     heads: list[tuple[float, Head]] = []
-    network_share = float(weights["network_share"]) if card.method == "auto" and card.config else None
+    network_share = weights["network_share"].item() if card.method == "auto" and card.config else None
     if kernel := _with_prefix("kernel.", weights):
         share = 1.0 if network_share is None else 1.0 - network_share
         columns = card.video_columns, card.music_columns, card.text_columns

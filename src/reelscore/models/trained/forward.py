@@ -43,7 +43,9 @@ class TowerForward:
         """Columns of the encoded text; 0 if the tower takes none."""
         return len(self._weights.get("fusion.center", ()))
 
-    def __call__(self, sequence: FloatArray, mask: BoolArray, *, chunks: FloatArray | None = None) -> FloatArray:
+    def __call__(
+        self, sequence: FloatArray, mask: BoolArray, *, chunks: FloatArray | None = None
+    ) -> FloatArray:
         """Embed a batch.
 
         Parameters

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from reelscore.features.pooling import pool
 from reelscore.features.sampling import global_sparse_rows
@@ -41,7 +42,7 @@ class KernelHead:
     """A kernel model on the means, and for sequences the deviations, of the columns."""
 
     def __init__(self, model: KernelModel, video_columns: int, music_columns: int, text_columns: int) -> None:
-        self._model = model
+        self.model = model
         self._text_columns = text_columns
         pooled = len(model.music[0].center)
         if pooled not in (music_columns, 2 * music_columns):
@@ -57,30 +58,27 @@ class KernelHead:
 
     def music(self, rows: FloatArray, row_s: float) -> FloatArray:
         """See `Head`."""
-        embedding: FloatArray = self._model.embed("music", self._pooled(rows, row_s)[None])[0]
-        return embedding
+        return self.model.embed("music", self._pooled(rows, row_s)[None])[0].astype(np.float32)
 
     def moments(self, rows: FloatArray, row_s: float) -> FloatArray:
         """See `Head`. The deviations are those of the whole track: three rows are too few for them."""
         means = neighbour_means(rows)
-        if self._has_deviation:
-            deviation = np.broadcast_to(pool(rows, row_s=row_s)[rows.shape[1] :], means.shape)
-            means = np.concatenate([means, deviation], axis=1)
-        embeddings: FloatArray = self._model.embed("music", means)
-        return embeddings
+        if not self._has_deviation:
+            return self.model.embed("music", means).astype(np.float32)
+        deviation = np.broadcast_to(pool(rows, row_s=row_s)[rows.shape[1] :], means.shape)
+        pooled = np.concatenate([means, deviation], axis=1)
+        return self.model.embed("music", pooled).astype(np.float32)
 
     def text(self, chunks: FloatArray) -> FloatArray:
         """See `Head`. Every column of the video counts as its mean."""
         return self._embed_video(np.full(self._video_columns, np.nan), chunks)
 
-    def _embed_video(self, pooled: FloatArray, chunks: FloatArray | None) -> FloatArray:
+    def _embed_video(self, pooled: npt.NDArray[np.float64], chunks: FloatArray | None) -> FloatArray:
         text = np.full(self._text_columns, np.nan) if chunks is None else chunks.mean(axis=0)
-        embedding: FloatArray = self._model.embed("video", np.concatenate([pooled, text])[None])[0]
-        return embedding
+        return self.model.embed("video", np.concatenate([pooled, text])[None])[0].astype(np.float32)
 
-    def _pooled(self, rows: FloatArray, row_s: float) -> FloatArray:
-        pooled: FloatArray = pool(rows, row_s=row_s) if self._has_deviation else rows.mean(axis=0)
-        return pooled
+    def _pooled(self, rows: FloatArray, row_s: float) -> npt.NDArray[np.float64]:
+        return pool(rows, row_s=row_s) if self._has_deviation else rows.mean(axis=0, dtype=np.float64)
 
 
 class NetworkHead:
