@@ -5,9 +5,11 @@ Each column of a sequence x_1 ... x_T gives two numbers:
     mean        mean_t x_t
     deviation   mean_w s_w / c(n),    s_w^2 = sum_{t in w} (x_t - mean_w)^2 / (n - 1),    c(n) = (4n - 4) / (4n - 3)
 
-The deviation is measured in windows w of `WINDOW_S` seconds, n rows each, that cover the sequence evenly, and then
-averaged. A deviation over the whole sequence would grow with its duration, so the duration would leak into the score.
-c(n) corrects the bias of a deviation from few rows, so that dense and sparse sampling give comparable values.
+The deviation is measured in windows w of n rows each, which cover the sequence evenly, and then averaged. c(n) corrects
+the bias of a deviation from few rows. A deviation over the whole sequence would grow with its duration, so the duration
+would leak into the score. s_w^2 is half the mean squared difference of two rows of the window, which are (n + 1) / 3
+rows apart on average. n is chosen so that this is a third of `WINDOW_S` seconds in every sequence: a long source that is
+sampled sparsely has windows of few rows.
 """
 
 from __future__ import annotations
@@ -18,8 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 WINDOW_S = 30.0
-MIN_WINDOW_ROWS = 4
-"""Rows of a window when `WINDOW_S` seconds hold fewer, as in long sources that are sampled sparsely."""
 
 
 def pool(rows: npt.NDArray[np.floating], *, row_s: float = 1.0) -> npt.NDArray[np.float64]:
@@ -45,9 +45,9 @@ def pool(rows: npt.NDArray[np.floating], *, row_s: float = 1.0) -> npt.NDArray[n
     x = np.asarray(rows, dtype=np.float64)
     num_rows = len(x)
     mean = x.mean(axis=0)
-    size = min(num_rows, max(MIN_WINDOW_ROWS, round(WINDOW_S / row_s)))
-    if size == 1:
+    if num_rows == 1:
         return np.concatenate([mean, np.zeros_like(mean)])
+    size = min(num_rows, max(2, round(WINDOW_S / row_s) - 1))
     starts = np.linspace(0, num_rows - size, math.ceil(num_rows / size)).round().astype(np.int64)
     windows = (x - mean)[starts[:, None] + np.arange(size)]
     deviation = windows.std(axis=1, ddof=1).mean(axis=0) * (4 * size - 3) / (4 * size - 4)
