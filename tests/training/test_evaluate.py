@@ -100,8 +100,8 @@ def test_a_report_holds_the_recalls_of_model_baseline_and_clips(
     assert report.baseline.name == "linear CCA"
     found = report.baseline.directions[0].metrics["recall@10"]
     assert found == pytest.approx(recall_at(baseline, 10), abs=0.03)
-    assert [one.gallery_size for one in report.baseline.clips] == [40, 40]
-    assert [one.gallery_size for one in report.clips] == [40, 40]
+    assert [one.gallery_size for one in report.baseline.clips] == [40, 80]
+    assert [one.gallery_size for one in report.clips] == [40, 80]
     assert report.clips[0].metrics["recall@10"] > 0.5  # chance: 0.25
     assert (folders[method] / BASELINE_FILE).exists() is (method == "ii")
 
@@ -115,9 +115,7 @@ def test_a_damaged_baseline_is_reported_and_a_missing_one_omitted(
     with pytest.raises(ArtifactError, match=r"CCA baseline .* is damaged .* delete it"):
         evaluate_model(folders["ii"], test)
     file.unlink()
-    assert (
-        "linear CCA" not in evaluate_model(folders["ii"], test, num_bootstrap=20).to_json()["directions"][0]
-    )
+    assert evaluate_model(folders["ii"], test, num_bootstrap=20).baseline is None
     file.write_bytes(content)
 
 
