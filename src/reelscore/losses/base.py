@@ -20,7 +20,6 @@ from reelscore.errors import InputError
 
 from .similarity import check_device, describe, frozen_directions, unit_rows, values_known, working_dtype
 
-
 Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
 """One integer for each item of a batch."""
 
@@ -62,7 +61,10 @@ class PairBatch(NamedTuple):
 
 
 class PairLoss(nn.Module):
-    """Base class of all losses on a batch of pairs. Calling a loss returns a scalar; `parts` also returns its terms."""
+    """Base class of all losses on a batch of pairs.
+
+    Calling a loss returns a scalar tensor; `parts` takes the same arguments and also returns the terms.
+    """
 
     @property
     def needs(self) -> frozenset[str]:
@@ -118,7 +120,8 @@ class PairLoss(nn.Module):
         ------
         InputError
             If shapes, dtypes or devices differ, a value is not finite, an embedding is zero, needed features are
-            missing, labels are not integers, or there is no negative.
+            missing, labels are not integers, or there is no negative. A loss compiled with torch.compile checks shapes,
+            dtypes and devices alone.
         """
         check_tensors(video_embeddings, music_embeddings)
         groups = to_group(labels, group, video_embeddings)

@@ -149,7 +149,7 @@ def frozen_directions(
 
 
 def values_known() -> bool:
-    """Return whether values can be read: torch.compile knows shapes and dtypes alone, and a read would end its graph."""
+    """Return whether values can be read. torch.compile knows shapes alone, and a read would break its graph."""
     return not torch.compiler.is_compiling()
 
 

@@ -127,9 +127,9 @@ class Trainer:
         if config.model.cca:
             for i, one in enumerate(fitted):
                 set_cca(model, one, with_text=i == 1)
-        modules = Modules(
-            model, build_loss(config.loss), LossInputs(config.loss.structure, *fitted)
-        ).to(device)
+        modules = Modules(model, build_loss(config.loss), LossInputs(config.loss.structure, *fitted)).to(
+            device
+        )
         val_encoder = None if val is None else PairEncoder(model, val)
         optimizer = _optimizer(modules, config)
         return cls(modules, optimizer, config, PairEncoder(model, train), val_encoder, num_steps)
