@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import subprocess
+import sys
 from typing import get_args
 
 import numpy as np
@@ -12,10 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import reelscore
 from reelscore.errors import InputError
 from reelscore.losses import Gathered, InfoNCE, InterIntraLoss, LossConfig, build_loss
 from reelscore.losses.base import to_group
-from reelscore.losses.config import TEMPERATURE, Intra, LossName
+from reelscore.losses.config import INTRA, TEMPERATURE, Intra, LossName
 from reelscore.losses.row_loss import Groups
 from reelscore.losses.similarity import frozen_directions, pooled_features, unit_rows
 from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
@@ -225,9 +228,7 @@ def test_order_rotation_length_and_sides_do_not_matter(seed: int, size: int, for
         "sides": loss(m, v, video_features=fm, music_features=fv, group=group),
     }
     for name, other in same.items():
-        torch.testing.assert_close(
-            other.detach(), base, rtol=1e-8, atol=1e-10, msg=lambda t, n=name: n + t
-        )
+        torch.testing.assert_close(other.detach(), base, rtol=1e-8, atol=1e-10, msg=lambda t, n=name: n + t)
 
 
 @given(seed=st.integers(0, 2**31), padding=st.integers(1, 4), value=st.sampled_from([0.0, 9e9, math.nan]))
@@ -334,6 +335,27 @@ def test_calling_gives_the_total_and_parts_its_terms() -> None:
         assert loss.temperature == pytest.approx(TEMPERATURE)
 
 
+@pytest.mark.parametrize(
+    "access", ["reelscore.InterIntraLoss", "from reelscore.losses import InfoNCE", "reelscore.losses.InfoNCE"]
+)
+def test_without_torch_a_loss_names_the_extra_and_its_configuration_works(access: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import reelscore; from reelscore import *\n"
+        "from reelscore.losses import LossConfig; print(LossConfig().intra)\n"
+        f"{access}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == f"{INTRA}\n"
+    assert "the losses need torch, which is not installed" in done.stderr
+    assert "python -m pip install 'reelscore[train]'" in done.stderr
+
+
+def test_the_loss_is_a_name_of_the_package() -> None:
+    assert reelscore.InterIntraLoss is InterIntraLoss
+    assert "InterIntraLoss" in dir(reelscore)
+
+
 def test_a_loss_and_its_configuration_have_the_same_defaults() -> None:
     loss, configured = InterIntraLoss(), build_loss(LossConfig())
     assert isinstance(configured, InterIntraLoss)
@@ -426,7 +448,12 @@ BAD = {
         r"labels must hold one integer for each of the 3 pairs.*\(3,\), got list; .* numpy.unique",
     ),
     "labels of floats": (torch.eye(3), torch.eye(3), {"labels": np.zeros(3)}, r"got torch.float64 \(3,\)"),
-    "labels of two axes": (torch.eye(3), torch.eye(3), {"labels": np.eye(3, dtype=int)}, r"torch.int64 \(3, 3\)"),
+    "labels of two axes": (
+        torch.eye(3),
+        torch.eye(3),
+        {"labels": np.eye(3, dtype=int)},
+        r"torch.int64 \(3, 3\)",
+    ),
     "labels in uneven rows": (torch.eye(3), torch.eye(3), {"labels": [[0], [1, 2], []]}, "got list"),
     "labels under two names": (
         torch.eye(3),

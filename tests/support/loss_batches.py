@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from reelscore.losses import LossConfig
-from reelscore.losses.factory import BASELINES
 from reelscore.losses.config import Intra
+from reelscore.losses.factory import BASELINES
 
 FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
 CONFIGS = {

@@ -115,7 +115,8 @@ def test_text_alone_finds_music_far_beyond_chance(
 
 def test_text_alone_finds_music_by_a_transformer_without_a_cca(pairs: PairSet, tmp_path: Path) -> None:
     config = with_model(takes_text=True, tower="transformer", cca=False)
-    train(pairs, config=dataclasses.replace(config, epochs=6), folder=tmp_path)
+    loss = LossConfig(intra="kl", structure="correlated")
+    train(pairs, config=dataclasses.replace(config, epochs=6, loss=loss), folder=tmp_path)
     assert recall_of_text_queries(tmp_path, pairs.where("val")) > 0.5  # chance: 0.25
 
 
