@@ -93,13 +93,14 @@ def read_records(path: Path | str, *, max_bytes: int = MAX_RECORD_BYTES) -> Iter
                         f"{where} has a length of {length} bytes, but at most {max_bytes} are allowed; check that the "
                         "file is of this kind, or raise max_bytes"
                     )
-                body = file.read(length + _CHECKSUM.size)
-                if len(body) < length + _CHECKSUM.size:
-                    raise _truncated(where, len(body), length + _CHECKSUM.size, "its payload and checksum")
-                payload = body[:length]
-                if masked_crc32c(payload) != _CHECKSUM.unpack_from(body, length)[0]:
+                payload, tail = file.read(length), file.read(_CHECKSUM.size)
+                if len(tail) < _CHECKSUM.size:
+                    raise _truncated(
+                        where, len(payload + tail), length + _CHECKSUM.size, "its payload and checksum"
+                    )
+                if masked_crc32c(payload) != _CHECKSUM.unpack(tail)[0]:
                     raise _damaged(where, "payload")
-                start += _HEAD.size + len(body)
+                start += _HEAD.size + length + _CHECKSUM.size
                 yield payload
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no TFRecord file at {path}; check the path") from error
