@@ -38,7 +38,7 @@ def values(table, metric):
 def test_the_script_trains_and_evaluates_in_an_empty_folder(tmp_path):
     shards = (EXAMPLES / "youtube8m_shards.py", "shards", "--videos", 480, "--others", 120, "--seconds", 60)
     run(tmp_path, sys.executable, *shards)
-    done = run(tmp_path, "sh", EXAMPLES / "youtube8m.sh", "shards", "model", "--epochs", 30)
+    done = run(tmp_path, "sh", EXAMPLES / "youtube8m.sh", "shards", "model", "--epochs", 15)
     assert "youtube8m: 480 pairs (360 train" in done.stderr
     assert "video → music" in done.stdout
     assert "music → video" in done.stdout
