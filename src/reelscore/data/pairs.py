@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -170,27 +171,29 @@ class PairSet:
         """Return the pairs at `indices`, in that order, with all unpaired music."""
         rows = [int(i) for i in indices]
         array = np.asarray(rows, dtype=np.int64)
-        return replace(
-            self,
-            keys=tuple(self.keys[i] for i in rows),
-            video=tuple(self.video[i] for i in rows),
-            music=tuple(self.music[i] for i in rows),
-            group=self.group[array],
-            split=tuple(self.split[i] for i in rows),
-            label=None if self.label is None else self.label[array],
-            source=None if self.source is None else self.source[array],
-            row_s=None if self.row_s is None else self.row_s[array],
-            text=None if self.text is None else tuple(self.text[i] for i in rows),
-            clips=None if self.clips is None else tuple(self.clips[i] for i in rows),
-        )
-
-    def _checked_like(
-        self, side: Literal["video", "music"], named: Sequence[tuple[str, FloatArray]], what: str
-    ) -> Iterator[FloatArray]:
-        """Check further sequences of a side, whose first item sets the dimension."""
-        items = [getattr(self, side)[0], *((rows,) for _, rows in named)]
-        keys = [self.keys[0], *(name for name, _ in named)]
-        return (samples[0] for samples in _checked_samples(items, keys, f"{self.name}: {what}")[1:])
+        if not rows or len(set(rows)) < len(rows):
+            raise InputError(
+                f"{self.name}: at least one pair, and each at most once, can be taken; got {rows[:10]}"
+            )
+        # A selection of checked pairs needs no check, which would read every feature again.
+        subset = copy(self)
+        chosen = {
+            "keys": tuple(self.keys[i] for i in rows),
+            "video": tuple(self.video[i] for i in rows),
+            "music": tuple(self.music[i] for i in rows),
+            "group": self.group[array],
+            "split": tuple(self.split[i] for i in rows),
+            "label": None if self.label is None else self.label[array],
+            "source": None if self.source is None else self.source[array],
+            "row_s": None if self.row_s is None else self.row_s[array],
+            "text": None if self.text is None else tuple(self.text[i] for i in rows),
+            "clips": None if self.clips is None else tuple(self.clips[i] for i in rows),
+        }
+        for name, value in chosen.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(subset, name, value)
+        return subset
 
     def _check_straddling(self, name: str, ids: IntArray) -> None:
         first: dict[int, int] = {}

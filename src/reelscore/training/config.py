@@ -63,8 +63,8 @@ class TrainConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup: float = 0.05
-    epochs: int = 80
-    steps: int = 160
+    epochs: int = 50
+    steps: int = 150
     patience: int = 30
     batch_size: int = 256
     label_rate: float | None = None
