@@ -195,6 +195,14 @@ class PairSet:
             object.__setattr__(subset, name, value)
         return subset
 
+    def _checked_like(
+        self, side: Literal["video", "music"], named: Sequence[tuple[str, FloatArray]], what: str
+    ) -> Iterator[FloatArray]:
+        """Check further sequences of a side, whose first item sets the dimension."""
+        items = [getattr(self, side)[0], *((rows,) for _, rows in named)]
+        keys = [self.keys[0], *(name for name, _ in named)]
+        return (samples[0] for samples in _checked_samples(items, keys, f"{self.name}: {what}")[1:])
+
     def _check_straddling(self, name: str, ids: IntArray) -> None:
         first: dict[int, int] = {}
         for i, value in enumerate(ids.tolist()):
