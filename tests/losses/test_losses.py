@@ -23,7 +23,7 @@ from reelscore.losses.row_loss import Groups
 from reelscore.losses.similarity import frozen_directions, pooled_features, unit_rows
 from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
 
-FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
+FORMS: list[Intra] = ["kl", "mse"]
 GROUPS: list[Groups] = ["negatives-masked", "positives"]
 
 
@@ -72,41 +72,11 @@ def reference_intra(x: torch.Tensor, features: torch.Tensor, *, form: Intra, t0:
         if form == "mse":
             total += sum((a - b) ** 2 for a, b in zip(after, before, strict=True)) / (size * (size - 1))
             continue
-        if form == "order":
-            total += reference_order(before, after) / size
-            continue
-        if form == "multiscale":
-            for scale, weight in ((1, 6 / 11), (2, 3 / 11), (4, 2 / 11)):
-                total += weight * reference_js(before, after, t0 * scale, t1 * scale) / size
-            continue
         p = [math.exp(b / t0) for b in before]
         q = [math.exp(a / t1) for a in after]
         p, q = [value / sum(p) for value in p], [value / sum(q) for value in q]
         total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / size
     return total
-
-
-def reference_order(before: list[float], after: list[float]) -> float:
-    """Return the mean over δ of the mean violation of the order of S0."""
-    order = sorted(range(len(before)), key=lambda j: -before[j])
-    means = []
-    for delta in (d for d in (1, 2, 4, 8) if d < len(before)):
-        gaps = [
-            max(0.0, after[order[r + delta]] - after[order[r]])
-            * (before[order[r]] > before[order[r + delta]])
-            for r in range(len(before) - delta)
-        ]
-        means.append(sum(gaps) / len(gaps))
-    return sum(means) / len(means)
-
-
-def reference_js(before: list[float], after: list[float], t0: float, t1: float) -> float:
-    p, q = [math.exp(b / t0) for b in before], [math.exp(a / t1) for a in after]
-    p, q = [x / sum(p) for x in p], [x / sum(q) for x in q]
-    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
-    return sum(
-        a * math.log(a / c) / 2 + b * math.log(b / c) / 2 for a, b, c in zip(p, q, middle, strict=True)
-    )
 
 
 @pytest.mark.parametrize("groups", GROUPS)

@@ -49,8 +49,6 @@ class PairSet:
         Items cut from one source, such as one long video, are not hits of each other but stay in one split.
     row_s : ndarray of float64, shape (N, 2), optional
         Seconds from one row to the next of each video and each track; 1 where it is not given.
-    unpaired_music : tuple of ndarray of float32, shape (T, D)
-        Music without a video, from the same encoder.
     text : tuple of N ndarrays of float32, shape (W, D), or None, optional
         The encoded text chunks of each video; None for a video without text.
     text_encoder : str, optional
@@ -79,7 +77,6 @@ class PairSet:
     label: IntArray | None = None
     source: IntArray | None = None
     row_s: npt.NDArray[np.float64] | None = None
-    unpaired_music: Samples = ()
     text: tuple[FloatArray | None, ...] | None = None
     text_encoder: str | None = None
     words: Mapping[str, Any] | None = None
@@ -103,9 +100,6 @@ class PairSet:
         keep = object.__setattr__
         keep(self, "video", _checked_samples(self.video, self.keys, f"{self.name}: video features"))
         keep(self, "music", _checked_samples(self.music, self.keys, f"{self.name}: music features"))
-        if self.unpaired_music:
-            named = [(f"unpaired {i}", rows) for i, rows in enumerate(self.unpaired_music)]
-            keep(self, "unpaired_music", tuple(self._checked_like("music", named, "unpaired music features")))
         if self.clips is not None:
             named = [
                 (f"{key} [clip {number}]", rows)
@@ -168,7 +162,7 @@ class PairSet:
         return chosen
 
     def take(self, indices: Sequence[int] | IntArray) -> PairSet:
-        """Return the pairs at `indices`, in that order, with all unpaired music."""
+        """Return the pairs at `indices`, in that order."""
         rows = [int(i) for i in indices]
         array = np.asarray(rows, dtype=np.int64)
         if not rows or len(set(rows)) < len(rows):

@@ -167,8 +167,8 @@ def _principal_axes(centred: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _squared_distances(a: FloatArray, b: FloatArray) -> FloatArray:
-    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
-    return np.maximum(squares, 0.0)
+    squares: FloatArray = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
+    return np.maximum(squares, 0.0, out=squares)
 
 
 def _unit(rows: FloatArray) -> FloatArray:
