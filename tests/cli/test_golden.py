@@ -72,13 +72,16 @@ def test_evaluate_json(tmp_path: Path) -> None:
     data = set_files.save(tmp_path / "data", "lastfm", set_files.arrays_of("lastfm"))
     pairs = load_set("lastfm", data)
     columns = (pairs.video[0][0].shape[-1], pairs.music[0][0].shape[-1])
-    config = ModelConfig(tower="attention", members=1, cca=False, dim=8, width=8, num_heads=2, num_segments=4)
+    config = ModelConfig(dim=8, width=8, num_heads=2, num_segments=4)
     rng = np.random.default_rng(0)
     shapes = DualEncoder(*columns, config=config).weights()
     save_model(
         tmp_path / "model",
-        weights={name: rng.normal(0, 0.1, value.shape).astype(np.float32) for name, value in shapes.items()},
-        card=ModelCard(config, pairs.video_encoder, pairs.music_encoder, *columns),
+        weights={
+            f"network.{name}": rng.normal(0, 0.1, value.shape).astype(np.float32)
+            for name, value in shapes.items()
+        },
+        card=ModelCard("ii", 8, 4, pairs.video_encoder, pairs.music_encoder, *columns, config),
     )
     source = ("--set", "lastfm", "--data", data, "--split", "all")
     result = json.loads(reelscore("evaluate", tmp_path / "model", *source, "--json").stdout)

@@ -1,69 +1,100 @@
-"""Statistics of pooling against their definitions."""
+"""Pooling against its equation, and its independence of duration and sampling rate."""
 
 from __future__ import annotations
 
-import itertools
+import math
 
 import numpy as np
 import pytest
 
-from reelscore.features.pooling import LAGS, NUM_ORDERLESS, NUM_STATISTICS, QUANTILES, pool
+from reelscore.features.pooling import MIN_WINDOW_ROWS, WINDOW_S, pool
 
-ALL = NUM_STATISTICS["texture"]
+MEMORY = 0.9
+"""Correlation of successive rows of `noise`."""
 
 
-def reference(rows: np.ndarray) -> list[np.ndarray]:
-    """Compute the statistics of (T, D) column by column in loops."""
-    blocks: list[list[float]] = [[] for _ in range(ALL)]
+def noise(num_rows: int, seed: int, num_columns: int = 20) -> np.ndarray:
+    """Return AR(1) noise with unit variance."""
+    rows = np.random.default_rng(seed).normal(size=(num_rows, num_columns))
+    for t in range(1, num_rows):
+        rows[t] = MEMORY * rows[t - 1] + math.sqrt(1 - MEMORY**2) * rows[t]
+    return rows
+
+
+def mean_deviation(rows: np.ndarray, row_s: float = 1.0) -> float:
+    """Return the mean of the deviations of all columns."""
+    return float(pool(rows, row_s=row_s)[rows.shape[1] :].mean())
+
+
+def reference(rows: np.ndarray, row_s: float) -> list[float]:
+    """Pool column by column, window by window, in loops."""
+    num_rows = len(rows)
+    size = min(num_rows, max(MIN_WINDOW_ROWS, round(WINDOW_S / row_s)))
+    number = math.ceil(num_rows / size)
+    starts = [0] if number == 1 else [round(i * (num_rows - size) / (number - 1)) for i in range(number)]
+    assert {0, num_rows - size} <= set(starts)
+    means, deviations = [], []
     for column in rows.T.tolist():
-        mean = sum(column) / len(column)
-        centred = [value - mean for value in column]
-        deviation = (sum(c * c for c in centred) / len(column)) ** 0.5
-        values = [mean, deviation, *(float(np.quantile(column, q)) for q in QUANTILES)]
-        steps = [(b - a) ** 2 for a, b in itertools.pairwise(column)]
-        values.append((sum(steps) / max(len(steps), 1)) ** 0.5)
-        still = deviation < 1e-9
-        values.append(0.0 if still else sum(c**3 for c in centred) / len(column) / deviation**3)
-        for lag in LAGS:
-            together = sum(a * b for a, b in zip(centred, centred[lag:], strict=False))
-            values.append(0.0 if still else together / len(column) / deviation**2)
-        for block, value in zip(blocks, values, strict=True):
-            block.append(value)
-    return [np.array(block) for block in blocks]
+        means.append(sum(column) / num_rows)
+        windows = []
+        for start in starts:
+            window = column[start : start + size]
+            middle = sum(window) / size
+            variance = sum((value - middle) ** 2 for value in window) / (size - 1)
+            windows.append(math.sqrt(variance) / ((4 * size - 4) / (4 * size - 3)))
+        deviations.append(sum(windows) / number)
+    return means + deviations
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 7, 40])
-def test_statistics_are_as_defined(length: int) -> None:
-    rows = np.random.default_rng(length).normal(size=(length, 4))
+@pytest.mark.parametrize(
+    ("num_rows", "row_s"),
+    [(2, 1.0), (7, 1.0), (30, 1.0), (31, 1.0), (75, 1.0), (301, 1.0), (40, 3.1), (90, 25.0), (50, 0.5)],
+)
+def test_pooled_columns_equal_the_equation(num_rows: int, row_s: float) -> None:
+    rows = np.random.default_rng(num_rows).normal(3.0, 2.0, size=(num_rows, 4))
     rows[:, 2] = 3.0
-    got = pool(rows[None], np.ones((1, length), bool), ALL)[0]
-    np.testing.assert_allclose(got, np.concatenate(reference(rows)), atol=1e-12)
+    pooled = pool(rows, row_s=row_s)
+    np.testing.assert_allclose(pooled, reference(rows, row_s), rtol=1e-10, atol=1e-10)
+    assert pooled[6] == 0.0, "the deviation of a constant column"
 
 
-def test_padding_does_not_matter() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(3, 40, 5)).astype(np.float32)
-    lengths = np.array([40, 1, 6])
-    mask = np.arange(40) < lengths[:, None]
-    x[~mask] = 1e6
-    got = pool(x, mask, ALL)
-    assert got.dtype == np.float32
-    for row, rows, length in zip(got, x, lengths, strict=True):
-        alone = pool(rows[None, :length], np.ones((1, length), bool), ALL)[0]
-        np.testing.assert_allclose(row, alone, atol=1e-5)
+def test_a_single_row_has_no_deviation() -> None:
+    assert pool(np.array([[2.0, -1.0]])).tolist() == [2.0, -1.0, 0.0, 0.0]
 
 
-def test_less_is_the_first_part_of_more() -> None:
-    x, mask = np.random.default_rng(1).normal(size=(2, 9, 3)), np.ones((2, 9), bool)
-    for number in (1, 2):
-        assert (pool(x, mask, number) == pool(x, mask, ALL)[:, : 3 * number]).all()
+def test_half_precision_neither_overflows_nor_loses_a_small_deviation() -> None:
+    rows = np.full((200, 1), 6e4, np.float16)
+    assert pool(rows).tolist() == [6e4, 0.0]
+    small = (1e6 + np.random.default_rng(0).normal(size=(200, 1))).astype(np.float32)
+    expected = small.astype(np.float64)
+    np.testing.assert_allclose(pool(small), pool(expected - 1e6) + np.array([1e6, 0.0]), rtol=1e-9)
 
 
-def test_order_matters_to_the_later_statistics_alone() -> None:
-    x, mask = np.random.default_rng(2).normal(size=(1, 50, 2)), np.ones((1, 50), bool)
-    one, other = pool(x, mask, ALL), pool(np.sort(x, axis=1), mask, ALL)
-    first = NUM_ORDERLESS * 2
-    np.testing.assert_allclose(one[:, :first], other[:, :first])
-    later = (one[:, first:] - other[:, first:]).reshape(-1, 2)
-    assert abs(later[1]).max() < 1e-12, "skewness"
-    assert (abs(np.delete(later, 1, axis=0)) > 1e-3).all()
+def test_a_repeated_sequence_pools_to_the_same_numbers() -> None:
+    rows = noise(30, 0)
+    np.testing.assert_allclose(pool(np.tile(rows, (5, 1))), pool(rows), rtol=1e-9)
+
+
+def test_the_deviation_does_not_depend_on_the_duration() -> None:
+    one, other = (
+        np.mean([mean_deviation(noise(num_rows, seed)) for seed in range(60)]) for num_rows in (30, 600)
+    )
+    assert other == pytest.approx(one, rel=0.03)
+    whole = [np.mean([noise(n, s).std(axis=0).mean() for s in range(60)]) for n in (30, 600)]
+    assert whole[1] > 1.1 * whole[0], "a deviation over the whole sequence grows with the duration"
+
+
+def test_few_rows_of_a_window_have_the_deviation_of_many() -> None:
+    independent = np.random.default_rng(0).normal(size=(60, 300, 20))
+    for num_rows in (2, 3, 5, 30, 300):
+        deviation = np.mean([mean_deviation(rows[:num_rows]) for rows in independent])
+        assert deviation == pytest.approx(1.0, abs=0.05 if num_rows == 2 else 0.02), num_rows
+
+
+def test_sparse_sampling_has_the_windows_of_dense_sampling() -> None:
+    dense = [noise(1200, seed) for seed in range(40)]
+    one = np.mean([mean_deviation(rows, row_s=0.5) for rows in dense])
+    other = np.mean([mean_deviation(rows[::4], row_s=2.0) for rows in dense])
+    assert other == pytest.approx(one, rel=0.05)
+    one, other = (np.mean([mean_deviation(rows[::step]) for rows in dense]) for step in (1, 4))
+    assert other > 1.1 * one, "without the sampling rate the windows hold more seconds"

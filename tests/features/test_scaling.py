@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
-from reelscore.features.scaling import CLIP, NUM_KNOTS, ColumnMap, apply
+from reelscore.features.scaling import CLIP, NUM_KNOTS, ColumnMap, apply, mean_and_scale
 
 
 def columns(num_rows: int = 400) -> np.ndarray:
@@ -75,3 +75,18 @@ def test_two_rows_are_enough_and_float32_stays() -> None:
     mapped = apply(np.array([[1.5, 9.0]], np.float32), knots, scores)
     assert mapped.dtype == np.float32
     np.testing.assert_allclose(mapped, [[0.0, 0.0]], atol=1e-6)
+
+
+def test_mean_and_scale_are_those_of_all_rows_of_all_sequences() -> None:
+    rng = np.random.default_rng(0)
+    sequences = [rng.normal(1e4, [1.0, 100.0, 0.1], size=(size, 3)).astype(np.float32) for size in (1, 5, 40)]
+    rows = np.concatenate(sequences).astype(np.float64)
+    center, scale = mean_and_scale(iter(sequences))
+    np.testing.assert_allclose(center, rows.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(scale, rows.std(axis=0), rtol=1e-9)
+
+
+def test_a_constant_column_has_scale_one_and_half_precision_does_not_overflow() -> None:
+    center, scale = mean_and_scale([np.full((4000, 2), [6e4, 0.0], np.float16)])
+    assert center.tolist() == [np.float16(6e4), 0.0]
+    assert scale.tolist() == [1.0, 1.0]

@@ -14,7 +14,7 @@ from research.plan_files import FewPairsPlan, LossesPlan, LossSpace
 from research.runs.run import Outcome, Run
 from research.runs.scoring import DIRECTIONS, Ranking
 
-SMALL = TrainConfig(model=ModelConfig(members=1, cca=False, dim=8, width=8), epochs=3, steps=0, batch_size=16)
+SMALL = TrainConfig(model=ModelConfig(dim=8, width=8), method="ii", epochs=3, steps=0, batch_size=16)
 LOSSES = (
     LossSpace("infonce", {"loss.temperature": (0.1, 0.3), "learning_rate": (1e-3, 3e-2)}),
     LossSpace("inter-intra", {"loss.intra_weight": (0.3, 2.0), "learning_rate": (1e-3, 3e-2)}),

@@ -11,13 +11,16 @@ from reelscore.models.config import ModelConfig
 from reelscore.training import TrainConfig
 
 CONFIG = TrainConfig(
+    method="ii",
+    model=ModelConfig(dim=16, width=16, dropout=0.0, input_dropout=0.0, num_segments=4),
+    learning_rate=1e-2,
     steps=0,
     keep="best",
-    model=ModelConfig(members=2, dim=16, width=16, num_segments=4),
     batch_size=32,
     epochs=4,
     patience=4,
 )
+"""A small network, which learns `synthetic_pairs` in four epochs."""
 
 
 def synthetic_pairs(num_train: int = 120, num_val: int = 40, *, seed: int = 0, latent: int = 4) -> PairSet:

@@ -58,7 +58,7 @@ def songs(folder: Path, count: int) -> Path:
 
 
 def light_model(folder: Path) -> Path:
-    """Train a model over the light encoders for one epoch on random features, without text."""
+    """Train a kernel model over the light encoders on random features, without text."""
     from reelscore.training import TrainConfig, train
 
     encoders = load_encoders(EncoderSpec("light"))
@@ -78,5 +78,5 @@ def light_model(folder: Path) -> Path:
         music_encoder=encoders.music.fingerprint,
         num_segments=32,
     )
-    train(pairs, config=TrainConfig(epochs=1, steps=0), folder=folder)
+    train(pairs, config=TrainConfig(method="kernel"), folder=folder)
     return folder

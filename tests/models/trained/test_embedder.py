@@ -1,262 +1,301 @@
-"""Read and write a model's folder, and embed with the model without torch."""
+"""Embed videos, tracks, moments and text with a model of each method, without torch."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from reelscore import files
-from reelscore.errors import ArtifactError, NotFoundError
-from reelscore.features.sampling import global_sparse
-from reelscore.models.config import ModelConfig
-from reelscore.models.towers.dual_encoder import DualEncoder
-from reelscore.models.trained.embedder import TrainedEmbedder, load_embedder
-from reelscore.models.trained.folder import ModelCard, read_model, save_model
+from reelscore.errors import ArtifactError, InputError
+from reelscore.features.pooling import pool
+from reelscore.features.sampling import global_sparse, global_sparse_rows
+from reelscore.models.affect.model import AffectModel
+from reelscore.models.base import neighbour_means
+from reelscore.models.trained.embedder import TrainedEmbedder
+from reelscore.models.trained.folder import save_model
 from reelscore.types import FeatureSequence
-
-CARD = ModelCard(
-    config=ModelConfig(tower="attention", members=2, dim=8, width=8, num_heads=2, num_segments=4),
-    video_encoder="eyes-1",
-    music_encoder="ears-1",
-    video_columns=5,
-    music_columns=3,
-    training={"seed": 7},
-    validation={"recall@10": 0.5},
+from support.small_models import (
+    METHODS,
+    NETWORK_SHARE,
+    Method,
+    kernel_model,
+    network,
+    sequence,
+    small_embedder,
+    small_model,
 )
 
-
-def network(seed: int, config: ModelConfig = CARD.config) -> DualEncoder:
-    torch.manual_seed(seed)
-    model = DualEncoder(5, 3, config=config).eval()
-    for tower in (model.video, model.music):
-        tower.cca_weight.normal_()
-        tower.cca_share.fill_(0.3)
-    return model
+each_method = pytest.mark.parametrize("method", METHODS)
+TEXT = np.random.default_rng(1).normal(size=(2, 4)).astype(np.float32)
+VIDEO, TRACK = sequence("eyes-1"), sequence("ears-1", num_rows=3, seed=2)
 
 
-def sequence(encoder: str, num_columns: int, *, num_rows: int = 4, seed: int = 0) -> FeatureSequence:
-    values = np.random.default_rng(seed).normal(size=(num_rows, num_columns)).astype(np.float32)
-    return FeatureSequence(values, global_sparse(8.0, num_segments=num_rows), encoder)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return folder_of(tmp_path)
-
-
-def folder_of(tmp_path: Path, **changes: Any) -> Path:
-    """Save a random model of `CARD` with a changed configuration, and return its folder."""
-    card = dataclasses.replace(CARD, config=dataclasses.replace(CARD.config, **changes))
-    save_model(tmp_path / "model", weights=network(0, card.config).weights(), card=card)
-    return tmp_path / "model"
-
-
-def test_what_was_saved_is_what_is_read(folder: Path) -> None:
-    card, weights = read_model(folder)
-    assert dataclasses.replace(card, weights_sha256="") == CARD
-    for name, value in network(0).weights().items():
-        np.testing.assert_array_equal(weights[name], value)
-
-
-def test_a_card_remembers_its_words_outside_the_space_and_may_lack_them(folder: Path) -> None:
-    card, weights = read_model(folder)
-    saved = save_model(folder, weights=weights, card=dataclasses.replace(card, words={"encoder": "pack"}))
-    assert read_model(folder)[0].words == {"encoder": "pack"}
-    assert saved.fingerprint == card.fingerprint
-    values = json.loads((folder / "model.json").read_text())
-    del values["words"]
-    (folder / "model.json").write_text(json.dumps(values))
-    assert read_model(folder)[0].words == {}
-
-
-def test_the_embedder_gives_what_the_network_gives(folder: Path) -> None:
-    embedder = load_embedder(folder)
-    video, music = sequence("eyes-1", 5), sequence("ears-1", 3, num_rows=1)
+def by_network(video: FeatureSequence, music: FeatureSequence) -> list[np.ndarray]:
+    """Embed with the network of `small_model` in torch."""
+    arguments = []
+    for one in (video, music):
+        arguments += [torch.from_numpy(one.values.copy())[None], torch.ones(1, len(one.values), dtype=bool)]
     with torch.no_grad():
-        v, m = network(0)(
-            *(torch.from_numpy(x.copy()) for x in (video.values[None], np.ones((1, 4), bool))),
-            *(torch.from_numpy(x.copy()) for x in (music.values[None], np.ones((1, 1), bool))),
-        )
-    np.testing.assert_allclose(embedder.embed_video(video), v.embedding[0].numpy(), atol=1e-5)
-    np.testing.assert_allclose(embedder.embed_music(music), m.embedding[0].numpy(), atol=1e-5)
-    assert (embedder.dim, embedder.num_segments, embedder.trained, embedder.name) == (24, 4, True, "model")
+        return [side[0].numpy() for side in network()(*arguments)]
+
+
+def by_kernel(video: FeatureSequence, music: FeatureSequence) -> list[np.ndarray]:
+    """Embed with the kernel model of `small_model` in double precision."""
+    model = kernel_model()
+    return [
+        model.embed(modality, pool(one.values, row_s=one.row_s)[None])[0]
+        for modality, one in (("video", video), ("music", music))
+    ]
+
+
+def test_a_kernel_model_embeds_the_means_and_deviations() -> None:
+    embedder = small_embedder("kernel")
+    got = embedder.embed_video(VIDEO), embedder.embed_music(TRACK)
+    for one, expected in zip(got, by_kernel(VIDEO, TRACK), strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-3)
+
+
+def test_the_windows_of_the_deviation_have_the_seconds_of_the_sequence() -> None:
+    embedder = small_embedder("kernel")
+    values = np.random.default_rng(3).normal(size=(40, 3)).cumsum(axis=0).astype(np.float32)
+    dense, sparse = (
+        FeatureSequence(values, global_sparse(seconds, num_segments=40), "ears-1")
+        for seconds in (40.0, 400.0)
+    )
+    assert (dense.row_s, sparse.row_s) == pytest.approx((1.0, 10.0))
+    for one in (dense, sparse):
+        np.testing.assert_allclose(embedder.embed_music(one), by_kernel(VIDEO, one)[1], atol=1e-3)
+    assert not np.allclose(embedder.embed_music(dense), embedder.embed_music(sparse), atol=1e-2)
+
+
+def test_a_network_embeds_as_in_torch() -> None:
+    embedder = small_embedder("ii")
+    expected = by_network(VIDEO, TRACK)
+    np.testing.assert_allclose(embedder.embed_video(VIDEO), expected[0], atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_music(TRACK), expected[1], atol=1e-5)
+
+
+def test_a_network_reads_one_row_of_each_segment() -> None:
+    long = sequence("eyes-1", num_rows=11)
+    rows = global_sparse_rows(11, num_segments=4)
+    short = FeatureSequence(long.values[rows], tuple(long.segments[i] for i in rows), "eyes-1")
+    embedder = small_embedder("ii")
+    np.testing.assert_array_equal(embedder.embed_video(long), embedder.embed_video(short))
+
+
+def test_with_both_the_score_is_the_weighted_mean_of_theirs() -> None:
+    embedder = small_embedder("auto")
+    video, music = embedder.embed_video(VIDEO), embedder.embed_music(TRACK)
+    kernel, net = by_kernel(VIDEO, TRACK), by_network(VIDEO, TRACK)
+    expected = (1 - NETWORK_SHARE) * kernel[0] @ kernel[1] + NETWORK_SHARE * net[0] @ net[1]
+    assert video @ music == pytest.approx(expected, abs=1e-3)
+    assert len(video) == len(kernel[0]) + 8 == embedder.dim
+
+
+@each_method
+@pytest.mark.parametrize("with_text", [False, True])
+def test_every_embedding_has_norm_one(method: Method, with_text: bool) -> None:
+    embedder = small_embedder(method, with_text=with_text)
+    embeddings = [
+        embedder.embed_video(VIDEO),
+        embedder.embed_music(TRACK),
+        *embedder.embed_moments(sequence("ears-1", num_rows=5)),
+        embedder.embed_music(sequence("ears-1", num_rows=1)),
+    ]
+    if with_text:
+        embeddings += [embedder.embed_video(VIDEO, TEXT), embedder.embed_text("calm", lambda _: TEXT)]
+    for one in embeddings:
+        assert one.shape == (embedder.dim,)
+        assert one.dtype == np.float32
+        assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
+    assert (embedder.num_segments, embedder.trained, embedder.name) == (4, True, "model")
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, 5])
-def test_a_moment_is_its_row_with_its_two_neighbours(tmp_path: Path, num_rows: int) -> None:
-    embedder = load_embedder(folder_of(tmp_path, pooling="mean+deviation"))
-    track = sequence("ears-1", 3, num_rows=num_rows)
+def test_a_moment_of_a_network_is_its_row_with_its_two_neighbours(num_rows: int) -> None:
+    embedder = small_embedder("ii")
+    track = sequence("ears-1", num_rows=num_rows)
     moments = embedder.embed_moments(track)
-    assert moments.shape == (num_rows, 24)
+    assert moments.shape == (num_rows, 8)
     for row in range(num_rows):
         near = slice(max(0, row - 1), row + 2)
         excerpt = FeatureSequence(track.values[near], track.segments[near], "ears-1")
         np.testing.assert_allclose(moments[row], embedder.embed_music(excerpt), atol=1e-5)
 
 
-def test_what_three_rows_cannot_tell_a_moment_has_from_the_track(tmp_path: Path) -> None:
-    embedder = load_embedder(folder_of(tmp_path, tower="mean"))
-    track = sequence("ears-1", 3, num_rows=40)
-    other = track.values.copy()
-    other[30:] = other[30:][::-1]
-    moments, changed = (
-        embedder.embed_moments(FeatureSequence(values, track.segments, "ears-1"))
-        for values in (track.values, other)
-    )
-    assert (
-        moments[:20] != changed[:20]
-    ).any()  # the roughness and the correlations are those of the whole track
-    steady = FeatureSequence(np.tile(track.values[:1], (40, 1)), track.segments, "ears-1")
+def test_a_moment_of_a_kernel_model_has_the_deviation_of_its_track() -> None:
+    track = sequence("ears-1", num_rows=7)
+    pooled = pool(track.values, row_s=track.row_s)
+    rows = np.concatenate([neighbour_means(track.values), np.tile(pooled[3:], (7, 1))], axis=1)
+    moments = small_embedder("kernel").embed_moments(track)
+    np.testing.assert_allclose(moments, kernel_model().embed("music", rows), atol=1e-3)
+
+
+def test_moments_of_both_are_those_of_each() -> None:
+    track = sequence("ears-1", num_rows=7)
+    kernel, net, both = (small_embedder(m).embed_moments(track) for m in ("kernel", "ii", "auto"))
+    parts = [np.sqrt(1 - NETWORK_SHARE) * kernel, np.sqrt(NETWORK_SHARE) * net]
+    np.testing.assert_allclose(both, np.concatenate(parts, axis=1), atol=1e-6)
+
+
+def test_a_kernel_model_of_single_rows_reads_means_alone() -> None:
+    embedder = small_embedder("kernel", deviation=False)
+    track = sequence("ears-1", num_rows=5)
+    expected = kernel_model(deviation=False).embed("music", track.values.mean(axis=0)[None])[0]
+    np.testing.assert_allclose(embedder.embed_music(track), expected, atol=1e-3)
     np.testing.assert_allclose(
-        embedder.embed_moments(steady), np.tile(embedder.embed_music(steady), (40, 1)), atol=1e-5
+        embedder.embed_moments(track),
+        kernel_model(deviation=False).embed("music", neighbour_means(track.values)),
+        atol=1e-3,
     )
 
 
-def test_the_fingerprint_follows_weights_form_and_encoders(folder: Path, tmp_path: Path) -> None:
-    first = load_embedder(folder).fingerprint
-    again = save_model(tmp_path / "again", weights=network(0).weights(), card=CARD)
-    assert again.fingerprint == first
-    others = [
-        save_model(tmp_path / "a", weights=network(1).weights(), card=CARD),
-        save_model(
-            tmp_path / "b",
-            weights=network(0).weights(),
-            card=dataclasses.replace(CARD, music_encoder="ears-2"),
-        ),
-        save_model(
-            tmp_path / "c",
-            weights=network(0).weights(),
-            card=dataclasses.replace(CARD, config=dataclasses.replace(CARD.config, num_segments=9)),
-        ),
-    ]
-    assert len({first, *(card.fingerprint for card in others)}) == 4
+def test_the_text_of_a_video_is_the_mean_of_its_chunks_beside_its_pooled_features() -> None:
+    embedder = small_embedder("kernel", with_text=True)
+    model = kernel_model(with_text=True)
+    pooled = pool(VIDEO.values, row_s=VIDEO.row_s)
+    for text, expected in ((TEXT, TEXT.mean(axis=0)), (None, np.full(4, np.nan))):
+        row = np.concatenate([pooled, expected])
+        np.testing.assert_allclose(
+            embedder.embed_video(VIDEO, text), model.embed("video", row[None])[0], atol=1e-3
+        )
+    row = np.concatenate([np.full(10, np.nan), TEXT.mean(axis=0)])
+    query = embedder.embed_text("calm piano", lambda _: TEXT)
+    np.testing.assert_allclose(query, model.embed("video", row[None])[0], atol=1e-3)
 
 
-def test_features_of_another_encoder_are_refused(folder: Path) -> None:
-    embedder = load_embedder(folder)
+def test_a_network_fuses_the_text_of_a_video_as_in_torch() -> None:
+    embedder, model = small_embedder("ii", with_text=True), network(with_text=True)
+    rows = torch.from_numpy(VIDEO.values.copy())[None]
+    mask, chunks = torch.ones(1, 4, dtype=bool), torch.from_numpy(TEXT)[None]
+    with torch.no_grad():
+        expected = model.video(rows, mask, chunks, torch.ones(1, 2, dtype=bool))[0].numpy()
+        alone = model.video(rows, mask)[0].numpy()
+    np.testing.assert_allclose(embedder.embed_video(VIDEO, TEXT), expected, atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_video(VIDEO), alone, atol=1e-5)
+
+
+@each_method
+def test_text_queries(method: Method) -> None:
+    embedder = small_embedder(method, with_text=True)
+    assert embedder.text_encoder == "words-1"
+    assert embedder.embed_text("calm piano") is None
+    assert small_embedder(method).embed_text("calm piano", lambda _: TEXT) is None
+    asked: list[str] = []
+    embedder.embed_text("calm piano", lambda text: asked.append(text) or TEXT)
+    assert asked == ["calm piano"]
+    with pytest.raises(InputError, match="the text query is empty"):
+        embedder.embed_text("  ", lambda _: TEXT)
+    with pytest.raises(InputError, match="at most 500 characters, got 501"):
+        embedder.embed_text("x" * 501, lambda _: TEXT)
+    assert embedder.reasons(TEXT[0], TEXT[0]) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (np.ones((2, 3), np.float32), r"shape \(W, 4\) with W >= 1 from words-1, got float32 \(2, 3\)"),
+        (np.ones(4, np.float32), r"got float32 \(4,\)"),
+        (np.ones((0, 4), np.float32), r"got float32 \(0, 4\)"),
+        (np.full((1, 4), np.nan, np.float32), "takes finite rows of text"),
+        (np.array([["calm"] * 4]), "takes text as numbers"),
+    ],
+)
+@each_method
+def test_text_of_another_form_is_rejected(method: Method, text: np.ndarray, words: str) -> None:
+    embedder = small_embedder(method, with_text=True)
+    with pytest.raises(ArtifactError, match=words):
+        embedder.embed_video(VIDEO, text)
+    with pytest.raises(ArtifactError, match=words):
+        embedder.embed_text("calm", lambda _: text)
+
+
+def test_models_without_text_take_none() -> None:
+    rules = AffectModel(video_encoder="eyes-1", music_encoder="ears-1")
+    for embedder in (*(small_embedder(method) for method in METHODS), rules):
+        with pytest.raises(ArtifactError, match="takes no text of a video"):
+            embedder.embed_video(VIDEO, TEXT)
+
+
+@each_method
+def test_features_of_another_encoder_are_rejected(method: Method) -> None:
+    embedder = small_embedder(method)
     for embed, given in (
-        (embedder.embed_video, sequence("ears-1", 3)),
-        (embedder.embed_music, sequence("ears-2", 3)),
-        (embedder.embed_moments, sequence("eyes-1", 5)),
-        (embedder.embed_music, sequence("ears-1", 4)),
+        (embedder.embed_video, sequence("ears-1")),
+        (embedder.embed_music, sequence("ears-2")),
+        (embedder.embed_moments, sequence("eyes-1")),
+        (embedder.embed_music, sequence("ears-1", columns=4)),
     ):
         with pytest.raises(ArtifactError, match=r"model .* reads"):
             embed(given)
 
 
-def test_any_flipped_bit_of_the_weights_is_noticed(folder: Path) -> None:
-    (path,) = folder.glob("*.safetensors")
-    content = path.read_bytes()
-    for position in np.linspace(0, len(content) - 1, 12).astype(int):
-        damaged = bytearray(content)
-        damaged[position] ^= 4
-        path.write_bytes(damaged)
-        with pytest.raises(ArtifactError, match="damaged"):
-            load_embedder(folder)
-    path.write_bytes(content[:-9])
-    with pytest.raises(ArtifactError, match="damaged"):
-        load_embedder(folder)
-    path.unlink()
-    with pytest.raises(ArtifactError, match="copy the model's whole folder"):
-        load_embedder(folder)
+def test_the_linear_cca_is_that_of_a_kernel_model_without_text() -> None:
+    rows = np.random.default_rng(0).normal(size=(9, 6))
+    expected = kernel_model().only("linear").embed("music", rows)
+    for method in ("kernel", "auto"):
+        linear = small_embedder(method).linear_cca
+        assert linear is not None
+        np.testing.assert_allclose(linear.embed("music", rows), expected, atol=1e-3)
+    assert small_embedder("ii").linear_cca is None
+    assert small_embedder("kernel", with_text=True).linear_cca is None
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("method", "change"),
     [
-        ({"format_version": 99}, "format 6, got 99"),
-        ({"video_encoder": "other-1"}, "does not agree with its fingerprint"),
-        ({"colour": "blue"}, "unknown key 'colour'"),
-        ({"video_columns": "many"}, "video_columns must be int"),
+        ("kernel", {"kernel.music.linear.weights": None}),
+        ("kernel", {"kernel.music.center": np.zeros(5, np.float32)}),
+        ("kernel", {"kernel.video.knots": np.zeros(4, np.float32)}),
+        ("kernel", {"kernel.rbf.settings": np.zeros(2, np.float32)}),
+        ("kernel", {"kernel.video.rbf.weights": np.zeros((3, 3), np.float32)}),
+        ("kernel", {"kernel.music.linear.bias": np.full(6, np.nan, np.float32)}),
+        ("ii", {"network.video.encoder.out.weight": None}),
+        ("ii", {"network.music.encoder.hidden.bias": np.zeros(5, np.float32)}),
+        ("ii", {"network.music.center": np.full(3, np.nan, np.float32)}),
+        ("auto", {"network_share": None}),
+        ("auto", {"network_share": np.zeros(2, np.float32)}),
+        ("auto", {"network.video.center": None}),
     ],
 )
-def test_a_description_that_was_changed_is_refused(
-    folder: Path, change: dict[str, object], words: str
+def test_arrays_that_do_not_match_the_description_are_rejected(
+    method: Method, change: dict[str, np.ndarray | None]
 ) -> None:
-    path = folder / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(ArtifactError, match=words):
-        load_embedder(folder)
+    card, weights = small_model(method)
+    changed = {name: value for name, value in {**weights, **change}.items() if value is not None}
+    with pytest.raises(ArtifactError, match="train it again"):
+        TrainedEmbedder("model", card=card, weights=changed)
 
 
-@pytest.mark.parametrize("older", [{"arc": True}, {"fusion": "tokens"}, {"fusion": "cross-attention"}])
-def test_a_model_of_an_older_format_must_be_trained_again(folder: Path, older: dict[str, object]) -> None:
-    path = folder / "model.json"
-    values = json.loads(path.read_text())
-    path.write_text(json.dumps(values | {"format_version": 5, "config": values["config"] | older}))
-    with pytest.raises(ArtifactError, match=r"format 6, got 5; train it again"):
-        load_embedder(folder)
+@each_method
+def test_a_description_that_does_not_match_the_arrays_is_rejected(method: Method) -> None:
+    card, weights = small_model(method)
+    for change in ({"dim": 7}, {"video_columns": 4}, {"music_columns": 4}, {"text_columns": 4}):
+        with pytest.raises(ArtifactError, match="train it again"):
+            TrainedEmbedder("model", card=dataclasses.replace(card, **change), weights=weights)
+    with pytest.raises(ArtifactError, match="train it again"):
+        TrainedEmbedder("model", card=card, weights={})
+    with_text, others = small_model(method, with_text=True)
+    for one, arrays in ((card, others), (with_text, weights)):
+        with pytest.raises(ArtifactError, match="train it again"):
+            TrainedEmbedder("model", card=one, weights=arrays)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "\x00"])
-def test_a_description_that_is_none_is_refused(folder: Path, text: str) -> None:
-    (folder / "model.json").write_text(text)
-    with pytest.raises(ArtifactError, match="damaged"):
-        load_embedder(folder)
-
-
-def test_weights_that_do_not_fit_their_description_are_refused(folder: Path) -> None:
-    card, weights = read_model(folder)
-    for name, wrong in (
-        ("video.members.1.body.out.weight", None),
-        ("music.members.0.linear.bias", np.zeros(5, np.float32)),
-    ):
-        changed = {key: value for key, value in weights.items() if key != name}
-        if wrong is not None:
-            changed[name] = wrong
-        with pytest.raises(ArtifactError, match="do not match"):
-            TrainedEmbedder("model", card=card, weights=changed)
-
-
-def test_no_model_is_not_found(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(NotFoundError, match="reelscore train"):
-            load_embedder(path)
-
-
-def test_a_save_cut_off_at_any_step_leaves_the_old_model_or_the_new(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = load_embedder(folder).fingerprint
-    fingerprints = set()
-    for survive in itertools.count():
-        calls = itertools.count()
-
-        def dying(
-            path: Path, content: bytes, last: int = survive, calls: itertools.count[int] = calls
-        ) -> None:
-            if next(calls) == last:
-                raise KeyboardInterrupt
-            files.write_bytes(path, content)
-
-        monkeypatch.setattr("reelscore.models.trained.folder.write_bytes", dying)
-        try:
-            save_model(folder, weights=network(1).weights(), card=CARD)
-        except KeyboardInterrupt:
-            fingerprints.add(load_embedder(folder).fingerprint)
-            continue
-        break
-    assert fingerprints == {old}
-    assert load_embedder(folder).fingerprint != old
-    assert len(list(folder.iterdir())) == 2
-
-
-def test_loading_and_embedding_import_no_torch(folder: Path) -> None:
+@each_method
+def test_loading_and_embedding_import_no_torch(method: Method, tmp_path: Path) -> None:
+    card, weights = small_model(method)
+    save_model(tmp_path, weights=weights, card=card)
     code = (
         "import sys, numpy as np\n"
         "from reelscore.models.trained.embedder import load_embedder\n"
         "from reelscore.types import FeatureSequence\n"
         "from reelscore.features.sampling import global_sparse\n"
-        f"e = load_embedder({str(folder)!r})\n"
+        f"e = load_embedder({str(tmp_path)!r})\n"
         "s = FeatureSequence(np.ones((2, 3), np.float32), global_sparse(1.0, num_segments=2), 'ears-1')\n"
         "e.embed_music(s), e.embed_moments(s)\n"
         "print(sorted({'torch', 'lancedb', 'av', 'scipy', 'onnxruntime'} & set(sys.modules)))"

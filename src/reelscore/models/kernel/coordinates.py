@@ -55,13 +55,13 @@ class Scores:
     @classmethod
     def learn(cls, rows: npt.NDArray[np.floating]) -> Scores:
         """Learn from rows (n, P); NaN marks a missing value and counts as the mean."""
-        missing = np.isnan(rows).any(axis=0)
+        present = ~np.isnan(rows)
         columns = ColumnMap.learn(np.nan_to_num(rows), "normal")
-        for column in np.flatnonzero(missing):
-            own = ColumnMap.learn(rows[~np.isnan(rows[:, column]), column, None], "normal")
+        for column in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
+            own = ColumnMap.learn(rows[present[:, column], column, None], "normal")
             columns.knots[column], columns.scores[column] = own.knots[0], own.scores[0]
         mapped = columns(rows)
-        center = np.nanmean(mapped, axis=0)
+        center = np.nan_to_num(mapped).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
         spread = float(np.square(np.nan_to_num(mapped - center)).sum() / len(rows))
         return cls(columns, center, spread**0.5 or 1.0)
 
@@ -142,9 +142,14 @@ class Coordinates:
             whiten = np.linalg.inv(np.linalg.cholesky(gram)).T
             features = features @ whiten
         mean = features.mean(axis=0)
+        total = np.square(features).sum()
         features = features - mean
-        axes, squares = _principal_axes(features)
-        factor = (len(z) / np.square(features).sum()) ** 0.5
+        spread = np.square(features).sum()
+        if spread > _SMALLEST * total:
+            axes, squares = _principal_axes(features)
+            factor = (len(z) / spread) ** 0.5
+        else:  # the rows are alike, as those of a single pair
+            axes, squares, factor = np.zeros((features.shape[1], 1)), np.zeros(1), 1.0
         axes = axes * factor
         offset = mean @ axes
         combined = axes if whiten is None else whiten @ axes

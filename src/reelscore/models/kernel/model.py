@@ -128,7 +128,8 @@ class KernelModel:
             [scores(one, solve(one.problem, own.ridge_x, own.ridge_y), own.power) for one in folds]
             for folds, own in zip(by_kernel, chosen, strict=True)
         ]
-        strengths = tuple(1.0 / float(np.mean([one.std() for one in each])) for each in held_out)
+        # The score of a single candidate does not vary.
+        strengths = tuple(1.0 / (float(np.mean([one.std() for one in each])) or 1.0) for each in held_out)
         fused = [
             np.sum(
                 [np.float32(strength) * one for strength, one in zip(strengths, each, strict=True)], axis=0
@@ -171,7 +172,7 @@ class KernelModel:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the model as named arrays, for storage."""
-        arrays: dict[str, FloatArray] = {"strengths": np.array(self.strengths)}
+        arrays: dict[str, FloatArray] = {}
         for side, (scaling, parts) in (("video", self.video), ("music", self.music)):
             arrays[f"{side}.knots"], arrays[f"{side}.scores"] = scaling.columns.knots, scaling.columns.scores
             arrays[f"{side}.center"], arrays[f"{side}.scale"] = scaling.center, np.array(scaling.scale)
@@ -180,10 +181,14 @@ class KernelModel:
                     arrays[f"{side}.landmarks"] = part.kernel.landmarks
                 arrays[f"{side}.{kernel}.width"] = np.array(part.kernel.width)
                 arrays[f"{side}.{kernel}.weights"], arrays[f"{side}.{kernel}.bias"] = part.weights, part.bias
-        for kernel, settings, correlations in zip(
-            self.kernels, self.settings, self.correlations, strict=True
+        for kernel, strength, settings, correlations in zip(
+            self.kernels, self.strengths, self.settings, self.correlations, strict=True
         ):
-            arrays[f"{kernel}.settings"], arrays[f"{kernel}.correlations"] = np.array(settings), correlations
+            arrays[f"{kernel}.strength"], arrays[f"{kernel}.settings"] = (
+                np.array(strength),
+                np.array(settings),
+            )
+            arrays[f"{kernel}.correlations"] = correlations
         return {name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()}
 
     @classmethod
@@ -191,7 +196,7 @@ class KernelModel:
         """Rebuild a model from `to_arrays`; a missing or misshapen array raises `ArtifactError`."""
         try:
             return cls._from_arrays({name: np.asarray(value, np.float64) for name, value in arrays.items()})
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise ArtifactError(
                 f"the arrays of the kernel model are incomplete ({error}); train it again"
             ) from error
@@ -216,7 +221,7 @@ class KernelModel:
             video,
             music,
             kernels,
-            tuple(arrays["strengths"].tolist()),
+            tuple(arrays[f"{kernel}.strength"].item() for kernel in kernels),
             tuple(Settings(*arrays[f"{kernel}.settings"].tolist()) for kernel in kernels),
             tuple(arrays[f"{kernel}.correlations"] for kernel in kernels),
             {},

@@ -80,8 +80,8 @@ class TrainedEmbedder:
             rows = np.zeros((1, columns["video"]), np.float32)
             probes.append(self._concat([head.video(rows, 1.0, chunks) for _, head in self._heads]))
         for probe in probes:
-            if probe.shape != (self.dim,) or not np.isfinite(probe).all():
-                raise ValueError(f"expected {self.dim} finite values, got shape {probe.shape}")
+            if probe.shape != (self.dim,):
+                raise ValueError(f"expected {self.dim} values, got shape {probe.shape}")
 
     @property
     def bank(self) -> FloatArray | None:
@@ -178,6 +178,9 @@ class TrainedEmbedder:
 
 def _heads(card: ModelCard, weights: Mapping[str, FloatArray]) -> list[tuple[float, Head]]:
     """Return the parts of a model, each with its share of the score."""
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} is not finite")
     heads: list[tuple[float, Head]] = []
     network_share = weights["network_share"].item() if card.method == "auto" and card.config else None
     if kernel := _with_prefix("kernel.", weights):
