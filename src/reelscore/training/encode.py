@@ -46,9 +46,7 @@ class PairEncoder:
         self.model = model
         self.pairs = pairs
         device = model.video.center.device
-        self._frozen = (
-            None if frozen is None else [torch.from_numpy(side).float().to(device) for side in frozen]
-        )
+        self._frozen = None if frozen is None else [torch.from_numpy(side).to(device) for side in frozen]
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -31,8 +31,11 @@ Kernel = Literal["linear", "arc-cosine", "rbf"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 MAX_LANDMARKS = 900
+MAX_LEARNED_ROWS = 20_000
+"""Rows from which the map of columns is learned; more do not change a quantile noticeably."""
 MAX_AXES = 300
 _SMALLEST = 1e-10  # eigenvalues below this share of the largest are rounding noise
+_BLOCK_ROWS = 4096
 _JITTER = 1e-8  # added to the diagonal of K_LL, whose diagonal is 1, so that it has a Cholesky factor
 
 
@@ -54,7 +57,9 @@ class Scores:
 
     @classmethod
     def learn(cls, rows: npt.NDArray[np.floating]) -> Scores:
-        """Learn from rows (n, P); NaN marks a missing value and counts as the mean."""
+        """Learn from rows (n, P), at most `MAX_LEARNED_ROWS` of them; NaN marks a missing value."""
+        if len(rows) > MAX_LEARNED_ROWS:
+            rows = rows[np.linspace(0, len(rows) - 1, MAX_LEARNED_ROWS).round().astype(np.int64)]
         present = ~np.isnan(rows)
         columns = ColumnMap.learn(np.nan_to_num(rows), "normal")
         for column in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
@@ -66,8 +71,13 @@ class Scores:
         return cls(columns, center, spread**0.5 or 1.0)
 
     def __call__(self, rows: npt.NDArray[np.floating]) -> FloatArray:
-        """Return the scaled scores (N, P) of rows (N, P); 0 for NaN."""
-        scores: FloatArray = np.nan_to_num((self.columns(rows) - self.center) / self.scale)
+        """Return the scaled scores (N, P) of rows (N, P); 0, the mean, for NaN."""
+        scores = np.empty(rows.shape)
+        for start in range(
+            0, len(rows), _BLOCK_ROWS
+        ):  # the map of columns needs several times the memory of its rows
+            block = slice(start, start + _BLOCK_ROWS)
+            scores[block] = np.nan_to_num((self.columns(rows[block]) - self.center) / self.scale)
         return scores
 
 
