@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from reelscore.evaluation.ranks import FloatArray, IntArray
 from reelscore.features.scaling import mean_and_scale
@@ -71,7 +72,9 @@ class Ridge:
         (x, y), (of_video, of_music) = self._spaces(video, music)
         return np.hstack([of_video, x]) / np.sqrt(2), np.hstack([y, of_music]) / np.sqrt(2)
 
-    def compare(self, video: FloatArray, music: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def compare(
+        self, video: FloatArray, music: FloatArray
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return the scores (N, N) in the music space and in the video space."""
         (x, y), (of_video, of_music) = self._spaces(video, music)
         return (of_video @ y.T).astype(np.float32), (x @ of_music.T).astype(np.float32)

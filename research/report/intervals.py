@@ -63,8 +63,7 @@ def concatenated(outcomes: Sequence[Outcome], metric: str) -> Queries:
     if len({fold_of(one) for one in ordered}) < len(ordered):
         raise InputError("a mean takes one outcome of each fold; got two of one fold")
     values = [
-        np.mean([_values(one.directions[d], metric) for d in DIRECTIONS], axis=0, dtype=np.float64)
-        for one in ordered
+        sum(_values(one.directions[d], metric) for d in DIRECTIONS) / len(DIRECTIONS) for one in ordered
     ]
     fold = np.repeat([fold_of(one) for one in ordered], [len(each) for each in values])
     # Derived data sets number their clusters fold by fold, so those of two folds are distinct.

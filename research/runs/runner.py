@@ -28,7 +28,7 @@ from reelscore.errors import ConfigError
 from reelscore.files import content_hash, write_bytes
 from reelscore.training.config import TrainConfig
 from reelscore.workers.local import available_cores, run_all
-from research.recipes import derived, labelled, public, two_streams
+from research.recipes import labelled, public, same_class, two_streams
 from research.recipes.recipe import Builder, Recipe, RunData
 from research.result import Place
 
@@ -58,8 +58,7 @@ GPU_JOBS = 8
 BUILDERS: Mapping[str, Builder] = {
     "set": public.SET,
     "labelled": labelled.LABELLED,
-    "halves": derived.HALVES,
-    "same-class": derived.SAME_CLASS,
+    "same-class": same_class.SAME_CLASS,
     "streams": two_streams.STREAMS,
 }
 

@@ -71,7 +71,8 @@ def finding(result: Result) -> str:
     """State which rows differ from the default."""
     parts = []
     for title in dict.fromkeys(row.place[1] for row in result.rows if row.place[1] != II):
-        found = differences(result.rows, II, lambda p, t=title: p[0] if p[1] == t else None)
+        own = [row for row in result.rows if row.place[1] == title]
+        found = differences(own, II, lambda place: place[0])
         parts.append(f"{title}: {count_above(found)}")
     return f"Interval of the difference from the default. {'; '.join(parts).capitalize()}."
 

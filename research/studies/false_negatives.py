@@ -63,11 +63,8 @@ def share_finding(result: Result, neutral: str) -> str:
     """State where the variants of the inter-intra loss differ from InfoNCE at shares other than the neutral one."""
     sentences = []
     for title in VARIANTS:
-        found = differences(
-            result.rows,
-            INFONCE,
-            lambda p, t=title: f"{p[1]} {p[0]}" if p[2] == t and p[0] != neutral else None,
-        )
+        own = [row for row in result.rows if row.place[2] == title and row.place[0] != neutral]
+        found = differences(own, INFONCE, lambda place: f"{place[1]} {place[0]}")
         if found:
             sentences.append(f"`{title}` less `infonce`: {count_above(found)}.")
     return " ".join(sentences)

@@ -13,7 +13,7 @@ import numpy as np
 
 from reelscore.data.pairs import PairSet
 from reelscore.evaluation.metrics import recall_at
-from reelscore.evaluation.ranks import FloatArray, first_hit_ranks
+from reelscore.evaluation.ranks import FloatArray, IntArray, first_hit_ranks
 from reelscore.features.scaling import mean_and_scale
 from reelscore.training.features import folds, pooled_features
 from research.plan_files import Plan
@@ -74,7 +74,7 @@ def length_figures(pairs: PairSet, num_folds: int) -> dict[str, float]:
     return figures
 
 
-def _correlation(rows: FloatArray, target: FloatArray, fold: np.ndarray) -> float:  # type: ignore[type-arg]
+def _correlation(rows: FloatArray, target: FloatArray, fold: IntArray) -> float:
     """Return the correlation of a target with its ridge prediction from the other folds."""
     predicted = np.zeros(len(target))
     for number in np.unique(fold):

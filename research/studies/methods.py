@@ -75,7 +75,8 @@ def finding(result: Result) -> str:
         (II, LINEAR_CCA),
         (KERNEL + TRAINED, KERNEL),
     ):
-        found = differences(result.rows, baseline, lambda p, t=title: p[0] if p[1] == t else None)
+        own = [row for row in result.rows if row.place[1] == title]
+        found = differences(own, baseline, lambda place: place[0])
         if found:
             sentences.append(f"`{title}` less `{baseline}`: {count_above(found)}.")
     return " ".join(sentences)

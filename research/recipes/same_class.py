@@ -1,14 +1,12 @@
-"""Recipes that derive other pairs from the public sets, split by split.
+"""Recipes of pairs of one class and one modality, from the public sets, split by split.
 
-    {"kind": "halves", "name": "muvisync", "side": "music"}
-    {"kind": "same-class", "name": "wikipedia", "side": "video", "oracle": true}
+    {"kind": "same-class", "name": "emomv", "side": "music", "oracle": true}
 
-Each also takes a fold, as in `public`.
+They also take a fold, as in `public`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,28 +21,6 @@ from .labelled import with_labels
 from .recipe import Builder, Recipe, RunData
 
 Side = Literal["video", "music"]
-
-
-def halves(pairs: PairSet, *, side: Side) -> PairSet:
-    """Pair the first half of each sequence of one modality with its second half.
-
-    Returns
-    -------
-    PairSet
-        First halves on the video side. Items of a single row are dropped; groups, sources and splits stay.
-    """
-    kept = pairs.take([i for i, draws in enumerate(_side(pairs, side)) if len(draws[0]) > 1])
-    sequences = _side(kept, side)
-    encoder = _encoder(pairs, side)
-    return replace(
-        kept,
-        name=f"{pairs.name}-{side}-halves",
-        video=tuple(tuple(d[: len(d) // 2] for d in draws) for draws in sequences),
-        music=tuple(tuple(d[len(d) // 2 :] for d in draws) for draws in sequences),
-        video_encoder=encoder,
-        music_encoder=encoder,
-        unpaired_music=(),
-    )
 
 
 def same_class(pairs: PairSet, *, side: Side, draw: int = 0) -> PairSet:
@@ -123,14 +99,9 @@ def _encoder(pairs: PairSet, side: Side) -> str:
     return pairs.video_encoder if side == "video" else pairs.music_encoder
 
 
-def _build_halves(recipe: Recipe, data: Path | None) -> RunData:
-    return RunData(halves(public.load(recipe, data), side=recipe["side"]))
-
-
 def _build_same_class(recipe: Recipe, data: Path | None) -> RunData:
     pairs = same_class(public.load(recipe, data), side=recipe["side"], draw=int(recipe.get("draw", 0)))
     return with_labels(pairs, oracle=bool(recipe.get("oracle", False)))
 
 
-HALVES = Builder(_build_halves, public.files, ("name", "side", *public.FOLD_KEYS))
 SAME_CLASS = Builder(_build_same_class, public.files, ("name", "side", "draw", "oracle", *public.FOLD_KEYS))
