@@ -93,7 +93,7 @@ def _inter_intra(title: str, settings: Mapping[str, Any], **knobs: Sequence[floa
 SYSTEMS: Mapping[str, System] = {
     one.title: one
     for one in (
-        _inter_intra(INFONCE, {"loss.intra_weight": 0.0}, learning_rate=(1e-3, 3e-3)),
+        _inter_intra(INFONCE, {"loss.intra_weight": 0.0}, learning_rate=(1e-3, 2e-3)),
         _inter_intra(II, {"loss.intra": "mse"}, loss__intra_weight=(1.0, 10.0)),
         _inter_intra(II_KL, {"loss.intra": "kl"}),
         _inter_intra(CORRELATED, {"loss.intra": "kl", "loss.structure": "correlated"}),

@@ -62,9 +62,10 @@ def concatenated(outcomes: Sequence[Outcome], metric: str) -> Queries:
         raise InputError("a mean needs at least one outcome: all of its runs failed")
     if len({fold_of(one) for one in ordered}) < len(ordered):
         raise InputError("a mean takes one outcome of each fold; got two of one fold")
-    values = [
-        sum(_values(one.directions[d], metric) for d in DIRECTIONS) / len(DIRECTIONS) for one in ordered
-    ]
+    values = []
+    for one in ordered:
+        there, back = (_values(one.directions[direction], metric) for direction in DIRECTIONS)
+        values.append((there + back) / 2)
     fold = np.repeat([fold_of(one) for one in ordered], [len(each) for each in values])
     # Derived data sets number their clusters fold by fold, so those of two folds are distinct.
     cluster = np.concatenate([one.cluster for one in ordered])

@@ -87,9 +87,9 @@ STUDY = Study(
     title="All methods",
     question="Which method finds the most?",
     setup=(
-        "R@10. `kernel` is also what `auto` trains on sets of this size. Brackets: difference from linear CCA in the "
-        "rows of kernels and ridge, from the same system trained without clips in the rows trained with clips, from "
-        "InfoNCE elsewhere."
+        "R@10. All networks have one encoder, one budget and three tries on validation pairs, `ii` and `infonce` six. "
+        "`kernel` is also what `auto` trains on sets of this size. Brackets: difference from linear CCA for kernels "
+        "and ridge, from the same method trained without clips for those trained with clips, else from InfoNCE."
     ),
     plan=MethodsPlan,
     run=run,
