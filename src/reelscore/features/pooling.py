@@ -3,11 +3,12 @@
 Each column of a sequence x_1 ... x_T gives two numbers:
 
     mean        mean_t x_t
-    deviation   mean_w s_w / c(n),    s_w^2 = sum_{t in w} (x_t - mean_w)^2 / (n - 1),    c(n) = (4n - 4) / (4n - 3)
+    deviation   sqrt(pi) / 2 mean_t |x_(t+k) - x_t|
 
-The deviation is measured in windows w of `WINDOW_S` seconds, n rows each, that cover the sequence evenly, and then
-averaged. A deviation over the whole sequence would grow with its duration, so the duration would leak into the score.
-c(n) corrects the bias of a deviation from few rows, so that dense and sparse sampling give comparable values.
+k rows are `LAG_S` seconds, linearly interpolated between two whole numbers of rows. For independent normal rows the
+deviation estimates their standard deviation. Unlike that of the sequence or of windows, its expectation depends neither
+on the duration nor on the number of rows per second, which `features.sampling` makes a function of the duration. Either
+would leak the duration into the score.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-WINDOW_S = 30.0
-MIN_WINDOW_ROWS = 4
-"""Rows of a window when `WINDOW_S` seconds hold fewer, as in long sources that are sampled sparsely."""
+LAG_S = 15.0
+"""32 Global Sparse segments reach this lag in sources of up to 8 minutes."""
 
 
 def pool(rows: npt.NDArray[np.floating], *, row_s: float = 1.0) -> npt.NDArray[np.float64]:
@@ -30,7 +30,7 @@ def pool(rows: npt.NDArray[np.floating], *, row_s: float = 1.0) -> npt.NDArray[n
     rows : ndarray, shape (T, D)
         Finite.
     row_s : float
-        Seconds from one row to the next.
+        Seconds from one row to the next. A sequence shorter than the lag has the lag of its first and last row.
 
     Returns
     -------
@@ -39,16 +39,15 @@ def pool(rows: npt.NDArray[np.floating], *, row_s: float = 1.0) -> npt.NDArray[n
 
     Examples
     --------
-    >>> pool(np.array([[0.0], [2.0], [4.0]])).round(3).tolist()
-    [2.0, 2.25]
+    >>> pool(np.array([[0.0], [2.0], [4.0]]), row_s=15.0).round(3).tolist()
+    [2.0, 1.772]
     """
     x = np.asarray(rows, dtype=np.float64)
-    num_rows = len(x)
     mean = x.mean(axis=0)
-    size = min(num_rows, max(MIN_WINDOW_ROWS, round(WINDOW_S / row_s)))
-    if size == 1:
+    if len(x) == 1:
         return np.concatenate([mean, np.zeros_like(mean)])
-    starts = np.linspace(0, num_rows - size, math.ceil(num_rows / size)).round().astype(np.int64)
-    windows = (x - mean)[starts[:, None] + np.arange(size)]
-    deviation = windows.std(axis=1, ddof=1).mean(axis=0) * (4 * size - 3) / (4 * size - 4)
+    lag = min(max(LAG_S / row_s, 1.0), len(x) - 1.0)
+    below, above = math.floor(lag), math.ceil(lag)
+    one, other = (np.abs(x[k:] - x[:-k]).mean(axis=0) for k in (below, above))
+    deviation = math.sqrt(math.pi) / 2 * (one + (lag - below) * (other - one))
     return np.concatenate([mean, deviation])

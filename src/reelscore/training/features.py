@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from reelscore.data.batching import inference_rows
 from reelscore.data.clips import CLIP_S, with_clips
 from reelscore.data.pairs import IntArray, PairSet
 from reelscore.data.splits import hash_folds
@@ -35,7 +36,7 @@ def training_pairs(pairs: PairSet) -> PairSet:
 
 
 def pooled_features(pairs: PairSet, *, with_text: bool = False) -> Sides:
-    """Pool the inference sample of every pair over time, as a kernel model reads it.
+    """Pool the rows of every pair that search samples, as a kernel model reads them.
 
     Parameters
     ----------
@@ -49,10 +50,12 @@ def pooled_features(pairs: PairSet, *, with_text: bool = False) -> Sides:
         The means, and for sequences the deviations, of the columns.
     """
     row_s = np.ones((len(pairs), 2)) if pairs.row_s is None else pairs.row_s
-    video, music = (
-        _pooled([samples[0] for samples in side], row_s[:, i], deviation=has_time(pairs))
-        for i, side in enumerate((pairs.video, pairs.music))
-    )
+    sides = []
+    for i, side in enumerate((pairs.video, pairs.music)):
+        rows = [inference_rows(samples, pairs.num_segments) for samples in side]
+        kept = np.array([len(one) / len(samples[0]) for one, samples in zip(rows, side, strict=True)])
+        sides.append(_pooled(rows, row_s[:, i] / kept, deviation=has_time(pairs)))
+    video, music = sides
     if not with_text:
         return video, music
     nothing = np.full(pairs.text_columns, np.nan, np.float32)
@@ -89,20 +92,21 @@ def frozen_features(pairs: PairSet, structure: Structure, *, with_text: bool) ->
         return projected[0].astype(np.float32), projected[1].astype(np.float32)
     return _standardised(sides[0]), _standardised(sides[1])
 
-
-def _standardised(rows: FloatArray) -> FloatArray:
-    missing = np.isnan(rows)
-    center, scale = mean_and_scale([rows[~missing.any(axis=1)]])
-    scaled = np.clip((rows - center.astype(np.float32)) / scale.astype(np.float32), -CLIP, CLIP)
-    return np.where(missing, np.float32(0), scaled)
+    # A missing value counts as the mean of its column.
+    filled = np.where(np.isnan(rows), np.nanmean(rows, axis=0), rows)
+    center, scale = mean_and_scale([filled])
+    scaled: FloatArray = np.clip((filled - center.astype(np.float32)) / scale.astype(np.float32), -CLIP, CLIP)
+    return scaled
 
 
 def folds(pairs: PairSet, *, num_folds: int = NUM_FOLDS) -> IntArray:
-    """Return the cross-validation fold of each pair; the pairs of one source share a fold.
+    """Return the cross-validation fold of each pair; the pairs of one source share a fold, unless there is only one.
 
     The folds depend on the keys of the pairs alone, not on their order.
     """
-    units = pairs.group if pairs.source is None else pairs.source
+    units = pairs.source
+    if units is None or (units == units[0]).all():
+        units = pairs.group
     names: dict[int, str] = {}
     for unit, key in zip(units.tolist(), pairs.keys, strict=True):
         names[unit] = min(names.get(unit, key), key)

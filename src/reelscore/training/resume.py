@@ -45,7 +45,7 @@ def run_identity(pairs: PairSet, config: TrainConfig) -> str:
     digest = hashlib.blake2b(digest_size=16)
     described = [to_mapping(config), pairs.video_encoder, pairs.music_encoder, pairs.keys, pairs.split]
     digest.update(json.dumps(described, sort_keys=True).encode())
-    for numbers in (pairs.group, pairs.source, pairs.label):
+    for numbers in (pairs.group, pairs.source, pairs.label, pairs.row_s):
         digest.update((b"" if numbers is None else np.ascontiguousarray(numbers).tobytes()) + b"|")
     for items in (pairs.video, pairs.music):
         for samples in items:

@@ -103,8 +103,8 @@ def train(
     InputError
         When there are no training pairs, all are of one group, a modality does not vary, or the model takes text and
         they have none.
-    ConfigError
-        When a network needs torch and it is not installed.
+    NotFoundError
+        When the method ``ii`` needs torch and it is not installed.
     ArtifactError
         When the training state in `folder` is damaged or belongs to another run.
     """
@@ -138,7 +138,7 @@ def train(
     card = ModelCard(
         method="ii" if kernel is None else "kernel" if network is None else "auto",
         dim=dim,
-        num_segments=config.model.num_segments or pairs.num_segments,
+        num_segments=(kernel is None and config.model.num_segments) or pairs.num_segments,
         config=None if network is None else network.config.model,
         encoder=pairs.encoder,
         video_encoder=pairs.video_encoder,

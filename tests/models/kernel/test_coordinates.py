@@ -24,13 +24,15 @@ def rows(num_rows: int = 40, num_columns: int = 6, *, seed: int = 0) -> np.ndarr
     return np.random.default_rng(seed).normal(size=(num_rows, num_columns)) / num_columns**0.5
 
 
+def cosine_of(a: list[float], b: list[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
+
+
 def kernel_value(kernel: Kernel, a: list[float], b: list[float], width: float) -> float:
     """Compute one value of a kernel from the equation."""
+    angle = math.acos(max(-1.0, min(1.0, cosine_of(a, b))))
     if kernel == "rbf":
-        return math.exp(-sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) / width)
-    dot = sum(x * y for x, y in zip(a, b, strict=True))
-    cosine = dot / math.sqrt(sum(x * x for x in a)) / math.sqrt(sum(x * x for x in b))
-    angle = math.acos(max(-1.0, min(1.0, cosine)))
+        return math.exp(-(1 - math.cos(angle)) / width)
     return (math.sin(angle) + (math.pi - angle) * math.cos(angle)) / math.pi
 
 
@@ -38,7 +40,9 @@ def kernel_value(kernel: Kernel, a: list[float], b: list[float], width: float) -
 def test_kernels_equal_their_equations(kernel: Kernel) -> None:
     landmarks, z = rows(7), rows(5, seed=1)
     mapped = KernelMap.learn(kernel, landmarks)
-    distances = [math.dist(a, b) ** 2 for i, a in enumerate(landmarks) for b in landmarks[:i]]
+    distances = [
+        1 - cosine_of(a, b) for i, a in enumerate(landmarks.tolist()) for b in landmarks[:i].tolist()
+    ]
     width = float(np.median(distances)) if kernel == "rbf" else 1.0
     assert mapped.width == pytest.approx(width)
     expected = [[kernel_value(kernel, a, b, width) for b in landmarks.tolist()] for a in z.tolist()]
@@ -51,6 +55,14 @@ def test_the_linear_kernel_keeps_the_rows_and_a_zero_row_has_finite_kernel_value
     assert KernelMap.learn("linear", z[:3])(z) is z
     for kernel in NONLINEAR:
         assert np.isfinite(KernelMap.learn(kernel, z)(np.zeros((1, 6)))).all()
+
+
+@pytest.mark.parametrize("kernel", NONLINEAR)
+def test_kernels_read_the_angle_alone(kernel: Kernel) -> None:
+    landmarks, z = rows(7), rows(5, seed=1)
+    norms = np.array([[0.1], [1.0], [3.0], [10.0], [0.5]])
+    mapped = KernelMap.learn(kernel, landmarks)
+    np.testing.assert_allclose(mapped(z * norms), mapped(z), rtol=1e-6)
 
 
 def test_landmarks_that_are_alike_give_the_rbf_kernel_a_width() -> None:

@@ -4,7 +4,10 @@ Rows become normal scores by column (`features.scaling`), centred and scaled to 
 at the angle t, the kernels are
 
     arc-cosine   k = (sin t + (pi - t) cos t) / pi
-    rbf          k = exp(-|a - b|^2 / w),    w the median of |a - b|^2 over pairs of landmarks.
+    rbf          k = exp(-(1 - cos t) / w),    w the median of 1 - cos t over pairs of landmarks.
+
+Both read the angle alone. The norm of a row of means and deviations over time is smaller for a longer source, whose
+estimates are more exact, so a kernel that reads it can compare durations.
 
 A kernel is evaluated at landmarks L, a random sample of the training rows: F = k(z, L) K_LL^(-1/2), the Nystroem
 features. F F' is the exact kernel matrix where every row is a landmark. Coordinates are the projections of F (of the
@@ -34,7 +37,8 @@ MAX_LANDMARKS = 900
 MAX_LEARNED_ROWS = 20_000
 """Rows from which the map of columns is learned; more do not change a quantile noticeably."""
 MAX_AXES = 300
-_SMALLEST = 1e-10  # eigenvalues below this share of the largest are rounding noise
+_SMALLEST = 1e-10  # eigenvalues below this share of the largest, and distances, are rounding noise
+_TINY = 1e-300
 _BLOCK_ROWS = 4096
 _JITTER = 1e-8  # added to the diagonal of K_LL, whose diagonal is 1, so that it has a Cholesky factor
 
@@ -103,16 +107,17 @@ class KernelMap:
         """Set the width of the RBF kernel from the landmarks."""
         if kernel != "rbf" or len(landmarks) < 2:
             return cls(kernel, landmarks)
-        distances = _squared_distances(landmarks, landmarks)
-        return cls(kernel, landmarks, float(np.median(distances[np.triu_indices(len(landmarks), 1)])) or 1.0)
+        distance = 1 - _cosine(landmarks, landmarks)[np.triu_indices(len(landmarks), 1)]
+        width = float(np.median(distance))
+        return cls(kernel, landmarks, width if width > _SMALLEST else 1.0)
 
     def __call__(self, z: FloatArray) -> FloatArray:
         """Return the kernel values (N, m) of scaled rows (N, P)."""
         if self.kernel == "linear":
             return z
+        cosine = _cosine(z, self.landmarks)
         if self.kernel == "rbf":
-            return np.exp(-_squared_distances(z, self.landmarks) / self.width)
-        cosine = np.clip(_unit(z) @ _unit(self.landmarks).T, -1.0, 1.0)
+            return np.exp((cosine - 1) / self.width)
         angle = np.arccos(cosine)
         values: FloatArray = (np.sqrt(1 - cosine**2) + (np.pi - angle) * cosine) / np.pi
         return values
@@ -181,12 +186,8 @@ def _principal_axes(centred: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (centred.T @ vectors / np.sqrt(squares) if transposed else vectors), squares
 
 
-def _squared_distances(a: FloatArray, b: FloatArray) -> FloatArray:
-    squares: FloatArray = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
-    return np.maximum(squares, 0.0, out=squares)
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    out: FloatArray = rows / np.where(norms > 0, norms, 1.0)
-    return out
+def _cosine(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the cosines of all rows of a with all rows of b; 0 for a row of zeros."""
+    one, other = (rows / (np.linalg.norm(rows, axis=1, keepdims=True) + _TINY) for rows in (a, b))
+    cosines: FloatArray = np.clip(one @ other.T, -1.0, 1.0)
+    return cosines
