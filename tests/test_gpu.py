@@ -20,6 +20,7 @@ from reelscore.training.loop import EpochReport
 from research.runs.run import Run
 from research.runs.runner import Runner
 from support.loss_batches import CONFIGS, batch
+from support.research_sets import write_lastfm
 from support.tiny_hub import PICTURES, SOUNDS, write_model
 from support.training_sets import CONFIG, file_contents, synthetic_pairs
 

@@ -102,9 +102,9 @@ def subset(pairs: PairSet, *, share: float, draw: int) -> PairSet:
     """
     if not 0 < share <= 1:
         raise ConfigError(f"share must lie in (0, 1], got {share}")
-    kept = set(pairs.indices("test"))
+    kept = set(_indices(pairs, "test"))
     for split in ("train", "val"):
-        indices = [i for i, part in enumerate(pairs.split) if part == split]
+        indices = _indices(pairs, split)
         kept |= set(_whole_sources(pairs, indices, math.ceil(share * len(indices)), draw))
     return pairs.take(sorted(kept))
 
@@ -117,11 +117,11 @@ def sample(pairs: PairSet, number: int, *, draw: int) -> PairSet:
     ConfigError
         If there are fewer pairs.
     """
-    indices = [i for i, part in enumerate(pairs.split) if part != "test"]
+    indices = _indices(pairs, "train", "val")
     if not 2 <= number <= len(indices):
         raise ConfigError(f"pairs must lie in [2, {len(indices)}] for {pairs.name}, got {number}")
     kept = _whole_sources(pairs, indices, number, draw)[:number]
-    return pairs.take(sorted({*kept, *pairs.indices("test")}))
+    return pairs.take(sorted({*kept, *_indices(pairs, "test")}))
 
 
 def duplicated(pairs: PairSet, *, share: float, draw: int) -> PairSet:
@@ -130,10 +130,11 @@ def duplicated(pairs: PairSet, *, share: float, draw: int) -> PairSet:
     A duplicate has a new key and a new group, and the source (else group) of its original, so that both stay in one
     fold. Larger shares of one draw contain the smaller ones.
     """
-    if not 0 <= share <= 1:
-        raise ConfigError(f"duplicates must lie in [0, 1], got {share}")
-    indices = [i for i, part in enumerate(pairs.split) if part != "test"]
-    chosen = sorted(indices, key=lambda i: _draw_hash(pairs.keys[i], draw))[: round(share * len(indices))]
+    indices = _indices(pairs, "train", "val")
+    number = round(share * len(indices))
+    if not 1 <= number <= len(indices):
+        raise ConfigError(f"duplicates must lie in (0, 1] and give at least one pair, got {share}")
+    chosen = sorted(indices, key=lambda i: _draw_hash(pairs.keys[i], draw))[:number]
     copies = pairs.take(chosen)
     source = pairs.group if pairs.source is None else pairs.source
     return replace(
@@ -148,6 +149,10 @@ def duplicated(pairs: PairSet, *, share: float, draw: int) -> PairSet:
         row_s=None if pairs.row_s is None else np.concatenate([pairs.row_s, pairs.row_s[chosen]]),
         text=None if pairs.text is None else (*pairs.text, *(copies.text or ())),
     )
+
+
+def _indices(pairs: PairSet, *splits: str) -> list[int]:
+    return [i for i, part in enumerate(pairs.split) if part in splits]
 
 
 def _whole_sources(pairs: PairSet, indices: Sequence[int], number: int, draw: int) -> list[int]:
