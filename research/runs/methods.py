@@ -13,7 +13,7 @@ import numpy as np
 
 from reelscore.data.pairs import PairSet, Samples
 from reelscore.errors import ConfigError
-from reelscore.evaluation.ranks import Scores
+from reelscore.evaluation.ranks import FloatArray, Scores
 from reelscore.models.kernel.coordinates import Kernel
 from reelscore.models.kernel.model import KernelModel
 from reelscore.training import TrainConfig
@@ -96,8 +96,13 @@ def fit_ridge(pairs: PairSet, config: TrainConfig | None) -> Fitted:
     """Tune the ridge regressions on the validation pairs and fit them on training and validation pairs."""
     del config
     val = pairs.where("val")
-    model = Ridge.fit_tuned(pooled_features(pairs.where("train")), pooled_features(val), val_group=val.group)
-    return Fitted(lambda unseen: model.embed(*pooled_features(unseen)), {"settings": dict(model.settings)})
+    model = Ridge.fit_tuned(_in_double(pairs.where("train")), _in_double(val), val_group=val.group)
+    return Fitted(lambda unseen: model.embed(*_in_double(unseen)), {"settings": dict(model.settings)})
+
+
+def _in_double(pairs: PairSet) -> tuple[FloatArray, FloatArray]:
+    video, music = pooled_features(pairs)
+    return video.astype(np.float64), music.astype(np.float64)
 
 
 METHODS: Mapping[str, Callable[[PairSet, TrainConfig | None], Fitted]] = {

@@ -70,7 +70,7 @@ def length_figures(pairs: PairSet, num_folds: int) -> dict[str, float]:
     figures = {"equal length alone": float(np.mean(recalls))}
     for i, (side, rows) in enumerate(zip(("video", "music"), pooled_features(pairs), strict=True)):
         for title, own in (("mean and deviation", rows), ("mean alone", rows[:, : pairs.dims[i]])):
-            figures[f"{side}, {title}"] = _correlation(own, np.log(lengths[:, i]), fold)
+            figures[f"{side}, {title}"] = _correlation(own.astype(np.float64), np.log(lengths[:, i]), fold)
     return figures
 
 

@@ -92,6 +92,8 @@ def frozen_features(pairs: PairSet, structure: Structure, *, with_text: bool) ->
         return projected[0].astype(np.float32), projected[1].astype(np.float32)
     return _standardised(sides[0]), _standardised(sides[1])
 
+
+def _standardised(rows: FloatArray) -> FloatArray:
     # A missing value counts as the mean of its column.
     filled = np.where(np.isnan(rows), np.nanmean(rows, axis=0), rows)
     center, scale = mean_and_scale([filled])
