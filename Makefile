@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 # One thread for each test process: the processes share the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
-CODE := src research tests benchmarks
+CODE := src research tests benchmarks examples
 
 .PHONY: demo test test-slow test-research check docs bench install clean
 

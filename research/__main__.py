@@ -18,7 +18,7 @@ from reelscore.cli.progress import progress_bar
 from reelscore.errors import ConfigError
 from reelscore.files import cache_folder, write_bytes
 
-from .plan_files import read_plan, with_seeds
+from .plan_files import read_plan
 from .registry import STUDIES, run_study
 from .report.page import PAGE, RESULTS, section, write_page
 from .result import Result
@@ -43,16 +43,12 @@ JobsOption = Annotated[
     int | None,
     typer.Option("--jobs", "-j", min=1, help="Parallel runs. Default: one a core.", show_default=False),
 ]
-SeedsOption = Annotated[
-    int | None,
-    typer.Option("--seeds", min=1, help="Use the training seeds 0 to N-1.", show_default=False),
-]
 
 app = typer.Typer(
     name="research",
     cls=Group,
     help="Run a study of the method and write its result.",
-    epilog=examples("python -m research losses --data features", "python -m research tables"),
+    epilog=examples("python -m research methods --data features", "python -m research tables"),
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -68,11 +64,9 @@ def _command(study: Study) -> Callable[..., None]:
         out: OutOption = Path("study-output"),
         cache: CacheOption = None,
         jobs: JobsOption = None,
-        seeds: SeedsOption = None,
         json: JsonOption = False,
     ) -> None:
         plan = read_plan(study.plan, study.name, quick=quick, file=config)
-        plan = plan if seeds is None else with_seeds(plan, seeds)
         if data is None and (sets := study.sets(plan)):
             raise ConfigError(
                 f"{study.name} reads the public sets {', '.join(dict.fromkeys(sets))}. Name the folder of their files: "
@@ -98,19 +92,18 @@ def run_all(
     out: OutOption = Path("study-output"),
     cache: CacheOption = None,
     jobs: JobsOption = None,
-    seeds: SeedsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run every study. Without --data, studies of public sets are skipped."""
     results = []
     for name, study in STUDIES.items():
         plan = read_plan(study.plan, name, quick=quick)
-        plan = plan if seeds is None else with_seeds(plan, seeds)
         if data is None and study.sets(plan):
             note(f"skipped: {name} reads public sets. Name the folder of their files: --data FOLDER")
             continue
         runner = Runner(cache=_cache(cache), data=data, jobs=jobs, show=_progress(name))
         results.append(run_study(name, plan, runner))
+        write_bytes(out / f"{name}.json", results[-1].to_bytes())  # a later study may be interrupted
     _show(results, out, json=json)
 
 

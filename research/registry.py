@@ -10,12 +10,32 @@ from typing import Any
 
 from .result import Result
 from .runs.runner import Runner
-from .studies import ablation, false_negatives, few_pairs, hubness, losses, relevance, tasks, text
+from .studies import (
+    ablation,
+    false_negatives,
+    few_pairs,
+    length,
+    methods,
+    pairs_needed,
+    relevance,
+    tasks,
+    text,
+)
 from .study import Study
 
 STUDIES: Mapping[str, Study] = {
     module.STUDY.name: module.STUDY
-    for module in (losses, false_negatives, few_pairs, tasks, text, ablation, hubness, relevance)
+    for module in (
+        methods,
+        false_negatives,
+        few_pairs,
+        pairs_needed,
+        length,
+        text,
+        tasks,
+        ablation,
+        relevance,
+    )
 }
 
 

@@ -24,16 +24,16 @@ class Estimate:
     ----------
     mean : float
     low, high : float
-        Over seeds and queries; over queries alone where there is one seed, or one in each fold.
-    seed_low, seed_high : float
-        Over seeds alone, or over folds; the mean itself for a single seed. None where it was not kept.
+        Over queries.
+    fold_low, fold_high : float, optional
+        Over folds.
     """
 
     mean: float
     low: float
     high: float
-    seed_low: float | None = None
-    seed_high: float | None = None
+    fold_low: float | None = None
+    fold_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

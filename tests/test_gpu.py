@@ -20,6 +20,7 @@ from reelscore.training.loop import EpochReport
 from research.runs.run import Run
 from research.runs.runner import Runner
 from support.loss_batches import CONFIGS, batch
+from support.research_sets import write_lastfm
 from support.tiny_hub import PICTURES, SOUNDS, write_model
 from support.training_sets import CONFIG, file_contents, synthetic_pairs
 
@@ -130,9 +131,9 @@ def test_a_model_learns_what_it_learns_on_the_cpu(tmp_path: Path, monkeypatch: p
 
 
 def test_an_experiment_says_on_what_it_ran(tmp_path: Path) -> None:
-    recipe = {"kind": "latent", "world": {"num_topics": 8, "per_topic": [6, 3, 3]}, "knows": "pairs"}
-    run = Run(recipe, config=TrainConfig(epochs=2, patience=2))
-    outcome = Runner(cache=tmp_path).perform([run])[run]
+    data = write_lastfm(tmp_path / "data")
+    run = Run({"kind": "set", "name": "lastfm"}, config=TrainConfig(method="ii", epochs=2, patience=2))
+    outcome = Runner(cache=tmp_path, data=data).perform([run])[run]
     assert torch.cuda.get_device_name() in outcome.machine
 
 

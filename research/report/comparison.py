@@ -24,7 +24,7 @@ def compare(
     Parameters
     ----------
     scored : mapping
-        Place -> outcomes, one a seed.
+        Place -> outcomes, one a fold.
     baselines : callable
         Places whose systems a place is compared with. A baseline is named by the label in which the two places
         differ.

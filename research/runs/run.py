@@ -18,7 +18,8 @@ from reelscore.evaluation.metrics import METRICS, summary
 from reelscore.training.config import TrainConfig
 from research.recipes.recipe import Recipe
 
-from .methods import METHODS, TRAINED
+from .changes import CHANGES
+from .methods import METHODS
 from .scoring import DIRECTIONS, TRUTH, Ranking
 
 
@@ -41,28 +42,32 @@ class Run:
         For a method that trains; its seed is the run's seed.
     score : {"test", "val"}
         The split that is scored. With ``val`` the test pairs are removed before the method sees the data.
-    curve : bool
-        Whether the outcome keeps the history of the epochs.
+    change : str
+        A key of `changes.CHANGES`: how the scored pairs are changed, such as ``"clip"``, 30 s of each video.
     """
 
     data: Recipe
-    method: str = "train"
+    method: str = "network"
     config: TrainConfig | None = None
     score: Literal["test", "val"] = "test"
-    curve: bool = False
+    change: str = ""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ConfigError(f"a run's method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        if (self.config is None) == (self.method in TRAINED):
-            raise ConfigError(f"a run needs a configuration if and only if it trains, got {self.method!r}")
-        if self.score == "val" and self.method != "train":
+        if self.change not in CHANGES:
+            raise ConfigError(f"a run's change must be one of {', '.join(CHANGES)}, got {self.change!r}")
+        if (self.config is None) == (self.method == "network"):
+            raise ConfigError(
+                f"a run needs a configuration if and only if it is a network, got {self.method!r}"
+            )
+        if self.score == "val" and self.method != "network":
             raise ConfigError(f"{self.method} chooses its settings on the validation pairs: score it on test")
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain values."""
         config = {} if self.config is None else {"config": to_mapping(self.config)}
-        values = {"data": dict(self.data), "method": self.method, "score": self.score, "curve": self.curve}
+        values = {"data": dict(self.data), "method": self.method, "score": self.score, "change": self.change}
         return values | config
 
     @classmethod
@@ -91,9 +96,7 @@ class Outcome:
     chance : mapping
         Expected metrics of a random order.
     facts : mapping
-        ``best_epoch`` and ``epochs``, or the ``settings`` that a linear baseline chose.
-    history : tuple of dict
-        One record for each epoch, if the run asked for the curve.
+        ``epochs``, or the ``settings`` that a method chose.
     seconds : float
         Wall-clock time of fitting and scoring.
     machine : str
@@ -106,7 +109,6 @@ class Outcome:
     cluster: IntArray
     chance: Mapping[str, float]
     facts: Mapping[str, Any]
-    history: tuple[Mapping[str, float], ...]
     seconds: float
     machine: str
     code: str
@@ -132,7 +134,6 @@ class Outcome:
             "cluster": self.cluster.tolist(),
             "chance": dict(self.chance),
             "facts": dict(self.facts),
-            "history": [dict(line) for line in self.history],
             "seconds": self.seconds,
             "machine": self.machine,
             "code": self.code,
@@ -147,7 +148,6 @@ class Outcome:
             np.asarray(values["cluster"], np.int64),
             values["chance"],
             values["facts"],
-            tuple(values["history"]),
             values["seconds"],
             values["machine"],
             values["code"],

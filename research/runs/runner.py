@@ -26,12 +26,14 @@ import numpy as np
 from reelscore.data.pairs import PairSet
 from reelscore.errors import ConfigError
 from reelscore.files import content_hash, write_bytes
+from reelscore.training.config import TrainConfig
 from reelscore.workers.local import available_cores, run_all
-from research.recipes import derived, labelled, public, synthetic, two_streams
+from research.recipes import labelled, public, same_class, two_streams
 from research.recipes.recipe import Builder, Recipe, RunData
 from research.result import Place
 
-from .methods import METHODS
+from .changes import CHANGES
+from .methods import METHODS, Fitted
 from .run import Failure, Outcome, Outcomes, Run, hash_of
 from .scoring import chance, rank_both_ways
 
@@ -47,7 +49,7 @@ __all__ = [
     "worker",
 ]
 
-VERSION = 6
+VERSION = 7
 """Raise it when a change of code changes outcomes: cached outcomes are then computed again."""
 
 GPU_JOBS = 8
@@ -56,10 +58,7 @@ GPU_JOBS = 8
 BUILDERS: Mapping[str, Builder] = {
     "set": public.SET,
     "labelled": labelled.LABELLED,
-    "synthetic": synthetic.SYNTHETIC,
-    "halves": derived.HALVES,
-    "same-class": derived.SAME_CLASS,
-    "excerpt": derived.EXCERPT,
+    "same-class": same_class.SAME_CLASS,
     "streams": two_streams.STREAMS,
 }
 
@@ -124,6 +123,8 @@ class Runner:
         files = {key: self.cache / f"{self.identity(run)}.json" for key, run in by_key.items()}
         outcomes = {key: one for key, file in files.items() if (one := _cached(file)) is not None}
         missing = [(run, str(files[key])) for key, run in by_key.items() if key not in outcomes]
+        # Runs that differ only in their change share one fit if a worker performs them in a row.
+        missing.sort(key=lambda item: hash_of([item[0].method, item[0].to_json().get("config")]))
         failures: list[Failure] = []
         if missing:
             with self._show(f"{title} ({len(outcomes)} cached)" if outcomes else title) as report:
@@ -173,7 +174,6 @@ def worker(data: Path | None, code: str) -> Callable[[tuple[Run, str]], None]:
         run, file = item
         recipe = _recipe_hash(item)
         if recipe not in last:
-            # The training code caches the settings of the CCA for these pairs; finding them can take longer than a run.
             last.clear()
             last[recipe] = builder_of(run.data).build(run.data, data)
         outcome = perform_one(run, last[recipe], code=code)
@@ -189,21 +189,26 @@ def _recipe_hash(item: tuple[Run, str]) -> str:
 def perform_one(run: Run, run_data: RunData, *, code: str = "") -> Outcome:
     """Fit on the training and validation pairs and score the run's split."""
     started = time.monotonic()
-    fitted = METHODS[run.method](_without_test(run_data), run.config)
+    fitted = _fit(run.method, _without_test(run_data), run.config)
     index = np.flatnonzero(np.array(run_data.pairs.split) == run.score)
     unseen = run_data.pairs.where(run.score)
-    video, music = fitted.embed(unseen)
+    video, music = fitted.embed(CHANGES[run.change](unseen))
     return Outcome(
         run,
         rank_both_ways(video, music, run_data, index),
         unseen.group if unseen.source is None else unseen.source,
         chance(run_data, index),
         fitted.facts,
-        fitted.history if run.curve else (),
         round(time.monotonic() - started, 3),
         _machine(),
         code,
     )
+
+
+@lru_cache(maxsize=1)
+def _fit(method: str, pairs: PairSet, config: TrainConfig | None) -> Fitted:
+    """Fit once for two runs in a row that differ in their change."""
+    return METHODS[method](pairs, config)
 
 
 @lru_cache(maxsize=1)

@@ -1,41 +1,39 @@
-"""Search the settings of each loss on validation, with equal numbers of tries.
+"""Search the settings of each network on validation.
 
-A try is judged by the mean logarithm of the rank on the validation pairs, over both directions and the search seeds.
-It depends on every query, while the recall of a hundred pairs moves in steps. The first of equal tries wins. The test
-pairs are removed before a try sees the data.
+The search runs in the first fold. A try is judged by the mean logarithm of the rank on the validation pairs, which no
+fold scores, over both directions: it depends on every query, while the recall of a hundred pairs moves in steps. The
+first of equal tries wins. The test pairs are removed before a try sees the data.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from reelscore.errors import InputError
 from reelscore.training.config import TrainConfig
-from research.plan_files import LossSpace, TunedPlan, changed
+from research.plan_files import SEARCH_SEED, Plan
 from research.recipes.recipe import Recipe
+from research.systems import System, changed, system
 
 from .runner import Run, Runner
 
-# A refit would learn from the pairs that judge the try, and a share chosen on them would flatter it.
-_TRY_SETTINGS = {"refit": False, "validate": True, "choose_share": False}
+# A refit would learn from the pairs that judge the try.
+_TRY_SETTINGS = {"refit": False, "validate": True, "seed": SEARCH_SEED}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The best settings of one loss on one set.
+    """The best settings of one system on one set.
 
     Attributes
     ----------
     config : TrainConfig
     values : mapping
-        The chosen values by the path of their knob.
+        The chosen values by path.
     scores : tuple of float or None
-        Mean log rank of each try; None where all its runs failed.
+        Mean log rank of each try; None for a failed one. Empty if there was nothing to choose.
     """
 
     config: TrainConfig
@@ -44,76 +42,106 @@ class Choice:
 
 
 Choices = Mapping[tuple[str, str], Choice]
-"""(name of the set, title of the loss) -> its choice."""
+"""(name of the set, title of the system) -> its choice."""
 
 
 def tune(
-    runner: Runner,
-    plan: TunedPlan,
-    recipes: Mapping[str, Recipe],
-    *,
-    losses: Sequence[LossSpace] | None = None,
+    runner: Runner, plan: Plan, recipes: Mapping[str, Recipe] | None = None
 ) -> dict[tuple[str, str], Choice]:
-    """Search the settings of every loss of the plan, or of the given losses, on every set.
+    """Search the settings of every network of the plan.
 
     Parameters
     ----------
     runner : Runner
-    plan : TunedPlan
-    recipes : mapping
-        Name of each set -> the recipe of its data.
+    plan : Plan
+    recipes : mapping, optional
+        Name of each set -> the recipe of its data, without the fold; by default the set itself.
 
     Returns
     -------
     dict
-        (name of the set, title of the loss) -> Choice, without those whose runs all failed.
+        (name of the set, title of the system) -> Choice, without those whose runs all failed. Systems other than
+        networks are not in it.
     """
-    spaces = plan.losses if losses is None else losses
+    networks = [
+        (name, system(title))
+        for name, titles in plan.systems.items()
+        for title in titles
+        if system(title).method == "network"
+    ]
     runs = {
-        (name, space.title, attempt): [
-            Run(recipe, config=changed(_config(plan, space, attempt, seed), _TRY_SETTINGS), score="val")
-            for seed in plan.search_seeds
+        (name, one.title): [
+            Run(
+                _first_fold(plan, recipes, name),
+                config=changed(plan.train, {**values, **_TRY_SETTINGS}),
+                score="val",
+            )
+            for values in _tries(plan, one)
         ]
-        for name, recipe in recipes.items()
-        for space in spaces
-        for attempt in range(len(space.tries))
+        for name, one in networks
     }
-    outcomes = runner.perform((run for each in runs.values() for run in each), title="search")
+    searched = [run for each in runs.values() if len(each) > 1 for run in each]
+    outcomes = runner.perform(searched, title="search")
     chosen = {}
-    for name, space in itertools.product(recipes, spaces):
+    for name, one in networks:
+        tries = _tries(plan, one)
         scores: list[float | None] = []
-        for attempt in range(len(space.tries)):
-            done = outcomes.of(runs[name, space.title, attempt])
-            # A try with failed seeds is judged by the others.
-            scores.append(float(np.mean([one.metrics["log_rank"] for one in done])) if done else None)
+        if len(tries) > 1:
+            scores = [
+                outcomes[run].metrics["log_rank"] if run in outcomes else None
+                for run in runs[name, one.title]
+            ]
         ranked = [(score, attempt) for attempt, score in enumerate(scores) if score is not None]
-        if ranked:
-            best = min(ranked)[1]
-            config = _config(plan, space, best, plan.seeds[0])
-            chosen[name, space.title] = Choice(config, space.tries[best], tuple(scores))
-    if not chosen:
+        if len(tries) == 1 or ranked:
+            best = tries[min(ranked)[1] if ranked else 0]
+            chosen[name, one.title] = Choice(changed(plan.train, best), best, tuple(scores))
+    if networks and not chosen:
         reasons = sorted({failure.reason for failure in outcomes.failures})
         raise InputError(f"every run of the search failed: {'; '.join(reasons[:3])}")
     return chosen
 
 
-def set_recipe(plan: TunedPlan, name: str, seed: int) -> dict[str, Any]:
-    """Return the recipe of a public set for the runs of a seed."""
-    return {"kind": "set", "name": name, **fold_recipe(plan.seeds, seed, plan.folds)}
+def system_runs(
+    plan: Plan, name: str, recipe: Recipe, chosen: Choices, *, titles: Sequence[str] = (), change: str = ""
+) -> dict[str, list[Run]]:
+    """Return the runs of a set's systems by title, one for each fold, trained on the data of a recipe.
+
+    A network has the settings chosen for the set and the seed of the fold; after a failed search it has no runs.
+    """
+    runs: dict[str, list[Run]] = {}
+    for title in titles or plan.systems[name]:
+        one = system(title)
+        if one.method == "network" and (name, title) not in chosen:
+            continue
+        runs[title] = []
+        for fold in range(plan.folds):
+            config = changed(chosen[name, title].config, {"seed": fold}) if one.method == "network" else None
+            own = fold_recipe(plan, recipe, fold)
+            runs[title].append(Run(own, method=one.method, config=config, change=change))
+    return runs
 
 
-def fold_recipe(seeds: Sequence[int], seed: int, folds: int) -> dict[str, int]:
-    """Return the fold keys of a recipe for the runs of a seed."""
-    return {} if folds == 1 else {"fold": seeds.index(seed) % folds, "folds": folds}
+def fold_recipe(plan: Plan, recipe: Recipe, fold: int = 0) -> dict[str, Any]:
+    """Return a recipe with a fold of the plan as the test part."""
+    return {**recipe, "fold": fold, "folds": plan.folds}
+
+
+def set_recipe(name: str, **keys: Any) -> dict[str, Any]:
+    """Return the recipe of a public set, with further keys of `recipes.public`."""
+    return {"kind": "set", "name": name, **keys}
 
 
 def choice_records(chosen: Choices) -> list[dict[str, Any]]:
     """Return the chosen settings as JSON values."""
     return [
-        {"set": name, "loss": title, "values": dict(one.values), "scores": list(one.scores)}
+        {"set": name, "system": title, "values": dict(one.values), "scores": list(one.scores)}
         for (name, title), one in chosen.items()
     ]
 
 
-def _config(plan: TunedPlan, space: LossSpace, attempt: int, seed: int) -> TrainConfig:
-    return changed(plan.train, {"loss.name": space.name, **space.tries[attempt], "seed": seed})
+def _first_fold(plan: Plan, recipes: Mapping[str, Recipe] | None, name: str) -> dict[str, Any]:
+    return fold_recipe(plan, set_recipe(name) if recipes is None else recipes[name])
+
+
+def _tries(plan: Plan, one: System) -> list[dict[str, Any]]:
+    return one.tries[: plan.max_tries]

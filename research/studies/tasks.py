@@ -1,4 +1,4 @@
-"""Compare the losses on other tasks: within one modality, and with classes.
+"""Compare the inter-intra loss with InfoNCE where classes are known: on two modalities, and within one.
 
 Training sees a class through the groups of its pairs. Splits and tuning never use classes.
 """
@@ -6,97 +6,60 @@ Training sees a class through the groups of its pairs. Splits and tuning never u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 from reelscore.errors import ConfigError
-from research.plan_files import INFONCE, INTER_INTRA, TunedPlan, changed, check_unique
+from research.plan_files import Plan
+from research.recipes.recipe import Recipe
 from research.report.comparison import compare
 from research.report.table import count_above, differences
 from research.result import Place, Result
 from research.runs.runner import Run, Runner
-from research.runs.tuning import choice_records, fold_recipe, tune
+from research.runs.scoring import TRUTH
+from research.runs.tuning import choice_records, system_runs, tune
 from research.study import Study
+from research.systems import II, INFONCE
 
-FAMILIES: Mapping[str, str] = {
-    "cross-self": "two modalities, trained on pairs",
-    "cross-supervised": "two modalities, scored by class",
-    "uni-self": "one modality, trained on pairs",
-    "uni-supervised": "one modality, trained on classes",
+TASKS: Mapping[str, Recipe] = {
+    "image and text, classes": {"kind": "labelled", "name": "wikipedia", "oracle": True},
+    "music, classes": {"kind": "same-class", "name": "emomv", "side": "music", "oracle": True},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One task.
-
-    Attributes
-    ----------
-    name : str
-    family : str
-        A key of `FAMILIES`.
-    recipe : mapping
-        Of its data.
-    metric : {"recall@10", "recall@1", "truth_map"}
-        ``truth_map`` scores by class. ``recall@1`` is for tasks that are too easy for R@10.
-    """
-
-    name: str
-    family: str
-    recipe: Any
-    metric: Literal["recall@10", "recall@1", "truth_map"] = "recall@10"
-
-    def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise ConfigError(f"a task's family must be one of {', '.join(FAMILIES)}, got {self.family!r}")
+"""Task -> recipe of its data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TasksPlan(TunedPlan):
-    """Plan of `tasks`; `sets` are the public sets that the recipes read."""
+class TasksPlan(Plan):
+    """Plan of `tasks`; `systems` lists the systems of each task."""
 
-    tasks: tuple[Task, ...]
+    systems: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super(TasksPlan, self).__post_init__()  # a slots dataclass is a new class, so super() fails
-        check_unique(self, "tasks")
+        if unknown := [name for name in self.systems if name not in TASKS]:
+            raise ConfigError(f"a task must be one of {'; '.join(TASKS)}, got {unknown[0]!r}")
 
 
 def run(plan: TasksPlan, runner: Runner) -> Result:
-    """Tune every loss on every task and train it from every seed."""
-    recipes = {
-        (task.name, seed): {**task.recipe, **fold_recipe(plan.seeds, seed, plan.folds)}
-        for task in plan.tasks
-        for seed in plan.seeds
-    }
-    chosen = tune(runner, plan, {task.name: recipes[task.name, plan.seeds[0]] for task in plan.tasks})
-    runs: dict[Place, list[Run]] = {
-        (loss, name): [Run(recipes[name, s], config=changed(choice.config, {"seed": s})) for s in plan.seeds]
-        for (name, loss), choice in chosen.items()
-    }
-    metrics = {task.name: task.metric for task in plan.tasks}
+    """Tune every system on every task and score it in every fold."""
+    recipes = {name: TASKS[name] for name in plan.systems}
+    chosen = tune(runner, plan, recipes)
+    runs: dict[Place, list[Run]] = {}
+    for name, recipe in recipes.items():
+        for title, each in system_runs(plan, name, recipe, chosen).items():
+            runs[title, name] = each
     rows = compare(
         runner.perform_all(runs, title="test"),
         lambda place: [(INFONCE, place[1])],
-        metric=lambda place: metrics[place[1]],
+        metric=lambda _: TRUTH,
     )
-    figures = {
-        "settings": choice_records(chosen),
-        "families": {task.name: FAMILIES[task.family] for task in plan.tasks},
-    }
-    return Result("tasks", rows, figures)
+    return Result("tasks", rows, {"settings": choice_records(chosen)})
 
 
 def finding(result: Result) -> str:
-    """State for each family on how many tasks the inter-intra loss differs from InfoNCE."""
-    families: Mapping[str, str] = result.figures["families"]
-    gains = differences(result.rows, INFONCE, lambda p: p[1] if p[0] == INTER_INTRA else None)
-    parts = []
-    for family in dict.fromkeys(families.values()):
-        found = {name: one for name, one in gains.items() if families[name] == family}
-        if found:
-            parts.append(f"{family}: {count_above(found)}")
-    return f"Interval of the difference between {INTER_INTRA} and InfoNCE. {'; '.join(parts).capitalize()}."
+    """State on which tasks the inter-intra loss differs from InfoNCE."""
+    found = differences(result.rows, INFONCE, lambda p: p[1] if p[0] == II else None)
+    return f"`{II}` less `{INFONCE}`: {count_above(found)}."
 
 
 STUDY = Study(
@@ -104,13 +67,12 @@ STUDY = Study(
     title="Other tasks",
     question="Does the intra term help within one modality, and where training knows classes?",
     setup=(
-        "mAP counts every item of the class. The tasks on one modality pair the two halves of a sequence, or two items "
-        "of a class and two sources. Settings are chosen by the pairs, never by the classes. Brackets: difference "
-        "from InfoNCE."
+        "mAP counts every item of the class. Image and text: wikipedia. Music: two tracks of a class, from emomv. "
+        "Settings are chosen by the pairs, never by the classes. Brackets: difference from InfoNCE."
     ),
     plan=TasksPlan,
     run=run,
-    sets=lambda plan: plan.sets,
+    sets=lambda plan: tuple(TASKS[name]["name"] for name in plan.systems),
     finding=finding,
     corner="task",
     baseline=INFONCE,

@@ -26,7 +26,7 @@ def pair_set(size=4, **changes):
 
 
 def test_a_good_set_keeps_what_came():
-    pairs = pair_set(label=np.array([0, 1, 0, 1]), unpaired_music=(np.ones((1, 2), np.float32),))
+    pairs = pair_set(label=np.array([0, 1, 0, 1]))
     assert len(pairs) == 4
     assert pairs.dims == (3, 2)
     assert pairs.where("train").keys == ("k0", "k1")
@@ -36,7 +36,6 @@ def test_a_good_set_keeps_what_came():
     assert picked.group.tolist() == [3, 1]
     assert picked.split == ("test", "train")
     assert (picked.music[0][0] == pairs.music[3][0]).all()
-    assert len(picked.unpaired_music) == 1
 
 
 def test_features_are_float32_and_read_only_and_the_callers_array_is_not_touched():
@@ -81,7 +80,6 @@ def with_nan():
         ({"source": np.array([0, 1, 0, 3])}, "'k0' and 'k2' are of one source but in the train and val"),
         ({"group": np.arange(4.0)}, "whole numbers"),
         ({"split": ("train", "train", "dev", "test")}, "split of 'k2' must be"),
-        ({"unpaired_music": ones(1, 5)}, "'unpaired 0' has 5 columns"),
     ],
 )
 def test_invalid_fields_are_named(changes, message):

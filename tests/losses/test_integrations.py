@@ -19,10 +19,14 @@ BLOCKS = dict(
         flags=re.M | re.S,
     )
 )
-LIBRARIES = {"Lightning": "lightning", "sentence-transformers": "sentence_transformers"}
+LIBRARIES = {
+    "Lightning": "lightning",
+    "pytorch-metric-learning": "pytorch_metric_learning",
+    "sentence-transformers": "sentence_transformers",
+}
 
 
-def test_the_page_has_the_three_loops() -> None:
+def test_the_page_has_the_four_loops() -> None:
     assert list(BLOCKS) == ["A plain PyTorch loop", *LIBRARIES]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import subprocess
+import sys
 from typing import get_args
 
 import numpy as np
@@ -12,15 +14,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import reelscore
 from reelscore.errors import InputError
 from reelscore.losses import Gathered, InfoNCE, InterIntraLoss, LossConfig, build_loss
 from reelscore.losses.base import to_group
-from reelscore.losses.config import TEMPERATURE, Intra, LossName
+from reelscore.losses.config import INTRA, TEMPERATURE, Intra, LossName
 from reelscore.losses.row_loss import Groups
 from reelscore.losses.similarity import frozen_directions, pooled_features, unit_rows
 from reelscore.losses.structure import Form, kl_form, mse_form, structure_loss
 
-FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
+FORMS: list[Intra] = ["kl", "mse"]
 GROUPS: list[Groups] = ["negatives-masked", "positives"]
 
 
@@ -69,41 +72,11 @@ def reference_intra(x: torch.Tensor, features: torch.Tensor, *, form: Intra, t0:
         if form == "mse":
             total += sum((a - b) ** 2 for a, b in zip(after, before, strict=True)) / (size * (size - 1))
             continue
-        if form == "order":
-            total += reference_order(before, after) / size
-            continue
-        if form == "multiscale":
-            for scale, weight in ((1, 6 / 11), (2, 3 / 11), (4, 2 / 11)):
-                total += weight * reference_js(before, after, t0 * scale, t1 * scale) / size
-            continue
         p = [math.exp(b / t0) for b in before]
         q = [math.exp(a / t1) for a in after]
         p, q = [value / sum(p) for value in p], [value / sum(q) for value in q]
         total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / size
     return total
-
-
-def reference_order(before: list[float], after: list[float]) -> float:
-    """Return the mean over δ of the mean violation of the order of S0."""
-    order = sorted(range(len(before)), key=lambda j: -before[j])
-    means = []
-    for delta in (d for d in (1, 2, 4, 8) if d < len(before)):
-        gaps = [
-            max(0.0, after[order[r + delta]] - after[order[r]])
-            * (before[order[r]] > before[order[r + delta]])
-            for r in range(len(before) - delta)
-        ]
-        means.append(sum(gaps) / len(gaps))
-    return sum(means) / len(means)
-
-
-def reference_js(before: list[float], after: list[float], t0: float, t1: float) -> float:
-    p, q = [math.exp(b / t0) for b in before], [math.exp(a / t1) for a in after]
-    p, q = [x / sum(p) for x in p], [x / sum(q) for x in q]
-    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
-    return sum(
-        a * math.log(a / c) / 2 + b * math.log(b / c) / 2 for a, b, c in zip(p, q, middle, strict=True)
-    )
 
 
 @pytest.mark.parametrize("groups", GROUPS)
@@ -225,9 +198,7 @@ def test_order_rotation_length_and_sides_do_not_matter(seed: int, size: int, for
         "sides": loss(m, v, video_features=fm, music_features=fv, group=group),
     }
     for name, other in same.items():
-        torch.testing.assert_close(
-            other.detach(), base, rtol=1e-8, atol=1e-10, msg=lambda t, n=name: n + t
-        )
+        torch.testing.assert_close(other.detach(), base, rtol=1e-8, atol=1e-10, msg=lambda t, n=name: n + t)
 
 
 @given(seed=st.integers(0, 2**31), padding=st.integers(1, 4), value=st.sampled_from([0.0, 9e9, math.nan]))
@@ -334,6 +305,27 @@ def test_calling_gives_the_total_and_parts_its_terms() -> None:
         assert loss.temperature == pytest.approx(TEMPERATURE)
 
 
+@pytest.mark.parametrize(
+    "access", ["reelscore.InterIntraLoss", "from reelscore.losses import InfoNCE", "reelscore.losses.InfoNCE"]
+)
+def test_without_torch_a_loss_names_the_extra_and_its_configuration_works(access: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import reelscore; from reelscore import *\n"
+        "from reelscore.losses import LossConfig; print(LossConfig().intra)\n"
+        f"{access}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == f"{INTRA}\n"
+    assert "the losses need torch, which is not installed" in done.stderr
+    assert "python -m pip install 'reelscore[train]'" in done.stderr
+
+
+def test_the_loss_is_a_name_of_the_package() -> None:
+    assert reelscore.InterIntraLoss is InterIntraLoss
+    assert "InterIntraLoss" in dir(reelscore)
+
+
 def test_a_loss_and_its_configuration_have_the_same_defaults() -> None:
     loss, configured = InterIntraLoss(), build_loss(LossConfig())
     assert isinstance(configured, InterIntraLoss)
@@ -426,7 +418,12 @@ BAD = {
         r"labels must hold one integer for each of the 3 pairs.*\(3,\), got list; .* numpy.unique",
     ),
     "labels of floats": (torch.eye(3), torch.eye(3), {"labels": np.zeros(3)}, r"got torch.float64 \(3,\)"),
-    "labels of two axes": (torch.eye(3), torch.eye(3), {"labels": np.eye(3, dtype=int)}, r"torch.int64 \(3, 3\)"),
+    "labels of two axes": (
+        torch.eye(3),
+        torch.eye(3),
+        {"labels": np.eye(3, dtype=int)},
+        r"torch.int64 \(3, 3\)",
+    ),
     "labels in uneven rows": (torch.eye(3), torch.eye(3), {"labels": [[0], [1, 2], []]}, "got list"),
     "labels under two names": (
         torch.eye(3),

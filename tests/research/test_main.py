@@ -15,22 +15,19 @@ from support.research_sets import run_here, write_lastfm
 from support.set_files import arrays_of, save
 
 PLAN = """
-sets = ["lastfm"]
-seeds = [0, 1]
+folds = 2
+max_tries = 1
+[systems]
+lastfm = ["infonce", "ii", "linear CCA", "ridge"]
 {own}
-[[losses]]
-name = "infonce"
-knobs = {{ "loss.temperature" = [0.2] }}
-[[losses]]
-name = "inter-intra"
-knobs = {{ "loss.intra_weight" = [1.0] }}
 [train]
+method = "ii"
 epochs = 1
 steps = 0
 batch_size = 16
+keep = "last"
+validate = false
 [train.model]
-cca = false
-tower = "mean"
 dim = 8
 width = 8
 """
@@ -42,14 +39,14 @@ def research(*arguments):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """Results of `losses` and `few-pairs`; only the first starts worker processes."""
+    """Results of `methods` and `few-pairs`; only the first starts worker processes."""
     folder = tmp_path_factory.mktemp("research")
     write_lastfm(folder / "data", num_rows=100, noise=2.0)
-    (folder / "losses.toml").write_text(PLAN.format(own='linear = ["cca", "ridge"]'))
-    (folder / "few-pairs.toml").write_text(PLAN.format(own="shares = [0.5, 1.0]"))
+    (folder / "methods.toml").write_text(PLAN.format(own=""))
+    (folder / "few-pairs.toml").write_text(PLAN.format(own="[shares]\nlastfm = [0.5, 1.0]"))
     shown = {}
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("losses", "few-pairs"):
+        for name in ("methods", "few-pairs"):
             shown[name] = research(name, *options(folder, name))
             assert shown[name].exit_code == 0, shown[name].output
             patch.setattr("research.runs.runner.run_all", run_here)
@@ -67,13 +64,13 @@ def files(folder):
 
 def test_a_study_writes_its_result_and_prints_its_section(ran):
     folder, shown = ran
-    assert set(files(folder / "out")) == {"losses.json", "few-pairs.json"}
+    assert set(files(folder / "out")) == {"methods.json", "few-pairs.json"}
     for name, output in shown.items():
         result = read_result(folder / "out" / f"{name}.json")
         assert STUDIES[name].finding(result) in output.stdout
         assert f"## {STUDIES[name].title}" in output.stdout
-        assert result.plan["seeds"] == [0, 1]
-        assert result.about[0].startswith("8 runs" if name == "losses" else "13 runs")
+        assert result.plan["folds"] == 2
+        assert result.about[0].startswith("8 runs" if name == "methods" else "16 runs")
 
 
 def test_tables_writes_the_page_from_the_results(ran, tmp_path):
@@ -81,7 +78,7 @@ def test_tables_writes_the_page_from_the_results(ran, tmp_path):
     page = tmp_path / "page.md"
     assert research("tables", "--results", folder / "out", "--page", page).exit_code == 0
     text = page.read_text()
-    assert text.index("## All losses") < text.index("## Few pairs")
+    assert text.index("## All methods") < text.index("## Few pairs")
     assert "| linear CCA |" in text
 
 
@@ -89,51 +86,43 @@ def test_a_second_run_performs_nothing_and_gives_the_same_bytes(ran, monkeypatch
     folder, _ = ran
     before = files(folder / "out"), files(folder / "cache")
     monkeypatch.setattr("research.runs.runner.run_all", None)
-    for name in ("losses", "few-pairs"):
+    for name in ("methods", "few-pairs"):
         assert research(name, *options(folder, name)).exit_code == 0
     assert (files(folder / "out"), files(folder / "cache")) == before
 
 
-def test_few_pairs_shares_runs_with_losses(ran):
+def test_few_pairs_shares_runs_with_methods(ran):
     folder, _ = ran
     runs = [json.loads(content)["run"] for content in files(folder / "cache").values()]
-    # Search 2, losses 2 x 2 + 2 linear; few-pairs adds 2 x 2 at half the pairs and 2 linear.
-    assert len(runs) == 2 + 6 + 4 + 2
-    assert sum("share" in run["data"] for run in runs) == 6
+    assert len(runs) == 4 * 2 + 4 * 2  # on all pairs, and at half of them
+    assert sum("share" in run["data"] for run in runs) == 8
 
 
 def test_json_is_the_only_output(ran):
     folder, _ = ran
-    (result,) = json.loads(research("losses", "--json", *options(folder, "losses")).stdout)
-    assert result["name"] == "losses"
-    assert {row["place"][1] for row in result["rows"]} >= {"infonce", "inter-intra", "linear CCA"}
+    (result,) = json.loads(research("methods", "--json", *options(folder, "methods")).stdout)
+    assert result["name"] == "methods"
+    assert {row["place"][1] for row in result["rows"]} >= {"infonce", "ii", "linear CCA"}
     assert "infonce" in result["finding"]
 
 
-def test_seeds_replace_those_of_the_plan(ran, tmp_path):
-    folder, _ = ran
-    arguments = [*options(folder, "losses"), "--seeds", 1, "--out", tmp_path]
-    assert research("losses", *arguments).exit_code == 0  # every run is cached
-    assert read_result(tmp_path / "losses.json").plan["seeds"] == [0]
-
-
 def test_missing_data_is_an_error_with_the_names_of_the_sets(tmp_path):
-    rejected = research("losses", "--quick", "--out", tmp_path)
+    rejected = research("methods", "--quick", "--out", tmp_path)
     assert rejected.exit_code == 2
-    assert "losses reads the public sets lastfm" in rejected.stderr
+    assert "methods reads the public sets lastfm, muvisync" in rejected.stderr
     assert "--data" in rejected.stderr
 
 
 def test_an_unknown_study_is_a_usage_error():
-    rejected = research("lossess")
+    rejected = research("methodss")
     assert rejected.exit_code == 2
-    assert "lossess" in rejected.stderr
+    assert "methodss" in rejected.stderr
 
 
 def test_help_lists_the_studies_and_an_example():
     shown = research("--help").stdout
     assert all(name in shown for name in STUDIES)
-    assert "python -m research losses --data" in shown
+    assert "python -m research methods --data" in shown
     assert "python -m research text --data" in research("text", "--help").stdout
 
 

@@ -1,4 +1,4 @@
-"""Built-in plans, and the rejection of inconsistent ones."""
+"""Built-in plans, the systems and the rejection of inconsistent plans."""
 
 from __future__ import annotations
 
@@ -8,106 +8,105 @@ from typing import get_args
 import pytest
 
 from reelscore.errors import ConfigError
-from reelscore.features.pooling import Pooling
 from reelscore.losses import build_loss
-from reelscore.losses.config import LossName, Structure
-from research.plan_files import FewPairsPlan, LossesPlan, LossSpace, changed, read_plan, with_seeds
+from reelscore.losses.config import LossName
+from research.plan_files import Plan, read_plan
 from research.registry import STUDIES
-from support.research_sets import LOSSES, LOSSES_PLAN, SMALL
+from research.runs.methods import METHODS
+from research.studies.ablation import ROWS, AblationPlan
+from research.studies.false_negatives import SharesPlan
+from research.studies.methods import MethodsPlan
+from research.studies.pairs_needed import PairsNeededPlan
+from research.systems import BUDGET, CORRELATED, II, INFONCE, KERNEL, SYSTEMS, changed
+from support.research_sets import PLAN, SMALL
 
-PLANS = [(LossesPlan, "losses"), (FewPairsPlan, "few-pairs")]
+FOUR_SETS = {"muvisync", "emomv", "tiktok", "lastfm"}
 
 
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_has_a_plan_and_a_short_plan(name, quick):
     plan = read_plan(STUDIES[name].plan, name, quick=quick)
-    if name != "relevance":  # which trains nothing
-        assert len(plan.seeds) >= (2 if quick else 5)
+    assert STUDIES[name].sets(plan)
+
+
+def test_every_loss_is_a_system_and_every_try_can_be_built():
+    built = {"inter-intra"}
+    for one in SYSTEMS.values():
+        assert one.method in METHODS
+        for values in one.tries:
+            loss = changed(BUDGET, values).loss
+            build_loss(loss)
+            built.add(loss.name)
+    assert built == {*get_args(LossName)} - {"infonce"}, "infonce is ii with an intra weight of 0"
+
+
+def test_infonce_is_the_baseline_of_ii_with_as_many_tries():
+    assert len(SYSTEMS[INFONCE].tries) == len(SYSTEMS[II].tries) == 6
+    for values in SYSTEMS[INFONCE].tries:
+        config = changed(BUDGET, values)
+        assert (config.loss.name, config.loss.intra_weight) == ("inter-intra", 0.0)
+
+
+def test_the_full_plans_cover_their_questions():
+    plans = {name: read_plan(STUDIES[name].plan, name) for name in STUDIES}
+    methods, few, false_negatives = (plans[name] for name in ("methods", "few-pairs", "false-negatives"))
+    for plan in (methods, few, false_negatives, plans["pairs-needed"]):
+        assert set(plan.sets) == FOUR_SETS
+        assert plan.folds == 5
+    assert set(methods.systems["lastfm"]) == {*SYSTEMS} - {"kernel, mean alone"}
+    assert {KERNEL, II} <= set(methods.clips["muvisync"])
+    assert false_negatives.shares["lastfm"] == [0.0, 0.2, 0.4, 0.6]
+    assert few.shares["lastfm"] == [0.1, 0.25, 0.5, 1.0]
+    assert all(
+        {INFONCE, II, CORRELATED, KERNEL} <= set(p.systems[s]) for p in (few, false_negatives) for s in p.sets
+    )
+    assert plans["pairs-needed"].numbers == (50, 100, 300, 1000)
+    assert set(plans["ablation"].rows["muvisync"]) == set(ROWS)
 
 
 @pytest.mark.parametrize("quick", [False, True])
-@pytest.mark.parametrize(("kind", "name"), PLANS)
-def test_every_try_of_a_plan_can_be_built(kind, name, quick):
-    plan = read_plan(kind, name, quick=quick)
-    for space in plan.losses:
-        for values in space.tries:
-            build_loss(changed(plan.train, {"loss.name": space.name, **values}).loss)
-
-
-def test_losses_covers_every_loss_on_four_sets():
-    plan = read_plan(LossesPlan, "losses")
-    assert {space.name for space in plan.losses} == set(get_args(LossName))
-    assert set(plan.sets) == {"muvisync", "emomv", "tiktok", "lastfm"}
-    assert {"cca", "ridge"} <= set(plan.linear)
-
-
-def test_the_other_plans_cover_their_questions():
-    few, tasks, false_negatives, ablation = (
-        read_plan(STUDIES[name].plan, name) for name in ("few-pairs", "tasks", "false-negatives", "ablation")
+def test_the_studies_share_the_search_of_methods(quick):
+    methods, *others = (
+        read_plan(STUDIES[name].plan, name, quick=quick)
+        for name in ("methods", "few-pairs", "false-negatives")
     )
-    assert few.shares == (0.05, 0.1, 0.25, 0.5, 1.0)
-    assert (min(false_negatives.rates), max(false_negatives.rates), false_negatives.at) == (0.0, 0.6, 0.4)
-    assert set(false_negatives.sets) == {"tiktok", "emomv"}
-    assert {(task.family, task.name) for task in tasks.tasks} == {
-        *(("cross-self", name) for name in ("muvisync", "emomv", "tiktok", "lastfm")),
-        *(("cross-supervised", f"wikipedia, {kind}") for kind in ("pairs", "classes")),
-        *(("uni-self", f"muvisync {side}") for side in ("music", "video")),
-        *(("uni-supervised", name) for name in ("wikipedia images", "emomv music")),
-    }
-    assert set(ablation.forms) == {"kl", "mse", "order", "multiscale"}
-    assert set(ablation.structures) == set(get_args(Structure))
-    assert set(ablation.poolings) == set(get_args(Pooling))
-    assert len(ablation.weights) >= 2
-    assert len(ablation.segments) >= 3
-    assert ablation.excerpts
-    assert (ablation.set, set(ablation.part_sets)) == ("muvisync", {"muvisync", "emomv", "tiktok", "lastfm"})
-
-
-@pytest.mark.parametrize("quick", [False, True])
-def test_few_pairs_shares_its_search_with_losses(quick):
-    few, losses = (read_plan(kind, name, quick=quick) for kind, name in PLANS[::-1])
-    assert (few.search_seeds, few.train, few.seeds, few.sets) == (
-        losses.search_seeds,
-        losses.train,
-        losses.seeds,
-        losses.sets,
-    )
-    assert all(space in losses.losses for space in few.losses)
+    for other in others:
+        assert (other.train, other.folds, other.max_tries) == (
+            methods.train,
+            methods.folds,
+            methods.max_tries,
+        )
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("kind", "changes", "message"),
     [
-        ({"sets": ()}, "sets must list at least one"),
-        ({"seeds": (1, 1)}, "none twice"),
-        ({"seeds": (0, 100)}, "seed 100 is in seeds and in search_seeds"),
-        ({"losses": (LOSSES[0], LOSSES[0])}, "none twice"),
-        ({"losses": (LOSSES[0], replace(LOSSES[1], knobs={"seed": (3,)}))}, "same number of tries"),
-        ({"losses": (replace(LOSSES[0], knobs={"loss.temperature": ()}),)}, "same number of tries"),
-        ({"losses": (replace(LOSSES[0], knobs={"loss.lambda": (1.0,)}),)}, "unknown key 'lambda'"),
-        ({"losses": (replace(LOSSES[0], knobs={"loss.temperature": 0.2}),)}, "must list the values"),
-        ({"losses": (replace(LOSSES[0], knobs={"loss.temperature": (0.2, "warm")}),)}, "must be float"),
-        ({"search_seeds": ()}, "search_seeds must list at least one"),
-        ({"losses": (replace(LOSSES[0], name="magic"),)}, "'magic'"),
+        (Plan, {"folds": 1}, "folds must be at least 2"),
+        (Plan, {"systems": {"lastfm": []}}, "systems.lastfm must list at least one"),
+        (Plan, {"systems": {"lastfm": ["ii", "ii"]}}, "none twice"),
+        (Plan, {"systems": {"lastfm": "ii"}}, "must list"),
+        (Plan, {"systems": {"lastfm": ["magic"]}}, "a system must be one of .* got 'magic'"),
+        (MethodsPlan, {"clips": {"lastfm": ["magic"]}}, "got 'magic'"),
+        (SharesPlan, {}, "shares.lastfm must list increasing shares"),
+        (SharesPlan, {"shares": {"lastfm": [0.5, 0.2]}}, "increasing"),
+        (SharesPlan, {"shares": {"lastfm": [0.5, 1.2]}}, r"lie in \[0, 1\]"),
+        (PairsNeededPlan, {"numbers": (100, 50)}, "numbers must increase"),
+        (PairsNeededPlan, {"numbers": (1, 50)}, "from at least 2"),
+        (AblationPlan, {"rows": {"lastfm": ["deeper"]}}, "rows.lastfm must be of .* got 'deeper'"),
     ],
 )
-def test_an_inconsistent_plan_is_rejected(changes, message):
+def test_an_inconsistent_plan_is_rejected(kind, changes, message):
+    valid = {} if kind is AblationPlan else {"systems": {"lastfm": ["ii"]}}
     with pytest.raises(ConfigError, match=message):
-        replace(LOSSES_PLAN, **changes)
-
-
-@pytest.mark.parametrize("shares", [(0.5,), (1.0, 0.5), (0.0, 1.0), (0.5, 0.5, 1.0)])
-def test_shares_increase_to_one(shares):
-    with pytest.raises(ConfigError, match="shares"):
-        FewPairsPlan(sets=("lastfm",), seeds=(0,), losses=LOSSES, shares=shares)
+        kind(**{**valid, **changes})
 
 
 def test_an_unknown_key_is_an_error(tmp_path):
     file = tmp_path / "mine.toml"
-    file.write_text('sets = ["lastfm"]\nseeds = [0]\nloses = []\n')
-    with pytest.raises(ConfigError, match="loses"):
-        read_plan(LossesPlan, "losses", file=file)
+    file.write_text('fold = 5\n[systems]\nlastfm = ["ii"]\n')
+    with pytest.raises(ConfigError, match="unknown key 'fold'"):
+        read_plan(MethodsPlan, "methods", file=file)
 
 
 def test_a_change_leaves_the_other_settings():
@@ -115,21 +114,9 @@ def test_a_change_leaves_the_other_settings():
     assert (new.loss.name, new.loss.strength, new.model.dim) == ("rince", 0.3, 4)
     assert replace(new, loss=SMALL.loss, model=SMALL.model) == SMALL
     assert changed(SMALL, {}) == SMALL
+    with pytest.raises(ConfigError, match="unknown key 'lambda'"):
+        changed(SMALL, {"loss.lambda": 1.0})
 
 
-def test_labels_distinguish_two_spaces_of_one_loss():
-    forms = (LOSSES[1], replace(LOSSES[1], label="inter-intra, mse"))
-    assert [space.title for space in replace(LOSSES_PLAN, losses=forms).losses] == [
-        "inter-intra",
-        "inter-intra, mse",
-    ]
-    assert LossSpace("infonce", {"loss.temperature": (0.1,)}).title == "infonce"
-
-
-@pytest.mark.parametrize(("number", "folds"), [(1, 1), (3, 3), (6, 3), (7, 1), (10, 5)])
-def test_the_number_of_folds_divides_the_number_of_seeds(number: int, folds: int) -> None:
-    plan = with_seeds(read_plan(LossesPlan, "losses"), number)
-    assert (plan.seeds, plan.folds) == (tuple(range(number)), folds)
-    assert with_seeds(read_plan(STUDIES["false-negatives"].plan, "false-negatives"), number).seeds == tuple(
-        range(number)
-    )
+def test_the_systems_of_a_set_keep_their_order():
+    assert [one.title for one in PLAN.systems_of("lastfm")] == ["infonce", "ii", "linear CCA"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from reelscore.losses import LossConfig
-from reelscore.losses.factory import BASELINES
 from reelscore.losses.config import Intra
+from reelscore.losses.factory import BASELINES
 
-FORMS: list[Intra] = ["kl", "mse", "order", "multiscale"]
+FORMS: list[Intra] = ["kl", "mse"]
 CONFIGS = {
     **{name: LossConfig(name=name) for name in BASELINES},  # type: ignore[arg-type]
     **{f"inter-intra {form}": LossConfig(intra=form) for form in FORMS},

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import struct
 
+from examples.youtube8m_shards import field, frame_level, integers, mapping, sequence_example, text, varint
+
+__all__ = ["field", "frame_level", "integers", "mapping", "sequence_example", "text", "varint"]
+
 POLYNOMIAL = 0x82F63B78  # Castagnoli, bits reversed
 
 
@@ -31,34 +35,8 @@ def framed(*payloads):
     return out
 
 
-def varint(value):
-    value %= 2**64
-    out = b""
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
-
-
-def field(number, content):
-    """Return a length-delimited field."""
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def text(*values):
-    return field(1, b"".join(field(1, value) for value in values))
-
-
 def numbers(values):
     return field(2, field(1, struct.pack(f"<{len(values)}f", *values)))
-
-
-def integers(*values):
-    return field(3, field(1, b"".join(varint(value) for value in values)))
-
-
-def mapping(entries):
-    return b"".join(field(1, field(1, key.encode()) + field(2, value)) for key, value in entries.items())
 
 
 def example(**features):
@@ -66,21 +44,7 @@ def example(**features):
     return field(1, mapping(features))
 
 
-def sequence_example(context, **lists):
-    """Return a serialised `tf.train.SequenceExample`; each list is a list of features."""
-    rows = {key: b"".join(field(1, feature) for feature in value) for key, value in lists.items()}
-    return field(1, mapping(context)) + field(2, mapping(rows))
-
-
 def video_level(key, rgb, audio, labels=(3,)):
     return example(
         id=text(key.encode()), labels=integers(*labels), mean_rgb=numbers(rgb), mean_audio=numbers(audio)
-    )
-
-
-def frame_level(key, rgb, audio, labels=(3,)):
-    """Return a record of quantised rows, (T, 1024) and (T, 128) uint8."""
-    context = {"id": text(key.encode()), "labels": integers(*labels)}
-    return sequence_example(
-        context, rgb=[text(row.tobytes()) for row in rgb], audio=[text(row.tobytes()) for row in audio]
     )

@@ -12,7 +12,6 @@ from reelscore.errors import InputError
 from reelscore.features.sampling import global_sparse_rows
 from reelscore.types import FloatArray
 
-from .label_batches import sample_label_batches
 from .pairs import IntArray, PairSet, Samples
 
 
@@ -59,7 +58,6 @@ def iterate(
     batch_size: int,
     num_segments: int | None = None,
     rng: np.random.Generator | None = None,
-    label_rate: float | None = None,
 ) -> Iterator[Batch]:
     """Iterate once over the pairs, in batches of ``min(batch_size, len(pairs))``.
 
@@ -75,8 +73,6 @@ def iterate(
         Training: the order, the row inside each segment and, row by row, the sample are random. The incomplete last
         batch is dropped, because the loss depends on the number of negatives. Without it: the given order, middle
         rows, sample 0 and every pair once.
-    label_rate : float, optional
-        Training: the share of an item's negatives in a batch that carry its label, see `label_batches`.
 
     Yields
     ------
@@ -85,21 +81,14 @@ def iterate(
     Raises
     ------
     InputError
-        At the call, when `batch_size` is below 1, when a training batch has a single pair, which has no negative, or
-        when the labels do not allow `label_rate`.
+        At the call, when `batch_size` is below 1, or a training batch has a single pair, which has no negative.
     """
-    indices = iterate_indices(pairs, batch_size=batch_size, rng=rng, label_rate=label_rate)
+    indices = _indices(pairs, batch_size=batch_size, rng=rng)
     return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng)
 
 
-def iterate_indices(
-    pairs: PairSet,
-    *,
-    batch_size: int,
-    rng: np.random.Generator | None = None,
-    label_rate: float | None = None,
-) -> Iterator[IntArray]:
-    """Iterate over the indices of the batches of `iterate`; same parameters and errors."""
+def _indices(pairs: PairSet, *, batch_size: int, rng: np.random.Generator | None) -> Iterator[IntArray]:
+    """Iterate over the indices of the batches of `iterate`."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     size = min(batch_size, len(pairs))
@@ -111,11 +100,7 @@ def iterate_indices(
         )
     if rng is None:
         return _in_order(len(pairs), size)
-    if label_rate is None:
-        return _shuffled(len(pairs), size, rng)
-    if pairs.label is None:
-        raise InputError(f"{pairs.name} has no labels, which label_rate needs; omit label_rate")
-    return sample_label_batches(pairs.label, batch_size=size, rate=label_rate, rng=rng)
+    return _shuffled(len(pairs), size, rng)
 
 
 def _batches(

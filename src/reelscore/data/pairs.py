@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -48,8 +49,6 @@ class PairSet:
         Items cut from one source, such as one long video, are not hits of each other but stay in one split.
     row_s : ndarray of float64, shape (N, 2), optional
         Seconds from one row to the next of each video and each track; 1 where it is not given.
-    unpaired_music : tuple of ndarray of float32, shape (T, D)
-        Music without a video, from the same encoder.
     text : tuple of N ndarrays of float32, shape (W, D), or None, optional
         The encoded text chunks of each video; None for a video without text.
     text_encoder : str, optional
@@ -78,7 +77,6 @@ class PairSet:
     label: IntArray | None = None
     source: IntArray | None = None
     row_s: npt.NDArray[np.float64] | None = None
-    unpaired_music: Samples = ()
     text: tuple[FloatArray | None, ...] | None = None
     text_encoder: str | None = None
     words: Mapping[str, Any] | None = None
@@ -102,9 +100,6 @@ class PairSet:
         keep = object.__setattr__
         keep(self, "video", _checked_samples(self.video, self.keys, f"{self.name}: video features"))
         keep(self, "music", _checked_samples(self.music, self.keys, f"{self.name}: music features"))
-        if self.unpaired_music:
-            named = [(f"unpaired {i}", rows) for i, rows in enumerate(self.unpaired_music)]
-            keep(self, "unpaired_music", tuple(self._checked_like("music", named, "unpaired music features")))
         if self.clips is not None:
             named = [
                 (f"{key} [clip {number}]", rows)
@@ -167,22 +162,32 @@ class PairSet:
         return chosen
 
     def take(self, indices: Sequence[int] | IntArray) -> PairSet:
-        """Return the pairs at `indices`, in that order, with all unpaired music."""
+        """Return the pairs at `indices`, in that order."""
         rows = [int(i) for i in indices]
         array = np.asarray(rows, dtype=np.int64)
-        return replace(
-            self,
-            keys=tuple(self.keys[i] for i in rows),
-            video=tuple(self.video[i] for i in rows),
-            music=tuple(self.music[i] for i in rows),
-            group=self.group[array],
-            split=tuple(self.split[i] for i in rows),
-            label=None if self.label is None else self.label[array],
-            source=None if self.source is None else self.source[array],
-            row_s=None if self.row_s is None else self.row_s[array],
-            text=None if self.text is None else tuple(self.text[i] for i in rows),
-            clips=None if self.clips is None else tuple(self.clips[i] for i in rows),
-        )
+        if not rows or len(set(rows)) < len(rows):
+            raise InputError(
+                f"{self.name}: at least one pair, and each at most once, can be taken; got {rows[:10]}"
+            )
+        # A selection of checked pairs needs no check, which would read every feature again.
+        subset = copy(self)
+        chosen = {
+            "keys": tuple(self.keys[i] for i in rows),
+            "video": tuple(self.video[i] for i in rows),
+            "music": tuple(self.music[i] for i in rows),
+            "group": self.group[array],
+            "split": tuple(self.split[i] for i in rows),
+            "label": None if self.label is None else self.label[array],
+            "source": None if self.source is None else self.source[array],
+            "row_s": None if self.row_s is None else self.row_s[array],
+            "text": None if self.text is None else tuple(self.text[i] for i in rows),
+            "clips": None if self.clips is None else tuple(self.clips[i] for i in rows),
+        }
+        for name, value in chosen.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(subset, name, value)
+        return subset
 
     def _checked_like(
         self, side: Literal["video", "music"], named: Sequence[tuple[str, FloatArray]], what: str

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from reelscore.errors import InputError
 
-from .similarity import check_device, describe, frozen_directions, unit_rows, working_dtype
+from .similarity import check_device, describe, frozen_directions, unit_rows, values_known, working_dtype
 
 Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
 """One integer for each item of a batch."""
@@ -61,7 +61,10 @@ class PairBatch(NamedTuple):
 
 
 class PairLoss(nn.Module):
-    """Base class of all losses on a batch of pairs. Calling a loss returns a scalar; `parts` also returns its terms."""
+    """Base class of all losses on a batch of pairs.
+
+    Calling a loss returns a scalar tensor; `parts` takes the same arguments and also returns the terms.
+    """
 
     @property
     def needs(self) -> frozenset[str]:
@@ -117,7 +120,8 @@ class PairLoss(nn.Module):
         ------
         InputError
             If shapes, dtypes or devices differ, a value is not finite, an embedding is zero, needed features are
-            missing, labels are not integers, or there is no negative.
+            missing, labels are not integers, or there is no negative. A loss compiled with torch.compile checks shapes,
+            dtypes and devices alone.
         """
         check_tensors(video_embeddings, music_embeddings)
         groups = to_group(labels, group, video_embeddings)
@@ -172,7 +176,7 @@ def check_negatives(embeddings: Tensor, group: Tensor | None) -> None:
     """Raise `InputError` unless some two items are of different groups."""
     if len(embeddings) < 2:
         raise InputError(f"a batch needs at least two pairs to have a negative, got {len(embeddings)}")
-    if group is not None and bool((group == group[0]).all()):
+    if group is not None and values_known() and bool((group == group[0]).all()):
         raise InputError(
             f"all {len(group)} pairs are of one group, so there is no negative; "
             "build batches from several groups"

@@ -24,7 +24,7 @@ LossName = Literal[
     "false-negative-cancellation",
 ]
 
-Intra = Literal["kl", "mse", "order", "multiscale"]
+Intra = Literal["mse", "kl"]
 Structure = Literal["features", "correlated"]
 
 # Defaults of the inter-intra loss.
@@ -47,7 +47,7 @@ class LossConfig:
     learnable_temperature : bool
     groups : {"negatives-masked", "positives"}
         For losses that support both.
-    intra : {"kl", "mse", "order", "multiscale"}
+    intra : {"mse", "kl"}
     intra_weight, before_temperature, after_temperature : float
         λ, t0 and t1 of ``inter-intra``.
     structure : {"features", "correlated"}

@@ -8,8 +8,8 @@ connectivity are likely false negatives: they are removed from N. As anchors the
 mean 1.
 Differences:
 
-- C uses centred features and is scaled to [0, 1] over the batch before κ and the threshold. The paper divides it by its
-  maximum or sum, so its values 0.7 and 0.0035 do not carry over.
+- C uses centred features and is scaled to [0, 1] over the batch before κ and the threshold; if all items have the same,
+  as two always do, it is 0. The paper divides it by its maximum or sum, so its values 0.7 and 0.0035 do not carry over.
 - m_j is pruned by its own connectivity, and there is no queue.
 - λ multiplies the exponentials, as in the paper's equation. The public code scales the logits by λ and sets pruned
   ones to 0.

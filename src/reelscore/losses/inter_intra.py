@@ -34,7 +34,7 @@ from .config import AFTER_TEMPERATURE, BEFORE_TEMPERATURE, INTRA, INTRA_WEIGHT, 
 from .infonce import InfoNCE
 from .row_loss import Groups
 from .similarity import unit_rows
-from .structure import Form, kl_form, mse_form, multiscale_form, order_form, structure_loss
+from .structure import Form, kl_form, mse_form, structure_loss
 
 
 class InterIntraLoss(PairLoss):
@@ -42,7 +42,7 @@ class InterIntraLoss(PairLoss):
 
     Parameters
     ----------
-    intra : {"kl", "mse", "order", "multiscale"}
+    intra : {"mse", "kl"}
         Form of the structure loss (`structure`).
     intra_weight : float or mapping of float by modality
         λ >= 0, one for all or one for each, such as ``{"video": 0.3, "music": 0.0}``; modalities missing in the mapping
@@ -50,7 +50,7 @@ class InterIntraLoss(PairLoss):
     temperature, learnable, groups, chunk_size
         As for `InfoNCE`. `chunk_size` also applies to the structure losses.
     before_temperature, after_temperature : float
-        t0 and t1 of the forms ``"kl"`` and ``"multiscale"``.
+        t0 and t1 of the form ``"kl"``.
 
     Raises
     ------
@@ -239,8 +239,4 @@ def _item(what: str, name: str) -> str:
 
 
 def _form(intra: Intra, before_temperature: float, after_temperature: float) -> Form:
-    if intra == "kl":
-        return kl_form(before_temperature, after_temperature)
-    if intra == "multiscale":
-        return multiscale_form(before_temperature, after_temperature)
-    return mse_form() if intra == "mse" else order_form()
+    return kl_form(before_temperature, after_temperature) if intra == "kl" else mse_form()

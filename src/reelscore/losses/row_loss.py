@@ -7,8 +7,8 @@ memory of a batch of any size.
 from __future__ import annotations
 
 import math
-from functools import cached_property
-from typing import Literal, SupportsFloat
+from collections.abc import Callable
+from typing import Any, Generic, Literal, SupportsFloat, TypeVar
 
 import numpy as np
 import torch
@@ -88,6 +88,21 @@ class TemperatureLoss(PairLoss):
                 self.log_scale.data.clamp_(max=-math.log(LOWEST_LEARNED_TEMPERATURE))
 
 
+T = TypeVar("T")
+
+
+class _computed_once(Generic[T]):  # noqa: N801
+    """`functools.cached_property` without the lock that it has in Python 3.11, which torch.compile cannot trace."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function, self.__doc__ = function, function.__doc__
+
+    def __get__(self, rows: Any, owner: type) -> T:
+        value = self.function(rows)
+        setattr(rows, self.function.__name__, value)  # found before this descriptor from now on
+        return value
+
+
 class Rows:
     """Cosine matrices (b, B) of a block of anchors with the whole batch, each computed on first use.
 
@@ -110,39 +125,39 @@ class Rows:
         self._anchors, self._others, self._group = anchors, others, group
         self._anchors_frozen, self._others_frozen = anchors_frozen, others_frozen
 
-    @cached_property
+    @_computed_once
     def cross(self) -> Tensor:
         """Cosines of the anchors with the other modality (b, B)."""
         return F.linear(self._anchors[self.index], self._others)
 
-    @cached_property
+    @_computed_once
     def cross_back(self) -> Tensor:
         """Cosines of the anchors' partners with the anchors' modality (b, B)."""
         return F.linear(self._others[self.index], self._anchors)
 
-    @cached_property
+    @_computed_once
     def within(self) -> Tensor:
         """Cosines of the anchors within their modality (b, B)."""
         return F.linear(self._anchors[self.index], self._anchors)
 
-    @cached_property
+    @_computed_once
     def other_within(self) -> Tensor:
         """Cosines of the anchors' partners within their modality (b, B)."""
         return F.linear(self._others[self.index], self._others)
 
-    @cached_property
+    @_computed_once
     def frozen(self) -> Tensor:
         """S0: cosines of the anchors' frozen features within their modality (b, B)."""
         assert self._anchors_frozen is not None
         return F.linear(self._anchors_frozen[self.index], self._anchors_frozen)
 
-    @cached_property
+    @_computed_once
     def other_frozen(self) -> Tensor:
         """S0 of the anchors' partners (b, B)."""
         assert self._others_frozen is not None
         return F.linear(self._others_frozen[self.index], self._others_frozen)
 
-    @cached_property
+    @_computed_once
     def connectivity(self) -> tuple[Tensor, Tensor]:
         """Mean S0 of every item with the others, scaled to [0, 1] over the batch, for both modalities (B,).
 
@@ -152,12 +167,12 @@ class Rows:
         assert self._others_frozen is not None
         return _connectivity(self._anchors_frozen), _connectivity(self._others_frozen)
 
-    @cached_property
+    @_computed_once
     def diagonal(self) -> Tensor:
         """Mask of the pairs themselves (b, B)."""
         return self.index[:, None] == torch.arange(len(self._anchors), device=self.index.device)
 
-    @cached_property
+    @_computed_once
     def same(self) -> Tensor:
         """Mask of the items of the anchor's group, with the anchor (b, B)."""
         return self.diagonal if self._group is None else self._group[self.index][:, None] == self._group

@@ -34,14 +34,15 @@ def unit_rows(embeddings: Tensor, *, what: str) -> Tensor:
         raise InputError(f"{what} must have shape (B, D), got {tuple(embeddings.shape)}")
     rows = at_least_single(embeddings)  # lengths overflow in half precision
     norms: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    smallest, largest = torch.stack(torch.aminmax(norms.detach())).tolist()
-    if not (smallest > 0 and largest < float("inf")):  # NaN fails both
-        column = norms.detach()[:, 0]
-        row = _first(~torch.isfinite(column) | (column == 0))
-        raise InputError(
-            f"{what} must be finite and have no row of zeros, lengths from 1e-15 to 1e15; row {row} has length "
-            f"{float(column[row])}; look for NaN features, too high a learning rate, or a tower with zero output"
-        )
+    if values_known():
+        smallest, largest = torch.stack(torch.aminmax(norms.detach())).tolist()
+        if not (smallest > 0 and largest < float("inf")):  # NaN fails both
+            column = norms.detach()[:, 0]
+            row = _first(~torch.isfinite(column) | (column == 0))
+            raise InputError(
+                f"{what} must be finite and have no row of zeros, lengths from 1e-15 to 1e15; row {row} has length "
+                f"{float(column[row])}; look for NaN features, too high a learning rate, or a tower with zero output"
+            )
     return rows / norms
 
 
@@ -100,7 +101,7 @@ def pooled_features(
         )
     check_device(mask, features, what=mask_what)
     count = mask.sum(dim=1, keepdim=True).to(features.dtype)
-    if not bool((count > 0).all()):
+    if values_known() and not bool((count > 0).all()):
         raise InputError(
             f"row {int(count[:, 0].argmin())} of {mask_what} has no real segment; drop that item"
         )
@@ -139,12 +140,17 @@ def frozen_directions(
     pooled = pooled_features(features, mask, what=what, mask_what=mask_what)
     centred = pooled - pooled.mean(dim=0)
     norms = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
-    if not bool(torch.isfinite(norms).all()):
+    if values_known() and not bool(torch.isfinite(norms).all()):
         row = _first(~torch.isfinite(torch.linalg.vector_norm(pooled, dim=1)))
         value = "nan" if bool(pooled[row].isnan().any()) else "inf, or numbers whose squares are"
         raise InputError(f"{what} must be finite; row {row} holds {value}; clean the features of that item")
     floor = FLAT * torch.linalg.vector_norm(pooled, dim=1).max()
     return torch.where(norms > floor, centred / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)
+
+
+def values_known() -> bool:
+    """Return whether values can be read. torch.compile knows shapes alone, and a read would break its graph."""
+    return not torch.compiler.is_compiling()
 
 
 def describe(value: object) -> str:

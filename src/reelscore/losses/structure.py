@@ -5,16 +5,11 @@ With S0 = Y Yᵀ the cosine similarities before the tower and S = X Xᵀ those a
     kl:          L = mean_i KL( p_i ‖ q_i ),   p_i = softmax_j(S0_ij / t0),  q_i = softmax_j(S_ij / t1)
     mse:         L = mean_{i ≠ j} (S_ij − S0_ij)²
     order:       L = mean_{i, δ, r} [ S_{i, o_i(r + δ)} − S_{i, o_i(r)} ]₊,   δ = 1, 2, 4, …
-    multiscale:  L = Σ_l w_l mean_i JS( softmax_j(S0_ij / 2^l t0) ‖ softmax_j(S_ij / 2^l t1) ),   l = 0, 1, 2
 
 ``order`` is after the soft intra-modal structure of VM-NET (Hong et al., arXiv 1704.06761): items nearer in the frozen
 features must stay nearer. VM-NET counts every triple (i, j, k). Here o_i sorts the other items by decreasing S0, and
 rank r is compared with the ranks 1, 2, 4, … after it: B log B triples for each anchor instead of B². Ties of S0 are
 skipped.
-
-``multiscale`` is after STRUCTURE (arXiv 2506.16895), which compares powers of a random walk over the neighbourhoods by
-their Jensen-Shannon divergence, with weights 1/l. Here doubling the temperature widens the neighbourhood instead of a
-further step, which needs no product of (B, B) matrices, and w_l ∝ 1 / (l + 1).
 
 S0 is constant, so a form computes its value and G = ∂L/∂S; since S = X Xᵀ, ∂L/∂X = (G + Gᵀ) X. This explicit gradient
 keeps no (B, B) tensor for the backward pass, and computed in blocks it never holds one.
@@ -29,9 +24,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-
-SCALES = (1.0, 2.0, 4.0)
-"""Factors of both temperatures in ``multiscale``."""
 
 
 class Form(NamedTuple):
@@ -73,15 +65,6 @@ def order_form() -> Form:
     return Form(_order)
 
 
-def multiscale_form(before_temperature: float, after_temperature: float) -> Form:
-    """Return the form that compares neighbourhoods of several widths by their Jensen-Shannon divergence.
-
-    With m = (p + q) / 2 a row's divergence is ½ Σ p log(p/m) + ½ Σ q log(q/m); its gradient by the logits of q is
-    q (u − Σ q u) with u = ½ log(q/m).
-    """
-    return Form(_multiscale, before_temperature, after_temperature)
-
-
 def _kl(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tensor]:
     num_rows = after.shape[1]
     p, before_sum = _off_diagonal_softmax(before, start)
@@ -116,25 +99,6 @@ def _order(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tensor]:
         slope[:, offset:] += violated * share
         slope[:, :-offset] -= violated * share
     return value, torch.zeros_like(after).scatter_(1, order, slope)
-
-
-def _multiscale(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tensor]:
-    num_rows = after.shape[1]
-    after.diagonal(start).fill_(-math.inf)
-    before.diagonal(start).fill_(-math.inf)
-    weights = [1.0 / (level + 1) for level in range(len(SCALES))]
-    value, slope = after.new_zeros(()), torch.zeros_like(after)
-    for scale, weight in zip(SCALES, weights, strict=True):
-        share = weight / sum(weights) / num_rows
-        log_p = (before / scale).log_softmax(dim=1)
-        log_q = (after / scale).log_softmax(dim=1)
-        log_m = torch.logaddexp(log_p, log_q) - math.log(2.0)
-        p, q = log_p.exp(), log_q.exp()
-        # On the diagonal p and q are 0 and their logarithms −inf.
-        u = _zero_where_empty(q, log_q - log_m).mul_(0.5)
-        value = value + share * (0.5 * (p * _zero_where_empty(p, log_p - log_m)).sum() + (q * u).sum())
-        slope += (share / scale) * q * (u - (q * u).sum(dim=1, keepdim=True))
-    return value, slope
 
 
 def structure_loss(
@@ -199,7 +163,3 @@ def _off_diagonal_softmax(logits: Tensor, start: int) -> tuple[Tensor, Tensor]:
     softmax = logits.softmax(dim=1)
     # At the largest logit the softmax is at least 1 / B, so this is exact at every temperature.
     return softmax, logits.amax(dim=1) - softmax.amax(dim=1).log_()
-
-
-def _zero_where_empty(probability: Tensor, values: Tensor) -> Tensor:
-    return values.masked_fill_(probability == 0, 0.0)

@@ -78,7 +78,7 @@ def _fold(
     pairs: PairSet,
     is_val: np.ndarray,
     kernel: KernelModel,
-    config: TrainConfig,  # type: ignore[type-arg]
+    config: TrainConfig,
 ) -> tuple[tuple[FloatArray, FloatArray], tuple[float, float]]:
     """Return the log ranks of held-out pairs without and with the network, and the deviations of both scores."""
     from .encode import PairEncoder, new_model

@@ -42,9 +42,6 @@ class TrainConfig:
         Training stops after this many epochs without a better validation.
     batch_size : int
         Maximum batch size; a smaller set is one batch.
-    label_rate : float, optional
-        Share of an item's negatives in a batch that carry its label (`data.label_batches`). By default batches are
-        sampled without regard to labels.
     keep : {"auto", "best", "last"}
         Epoch whose weights are kept: the one with the best validation, or the last. ``"auto"`` is ``"best"`` with
         at least `MIN_VALIDATION_PAIRS` validation pairs.
@@ -63,11 +60,10 @@ class TrainConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup: float = 0.05
-    epochs: int = 80
-    steps: int = 160
+    epochs: int = 50
+    steps: int = 150
     patience: int = 30
     batch_size: int = 256
-    label_rate: float | None = None
     keep: Literal["auto", "best", "last"] = "auto"
     refit: bool = True
     validate: bool = True
@@ -82,8 +78,6 @@ class TrainConfig:
             self._require(name, lambda value: value >= 1, "at least 1")
         self._require("steps", lambda value: value >= 0, "not negative")
         self._require("seed", lambda value: value >= 0, "not negative")
-        if self.label_rate is not None:
-            self._require("label_rate", lambda value: 0 <= value <= 1, "in [0, 1]")
         if self.method not in get_args(Method):
             raise ConfigError(f"train.method must be 'auto', 'kernel' or 'ii', got {self.method!r}")
         if self.keep not in ("auto", "best", "last"):

@@ -46,22 +46,16 @@ class PairEncoder:
         self.model = model
         self.pairs = pairs
         device = model.video.center.device
-        self._frozen = (
-            None if frozen is None else [torch.from_numpy(side).float().to(device) for side in frozen]
-        )
+        self._frozen = None if frozen is None else [torch.from_numpy(side).to(device) for side in frozen]
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def batches(
-        self, *, batch_size: int, rng: np.random.Generator | None = None, label_rate: float | None = None
-    ) -> Iterator[EncodedBatch]:
+    def batches(self, *, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[EncodedBatch]:
         """Iterate once over the pairs, see `data.batching.iterate`."""
         device = self.model.video.center.device
         num_segments = self.model.config.num_segments
-        for batch in iterate(
-            self.pairs, batch_size=batch_size, num_segments=num_segments, rng=rng, label_rate=label_rate
-        ):
+        for batch in iterate(self.pairs, batch_size=batch_size, num_segments=num_segments, rng=rng):
             index = torch.from_numpy(batch.index).to(device)
             video, music = (None, None) if self._frozen is None else (side[index] for side in self._frozen)
             group = torch.from_numpy(batch.group).to(device)

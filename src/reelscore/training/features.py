@@ -19,7 +19,7 @@ from reelscore.models.kernel.coordinates import KERNELS, Kernel
 from reelscore.models.kernel.model import KernelModel
 from reelscore.types import FloatArray
 
-Sides = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+Sides = tuple[FloatArray, FloatArray]
 
 NUM_FOLDS = 4
 
@@ -46,7 +46,7 @@ def pooled_features(pairs: PairSet, *, with_text: bool = False) -> Sides:
 
     Returns
     -------
-    video, music : ndarray of float64, shapes (N, P) and (N, P')
+    video, music : ndarray of float32, shapes (N, P) and (N, P')
         The means, and for sequences the deviations, of the columns.
     """
     row_s = np.ones((len(pairs), 2)) if pairs.row_s is None else pairs.row_s
@@ -58,24 +58,23 @@ def pooled_features(pairs: PairSet, *, with_text: bool = False) -> Sides:
     video, music = sides
     if not with_text:
         return video, music
-    nothing = np.full(pairs.text_columns, np.nan)
+    nothing = np.full(pairs.text_columns, np.nan, np.float32)
     texts = [nothing if chunks is None else chunks.mean(axis=0) for chunks in pairs.text or ()]
     return np.concatenate([video, np.stack(texts)], axis=1), music
 
 
-def pooled_clips(clips: Sequence[FloatArray], *, deviation: bool) -> npt.NDArray[np.float64]:
+def pooled_clips(clips: Sequence[FloatArray], *, deviation: bool) -> FloatArray:
     """Pool 30 s clips (T, D) as `pooled_features` does."""
     return _pooled(clips, [CLIP_S / len(rows) for rows in clips], deviation=deviation)
 
 
 def _pooled(
     sequences: Sequence[FloatArray], row_s: Sequence[float] | npt.NDArray[np.float64], *, deviation: bool
-) -> npt.NDArray[np.float64]:
-    if not deviation:
-        return np.concatenate(sequences).astype(np.float64)
-    return np.stack(
-        [pool(rows, row_s=float(seconds)) for rows, seconds in zip(sequences, row_s, strict=True)]
-    )
+) -> FloatArray:
+    pooled = np.empty((len(sequences), (1 + deviation) * sequences[0].shape[1]), np.float32)
+    for out, rows, seconds in zip(pooled, sequences, row_s, strict=True):
+        out[:] = pool(rows, row_s=float(seconds)) if deviation else rows[0]
+    return pooled
 
 
 def frozen_features(pairs: PairSet, structure: Structure, *, with_text: bool) -> Sides:
@@ -89,15 +88,16 @@ def frozen_features(pairs: PairSet, structure: Structure, *, with_text: bool) ->
     if structure == "correlated":
         model = fit_kernel(pairs, kernels=("linear",), with_text=with_text)
         (to_scores, (video,)), (music_scores, (music,)) = model.video, model.music
-        return video.project(to_scores(sides[0])), music.project(music_scores(sides[1]))
+        projected = video.project(to_scores(sides[0])), music.project(music_scores(sides[1]))
+        return projected[0].astype(np.float32), projected[1].astype(np.float32)
     return _standardised(sides[0]), _standardised(sides[1])
 
 
-def _standardised(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _standardised(rows: FloatArray) -> FloatArray:
     # A missing value counts as the mean of its column.
     filled = np.where(np.isnan(rows), np.nanmean(rows, axis=0), rows)
     center, scale = mean_and_scale([filled])
-    scaled: npt.NDArray[np.float64] = np.clip((filled - center) / scale, -CLIP, CLIP)
+    scaled: FloatArray = np.clip((filled - center.astype(np.float32)) / scale.astype(np.float32), -CLIP, CLIP)
     return scaled
 
 

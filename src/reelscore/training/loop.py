@@ -213,7 +213,7 @@ class Trainer:
         self.modules.train()
         sums: dict[str, float] = {}
         steps = 0
-        batches = self.train.batches(batch_size=config.batch_size, rng=rng, label_rate=config.label_rate)
+        batches = self.train.batches(batch_size=config.batch_size, rng=rng)
         for position, batch in enumerate(batches):
             if bool((batch.group == batch.group[0]).all()):
                 continue  # a batch of one group has no negatives

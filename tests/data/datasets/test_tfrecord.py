@@ -130,6 +130,16 @@ def test_both_kinds_of_example_are_read_with_one_message():
     assert "audio" not in read
 
 
+def test_rows_of_any_valid_encoding_are_read():
+    def long_field(number, content):
+        """Write the length as three bytes, where one would do."""
+        return bytes([number << 3 | 2, len(content) | 128, 128, 0]) + content
+
+    row = shards.field(1, long_field(1, shards.field(1, b"abcd")))
+    payload = shards.field(2, shards.mapping({"rgb": row + shards.field(1, shards.text(b"efgh"))}))
+    assert SequenceExample(payload, where="").frames("rgb", 4).tobytes() == b"abcdefgh"
+
+
 def test_numbers_need_not_be_packed():
     unpacked = b"".join(shards.varint(1 << 3 | 5) + struct.pack("<f", value) for value in (1.5, 2.5))
     labels = b"".join(shards.varint(1 << 3) + shards.varint(value) for value in (7, 300))

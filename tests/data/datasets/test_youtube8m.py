@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import mmap
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from examples import youtube8m_shards
 from reelscore.cli.app import app
 from reelscore.data.datasets import load_set
 from reelscore.data.datasets.youtube8m import label_numbers, read_videos
-from reelscore.errors import InputError, NotFoundError
+from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.features.sampling import global_sparse_rows
+from reelscore.files import cache_folder
 from support import shards
 
 HEADER = "Index,TrainVideoCount,KnowledgeGraphId,Name,WikiUrl,Vertical1,Vertical2,Vertical3,WikiDescription\n"
@@ -112,6 +117,100 @@ def test_frame_level_undoes_the_quantisation_and_cuts_to_the_segments(tmp_path):
                 item[0], stored[rows] * (4.0 / 255.0) + (4.0 / 512.0 - 2.0), rtol=0, atol=1e-6
             )
     assert load_set("youtube8m", tmp_path).video[2][0].nbytes == 32 * 1024 * 4
+
+
+def test_records_with_labels_of_segments_are_read(tmp_path):
+    rgb, audio = codes("a", 3)
+    context = {
+        "id": shards.text(b"a"),
+        "labels": shards.integers(14),
+        "segment_start_times": shards.integers(5),
+        "segment_end_times": shards.integers(10),
+        "segment_labels": shards.integers(14),
+        "segment_scores": shards.numbers([1.0]),
+    }
+    lists = {
+        "rgb": [shards.text(row.tobytes()) for row in rgb],
+        "audio": [shards.text(row.tobytes()) for row in audio],
+    }
+    write(tmp_path / "validate0.tfrecord", shards.sequence_example(context, **lists))
+    assert load_set("youtube8m", tmp_path, labels=["14"]).video[0][0].shape == (3, 1024)
+
+
+def test_rows_are_mapped_from_files_that_a_second_call_uses_again(tmp_path):
+    video_folder(tmp_path)
+    first = load_set("youtube8m", tmp_path)
+    (index,) = cache_folder().rglob("items.json")
+    written = index.stat().st_mtime_ns
+    second = load_set("youtube8m", tmp_path)
+    assert index.stat().st_mtime_ns == written
+    assert second.keys == first.keys
+    for side in ("video", "music"):
+        for (a,), (b,) in zip(getattr(first, side), getattr(second, side), strict=True):
+            assert (a == b).all()
+    base = second.video[0][0]
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert isinstance(base, mmap.mmap)
+
+
+def test_other_shards_labels_or_segments_are_read_again(tmp_path):
+    for name in "ab":
+        write(
+            tmp_path / f"train{name}.tfrecord",
+            shards.frame_level(name, *codes(name, 40), labels=(3, ord(name))),
+        )
+    assert load_set("youtube8m", tmp_path).keys == ("a", "b")
+    assert load_set("youtube8m", tmp_path, labels=["97"]).keys == ("a",)
+    assert len(load_set("youtube8m", tmp_path, num_segments=8).video[0][0]) == 8
+    assert len(load_set("youtube8m", tmp_path).video[0][0]) == 32
+    assert len(list(cache_folder().rglob("items.json"))) == 3
+    write(tmp_path / "trainb.tfrecord", shards.frame_level("c", *codes("c", 5)))
+    assert load_set("youtube8m", tmp_path).keys == ("a", "c")
+    (tmp_path / "trainb.tfrecord").unlink()
+    assert load_set("youtube8m", tmp_path).keys == ("a",)
+    assert len(list(cache_folder().rglob("items.json"))) == 3
+
+
+def test_incomplete_or_damaged_rows_are_written_again(tmp_path):
+    keys = tuple(video_folder(tmp_path))
+    expected = load_set("youtube8m", tmp_path).video[-1][0]
+    (index,) = cache_folder().rglob("items.json")
+
+    def cut(path):
+        path.write_bytes(path.read_bytes()[:-1])
+
+    for damage in (
+        Path.unlink,
+        cut,
+        lambda path: (path.parent / "video.f32").unlink(),
+        lambda path: cut(path.parent / "video.f32"),
+        lambda path: cut(path.parent / "music.f32"),
+    ):
+        damage(index)
+        pairs = load_set("youtube8m", tmp_path)
+        assert pairs.keys == keys
+        assert (pairs.video[-1][0] == expected).all()
+
+
+def test_rows_that_cannot_be_stored_raise(tmp_path, monkeypatch):
+    video_folder(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(
+        ArtifactError, match=r"cannot be stored in .*free some space there, or set XDG_CACHE_HOME"
+    ):
+        load_set("youtube8m", tmp_path)
+
+
+def test_rows_are_not_held_in_memory(tmp_path):
+    folder = tmp_path / "shards"
+    youtube8m_shards.write_shards(folder, num_videos=80, num_others=0, seconds=50)
+    tracemalloc.start()
+    pairs = load_set("youtube8m", folder)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < sum(rows.nbytes for (rows,) in pairs.video) / 3
 
 
 def test_the_two_levels_are_two_feature_spaces(tmp_path):

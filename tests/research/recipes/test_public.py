@@ -1,4 +1,4 @@
-"""Nested shares of a set's pairs, and rotating test folds."""
+"""Nested shares of a set's pairs, duplicates, and rotating test folds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reelscore.data.pairs import PairSet
 from reelscore.errors import ConfigError, InputError
-from research.recipes.public import rotate, subset
+from research.recipes.public import duplicated, rotate, sample, subset
 
 
 def pairs_of(sources, splits):
@@ -74,6 +74,37 @@ def test_another_draw_gives_another_subset():
 def test_a_share_outside_is_rejected(share):
     with pytest.raises(ConfigError, match="share"):
         subset(pairs_of([0, 1], ["train"] * 2), share=share, draw=0)
+
+
+def test_a_sample_has_the_number_of_pairs_beside_the_test_part():
+    pairs = pairs_of([i // 2 for i in range(60)], ["train", "val", "test"] * 10)
+    small, large = (sample(pairs, number, draw=0) for number in (7, 20))
+    for part, number in ((small, 7), (large, 20)):
+        assert (len(part) - part.split.count("test"), part.split.count("test")) == (number, 20)
+    assert set(small.keys) <= set(large.keys)
+    assert sample(pairs, 7, draw=1).keys != small.keys
+    for number in (1, 41):
+        with pytest.raises(ConfigError, match=r"pairs must lie in \[2, 40\]"):
+            sample(pairs, number, draw=0)
+
+
+def test_duplicates_are_new_groups_of_the_same_source_in_training_alone():
+    pairs = pairs_of([i // 2 for i in range(60)], ["train", "val", "test"] * 10)
+    more = duplicated(pairs, share=0.4, draw=0)
+    assert more.keys[:60] == pairs.keys
+    assert len(more) == 60 + 16  # of 40
+    assert more.split.count("test") == 20
+    assert len(set(more.group.tolist())) == len(more), "a duplicate counts as a negative"
+    for i in range(60, len(more)):
+        original = more.keys.index(more.keys[i].removesuffix(" [duplicate]"))
+        assert more.source[i] == more.source[original]
+        assert more.split[i] == more.split[original] != "test"
+        for side in (more.video, more.music):
+            np.testing.assert_array_equal(side[i][0], side[original][0])
+    assert set(more.keys) <= set(duplicated(pairs, share=0.6, draw=0).keys)
+    for share in (0.0, 1.5):
+        with pytest.raises(ConfigError, match="duplicates must lie in"):
+            duplicated(pairs, share=share, draw=0)
 
 
 def test_the_test_part_rotates_over_all_but_validation():

@@ -23,10 +23,10 @@ def row(place: Place, mean: float, *differences: Difference, metric: str = "reca
 
 ROWS = (
     row(("emomv", "infonce"), 0.2),
-    row(("emomv", "inter-intra"), 0.22, Difference("infonce", UP)),
-    row(("tiktok", "infonce"), 0.1, Difference("debiased", UP)),
+    row(("emomv", "ii"), 0.22, Difference("infonce", UP)),
+    row(("tiktok", "infonce"), 0.1, Difference("linear CCA", UP)),
 )
-RESULT = Result("losses", ROWS, note="With *old* code.", plan={"seeds": [0]}, failures=("it diverged",))
+RESULT = Result("methods", ROWS, note="With *old* code.", plan={"folds": 5}, failures=("it diverged",))
 
 
 def test_a_cell_holds_the_mean_and_the_interval_of_the_difference_from_the_baseline() -> None:
@@ -34,7 +34,7 @@ def test_a_cell_holds_the_mean_and_the_interval_of_the_difference_from_the_basel
         "| loss | emomv | tiktok |",
         "|---|---|---|",
         "| infonce | 20.0 | 10.0 |",
-        "| inter-intra | 22.0 (+0.4 to +3.8) | – |",
+        "| ii | 22.0 (+0.4 to +3.8) | – |",
         "| chance | 10.0 | 10.0 |",
     ]
 
@@ -61,8 +61,8 @@ def test_a_sentence_counts_intervals_that_exclude_zero() -> None:
 
 def test_a_difference_is_paired_and_named_after_the_baseline() -> None:
     scored = {
-        ("emomv", "infonce"): [outcome([1, 50], seed=s) for s in (0, 1)],
-        ("emomv", "inter-intra"): [outcome([1, 2], seed=s) for s in (0, 1, 2)],
+        ("emomv", "infonce"): [outcome([1, 50], fold=f) for f in (0, 1)],
+        ("emomv", "ii"): [outcome([1, 2], fold=f) for f in (0, 1, 2)],
     }
     rows = compare(scored, lambda place: [(place[0], "infonce"), (place[0], "absent")])
     assert rows[0].differences == ()
@@ -78,14 +78,14 @@ def test_a_difference_is_paired_and_named_after_the_baseline() -> None:
 def test_a_section_states_the_finding_the_failures_and_the_note() -> None:
     text = section(RESULT)
     positions = [
-        text.index(part) for part in ("## All losses", "| loss |", "above zero on 1 of 1", "1 runs failed")
+        text.index(part) for part in ("## All methods", "| method |", "above zero on 1 of 1", "1 runs failed")
     ]
     assert positions == sorted(positions)
     assert text.rstrip().endswith("With *old* code.")
 
 
 def test_a_result_survives_its_file_and_equal_results_give_equal_bytes(tmp_path) -> None:
-    file = tmp_path / "losses.json"
+    file = tmp_path / "methods.json"
     file.write_bytes(RESULT.to_bytes())
     assert read_result(file) == RESULT
     assert read_result(file).to_bytes() == RESULT.to_bytes()

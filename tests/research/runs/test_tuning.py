@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from reelscore.data.datasets import load_set
 from reelscore.errors import InputError
 from reelscore.workers.local import Outcome
-from research.plan_files import changed
+from research.plan_files import SEARCH_SEED
+from research.recipes import public
 from research.runs import runner as run_module
 from research.runs.runner import Run, Runner
-from research.runs.tuning import choice_records, tune
-from support.research_sets import LOSSES, LOSSES_PLAN, run_here, write_lastfm
+from research.runs.tuning import choice_records, set_recipe, system_runs, tune
+from research.systems import SYSTEMS, System, changed
+from support.research_sets import PLAN, run_here, write_lastfm
 
 HARD = {"num_rows": 100, "noise": 5.0}  # the tries must differ
-RECIPES = {"lastfm": {"kind": "set", "name": "lastfm"}}
+FIRST_FOLD = {"kind": "set", "name": "lastfm", "fold": 0, "folds": 2}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,68 +31,58 @@ def no_workers():
 def searched(tmp_path_factory):
     data = write_lastfm(tmp_path_factory.mktemp("sets"), **HARD)
     runner = Runner(cache=tmp_path_factory.mktemp("cache"), data=data, jobs=1)
-    return runner, tune(runner, LOSSES_PLAN, RECIPES)
+    return runner, tune(runner, PLAN)
 
 
 def test_the_lowest_mean_log_rank_on_validation_wins(searched):
     runner, chosen = searched
-    for space in LOSSES_PLAN.losses:
-        choice = chosen["lastfm", space.title]
+    assert set(chosen) == {("lastfm", "infonce"), ("lastfm", "ii")}, "a CCA has no settings to search"
+    for one in PLAN.systems_of("lastfm")[:2]:
+        tries = {"refit": False, "validate": True, "seed": SEARCH_SEED}
         runs = [
-            Run(
-                RECIPES["lastfm"],
-                config=changed(
-                    LOSSES_PLAN.train,
-                    {
-                        "loss.name": space.name,
-                        **values,
-                        "seed": 100,
-                        "refit": False,
-                        "choose_share": False,
-                    },
-                ),
-                score="val",
-            )
-            for values in space.tries
+            Run(FIRST_FOLD, config=changed(PLAN.train, {**values, **tries}), score="val")
+            for values in one.tries[:3]
         ]
         done = runner.perform(runs)
         scores = [done[run].metrics["log_rank"] for run in runs]
+        choice = chosen["lastfm", one.title]
         assert list(choice.scores) == scores
         assert len(set(scores)) > 1, "the tries must differ for a choice to mean anything"
-        best = space.tries[scores.index(min(scores))]
+        best = one.tries[scores.index(min(scores))]
         assert choice.values == best
-        assert choice.config.loss.name == space.name
-        assert choice.config.learning_rate == best["learning_rate"]
+        assert choice.config == changed(PLAN.train, best)
 
 
 def test_the_search_scores_nothing_but_validation(searched):
     runner, _ = searched
     assert {one.run.score for one in runner.outcomes} == {"val"}
-    assert {one.run.config.seed for one in runner.outcomes} == {100}
-    assert len(runner.outcomes) == 8
+    assert {one.run.config.seed for one in runner.outcomes} == {SEARCH_SEED}
+    assert len(runner.outcomes) == 6
 
 
 def test_noise_in_the_test_rows_changes_no_score_and_no_choice(searched, tmp_path):
     runner, chosen = searched
-    pairs = load_set("lastfm", runner.data)
-    test_rows = [i for i, part in enumerate(pairs.split) if part == "test"]
+    pairs = public.load(FIRST_FOLD, runner.data)
+    test_rows = [int(key) for key, part in zip(pairs.keys, pairs.split, strict=True) if part == "test"]
     noisy = write_lastfm(tmp_path / "noisy", noise_rows=test_rows, **HARD)
-    assert tune(Runner(cache=tmp_path / "cache", data=noisy, jobs=1), LOSSES_PLAN, RECIPES) == chosen
+    assert tune(Runner(cache=tmp_path / "cache", data=noisy, jobs=1), PLAN) == chosen
 
 
-def test_the_first_of_equal_tries_wins_and_a_failed_try_is_skipped(searched, tmp_path):
+def test_a_failed_try_is_skipped(searched, tmp_path, monkeypatch):
     runner, _ = searched
-    plan = replace(
-        LOSSES_PLAN,
-        losses=(
-            replace(LOSSES[0], knobs={"loss.temperature": (0.1, 0.1), "learning_rate": (1e30, 1e-3, 3e-2)}),
-        ),
-    )
-    choice = tune(runner, plan, RECIPES)["lastfm", "infonce"]
-    assert choice.scores[0] is choice.scores[3] is None
-    assert choice.scores[1:3] == choice.scores[4:6]
-    assert choice.values["learning_rate"] in (1e-3, 3e-2)
-    assert choice.scores.index(min(s for s in choice.scores if s is not None)) < 3
+    diverging = System("broken", knobs={"learning_rate": (1e30, 1e-3)})
+    monkeypatch.setitem(SYSTEMS, "broken", diverging)
+    choice = tune(runner, replace(PLAN, systems={"lastfm": ["broken"]}))["lastfm", "broken"]
+    assert choice.scores[0] is None
+    assert choice.values == {"learning_rate": 1e-3}
+
+
+def test_a_single_try_needs_no_search(searched, tmp_path):
+    runner, _ = searched
+    idle = Runner(cache=tmp_path, data=runner.data)
+    choice = tune(idle, replace(PLAN, max_tries=1))["lastfm", "ii"]
+    assert idle.outcomes == []
+    assert (choice.config, choice.scores) == (changed(PLAN.train, choice.values), ())
 
 
 def test_a_search_without_outcomes_states_the_reason(searched, tmp_path, monkeypatch):
@@ -102,16 +93,25 @@ def test_a_search_without_outcomes_states_the_reason(searched, tmp_path, monkeyp
 
     monkeypatch.setattr(run_module, "run_all", fail)
     with pytest.raises(InputError, match="every run of the search failed: the weights are NaN"):
-        tune(Runner(cache=tmp_path, data=runner.data), LOSSES_PLAN, RECIPES)
+        tune(Runner(cache=tmp_path, data=runner.data), PLAN)
+
+
+def test_every_fold_has_its_own_seed_and_recipe(searched):
+    _, chosen = searched
+    recipe = set_recipe("lastfm", share=0.5)
+    runs = system_runs(PLAN, "lastfm", recipe, chosen, change="clip")
+    assert list(runs) == list(PLAN.systems["lastfm"])
+    for title, each in runs.items():
+        assert [dict(run.data) for run in each] == [{**recipe, "fold": f, "folds": 2} for f in (0, 1)]
+        assert {run.change for run in each} == {"clip"}
+        seeds = [run.config and run.config.seed for run in each]
+        assert seeds == ([None, None] if title == "linear CCA" else [0, 1])
+    assert set(system_runs(PLAN, "lastfm", recipe, {})) == {"linear CCA"}, "after a failed search"
 
 
 def test_the_records_hold_what_was_chosen(searched):
     _, chosen = searched
     records = choice_records(chosen)
-    assert [(one["set"], one["loss"]) for one in records] == [
-        ("lastfm", "infonce"),
-        ("lastfm", "inter-intra"),
-    ]
-    choice = chosen["lastfm", "infonce"]
-    assert records[0]["values"] == choice.values
-    assert len(records[0]["scores"]) == 4
+    assert [(one["set"], one["system"]) for one in records] == [("lastfm", "infonce"), ("lastfm", "ii")]
+    assert records[0]["values"] == chosen["lastfm", "infonce"].values
+    assert len(records[0]["scores"]) == 3

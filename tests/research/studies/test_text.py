@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,20 +9,11 @@ import pytest
 
 from reelscore.data.datasets import load_set
 from reelscore.errors import ConfigError
-from research.plan_files import changed, read_plan
-from research.recipes.recipe import RunData
-from research.recipes.synthetic import SyntheticSettings, synthetic_data
-from research.runs.runner import Run, builder_of, perform_one
+from research.runs.runner import builder_of
 from research.studies import text
-from research.studies.text import HIDDEN, PLAIN, ROWS, TEXT, Source, TextPlan
-from support.research_sets import Listing, outcome, write_lastfm
-
-SETTINGS = SyntheticSettings(num_topics=12, per_topic=(12, 2, 6), columns=24, seed=3)
-SOURCES = (
-    Source("songs", {"kind": "streams", "name": "lastfm"}),
-    Source("synthetic", {"kind": "synthetic", "text_dims": 4}, "truth_map", rotates=False),
-)
-PLAN = TextPlan(sources=SOURCES, seeds=(0, 1), folds=2)
+from research.studies.text import HIDDEN, PLAIN, ROWS, TEXT, TextPlan
+from research.systems import changed
+from support.research_sets import SMALL, Scored, write_lastfm
 
 
 def test_lastfm_has_lyrics_and_two_audio_encoders_as_three_sides(tmp_path: Any) -> None:
@@ -67,123 +57,23 @@ def test_the_text_columns_of_wikipedia_are_split(tmp_path: Any) -> None:
     assert pairs.text_encoder != pairs.music_encoder
 
 
-def test_the_text_of_synthetic_data_shows_what_the_video_hides() -> None:
-    plain, with_text = synthetic_data(SETTINGS).pairs, synthetic_data(SETTINGS, text_dims=4).pairs
-    assert plain.text is None
-    assert with_text.text_columns == 24
-    assert with_text.text[0].shape == (1, 24)
-
-    assert (
-        synthetic_data(SETTINGS, text_dims=4).pairs.video[0][0].tobytes() == with_text.video[0][0].tobytes()
-    )
-    # The topic means of the video are closer together when the text shows a part of the topic.
-    spread = {}
-    for name, rows in (
-        ("whole", plain.video),
-        ("half", with_text.video),
-        ("text", [(one,) for one in with_text.text]),
-    ):
-        flat = np.concatenate([draws[0] for draws in rows])
-        spread[name] = np.std([flat[with_text.label == one].mean(axis=0) for one in range(12)], axis=0).mean()
-    assert spread["half"] < 0.9 * spread["whole"]
-    assert spread["text"] > 0.5 * spread["half"]
-    some = synthetic_data(SETTINGS, text_dims=4, missing=0.5).pairs
-    share = np.mean([rows is None for rows in some.text])
-    assert share == pytest.approx(0.5, abs=0.1)
-    for wrong in ({"text_dims": 8}, {"text_dims": -1}, {"text_dims": 4, "missing": 1.5}):
-        with pytest.raises(ConfigError, match="synthetic data"):
-            synthetic_data(SETTINGS, **wrong)
+def test_a_plan_with_text_is_rejected() -> None:
+    with pytest.raises(ConfigError, match=r"sets train\.model\.takes_text itself"):
+        TextPlan(sets=("lastfm",), train=changed(SMALL, {"model.takes_text": True}))
 
 
-def test_informative_text_helps_and_its_absence_costs_nothing() -> None:
-    run_data = synthetic_data(SETTINGS, text_dims=4)
-    pairs = run_data.pairs
-    bare = replace(
-        pairs,
-        text=tuple(
-            None if part == "test" else rows for part, rows in zip(pairs.split, pairs.text, strict=True)
-        ),
-    )
-    config = changed(
-        PLAN.train, {"steps": 40, "epochs": 5, "keep": "last", "validate": False, "model.width": 64}
-    )
-    text_config = changed(config, {"model.takes_text": True})
-    found = {
-        name: perform_one(Run({"kind": "synthetic"}, config=one), RunData(shown, run_data.relevant)).metrics[
-            "truth_map"
-        ]
-        for name, one, shown in (
-            ("plain", config, pairs),
-            ("text", text_config, pairs),
-            ("removed", text_config, bare),
-        )
-    }
-    assert found["text"] > found["plain"] + 0.08
-    assert found["removed"] == pytest.approx(found["plain"], abs=0.04)
-
-
-@pytest.mark.parametrize("quick", [False, True])
-def test_the_data_of_the_plans_can_be_built(quick: bool) -> None:
-    plan = read_plan(TextPlan, "text", quick=quick)
-    for source in plan.sources:
-        builder_of(source.recipe)
-        if source.recipe["kind"] == "synthetic":
-            assert builder_of(source.recipe).build({**source.recipe, "hide": "test"}, None).pairs.text_columns
-    assert set(plan.sets) <= {"lastfm", "wikipedia"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sources": ()}, "sources must list at least one"),
-        ({"sources": SOURCES[:1] * 2}, "none twice"),
-        ({"seeds": (0, 1, 2)}, "3 seeds, 2 folds"),
-        ({"train": changed(PLAN.train, {"model.takes_text": True})}, "sets train.model.takes_text itself"),
-    ],
-)
-def test_an_inconsistent_plan_is_rejected(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        replace(PLAN, **changes)
-    with pytest.raises(ConfigError, match="metric"):
-        replace(SOURCES[0], metric="map")
-
-
-def test_every_row_of_a_source_is_the_same_training_on_the_same_pairs() -> None:
-    listing = Listing()
-    with pytest.raises(Listing.StopError):
-        text.run(PLAN, listing)  # type: ignore[arg-type]
-    assert len({run.key for run in listing.runs}) == len(listing.runs) == 2 * len(ROWS) * 2
-    for run in listing.runs:
-        plain = changed(run.config, {"model.takes_text": False, "seed": 0})
-        assert plain == PLAN.train
-        assert ("fold" in run.data) is (run.data["kind"] == "streams")
-
-
-def test_the_finding_counts_where_text_helps_and_where_its_absence_costs() -> None:
-    def songs(ranks: list[int]) -> list[Any]:
-        return [outcome(ranks, seed=s, data={"kind": "set", "fold": s, "folds": 2}) for s in (0, 1)]
-
-    def synthetic(values: list[float]) -> list[Any]:
-        return [outcome([1] * len(values), seed=s, truth=values) for s in (0, 1)]
-
-    scored = {
-        (PLAIN, "songs"): songs([50] * 8 + [1] * 2),
-        (TEXT, "songs"): songs([1] * 10),
-        (HIDDEN, "songs"): songs([50] * 8 + [1] * 2),
-        (PLAIN, "synthetic"): synthetic([0.5] * 6),
-        (TEXT, "synthetic"): synthetic([0.5] * 6),
-        (HIDDEN, "synthetic"): synthetic([0.3] * 6),
-    }
-
-    class Scored:
-        def perform_all(self, runs: Any, *, title: str) -> Any:
-            assert set(runs) == set(scored)
-            return scored
-
-    result = text.run(PLAN, Scored())  # type: ignore[arg-type]
+def test_every_row_is_the_same_training_on_the_same_pairs() -> None:
+    better = {(TEXT, "lastfm")}
+    ranks = {True: [1] * 20, False: [50] * 15 + [1] * 5}
+    runner = Scored(lambda place: ranks[place in better])
+    result = text.run(TextPlan(sets=("lastfm", "wikipedia"), folds=2, train=SMALL), runner)  # type: ignore[arg-type]
+    assert set(runner.runs) == {(row, name) for row in ROWS for name in ("lastfm", "wikipedia")}
+    for (row, _), each in runner.runs.items():
+        assert [run.data["fold"] for run in each] == [0, 1]
+        for run in each:
+            assert changed(run.config, {"model.takes_text": False, "seed": 0}) == SMALL
+            assert run.config.model.takes_text is (row != PLAIN)
+            assert run.data.get("hide") == ("test" if row == HIDDEN else None)
     finding = text.finding(result)
-    assert "Text: above zero on 1 of 2 (songs);" in finding
-    assert "removed in test: below zero on 1 of 2 (synthetic)." in finding
-    rows = {row.place: row for row in result.rows}
-    assert rows[TEXT, "songs"].less(PLAIN).mean == pytest.approx(0.8)  # type: ignore[union-attr]
-    assert rows[HIDDEN, "synthetic"].less(PLAIN).mean == pytest.approx(-0.2)  # type: ignore[union-attr]
+    assert "Text: above zero on 1 of 2 (lastfm);" in finding
+    assert "removed in test: contains zero on all 2." in finding

@@ -1,7 +1,7 @@
 """EmoMV: SlowFast features of music video clips, VGGish features of their music.
 
-726 clips of music videos in five emotions (Thao, Roig and Herremans, Information Fusion 2023), and 5,262 music clips
-without a video. SlowFast columns have heavy tails and are transformed by log1p.
+726 clips of music videos in five emotions (Thao, Roig and Herremans, Information Fusion 2023). SlowFast columns have
+heavy tails and are transformed by log1p.
 
 Hits: the clip's own music; clips with equal features on one side share their hits. The label is the emotion. Splits:
 65/15/20% by hash of the source video, so that clips of one video stay together: 484, 111 and 131 with seed 0.
@@ -20,7 +20,7 @@ FRACTIONS: dict[Split, float] = {"train": 0.65, "val": 0.15, "test": 0.2}
 
 
 def load(archive: Archive, seed: int) -> PairSet:
-    """Load all clips, with their emotion as label, and the unpaired music of the file, if any."""
+    """Load all clips, with their emotion as label."""
     ids = archive.read("ids", ("N",), holds="text")
     video = archive.read("video_slowfast", ("N", 2304))
     music = archive.read("audio_vggish", ("N", 128))
@@ -29,7 +29,6 @@ def load(archive: Archive, seed: int) -> PairSet:
     archive.same_length(
         ids=ids, video_slowfast=video, audio_vggish=music, emotion=emotion, source_video=source_video
     )
-    extra = archive.read("extra_audio_vggish", ("M", 128)) if "extra_audio_vggish" in archive else music[:0]
     same_video, same_music = row_bytes(video), row_bytes(music)
     source = connected_components(source_video.tolist(), same_video, same_music)
     return PairSet(
@@ -44,5 +43,4 @@ def load(archive: Archive, seed: int) -> PairSet:
         num_segments=1,
         label=np.unique(emotion, return_inverse=True)[1].astype(np.int64),
         source=source,
-        unpaired_music=tuple(samples[0] for samples in single_rows(extra)),
     )

@@ -44,7 +44,10 @@ _SCHEMA: dict[str, dict[str, str]] = {
     "FeatureEntry": {"key": "string", "value": "Feature"},
     "Features": {"feature": "FeatureEntry*"},
     "FeatureList": {"feature": "Feature*"},
-    "FeatureListEntry": {"key": "string", "value": "FeatureList"},
+    "FeatureListEntry": {
+        "key": "string",
+        "value": "bytes",
+    },  # a FeatureList; `SequenceExample.frames` parses it
     "FeatureLists": {"feature_list": "FeatureListEntry*"},
     "SequenceExample": {"context": "Features", "feature_lists": "FeatureLists"},
 }
@@ -90,13 +93,14 @@ def read_records(path: Path | str, *, max_bytes: int = MAX_RECORD_BYTES) -> Iter
                         f"{where} has a length of {length} bytes, but at most {max_bytes} are allowed; check that the "
                         "file is of this kind, or raise max_bytes"
                     )
-                body = file.read(length + _CHECKSUM.size)
-                if len(body) < length + _CHECKSUM.size:
-                    raise _truncated(where, len(body), length + _CHECKSUM.size, "its payload and checksum")
-                payload = body[:length]
-                if masked_crc32c(payload) != _CHECKSUM.unpack_from(body, length)[0]:
+                payload, tail = file.read(length), file.read(_CHECKSUM.size)
+                if len(tail) < _CHECKSUM.size:
+                    raise _truncated(
+                        where, len(payload + tail), length + _CHECKSUM.size, "its payload and checksum"
+                    )
+                if masked_crc32c(payload) != _CHECKSUM.unpack(tail)[0]:
                     raise _damaged(where, "payload")
-                start += _HEAD.size + len(body)
+                start += _HEAD.size + length + _CHECKSUM.size
                 yield payload
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no TFRecord file at {path}; check the path") from error
@@ -154,18 +158,9 @@ class SequenceExample:
 
     def __init__(self, payload: bytes, *, where: str) -> None:
         self.where = where
-        message_class = _message_class()
-        from google.protobuf.message import DecodeError
-
-        message = message_class()
-        try:
-            message.ParseFromString(payload)
-        except DecodeError as error:
-            raise InputError(
-                f"{where} is no tf.train.Example or SequenceExample ({error}); give files of that kind"
-            ) from error
+        message = self._parse("SequenceExample", payload)
         self._context = {entry.key: entry.value for entry in message.context.feature}
-        self._lists = {entry.key: entry.value.feature for entry in message.feature_lists.feature_list}
+        self._lists = {entry.key: entry for entry in message.feature_lists.feature_list}
 
     def __contains__(self, name: str) -> bool:
         return name in self._context or name in self._lists
@@ -203,15 +198,36 @@ class SequenceExample:
     def frames(self, name: str, width: int) -> npt.NDArray[np.uint8]:
         """Return a list of byte strings as rows, shape (T, width) with T >= 1."""
         expected = f"a list of byte strings of {width} bytes each"
-        if not self._lists.get(name):
+        if name not in self._lists:
             raise self._wrong(name, expected, "none")
+        packed = self._lists[name].value
+        # Rows of equal width have equal tags and lengths, so that all rows can be read as one array.
+        tags = _row_tags(width)
+        if packed and len(packed) % (len(tags) + width) == 0:
+            table = np.frombuffer(packed, dtype=np.uint8).reshape(-1, len(tags) + width)
+            if (table[:, : len(tags)] == np.frombuffer(tags, dtype=np.uint8)).all():
+                return table[:, len(tags) :]
         rows: list[bytes] = []
-        for i, feature in enumerate(self._lists[name]):
+        for i, feature in enumerate(self._parse("FeatureList", packed).feature):
             values = feature.bytes_list.value
             if len(values) != 1 or len(values[0]) != width:
                 raise self._wrong(name, expected, f"{[len(value) for value in values]} bytes in row {i}")
             rows.append(values[0])
+        if not rows:
+            raise self._wrong(name, expected, "none")
         return np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), width)
+
+    def _parse(self, kind: str, payload: bytes) -> Any:
+        message = _message_class(kind)()
+        from google.protobuf.message import DecodeError
+
+        try:
+            message.ParseFromString(payload)
+        except DecodeError as error:
+            raise InputError(
+                f"{self.where} is no tf.train.Example or SequenceExample ({error}); give files of that kind"
+            ) from error
+        return message
 
     def _values(self, name: str, kind: str, *, expected: str) -> Any:
         if name not in self._context:
@@ -230,12 +246,27 @@ class SequenceExample:
 
 
 @cache
-def _message_class() -> Any:
-    """Build the message class of `SequenceExample` from the schema."""
+def _row_tags(width: int) -> bytes:
+    """Return the bytes before each row of `width` bytes in a serialised FeatureList."""
+    row = {"bytes_list": {"value": [bytes(width)]}}
+    serialised: bytes = _message_class("FeatureList")(feature=[row]).SerializeToString()
+    return serialised[: len(serialised) - width]
+
+
+def _message_class(name: str) -> Any:
+    """Return the class of a message of the schema."""
     try:
-        from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+        from google.protobuf import message_factory
     except ImportError as error:
         raise missing_extra("reading TFRecord files needs protobuf", "youtube8m") from error
+
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"reelscore.{name}"))
+
+
+@cache
+def _pool() -> Any:
+    """Build the schema's messages, in a pool of its own because TensorFlow defines others of the same names."""
+    from google.protobuf import descriptor_pb2, descriptor_pool
 
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="example.proto", package="reelscore", syntax="proto3")
@@ -249,7 +280,6 @@ def _message_class() -> Any:
                 added.type, added.type_name = field.TYPE_MESSAGE, f".reelscore.{kind}"
             else:
                 added.type = field.Type.Value(f"TYPE_{kind.upper()}")
-    # A pool of its own does not collide with TensorFlow's, which defines other messages of the same names.
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("reelscore.SequenceExample"))
+    return pool

@@ -4,6 +4,8 @@ TFRecord shards as published (Abu-El-Haija et al., arXiv 1609.08675; versions fr
 ``mean_rgb`` (1024) and ``mean_audio`` (128), at frame level one row of each per second, at most 300, in 8 bits. The
 loader was tested on files of this schema, not on real shards.
 
+The rows of the selected videos are written to the cache folder and mapped from there, so a set need not fit in memory.
+
 Hits: the video's own audio. Splits: ``train*.tfrecord`` is train; the videos of ``validate*.tfrecord`` are split in
 half into val and test by hash of their id. ``test*.tfrecord`` has no labels and is not read.
 
@@ -14,6 +16,8 @@ Layout and dequantisation: ``readers.py`` and ``utils.py`` of the repository goo
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +31,17 @@ from reelscore.data.splits import hash_splits
 from reelscore.data.tables import read_table
 from reelscore.errors import InputError, NotFoundError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS, global_sparse_rows
+from reelscore.files import cache_folder
 from reelscore.types import FloatArray
 
+from .row_files import read_rows, write_rows
 from .tfrecord import SequenceExample, read_records
 
 NAME = "youtube8m"
 RGB_DIM, AUDIO_DIM = 1024, 128
 QUANTISED_MIN, QUANTISED_MAX = -2.0, 2.0
+
+_LAYOUT = 1  # of the stored rows
 
 Level = Literal["video", "frame"]
 
@@ -59,6 +67,8 @@ def load(
 ) -> PairSet:
     """Load the videos of all shards in a folder, or in its folders ``train`` and ``validate``.
 
+    The shards are read when they, the labels or `num_segments` have changed since the last call.
+
     Parameters
     ----------
     folder : Path
@@ -72,38 +82,41 @@ def load(
         Called with the number of shards read and of all shards.
     """
     label_filter = label_numbers(labels, folder)
-    train, validate = find_shards(folder, "train"), find_shards(folder, "validate")
-    if not train and not validate:
+    shards = [(part, shard) for part in ("train", "validate") for shard in find_shards(folder, part)]
+    if not shards:
         raise NotFoundError(
             f"there is no train*.tfrecord or validate*.tfrecord in {folder} or its folders train and validate; "
             "give the folder of one level, video or frame"
         )
-    videos: dict[str, Video] = {}
-    held_out: list[str] = []
-    for done, shard in enumerate([*train, *validate], start=1):
-        for video in read_videos(shard, labels=label_filter, num_segments=num_segments):
-            _check_consistent(video, videos)
-            videos[video.key] = video
-            if done > len(train):
-                held_out.append(video.key)
-        if progress is not None:
-            progress(done, len(train) + len(validate))
-    if not videos:
-        condition = f" with any of the labels {', '.join(labels)}" if labels else ""
-        raise InputError(f"{folder} holds no videos{condition}; add shards or choose other labels")
+    # One entry for each selection: it replaces that of other shards in the same folder.
+    selection = [str(folder.resolve()), sorted(label_filter or ()), num_segments]
+    entry = (
+        cache_folder() / NAME / hashlib.blake2b(json.dumps(selection).encode(), digest_size=20).hexdigest()
+    )
+    states = [(shard.name, shard.stat()) for _, shard in shards]
+    source = [_LAYOUT, *selection, [[name, state.st_size, state.st_mtime_ns] for name, state in states]]
+    stored = read_rows(entry, source, (RGB_DIM, AUDIO_DIM))
+    if stored is None:
+        videos = _videos(folder, shards, label_filter, num_segments, progress)
+        write_rows(entry, source, (([part, v.key, v.level], v.rgb, v.audio) for part, v in videos))
+        stored = read_rows(entry, source, (RGB_DIM, AUDIO_DIM))
+        assert stored is not None
+    elif progress is not None:
+        progress(len(shards), len(shards))
+    parts, keys, levels = zip(*stored.items, strict=True)
+    held_out = [key for part, key in zip(parts, keys, strict=True) if part == "validate"]
     halves = hash_splits(held_out, seed=seed, fractions={"val": 0.5, "test": 0.5})
     part_of: dict[str, Split] = dict(zip(held_out, halves, strict=True))
-    level = next(iter(videos.values())).level
     return PairSet(
         name=NAME,
-        keys=tuple(videos),
-        video=tuple((video.rgb,) for video in videos.values()),
-        music=tuple((video.audio,) for video in videos.values()),
-        group=np.arange(len(videos)),
-        split=tuple(part_of.get(key, "train") for key in videos),
-        video_encoder=f"set-youtube8m-{level}-rgb-1",
-        music_encoder=f"set-youtube8m-{level}-audio-1",
-        num_segments=num_segments if level == "frame" else 1,
+        keys=keys,
+        video=tuple((rows,) for rows in stored.video),
+        music=tuple((rows,) for rows in stored.music),
+        group=np.arange(len(keys)),
+        split=tuple(part_of.get(key, "train") for key in keys),
+        video_encoder=f"set-youtube8m-{levels[0]}-rgb-1",
+        music_encoder=f"set-youtube8m-{levels[0]}-audio-1",
+        num_segments=num_segments if levels[0] == "frame" else 1,
     )
 
 
@@ -162,8 +175,8 @@ def dequantise(codes: npt.NDArray[np.uint8]) -> FloatArray:
     [-1.9921875, 2.0078125]
     """
     width = QUANTISED_MAX - QUANTISED_MIN
-    values: FloatArray = (codes * (width / 255) + (width / 512 + QUANTISED_MIN)).astype(np.float32)
-    return values
+    values = (np.arange(256) * (width / 255) + (width / 512 + QUANTISED_MIN)).astype(np.float32)
+    return values.take(codes)
 
 
 def label_numbers(labels: Sequence[str], folder: Path) -> frozenset[int] | None:
@@ -202,14 +215,31 @@ def _number(path: Path, line: int, cell: str) -> int:
         raise InputError(f"{path}: line {line}: the index must be a whole number, got {cell!r}") from error
 
 
-def _check_consistent(video: Video, others: dict[str, Video]) -> None:
-    if (first := others.get(video.key)) is not None:
-        raise InputError(
-            f"{video.where} and {first.where} both hold the video {video.key!r}; remove one shard"
-        )
-    first = next(iter(others.values()), video)
-    if first.level != video.level:
-        raise InputError(
-            f"{video.where} is of {video.level} level but {first.where} of {first.level} level; give the folder "
-            "of one level"
-        )
+def _videos(
+    folder: Path,
+    shards: Sequence[tuple[str, Path]],
+    labels: Collection[int] | None,
+    num_segments: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[str, Video]]:
+    """Iterate over part and video of all shards, after checking that ids differ and levels do not."""
+    where: dict[str, str] = {}
+    level = None
+    for done, (part, shard) in enumerate(shards, start=1):
+        for video in read_videos(shard, labels=labels, num_segments=num_segments):
+            if (first := where.setdefault(video.key, video.where)) is not video.where:
+                raise InputError(
+                    f"{video.where} and {first} both hold the video {video.key!r}; remove one shard"
+                )
+            level = level or video.level
+            if level != video.level:
+                raise InputError(
+                    f"{video.where} is of {video.level} level but {next(iter(where.values()))} of {level} level; "
+                    "give the folder of one level"
+                )
+            yield part, video
+        if progress is not None:
+            progress(done, len(shards))
+    if not where:
+        condition = f" with any of the labels {', '.join(map(str, sorted(labels)))}" if labels else ""
+        raise InputError(f"{folder} holds no videos{condition}; add shards or choose other labels")

@@ -34,9 +34,12 @@ Kernel = Literal["linear", "arc-cosine", "rbf"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 MAX_LANDMARKS = 900
+MAX_LEARNED_ROWS = 20_000
+"""Rows from which the map of columns is learned; more do not change a quantile noticeably."""
 MAX_AXES = 300
 _SMALLEST = 1e-10  # eigenvalues below this share of the largest, and distances, are rounding noise
 _TINY = 1e-300
+_BLOCK_ROWS = 4096
 _JITTER = 1e-8  # added to the diagonal of K_LL, whose diagonal is 1, so that it has a Cholesky factor
 
 
@@ -58,7 +61,9 @@ class Scores:
 
     @classmethod
     def learn(cls, rows: npt.NDArray[np.floating]) -> Scores:
-        """Learn from rows (n, P); NaN marks a missing value and counts as the mean."""
+        """Learn from rows (n, P), at most `MAX_LEARNED_ROWS` of them; NaN marks a missing value."""
+        if len(rows) > MAX_LEARNED_ROWS:
+            rows = rows[np.linspace(0, len(rows) - 1, MAX_LEARNED_ROWS).round().astype(np.int64)]
         present = ~np.isnan(rows)
         columns = ColumnMap.learn(np.nan_to_num(rows), "normal")
         for column in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
@@ -70,8 +75,13 @@ class Scores:
         return cls(columns, center, spread**0.5 or 1.0)
 
     def __call__(self, rows: npt.NDArray[np.floating]) -> FloatArray:
-        """Return the scaled scores (N, P) of rows (N, P); 0 for NaN."""
-        scores: FloatArray = np.nan_to_num((self.columns(rows) - self.center) / self.scale)
+        """Return the scaled scores (N, P) of rows (N, P); 0, the mean, for NaN."""
+        scores = np.empty(rows.shape)
+        for start in range(
+            0, len(rows), _BLOCK_ROWS
+        ):  # the map of columns needs several times the memory of its rows
+            block = slice(start, start + _BLOCK_ROWS)
+            scores[block] = np.nan_to_num((self.columns(rows[block]) - self.center) / self.scale)
         return scores
 
 
@@ -179,4 +189,5 @@ def _principal_axes(centred: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _cosine(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the cosines of all rows of a with all rows of b; 0 for a row of zeros."""
     one, other = (rows / (np.linalg.norm(rows, axis=1, keepdims=True) + _TINY) for rows in (a, b))
-    return np.clip(one @ other.T, -1.0, 1.0)
+    cosines: FloatArray = np.clip(one @ other.T, -1.0, 1.0)
+    return cosines

@@ -58,7 +58,10 @@ class KernelHead:
 
     def music(self, rows: FloatArray, row_s: float) -> FloatArray:
         """See `Head`."""
-        return self.model.embed("music", self._pooled(rows, row_s)[None])[0].astype(np.float32)
+        embedding: FloatArray = self.model.embed("music", self._pooled(rows, row_s)[None])[0].astype(
+            np.float32
+        )
+        return embedding
 
     def moments(self, rows: FloatArray, row_s: float) -> FloatArray:
         """See `Head`. The deviations are those of the whole track: three rows are too few for them."""
@@ -75,7 +78,10 @@ class KernelHead:
 
     def _embed_video(self, pooled: npt.NDArray[np.float64], chunks: FloatArray | None) -> FloatArray:
         text = np.full(self._text_columns, np.nan) if chunks is None else chunks.mean(axis=0)
-        return self.model.embed("video", np.concatenate([pooled, text])[None])[0].astype(np.float32)
+        embedding: FloatArray = self.model.embed("video", np.concatenate([pooled, text])[None])[0].astype(
+            np.float32
+        )
+        return embedding
 
     def _pooled(self, rows: FloatArray, row_s: float) -> npt.NDArray[np.float64]:
         return pool(rows, row_s=row_s) if self._has_deviation else rows.mean(axis=0, dtype=np.float64)

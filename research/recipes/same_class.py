@@ -1,15 +1,12 @@
-"""Recipes that derive other pairs from the public sets, split by split.
+"""Recipes of pairs of one class and one modality, from the public sets, split by split.
 
-    {"kind": "halves", "name": "muvisync", "side": "music"}
-    {"kind": "same-class", "name": "wikipedia", "side": "video", "oracle": true}
-    {"kind": "excerpt", "name": "muvisync", "rows": 32, "where": "middle"}
+    {"kind": "same-class", "name": "emomv", "side": "music", "oracle": true}
 
-Each also takes a fold, as in `public`.
+They also take a fold, as in `public`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,36 +15,12 @@ import numpy as np
 from reelscore.data.pairs import IntArray, PairSet, Samples
 from reelscore.data.splits import connected_components
 from reelscore.errors import ConfigError
-from reelscore.features.sampling import global_sparse_rows
 
 from . import public
 from .labelled import with_labels
 from .recipe import Builder, Recipe, RunData
 
 Side = Literal["video", "music"]
-Where = Literal["middle", "anywhere", "spread"]
-
-
-def halves(pairs: PairSet, *, side: Side) -> PairSet:
-    """Pair the first half of each sequence of one modality with its second half.
-
-    Returns
-    -------
-    PairSet
-        First halves on the video side. Items of a single row are dropped; groups, sources and splits stay.
-    """
-    kept = pairs.take([i for i, draws in enumerate(_side(pairs, side)) if len(draws[0]) > 1])
-    sequences = _side(kept, side)
-    encoder = _encoder(pairs, side)
-    return replace(
-        kept,
-        name=f"{pairs.name}-{side}-halves",
-        video=tuple(tuple(d[: len(d) // 2] for d in draws) for draws in sequences),
-        music=tuple(tuple(d[len(d) // 2 :] for d in draws) for draws in sequences),
-        video_encoder=encoder,
-        music_encoder=encoder,
-        unpaired_music=(),
-    )
 
 
 def same_class(pairs: PairSet, *, side: Side, draw: int = 0) -> PairSet:
@@ -97,47 +70,6 @@ def same_class(pairs: PairSet, *, side: Side, draw: int = 0) -> PairSet:
     )
 
 
-def excerpt(pairs: PairSet, *, rows: int, where: Where, draw: int = 0) -> PairSet:
-    """Cut every sequence down to a number of rows; shorter sequences stay as they are.
-
-    Parameters
-    ----------
-    pairs : PairSet
-    rows : int
-    where : {"middle", "anywhere", "spread"}
-        A contiguous excerpt from the middle; one from a random position, the same on both sides; or the middle rows
-        of equal segments, as Global Sparse sampling takes them at inference.
-    draw : int
-        Seed for ``anywhere``.
-    """
-    if rows < 1:
-        raise ConfigError(f"an excerpt needs at least one row, got {rows}")
-    if where not in ("middle", "anywhere", "spread"):
-        raise ConfigError(f"an excerpt's where must be middle, anywhere or spread, got {where!r}")
-    position = (
-        np.random.default_rng([draw, 3]).random(len(pairs))
-        if where == "anywhere"
-        else np.full(len(pairs), 0.5)
-    )
-
-    def cut(items: tuple[Samples, ...]) -> tuple[Samples, ...]:
-        return tuple(
-            tuple(d[_rows(len(d), rows, where, float(at))] for d in draws)
-            for draws, at in zip(items, position, strict=True)
-        )
-
-    return replace(pairs, video=cut(pairs.video), music=cut(pairs.music))
-
-
-def _rows(length: int, rows: int, where: Where, position: float) -> IntArray:
-    if length <= rows:
-        return np.arange(length)
-    if where == "spread":
-        return global_sparse_rows(length, num_segments=rows)
-    start = int(position * (length - rows + 1))
-    return np.arange(start, start + rows)
-
-
 def _match(members: IntArray, source: IntArray) -> list[tuple[int, int]]:
     """Pair each member with the first remaining one of another source."""
     remaining = members.tolist()
@@ -167,20 +99,9 @@ def _encoder(pairs: PairSet, side: Side) -> str:
     return pairs.video_encoder if side == "video" else pairs.music_encoder
 
 
-def _build_halves(recipe: Recipe, data: Path | None) -> RunData:
-    return RunData(halves(public.load(recipe, data), side=recipe["side"]))
-
-
 def _build_same_class(recipe: Recipe, data: Path | None) -> RunData:
     pairs = same_class(public.load(recipe, data), side=recipe["side"], draw=int(recipe.get("draw", 0)))
     return with_labels(pairs, oracle=bool(recipe.get("oracle", False)))
 
 
-def _build_excerpt(recipe: Recipe, data: Path | None) -> RunData:
-    pairs, draw = public.load(recipe, data), int(recipe.get("draw", 0))
-    return RunData(excerpt(pairs, rows=int(recipe["rows"]), where=recipe["where"], draw=draw))
-
-
-HALVES = Builder(_build_halves, public.files, ("name", "side", *public.FOLD_KEYS))
 SAME_CLASS = Builder(_build_same_class, public.files, ("name", "side", "draw", "oracle", *public.FOLD_KEYS))
-EXCERPT = Builder(_build_excerpt, public.files, ("name", "rows", "where", "draw", *public.FOLD_KEYS))

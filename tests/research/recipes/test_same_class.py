@@ -1,4 +1,4 @@
-"""Derived pairs: halves, pairs of one class, excerpts and labels."""
+"""Pairs of one class, and labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from reelscore.data.pairs import PairSet, Split
 from reelscore.errors import ConfigError
-from research.recipes import derived, labelled
+from research.recipes import labelled, same_class
 from research.runs.runner import builder_of
 
 PARTS: tuple[Split, ...] = ("train",) * 24 + ("val",) * 12 + ("test",) * 12
@@ -41,28 +41,9 @@ def items(draws: tuple[tuple[np.ndarray, ...], ...]) -> list[int]:
 
 
 @pytest.mark.parametrize("side", ["video", "music"])
-def test_halves_are_two_windows_of_one_item_in_its_split(side: derived.Side) -> None:
+def test_same_class_pairs_are_of_one_class_one_split_and_two_sources(side: same_class.Side) -> None:
     pairs = pair_set()
-    found = derived.halves(pairs, side=side)
-    assert found.split == pairs.split
-    assert found.video_encoder == found.music_encoder == side[0]
-    whole = pairs.video if side == "video" else pairs.music
-    for first, second, both in zip(found.video, found.music, whole, strict=True):
-        assert np.concatenate([first[0], second[0]]).tolist() == both[0].tolist()
-        assert abs(len(first[0]) - len(second[0])) <= 1
-
-
-def test_items_of_a_single_row_have_no_halves() -> None:
-    pairs = pair_set()
-    short = derived.excerpt(pairs, rows=1, where="middle")
-    with pytest.raises(Exception, match="holds no pairs"):
-        derived.halves(short, side="video")
-
-
-@pytest.mark.parametrize("side", ["video", "music"])
-def test_same_class_pairs_are_of_one_class_one_split_and_two_sources(side: derived.Side) -> None:
-    pairs = pair_set()
-    found = derived.same_class(pairs, side=side)
+    found = same_class.same_class(pairs, side=side)
     assert pairs.label is not None
     assert pairs.source is not None
     first, second = items(found.video), items(found.music)
@@ -83,9 +64,9 @@ def test_same_class_pairs_are_of_one_class_one_split_and_two_sources(side: deriv
 
 
 @pytest.mark.parametrize("side", ["video", "music"])
-def test_same_class_pairs_that_share_a_source_are_drawn_as_one(side: derived.Side) -> None:
+def test_same_class_pairs_that_share_a_source_are_drawn_as_one(side: same_class.Side) -> None:
     pairs = pair_set()
-    found = labelled.with_labels(derived.same_class(pairs, side=side), oracle=True).pairs
+    found = labelled.with_labels(same_class.same_class(pairs, side=side), oracle=True).pairs
     assert pairs.source is not None
     assert found.source is not None
     members = [
@@ -103,35 +84,15 @@ def test_same_class_pairs_that_share_a_source_are_drawn_as_one(side: derived.Sid
 
 
 def test_same_class_pairs_of_a_set_without_sources_have_none() -> None:
-    assert derived.same_class(replace(pair_set(), source=None), side="video").source is None
+    assert same_class.same_class(replace(pair_set(), source=None), side="video").source is None
 
 
 def test_same_class_pairs_depend_on_the_draw_alone() -> None:
     pairs = pair_set()
-    one, again, other = (derived.same_class(pairs, side="video", draw=d).keys for d in (0, 0, 1))
+    one, again, other = (same_class.same_class(pairs, side="video", draw=d).keys for d in (0, 0, 1))
     assert one == again != other
     with pytest.raises(ConfigError, match="no labels"):
-        derived.same_class(pair_set(labelled=False), side="video")
-
-
-def test_an_excerpt_is_contiguous_and_a_spread_covers_the_sequence() -> None:
-    pairs = pair_set()
-    for where in ("middle", "anywhere", "spread"):
-        found = derived.excerpt(pairs, rows=4, where=where)  # type: ignore[arg-type]
-        again = derived.excerpt(pairs, rows=4, where=where)  # type: ignore[arg-type]
-        assert [d[0].tobytes() for d in found.video] == [d[0].tobytes() for d in again.video]
-        for i, (video, music) in enumerate(zip(found.video, found.music, strict=True)):
-            at = video[0][:, 1]
-            assert (music[0][:, 1] == -at - 1).all()  # the same cut on both sides
-            length = len(pairs.video[i][0])
-            if where == "spread":
-                assert at[0] < length / 4 <= 3 * length / 4 <= at[-1]
-            else:
-                assert np.diff(at).tolist() == [1, 1, 1]
-    assert found.split == pairs.split
-    places = [d[0][0, 1] for d in derived.excerpt(pairs, rows=4, where="anywhere", draw=1).video]
-    assert places != [d[0][0, 1] for d in derived.excerpt(pairs, rows=4, where="anywhere", draw=2).video]
-    assert len(derived.excerpt(pairs, rows=10, where="middle").video[0][0]) == 7  # shorter than the excerpt
+        same_class.same_class(pair_set(labelled=False), side="video")
 
 
 def test_the_oracle_is_for_training_only() -> None:
@@ -166,9 +127,7 @@ def test_without_labels_the_groups_are_the_ground_truth() -> None:
 
 def test_recipes_of_real_sets_leak_nothing_between_splits(shared: Path) -> None:
     for recipe in (
-        {"kind": "halves", "name": "muvisync", "side": "music"},
         {"kind": "same-class", "name": "emomv", "side": "music", "oracle": True},
-        {"kind": "same-class", "name": "wikipedia", "side": "video", "oracle": True},
         {"kind": "labelled", "name": "tiktok"},
         {"kind": "same-class", "name": "emomv", "side": "music", "oracle": True, "fold": 1, "folds": 5},
         {"kind": "labelled", "name": "wikipedia", "oracle": True, "fold": 1, "folds": 5},
@@ -181,25 +140,12 @@ def test_recipes_of_real_sets_leak_nothing_between_splits(shared: Path) -> None:
         assert set(pairs.split) == {"train", "val", "test"}
 
 
-def test_derived_pairs_take_folds_and_validation_stays(shared: Path) -> None:
-    recipe = {"kind": "halves", "name": "muvisync", "side": "music"}
-    keys = [
-        [set(run_data.pairs.where(part).keys) for part in ("val", "test")]
-        for fold in (0, 1)
-        if (run_data := builder_of(recipe).build({**recipe, "fold": fold, "folds": 5}, shared))
-    ]
-    assert keys[0][0] == keys[1][0]
-    assert not keys[0][1] & keys[1][1]
-
-
 @pytest.mark.parametrize(
     "recipe",
     [
         {"kind": "labelled", "name": "emomv", "knows": "truth"},
         {"kind": "labelled", "name": "emomv", "share": 0.5},
-        {"kind": "halves", "name": "muvisync", "side": "sound"},
-        {"kind": "excerpt", "name": "muvisync", "rows": 0, "where": "middle"},
-        {"kind": "excerpt", "name": "muvisync", "rows": 4, "where": "nowhere"},
+        {"kind": "same-class", "name": "emomv", "side": "sound"},
     ],
 )
 def test_wrong_recipes_are_rejected(recipe: dict[str, object], shared: Path) -> None:
