@@ -1,0 +1,137 @@
+"""The train command: methods, clips, splits and settings, on small sets in the published formats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reelscore.models.trained.folder import ModelCard, read_card
+from support import set_files
+from support.command import error_of, reelscore
+
+
+@pytest.fixture(scope="module")
+def lastfm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty pairs without splits; read only."""
+    return set_files.save(tmp_path_factory.mktemp("sets"), "lastfm", set_files.arrays_of("lastfm"))
+
+
+@pytest.fixture(scope="module")
+def muvisync(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty training and validation videos of 46 to 59 s, and ten test videos; read only."""
+    arrays = set_files.arrays_of("muvisync", min_length=46)
+    return set_files.save(tmp_path_factory.mktemp("sets"), "muvisync", arrays)
+
+
+def train(name: str, data: Path, model: Path, *options: object, code: int = 0):
+    return reelscore("train", "--set", name, "--data", data, "--model", model, *options, code=code)
+
+
+def card_of(name: str, data: Path, model: Path, *options: object) -> ModelCard:
+    train(name, data, model, *options)
+    return read_card(model)
+
+
+@pytest.mark.parametrize(("options", "method"), [((), "auto"), (("--method", "kernel"), "kernel")])
+def test_a_kernel_model_is_the_default_for_few_pairs(
+    tmp_path: Path, lastfm: Path, options: tuple[str, ...], method: str
+) -> None:
+    result = train("lastfm", lastfm, tmp_path / "m", *options)
+    card = read_card(tmp_path / "m")
+    assert (card.method, card.training["method"]) == ("kernel", method)
+    assert "lastfm: 40 pairs (19 train, 4 val, 17 test)" in result.stderr
+    reason = "auto: 23 pairs; a network is considered from 5000 on"
+    assert (reason in result.stderr) is (method == "auto")
+    header, row = (line.split("  ") for line in result.stdout.splitlines())
+    cells = dict(zip(filter(None, header), filter(None, row), strict=True))
+    assert {name.strip(): cell.strip() for name, cell in cells.items()} == {
+        "model": str(tmp_path / "m"),
+        "method": "kernel",
+        "measured by": "cross-validation",
+        "gallery": "6",
+        "R@10": "–",
+    }
+    assert "too few pairs for a percentage: 6; 30 are needed" in result.stderr
+    assert not (tmp_path / "m" / "history.json").exists()
+
+
+def test_the_network_is_trained_by_the_method_ii(tmp_path: Path, lastfm: Path) -> None:
+    result = train("lastfm", lastfm, tmp_path / "m", "--method", "ii", "--epochs", 2)
+    card = read_card(tmp_path / "m")
+    assert card.method == "ii"
+    assert card.config is not None
+    assert "validation pairs" in result.stdout
+    history = json.loads((tmp_path / "m" / "history.json").read_text())
+    assert [line["epoch"] for line in history["epochs"]] == [0, 1, 2]
+    assert "intra_video" in history["epochs"][1]
+
+
+def test_options_take_precedence_over_the_settings_of_a_file(tmp_path: Path, lastfm: Path) -> None:
+    file = tmp_path / "train.toml"
+    file.write_text(
+        'method = "ii"\nseed = 3\nsteps = 0\nepochs = 9\n[model]\nencoder = "transformer"\ndim = 8\nwidth = 8\n'
+        '[loss]\nintra = "kl"\nstructure = "correlated"\n'
+    )
+    options = ("--config", file, "--epochs", 1, "--seed", 5)
+    card = card_of("lastfm", lastfm, tmp_path / "m", *options)
+    assert card.config is not None
+    assert (card.method, card.dim, card.config.encoder) == ("ii", 8, "transformer")
+    assert (card.training["seed"], card.training["epochs"]) == (5, 1)
+    assert (card.training["loss"]["intra"], card.training["loss"]["structure"]) == ("kl", "correlated")
+    assert card_of("lastfm", lastfm, tmp_path / "k", *options, "--method", "kernel").config is None
+    file.write_text('method = "cca"\n')
+    error = error_of(train("lastfm", lastfm, tmp_path / "n", "--config", file, code=2))
+    assert "method must be one of 'auto', 'kernel', 'ii', got 'cca'" in error
+
+
+def test_clips_are_further_pairs_unless_there_are_none(tmp_path: Path, muvisync: Path) -> None:
+    hashes = {
+        clips: card_of("muvisync", muvisync, tmp_path / str(clips), "--clips", clips).weights_sha256
+        for clips in (0, 1)
+    }
+    assert hashes[0] != hashes[1]
+    default = card_of("muvisync", muvisync, tmp_path / "default")
+    two = card_of("muvisync", muvisync, tmp_path / "two", "--clips", 2)
+    assert default.weights_sha256 == two.weights_sha256
+    assert default.validation["gallery"] == 7.5, "each track is one candidate"
+
+
+def test_with_use_all_every_pair_is_trained_on(tmp_path: Path) -> None:
+    arrays = set_files.arrays_of("muvisync")
+    arrays["split"] = np.where(np.arange(40) % 2, "train", "test")
+    data = set_files.save(tmp_path / "data", "muvisync", arrays)
+    result = train("muvisync", data, tmp_path / "all", "--use-all")
+    assert "40 pairs (40 train, 0 val, 0 test)" in result.stderr
+    assert read_card(tmp_path / "all").validation["gallery"] == 10
+    half = train("muvisync", data, tmp_path / "half")
+    assert "40 pairs (16 train, 4 val, 20 test)" in half.stderr
+    assert read_card(tmp_path / "half").validation["gallery"] == 5
+    report = reelscore(
+        "evaluate", tmp_path / "all", "--set", "muvisync", "--data", data, "--split", "all", "--json"
+    )
+    assert json.loads(report.stdout)["gallery_size"] == 40
+
+
+def test_a_model_is_replaced_only_with_overwrite(tmp_path: Path, lastfm: Path) -> None:
+    train("lastfm", lastfm, tmp_path / "m", "--method", "ii", "--epochs", 1)
+    error = error_of(train("lastfm", lastfm, tmp_path / "m", code=4))
+    assert "already contains a model" in error
+    assert "--overwrite" in error
+    assert card_of("lastfm", lastfm, tmp_path / "m", "--overwrite").method == "kernel"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--method", "cca"), "'cca' is not one of 'auto', 'kernel', 'ii'"),
+        (("--clips", "-1"), "'--clips': Input should be greater than or equal to 0"),
+        (("--epochs", "0"), "'--epochs': Input should be greater than or equal to 1"),
+    ],
+)
+def test_values_out_of_range_are_rejected(
+    tmp_path: Path, lastfm: Path, options: tuple[str, ...], message: str
+) -> None:
+    assert message in error_of(train("lastfm", lastfm, tmp_path / "m", *options, code=2))
