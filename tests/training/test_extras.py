@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from reelscore.data.datasets import mgsv, tfrecord
 from reelscore.errors import NotFoundError
 from reelscore.training import train
+from reelscore.training.config import Method
+from support import set_files
 from support.training_sets import CONFIG, synthetic_pairs
 
 
@@ -20,29 +23,52 @@ def run_without_torch(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "from reelscore.training import train",
-        """
-sys.argv = ['reelscore', 'train', '--set', 'tiktok', '--data', '.', '--model', 'nothing.model']
+def test_the_network_without_torch_names_the_extra(tmp_path: Path) -> None:
+    for code in (
+        "from reelscore.training.network import fit_network",
+        f"""
 from reelscore.cli.app import run
+sys.argv = ['reelscore', 'train', '--set', 'lastfm', '--data', {str(set_files_of(tmp_path))!r}]
+sys.argv += ['--method', 'ii', '--model', {str(tmp_path / "model")!r}]
 run()
 """,
-    ],
-    ids=["function", "command"],
-)
-def test_training_without_torch_names_the_extra(code: str) -> None:
-    done = run_without_torch(code)
-    assert done.returncode != 0
-    message = " ".join(done.stderr.split())
-    assert "training and evaluation need torch, which is not installed" in message
-    assert "python -m pip install 'reelscore[train]'" in message
+    ):
+        done = run_without_torch(code)
+        assert done.returncode != 0
+        message = " ".join(done.stderr.split())
+        assert "the network of --method ii needs torch, which is not installed; install it" in message
+        assert "python -m pip install 'reelscore[train]'" in message
+    assert not (tmp_path / "model").exists()
 
 
-def test_matching_with_a_trained_model_needs_no_torch(tmp_path: Path) -> None:
-    pairs = synthetic_pairs()
-    train(pairs, config=CONFIG, folder=tmp_path / "model")
+def test_a_kernel_model_is_trained_and_evaluated_without_torch(tmp_path: Path) -> None:
+    done = run_without_torch(
+        f"""
+from reelscore.cli.app import run
+source = ['--set', 'lastfm', '--data', {str(set_files_of(tmp_path))!r}]
+for command in (['train', *source, '--model', {str(tmp_path / "model")!r}],
+                ['evaluate', {str(tmp_path / "model")!r}, *source, '--split', 'all']):
+    sys.argv = ['reelscore', *command]
+    try:
+        run()
+    except SystemExit as done:
+        assert not done.code, done.code
+"""
+    )
+    assert done.returncode == 0, done.stderr
+    assert "kernel" in done.stdout
+    assert "linear CCA" in done.stdout
+
+
+def set_files_of(folder: Path) -> Path:
+    """Write a small set in the format of lastfm."""
+    return set_files.save(folder / "data", "lastfm", set_files.arrays_of("lastfm"))
+
+
+@pytest.mark.parametrize("method", ["kernel", "ii"])
+def test_matching_with_a_trained_model_needs_no_torch(tmp_path: Path, method: Method) -> None:
+    pairs = synthetic_pairs(24, 8)
+    train(pairs, config=dataclasses.replace(CONFIG, method=method, epochs=1), folder=tmp_path / "model")
     np.save(tmp_path / "rows.npy", pairs.video[0][0][:4])
     done = run_without_torch(
         "import numpy as np\n"

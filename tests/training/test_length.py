@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -90,16 +89,9 @@ def test_scores_hardly_depend_on_the_length_or_the_start_of_a_track(tmp_path: Pa
     found = float(np.mean(recalls(video, music)))
     assert found > 0.8  # chance: 0.25
     embedder, test = load_embedder(tmp_path), pairs.where("test")
-    bounds: dict[Callable[[PairSet, int], PairSet], float] = {shift: 0.2, pad: 0.2, crop: 0.4}
     scores = video @ music.T
-    for change, bound in bounds.items():
+    for change in (shift, pad, crop):
         _, other = embed_set(embedder, change(test, 0))
         difference = video @ other.T - scores
-        print(
-            change.__name__,
-            np.sqrt(np.mean(difference**2)) / scores.std(),
-            np.mean(recalls(video, other)),
-            found,
-        )
-        assert np.sqrt(np.mean(difference**2)) < bound * scores.std(), change.__name__
-        assert np.mean(recalls(video, other)) > found - 0.1, change.__name__
+        assert np.sqrt(np.mean(difference**2)) < 0.15 * scores.std(), change.__name__
+        assert np.mean(recalls(video, other)) > found - 0.05, change.__name__

@@ -28,7 +28,7 @@ METHODS: tuple[Method, ...] = ("kernel", "ii", "auto")
 
 
 def configured(method: Method) -> TrainConfig:
-    return dataclasses.replace(CONFIG, method=method)
+    return dataclasses.replace(CONFIG, method=method, epochs=8)
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +172,8 @@ def test_an_interrupted_run_that_is_resumed_gives_the_same_files(
         if resumed:
             with pytest.raises(KeyboardInterrupt):
                 train(pairs, config=CONFIG, folder=tmp_path / target, progress=cut)
+            other = dataclasses.replace(CONFIG, seed=1)
             with pytest.raises(ArtifactError, match="another run"):
-                other = dataclasses.replace(CONFIG, seed=1)
                 train(pairs, config=other, folder=tmp_path / target, resume=True)
         train(pairs, config=CONFIG, folder=tmp_path / target, resume=resumed)
     assert file_contents(tmp_path / "whole") == file_contents(tmp_path / "again")

@@ -1,11 +1,18 @@
-"""Losses for embeddings of paired videos and tracks."""
+"""Losses for embeddings of paired videos and tracks.
+
+The losses load on first use, because a configuration is read and written without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from reelscore.errors import missing_extra
 
 from .config import LossConfig
 
-# A configuration can be read and written without torch.
-try:
+if TYPE_CHECKING:
     from .base import LossParts, PairLoss
     from .crossclr import CrossCLR
     from .cusa import CUSA
@@ -22,15 +29,16 @@ try:
     from .supcon import SupCon
     from .triplet import Triplet
     from .vmnet import VMNet
-except ModuleNotFoundError as error:
-    if error.name != "torch":
-        raise
 
-    def __getattr__(name: str) -> object:
-        if name in __all__:
-            raise missing_extra("the losses need torch", "train")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+_HOMES = {
+    "FalseNegativeCancellation": "false_negatives",
+    "Gathered": "distributed",
+    "InterIntraLoss": "inter_intra",
+    "LossParts": "base",
+    "PairLoss": "base",
+    "build_loss": "factory",
+}
+"""Modules that are not named as the name in lower case."""
 
 __all__ = [
     "CUSA",
@@ -52,3 +60,15 @@ __all__ = [
     "VMNet",
     "build_loss",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f".{_HOMES.get(name, name.lower())}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise missing_extra("the losses need torch", "train") from error
+    return getattr(module, name)

@@ -25,7 +25,7 @@ from .config import MIN_VALIDATION_PAIRS, TrainConfig
 try:
     import torch  # noqa: F401
 except ImportError as error:
-    raise missing_extra("--method ii needs torch; --method kernel does not", "train") from error
+    raise missing_extra("the network of --method ii needs torch", "train") from error
 
 from .encode import PairEncoder
 from .loop import EpochReport, Trainer
