@@ -22,9 +22,8 @@ from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.losses import InterIntraLoss
 from reelscore.losses.config import Structure
 from reelscore.models.config import ModelConfig
-from reelscore.models.linear.cca import DIMS, LinearCCA
+from reelscore.models.kernel.cca import MAX_DIM
 from reelscore.models.towers.dual_encoder import DualEncoder
-from reelscore.training.loss_inputs import LossInputs
 
 INFONCE = "InfoNCE"
 STRUCTURES: dict[Structure, str] = {"correlated": "", "features": "_all"}
@@ -56,11 +55,9 @@ def training_step(
     """Return functions that run one training step with each loss: towers, loss, backward, AdamW."""
     video, music = (torch.randn(batch, config.num_segments, number) for number in columns)
     mask = torch.ones(batch, config.num_segments, dtype=torch.bool)
-    with torch.no_grad():
-        pooled = [
-            side.pooled.numpy() for side in DualEncoder(*columns, config=config)(video, mask, music, mask)
-        ]
-    frozen = LossInputs(structure, LinearCCA.fit(*pooled, dim=max(DIMS), reg_x=1.0, reg_y=1.0))
+    # Means and deviations, or their projections on the canonical directions; a training computes them once.
+    widths = [2 * number if structure == "features" else min(MAX_DIM, 2 * min(columns)) for number in columns]
+    frozen_v, frozen_m = (torch.randn(batch, width) for width in widths)
 
     def candidate(loss: InterIntraLoss) -> Callable[[], None]:
         model = DualEncoder(*columns, config=config)
@@ -69,8 +66,7 @@ def training_step(
         def step() -> None:
             v, m = model(video, mask, music, mask)
             optimizer.zero_grad()
-            frozen_v, frozen_m = frozen(v, m)
-            loss(v.members[0], m.members[0], video_features=frozen_v, music_features=frozen_m).backward()
+            loss(v, m, video_features=frozen_v, music_features=frozen_m).backward()
             optimizer.step()
 
         return step
@@ -102,7 +98,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--columns", default="54,143", help="video,music; those of the built-in encoders")
-    parser.add_argument("--towers", default=ModelConfig().tower, help="comma-separated kinds")
+    parser.add_argument("--encoders", default=ModelConfig().encoder, help="comma-separated kinds")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -115,8 +111,8 @@ def main() -> None:
         "columns": [video_columns, music_columns],
         "loss_alone": measure(loss_alone(options.batch, options.dim, 2 * options.dim), options.rounds),
     }
-    for kind in options.towers.split(","):
-        config = ModelConfig(tower=kind, cca=False, dim=options.dim, num_segments=DEFAULT_NUM_SEGMENTS)
+    for kind in options.encoders.split(","):
+        config = ModelConfig(encoder=kind, dim=options.dim, num_segments=DEFAULT_NUM_SEGMENTS)
         columns = video_columns, music_columns
         for structure, name in STRUCTURES.items():
             steps = training_step(options.batch, columns, config, structure)
