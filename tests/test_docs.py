@@ -56,7 +56,7 @@ def blocks(document: Path) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory) -> Path:
-    """A reader's folder: a video, a folder of music and a folder of finished videos."""
+    """A reader's folder: a video, a folder of music and two folders of finished videos."""
     folder = tmp_path_factory.mktemp("reader")
     rng = np.random.default_rng(0)
     rate_hz = 22_050
@@ -77,6 +77,7 @@ def reader(tmp_path_factory) -> Path:
         if i:
             silent.unlink()
     (folder / "silent0.mp4").rename(folder / "holiday.mp4")
+    shutil.copytree(folder / "finished", folder / "later")
     return folder
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from examples import youtube8m_shards
 from reelscore.cli.app import app
 from reelscore.data.datasets import load_set
-from reelscore.data.datasets.youtube8m import label_numbers, read_videos
+from reelscore.data.datasets.youtube8m import dequantise, label_numbers, read_videos
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.features.sampling import global_sparse_rows
 from reelscore.files import cache_folder
@@ -117,6 +117,22 @@ def test_frame_level_undoes_the_quantisation_and_cuts_to_the_segments(tmp_path):
                 item[0], stored[rows] * (4.0 / 255.0) + (4.0 / 512.0 - 2.0), rtol=0, atol=1e-6
             )
     assert load_set("youtube8m", tmp_path).video[2][0].nbytes == 32 * 1024 * 4
+
+
+def test_validation_videos_have_the_rows_of_their_middle_30_seconds(tmp_path):
+    lengths = {"train": 100, "long": 101, "short": 45}
+    write(tmp_path / "train0.tfrecord", shards.frame_level("train", *codes("train", lengths["train"])))
+    write(
+        tmp_path / "validate0.tfrecord",
+        *(shards.frame_level(key, *codes(key, lengths[key])) for key in ("long", "short")),
+    )
+    pairs = load_set("youtube8m", tmp_path, num_segments=8, num_clips=1)
+    assert pairs.keys == ("train", "long", "short")
+    np.testing.assert_allclose(pairs.row_s, np.repeat(np.array([[100], [101], [45]]) / 8, 2, axis=1))
+    assert [len(clips) for clips in pairs.clips] == [0, 1, 0]
+    np.testing.assert_array_equal(pairs.clips[1][0], dequantise(codes("long", 101)[0][35:65]))
+    # The windows of training pairs are random, and none are stored.
+    assert load_set("youtube8m", tmp_path, num_segments=8, num_clips=2, clip_seed=0).clips is None
 
 
 def test_records_with_labels_of_segments_are_read(tmp_path):

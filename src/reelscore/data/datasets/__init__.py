@@ -61,7 +61,8 @@ def load_set(
     num_segments : int
         youtube8m, at frame level: maximum number of rows per video.
     num_clips : int
-        Number of 30 s windows of each longer video in `PairSet.clips`; without effect on sets other than `PER_SECOND`.
+        Number of 30 s windows of each longer video in `PairSet.clips`, in the sets of `PER_SECOND`. Without
+        `clip_seed`, validation videos of youtube8m at frame level have their middle window. No effect on other sets.
     clip_seed : int, optional
         Seed of random windows; without it they are evenly spaced, see `data.clips.windows`.
     use_splits : bool
@@ -87,7 +88,14 @@ def load_set(
     if labels and name != youtube8m.NAME:
         raise InputError(f"labels choose among the videos of {youtube8m.NAME} alone; omit them for {name}")
     if name == youtube8m.NAME:
-        pairs = youtube8m.load(folder, seed, labels=labels, num_segments=num_segments, progress=progress)
+        pairs = youtube8m.load(
+            folder,
+            seed,
+            labels=labels,
+            num_segments=num_segments,
+            clips=num_clips > 0 and clip_seed is None,
+            progress=progress,
+        )
     elif name == mgsv.NAME:
         pairs = mgsv.load(folder, use_splits=use_splits, progress=progress)
     else:

@@ -21,11 +21,12 @@ import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from reelscore.data.clips import CLIP_S, windows
 from reelscore.data.pairs import PairSet, Split
 from reelscore.data.splits import hash_splits
 from reelscore.data.tables import read_table
@@ -41,20 +42,25 @@ NAME = "youtube8m"
 RGB_DIM, AUDIO_DIM = 1024, 128
 QUANTISED_MIN, QUANTISED_MAX = -2.0, 2.0
 
-_LAYOUT = 1  # of the stored rows
+_LAYOUT = 2  # of the stored rows
 
 Level = Literal["video", "frame"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Video:
-    """One record with ``rgb`` (T, 1024) and ``audio`` (T, 128), float32; T is 1 at video level."""
+    """One record with ``rgb`` (T, 1024) and ``audio`` (T, 128), float32; T is 1 at video level.
+
+    `seconds` is the length of the video at frame level, and `clip` the rows of the middle 30 s of a longer video.
+    """
 
     key: str
     level: Level
     rgb: FloatArray
     audio: FloatArray
     where: str
+    seconds: int = 1
+    clip: tuple[FloatArray, FloatArray] | None = None
 
 
 def load(
@@ -63,6 +69,7 @@ def load(
     *,
     labels: Sequence[str] = (),
     num_segments: int = DEFAULT_NUM_SEGMENTS,
+    clips: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PairSet:
     """Load the videos of all shards in a folder, or in its folders ``train`` and ``validate``.
@@ -78,6 +85,8 @@ def load(
         Only videos with any of these labels: numbers, or names of ``vocabulary.csv`` in the folder.
     num_segments : int
         N of Global Sparse sampling at frame level: a longer video gives the middle row of N equal segments.
+    clips : bool
+        Whether the validation videos longer than 45 s have their middle 30 s as a clip, for evaluation.
     progress : callable, optional
         Called with the number of shards read and of all shards.
     """
@@ -98,26 +107,39 @@ def load(
     stored = read_rows(entry, source, (RGB_DIM, AUDIO_DIM))
     if stored is None:
         videos = _videos(folder, shards, label_filter, num_segments, progress)
-        write_rows(entry, source, (([part, v.key, v.level], v.rgb, v.audio) for part, v in videos))
+        write_rows(entry, source, _stored_items(videos))
         stored = read_rows(entry, source, (RGB_DIM, AUDIO_DIM))
         assert stored is not None
     elif progress is not None:
         progress(len(shards), len(shards))
-    parts, keys, levels = zip(*stored.items, strict=True)
+    index = [i for i, (*_, is_clip) in enumerate(stored.items) if not is_clip]
+    parts, keys, levels, seconds, _ = zip(*(stored.items[i] for i in index), strict=True)
     held_out = [key for part, key in zip(parts, keys, strict=True) if part == "validate"]
     halves = hash_splits(held_out, seed=seed, fractions={"val": 0.5, "test": 0.5})
     part_of: dict[str, Split] = dict(zip(held_out, halves, strict=True))
+    clip_of = {item[1]: rows for item, rows in zip(stored.items, stored.video, strict=True) if item[4]}
+    lengths = [len(stored.video[i]) for i in index]
     return PairSet(
         name=NAME,
         keys=keys,
-        video=tuple((rows,) for rows in stored.video),
-        music=tuple((rows,) for rows in stored.music),
+        video=tuple((stored.video[i],) for i in index),
+        music=tuple((stored.music[i],) for i in index),
         group=np.arange(len(keys)),
         split=tuple(part_of.get(key, "train") for key in keys),
         video_encoder=f"set-youtube8m-{levels[0]}-rgb-1",
         music_encoder=f"set-youtube8m-{levels[0]}-audio-1",
         num_segments=num_segments if levels[0] == "frame" else 1,
+        row_s=np.repeat(np.divide(seconds, lengths)[:, None], 2, axis=1),
+        clips=tuple((clip_of[key],) if key in clip_of else () for key in keys) if clips else None,
     )
+
+
+def _stored_items(videos: Iterator[tuple[str, Video]]) -> Iterator[tuple[list[Any], FloatArray, FloatArray]]:
+    """Describe each video and, among the validation videos, each clip: part, key, level, seconds, whether a clip."""
+    for part, video in videos:
+        yield [part, video.key, video.level, video.seconds, False], video.rgb, video.audio
+        if video.clip is not None and part == "validate":
+            yield [part, video.key, video.level, int(CLIP_S), True], *video.clip
 
 
 def find_shards(folder: Path, part: str) -> list[Path]:
@@ -157,10 +179,14 @@ def read_videos(
                     f"{where}: features 'rgb' and 'audio' need equally many rows, got {len(rgb)} and "
                     f"{len(audio)}; remove the record"
                 )
-            if len(rgb) > num_segments:
-                rows = global_sparse_rows(len(rgb), num_segments=num_segments)
-                rgb, audio = rgb[rows], audio[rows]
-            yield Video(key, "frame", dequantise(rgb), dequantise(audio), where)
+            seconds, clip = len(rgb), None
+            for start_s, _ in windows(seconds, 1):
+                rows = slice(int(start_s), int(start_s) + int(CLIP_S))
+                clip = dequantise(rgb[rows]), dequantise(audio[rows])
+            if seconds > num_segments:
+                sampled = global_sparse_rows(seconds, num_segments=num_segments)
+                rgb, audio = rgb[sampled], audio[sampled]
+            yield Video(key, "frame", dequantise(rgb), dequantise(audio), where, seconds, clip)
         else:
             rgb_mean, audio_mean = record.vector("mean_rgb", RGB_DIM), record.vector("mean_audio", AUDIO_DIM)
             yield Video(key, "video", rgb_mean[None], audio_mean[None], where)
