@@ -31,7 +31,14 @@ OWNERS = {
     "lance": {"library.storage"},
     "onnxruntime": {"encoders.pack"},
     # The files that the mgsv data set publishes were written by torch.
-    "torch": {"losses", "models.towers", "training", "data.datasets.mgsv", "encoders.hub", "encoders.export"},
+    "torch": {
+        "losses",
+        "models.towers",
+        *(f"training.{name}" for name in ("auto", "encode", "loop", "network", "resume")),
+        "data.datasets.mgsv",
+        "encoders.hub",
+        "encoders.export",
+    },
     "transformers": {"encoders.hub.network"},
     "huggingface_hub": {"encoders.hub.files"},
     "rapidocr": {"text.ocr"},
@@ -173,6 +180,11 @@ def test_naming_a_hub_encoder_loads_nothing_heavy() -> None:
 def test_the_public_sets_load_what_reads_their_files_only_with_a_file() -> None:
     loaded = loaded_after("import reelscore.data.datasets")
     assert not loaded & {"torch", "google.protobuf", "google_crc32c", "pyarrow"}
+
+
+def test_training_and_the_settings_of_a_network_load_no_torch() -> None:
+    code = "import reelscore.training.evaluate, reelscore.cli.commands.train, reelscore.losses"
+    assert not loaded_after(code) & {"torch", "lancedb", "av", "scipy"}
 
 
 def test_the_losses_load_torch_and_nothing_of_media_or_the_library() -> None:

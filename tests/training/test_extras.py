@@ -93,7 +93,6 @@ def test_a_tfrecord_file_without_its_libraries_names_the_extra(
     monkeypatch.setitem(sys.modules, "google_crc32c", None)
     with pytest.raises(NotFoundError, match=f"google-crc32c, {install}"):
         list(tfrecord.read_records(shard))
-    tfrecord._message_class.cache_clear()
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
     with pytest.raises(NotFoundError, match=f"protobuf, {install}"):
         tfrecord.SequenceExample(b"", where="record 1")
