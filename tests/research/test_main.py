@@ -114,9 +114,9 @@ def test_missing_data_is_an_error_with_the_names_of_the_sets(tmp_path):
 
 
 def test_an_unknown_study_is_a_usage_error():
-    rejected = research("methodss")
+    rejected = research("unknown-study")
     assert rejected.exit_code == 2
-    assert "methodss" in rejected.stderr
+    assert "unknown-study" in rejected.stderr
 
 
 def test_help_lists_the_studies_and_an_example():

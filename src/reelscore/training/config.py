@@ -24,7 +24,7 @@ class TrainConfig:
     ----------
     method : {"auto", "kernel", "ii"}
         ``"kernel"``: linear and kernel CCA in closed form. ``"ii"``: the two sequence encoders with the inter-intra
-        loss, II-CLVM, or II-CLVTM with text. ``"auto"``: ``"kernel"``, with the network beside it where there are many
+        loss, II-CLVM, or II-CLVTM with text. ``"auto"``: ``"kernel"``, and also the network where there are many
         pairs and cross-validation clearly shows a gain (`auto`). The other settings apply to the network.
     model : ModelConfig
     loss : LossConfig

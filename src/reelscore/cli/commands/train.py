@@ -82,7 +82,7 @@ def train(
             "--method",
             metavar="NAME",
             help="kernel: linear and kernel CCA, in seconds, without torch. ii: the paper's network, II-CLVM, or "
-            "II-CLVTM with --words. auto (default): kernel, and the network beside it where there are many pairs and "
+            "II-CLVTM with --words. auto (default): kernel, and also the network where there are many pairs and "
             "cross-validation clearly shows a gain.",
             rich_help_panel=TRAINING,
         ),

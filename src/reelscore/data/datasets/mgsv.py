@@ -110,6 +110,7 @@ def load(
         music_encoder="set-mgsv-ast-1",
         num_segments=DEFAULT_NUM_SEGMENTS,
         label=np.array([categories.index(row.category) for _, row in rows]),
+        row_s=np.tile([1.0, MUSIC_ROW_S], (len(rows), 1)),
     )
 
 
