@@ -104,7 +104,7 @@ def test_the_share_follows_the_decision_rule_on_the_ranks_of_every_fold(
     outputs = []
     fold = auto._fold
     monkeypatch.setattr(auto, "_fold", lambda *given: outputs.append(fold(*given)) or outputs[-1])
-    share, why = choose_network(pairs, kernel, CONFIG)
+    share, why = choose_network(pairs, kernel, CONFIG, num_pairs=len(pairs))
     gain = np.concatenate([ranks[0] - ranks[1] for ranks, _ in outputs])
     assert len(gain) == 120
     error = gain.std(ddof=1) / 120**0.5
@@ -113,7 +113,7 @@ def test_the_share_follows_the_decision_rule_on_the_ranks_of_every_fold(
     monkeypatch.setattr(auto, "_fold", lambda *given: outputs[next(replayed)])
     for limit in (gain.mean() / error - 0.01, gain.mean() / error + 0.01):
         monkeypatch.setattr(auto, "MIN_STANDARD_ERRORS", limit)
-        share, _ = choose_network(pairs, kernel, CONFIG)
+        share, _ = choose_network(pairs, kernel, CONFIG, num_pairs=len(pairs))
         strength = 1 / np.mean([sigmas[1] for _, sigmas in outputs])
         expected = strength / (strength + kernel.strength) if limit < gain.mean() / error else 0.0
         assert share == pytest.approx(expected)
@@ -123,7 +123,7 @@ def test_the_share_follows_the_decision_rule_on_the_ranks_of_every_fold(
 def test_without_torch_the_kernel_model_stays_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = synthetic_pairs(100, 20)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    share, why = choose_network(pairs, fit_kernel(pairs, kernels=("linear",)), CONFIG)
+    share, why = choose_network(pairs, fit_kernel(pairs, kernels=("linear",)), CONFIG, num_pairs=len(pairs))
     assert (share, why) == (0.0, "torch is not installed; a network needs the extra 'train'")
 
 

@@ -93,7 +93,7 @@ def test_the_card_describes_the_method_and_its_settings(results: dict[Method, Tr
 def test_with_few_pairs_auto_chooses_the_kernel_model_and_says_why(
     results: dict[Method, TrainResult],
 ) -> None:
-    choice = "80 pairs; a network is considered from 5000 on"
+    choice = "80 pairs; a network is considered from 10000 on"
     assert results["auto"].choice == results["auto"].card.training["choice"] == choice
     assert results["auto"].card.weights_sha256 == results["kernel"].card.weights_sha256
     assert results["kernel"].choice == results["ii"].choice == ""

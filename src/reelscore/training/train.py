@@ -118,7 +118,8 @@ def train(
     kernel = None if config.method == "ii" else fit_kernel(used, with_text=with_text, seed=config.seed)
     share, choice = 0.0, ""
     if config.method == "auto" and kernel is not None:
-        share, choice = choose_network(used, kernel, config, progress=folds_progress)
+        num_pairs = sum(part != "test" for part in pairs.split)
+        share, choice = choose_network(used, kernel, config, num_pairs=num_pairs, progress=folds_progress)
     network: Network | None = None
     if config.method == "ii" or share:
         from .network import fit_network
