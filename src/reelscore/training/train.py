@@ -24,6 +24,8 @@ from .evaluate import embed_set
 from .features import fit_kernel, training_pairs
 
 if TYPE_CHECKING:
+    from reelscore.models.kernel.model import KernelModel
+
     from .loop import EpochReport
     from .network import Network
 
@@ -125,20 +127,41 @@ def train(
         from .network import fit_network
 
         network = fit_network(used, config, target, progress=progress)
+    card = _save(target, pairs, config, kernel, network, share=share, choice=choice)
+    history = target / HISTORY_FILE
+    if network is None:
+        history.unlink(missing_ok=True)
+        return TrainResult(target, card, (), 0, dict(card.validation), choice)
+    epochs = {"best_epoch": network.best_epoch, "epochs": network.search, "refit": network.refit}
+    write_bytes(history, (json.dumps(epochs, indent=1) + "\n").encode())
+    for name in STATE_FILES:
+        (target / name).unlink(missing_ok=True)
+    return TrainResult(target, card, network.search, network.best_epoch, dict(card.validation), choice)
+
+
+def _save(
+    target: Path,
+    pairs: PairSet,
+    config: TrainConfig,
+    kernel: KernelModel | None,
+    network: Network | None,
+    *,
+    share: float,
+    choice: str,
+) -> ModelCard:
+    """Save a kernel model, a network, or both with the network's share of the score."""
     weights: dict[str, FloatArray] = {}
     if kernel is not None:
         weights |= {f"kernel.{name}": values for name, values in kernel.to_arrays().items()}
     if network is not None:
         weights |= {f"network.{name}": values for name, values in network.weights.items()}
         weights["network_share"] = np.array(share or 1.0, np.float32)
-    best = dict(network.best) if kernel is None and network is not None else {}
-    if kernel is not None:
-        best = dict(kernel.validation)
-    dim = (0 if kernel is None else kernel.dim) + (0 if network is None else config.model.dim)
-    settings = config if network is None else network.config
+    measured = kernel.validation if kernel is not None else network.best if network is not None else {}
+    with_text = config.model.takes_text
     card = ModelCard(
         method="ii" if kernel is None else "kernel" if network is None else "auto",
-        dim=dim,
+        dim=(0 if kernel is None else kernel.dim) + (0 if network is None else config.model.dim),
+        # A kernel model reads what search samples by default; a network samples further where it needs less.
         num_segments=(kernel is None and config.model.num_segments) or pairs.num_segments,
         config=None if network is None else network.config.model,
         encoder=pairs.encoder,
@@ -149,21 +172,12 @@ def train(
         text_encoder=pairs.text_encoder if with_text else None,
         text_columns=pairs.text_columns if with_text else 0,
         words=dict(pairs.words or {}) if with_text else {},
-        training={**to_mapping(settings), **({"choice": choice} if choice else {})},
-        validation=best,
+        training=to_mapping(config if network is None else network.config)
+        | ({"choice": choice} if choice else {}),
+        validation=dict(measured),
     )
     bank = _bank(TrainedEmbedder("new", card=card, weights=weights), pairs.where("train"))
-    card = save_model(target, weights=weights, card=card, bank=bank)
-    if network is not None:
-        history = {"best_epoch": network.best_epoch, "epochs": network.search, "refit": network.refit}
-        write_bytes(target / HISTORY_FILE, (json.dumps(history, indent=1) + "\n").encode())
-    else:
-        (target / HISTORY_FILE).unlink(missing_ok=True)
-    for name in STATE_FILES:
-        (target / name).unlink(missing_ok=True)
-    if network is None:
-        return TrainResult(target, card, (), 0, best, choice)
-    return TrainResult(target, card, network.search, network.best_epoch, best, choice)
+    return save_model(target, weights=weights, card=card, bank=bank)
 
 
 def _check(pairs: PairSet, config: TrainConfig) -> None:
