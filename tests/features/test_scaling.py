@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
-from reelscore.features.scaling import CLIP, NUM_KNOTS, ColumnMap, apply, mean_and_scale
+from reelscore.features.scaling import NUM_KNOTS, ColumnMap, apply, mean_and_scale
 
 
 def columns(num_rows: int = 400) -> np.ndarray:
@@ -22,17 +22,9 @@ def columns(num_rows: int = 400) -> np.ndarray:
     )
 
 
-def test_standard_is_the_deviation_from_the_mean_within_bounds() -> None:
-    rows = columns()
-    mapped = ColumnMap.learn(rows, "standard")(rows)
-    expected = np.clip((rows - rows.mean(0))[:, :3] / rows.std(0)[:3], -CLIP, CLIP)
-    np.testing.assert_allclose(mapped[:, :3], expected, atol=1e-12)
-    assert (mapped[:, 3] == 0).all()
-
-
 def test_normal_scores_are_those_of_the_ranks() -> None:
     rows = columns()
-    mapped = ColumnMap.learn(rows, "normal")(rows)
+    mapped = ColumnMap.learn(rows)(rows)
     for column in (0, 1):
         expected = norm.ppf((rankdata(rows[:, column]) - 0.5) / len(rows))
         inner = slice(None) if column == 0 else np.abs(expected) < 1.5  # knots are far apart in the tail
@@ -42,7 +34,7 @@ def test_normal_scores_are_those_of_the_ranks() -> None:
 
 def test_ties_get_one_score_the_mean_of_theirs() -> None:
     rows = columns()
-    mapped = ColumnMap.learn(rows, "normal")(rows)[:, 2]
+    mapped = ColumnMap.learn(rows)(rows)[:, 2]
     zeros = mapped[rows[:, 2] == 0]
     assert np.ptp(zeros) == 0
     share = float(np.mean(rows[:, 2] == 0))
@@ -50,9 +42,8 @@ def test_ties_get_one_score_the_mean_of_theirs() -> None:
     assert zeros[0] == pytest.approx(expected, abs=0.1)
 
 
-@pytest.mark.parametrize("scaling", ["standard", "normal"])
-def test_the_map_rises_and_ends_where_the_seen_rows_end(scaling) -> None:
-    learned = ColumnMap.learn(columns(), scaling)
+def test_the_map_rises_and_ends_where_the_seen_rows_end() -> None:
+    learned = ColumnMap.learn(columns())
     far = np.linspace(-1e4, 1e4, 20_001)[:, None].repeat(4, axis=1)
     mapped = learned(far)
     assert (np.diff(mapped, axis=0) >= 0).all()
@@ -63,13 +54,11 @@ def test_the_map_rises_and_ends_where_the_seen_rows_end(scaling) -> None:
 def test_scale_and_shift_of_a_column_do_not_matter() -> None:
     rows = columns()
     moved = rows * [2.0, 0.01, 1e4, 3.0] - 5
-    for scaling in ("standard", "normal"):
-        one, other = ColumnMap.learn(rows, scaling)(rows), ColumnMap.learn(moved, scaling)(moved)
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    np.testing.assert_allclose(ColumnMap.learn(rows)(rows), ColumnMap.learn(moved)(moved), atol=1e-6)
 
 
 def test_two_rows_are_enough_and_float32_stays() -> None:
-    learned = ColumnMap.learn(np.array([[1.0, 5.0], [2.0, 5.0]]), "normal")
+    learned = ColumnMap.learn(np.array([[1.0, 5.0], [2.0, 5.0]]))
     assert learned.knots.shape == (2, NUM_KNOTS)
     knots, scores = learned.knots.astype(np.float32), learned.scores.astype(np.float32)
     mapped = apply(np.array([[1.5, 9.0]], np.float32), knots, scores)

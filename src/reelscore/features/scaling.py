@@ -1,13 +1,11 @@
 """Scaling of feature columns: standardisation and normal scores.
 
-Both are a piecewise linear map for each column, learned from training rows:
+Normal scores are a piecewise linear map for each column, learned from training rows:
 
     y = s_k + (s_{k+1} - s_k) (x - q_k) / (q_{k+1} - q_k)    for q_k <= x < q_{k+1},    s_1 below, s_K above.
 
-- `standard`: two knots, CLIP deviations on either side of the mean, with scores -CLIP and CLIP. The result is the
-  standardised value, clipped to CLIP deviations.
-- `normal`: the knots are K quantiles of the column, the scores the same quantiles of a normal distribution. The result
-  is close to normal for any distribution of the column, so heavy tails and outliers have little weight.
+The knots q are K quantiles of the column, the scores s the same quantiles of a normal distribution. The result is close
+to normal for any distribution of the column, so heavy tails and outliers have little weight.
 
 References
 ----------
@@ -20,12 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-
-Scaling = Literal["normal", "standard"]
 
 CLIP = 6.0
 """Maximum absolute value of standardised features, in deviations."""
@@ -54,23 +49,18 @@ class ColumnMap:
     scores: npt.NDArray[np.float64]
 
     @classmethod
-    def learn(cls, rows: npt.NDArray[np.floating], scaling: Scaling) -> ColumnMap:
+    def learn(cls, rows: npt.NDArray[np.floating]) -> ColumnMap:
         """Learn the map of each column from finite rows (n, P)."""
         values = rows.astype(np.float64)
         center, deviation = values.mean(axis=0), values.std(axis=0)
         constant = deviation <= _CONSTANT_TOLERANCE * (np.abs(center) + _CONSTANT_TOLERANCE)
-        if scaling == "standard":
-            reach = CLIP * np.where(constant, 1.0, deviation)
-            knots = np.stack([center - reach, center + reach], axis=1)
-            scores = np.broadcast_to([-CLIP, CLIP], knots.shape).copy()
-        else:
-            at = np.linspace(0.0, 1.0, NUM_KNOTS)
-            knots = np.quantile(values, at, axis=0).T
-            ranks = (at * (len(values) - 1) + 0.5) / len(values)
-            normal = np.array([NormalDist().inv_cdf(share) for share in ranks])
-            low, high = np.quantile(values, [0.25, 0.75], axis=0)
-            spread = np.where(high > low, high - low, deviation)
-            scores = _average_ties(normal, knots, _TIE_TOLERANCE * spread)
+        at = np.linspace(0.0, 1.0, NUM_KNOTS)
+        knots = np.quantile(values, at, axis=0).T
+        ranks = (at * (len(values) - 1) + 0.5) / len(values)
+        normal = np.array([NormalDist().inv_cdf(share) for share in ranks])
+        low, high = np.quantile(values, [0.25, 0.75], axis=0)
+        spread = np.where(high > low, high - low, deviation)
+        scores = _average_ties(normal, knots, _TIE_TOLERANCE * spread)
         scores[constant] = 0.0
         return cls(np.ascontiguousarray(knots), np.ascontiguousarray(scores))
 

@@ -126,7 +126,7 @@ def test_scores_are_the_centred_and_scaled_normal_scores() -> None:
     values = np.exp(rows(50, 4)) * [1.0, 10.0, 1e4, 1.0]
     values[:, 3] = 7.0
     scores = Scores.learn(values)
-    mapped = ColumnMap.learn(values, "normal")(values)
+    mapped = ColumnMap.learn(values)(values)
     centred = mapped - mapped.mean(axis=0)
     np.testing.assert_allclose(scores(values), centred / np.sqrt(np.square(centred).sum() / 50), atol=1e-12)
     assert np.square(scores(values)).sum() / 50 == pytest.approx(1.0)
@@ -138,7 +138,7 @@ def test_a_missing_value_counts_as_the_mean_and_does_not_change_the_others() -> 
     values[::2, 1] = np.nan
     scores = Scores.learn(values)
     assert not scores(values)[::2, 1].any()
-    alone = ColumnMap.learn(values[1::2, 1:2], "normal")
+    alone = ColumnMap.learn(values[1::2, 1:2])
     np.testing.assert_array_equal(scores.columns.knots[1], alone.knots[0])
     own = alone(values[1::2, 1:2])[:, 0]
     ratio = scores(values)[1::2, 1] / (own - own.mean())

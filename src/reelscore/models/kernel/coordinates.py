@@ -65,9 +65,9 @@ class Scores:
         if len(rows) > MAX_LEARNED_ROWS:
             rows = rows[np.linspace(0, len(rows) - 1, MAX_LEARNED_ROWS).round().astype(np.int64)]
         present = ~np.isnan(rows)
-        columns = ColumnMap.learn(np.nan_to_num(rows), "normal")
+        columns = ColumnMap.learn(np.nan_to_num(rows))
         for column in np.flatnonzero(present.any(axis=0) & ~present.all(axis=0)):
-            own = ColumnMap.learn(rows[present[:, column], column, None], "normal")
+            own = ColumnMap.learn(rows[present[:, column], column, None])
             columns.knots[column], columns.scores[column] = own.knots[0], own.scores[0]
         mapped = columns(rows)
         center = np.nan_to_num(mapped).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
