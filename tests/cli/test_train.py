@@ -43,7 +43,7 @@ def test_a_kernel_model_is_the_default_for_few_pairs(
     card = read_card(tmp_path / "m")
     assert (card.method, card.training["method"]) == ("kernel", method)
     assert "lastfm: 40 pairs (19 train, 4 val, 17 test)" in result.stderr
-    reason = "auto: 23 pairs; a network is considered from 5000 on"
+    reason = "auto: 23 pairs; a network is considered from 10000 on"
     assert (reason in result.stderr) is (method == "auto")
     header, row = (line.split("  ") for line in result.stdout.splitlines())
     cells = dict(zip(filter(None, header), filter(None, row), strict=True))

@@ -105,7 +105,7 @@ def test_the_share_follows_the_decision_rule_on_the_ranks_of_every_fold(
     fold = auto._fold
     monkeypatch.setattr(auto, "_fold", lambda *given: outputs.append(fold(*given)) or outputs[-1])
     share, why = choose_network(pairs, kernel, CONFIG, num_pairs=len(pairs))
-    gain = np.concatenate([ranks[0] - ranks[1] for ranks, _ in outputs])
+    gain = np.concatenate([gain for gain, _ in outputs])
     assert len(gain) == 120
     error = gain.std(ddof=1) / 120**0.5
     assert f"by {gain.mean():.3f} (standard error {error:.3f})" in why
@@ -114,7 +114,7 @@ def test_the_share_follows_the_decision_rule_on_the_ranks_of_every_fold(
     for limit in (gain.mean() / error - 0.01, gain.mean() / error + 0.01):
         monkeypatch.setattr(auto, "MIN_STANDARD_ERRORS", limit)
         share, _ = choose_network(pairs, kernel, CONFIG, num_pairs=len(pairs))
-        strength = 1 / np.mean([sigmas[1] for _, sigmas in outputs])
+        strength = 1 / np.mean([sigma for _, sigma in outputs])
         expected = strength / (strength + kernel.strength) if limit < gain.mean() / error else 0.0
         assert share == pytest.approx(expected)
 

@@ -68,7 +68,7 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module(f".{_HOMES.get(name, name.lower())}", __name__)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if (error.name or "").partition(".")[0] != "torch":
             raise
         raise missing_extra("the losses need torch", "train") from error
     return getattr(module, name)
