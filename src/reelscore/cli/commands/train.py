@@ -96,7 +96,7 @@ def train(
             help="Random 30 s windows of each video longer than 45 s, as further training pairs.",
             rich_help_panel=TRAINING,
         ),
-    ] = 2,
+    ] = 0,
     use_all: Annotated[
         bool,
         typer.Option(
