@@ -1,6 +1,6 @@
 """Decide by cross-validation whether a network joins the kernel model.
 
-Below `MIN_PAIRS` pairs the kernel model is alone: on public sets of up to 5,700 pairs the network added nothing to it.
+Below `MIN_PAIRS` pairs the kernel model is alone: on public sets of up to 5,700 pairs the network found less than it.
 With more pairs both are trained on the pairs outside a fold and score the fold, for every fold. The network joins if
 the mean log rank of the fused scores is lower by more than `MIN_STANDARD_ERRORS` standard errors of the difference.
 """
