@@ -20,11 +20,12 @@ from reelscore.losses.config import LossName
 from reelscore.losses.factory import BASELINES
 from reelscore.models.config import ModelConfig
 from reelscore.training import TrainConfig, loop
+from reelscore.training.config import REFIT_STATE_FILE, STATE_FILE
 from reelscore.training.encode import PairEncoder, new_model
 from reelscore.training.features import frozen_features
 from reelscore.training.loop import EpochReport, Trainer
 from reelscore.training.network import Network, fit_network
-from reelscore.training.resume import REFIT_STATE_FILE, STATE_FILE, run_identity
+from reelscore.training.resume import run_identity
 from reelscore.training.validation import is_better, validate
 from support.training_sets import CONFIG, synthetic_pairs, text_pairs
 

@@ -13,6 +13,9 @@ from reelscore.models.config import ModelConfig
 MIN_VALIDATION_PAIRS = 1000
 """From this number on, the validation pairs choose the epoch to keep; fewer would choose by chance."""
 
+STATE_FILE, REFIT_STATE_FILE = "training.safetensors", "refit.safetensors"
+"""Training states of an unfinished run, in the model's folder."""
+
 Method = Literal["auto", "kernel", "ii"]
 
 

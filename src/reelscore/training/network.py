@@ -20,7 +20,7 @@ from reelscore.data.pairs import PairSet
 from reelscore.errors import missing_extra
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 
-from .config import MIN_VALIDATION_PAIRS, TrainConfig
+from .config import MIN_VALIDATION_PAIRS, REFIT_STATE_FILE, STATE_FILE, TrainConfig
 
 try:
     import torch  # noqa: F401
@@ -29,7 +29,7 @@ except ImportError as error:
 
 from .encode import PairEncoder
 from .loop import EpochReport, Trainer
-from .resume import REFIT_STATE_FILE, STATE_FILE, TrainingState, run_identity
+from .resume import TrainingState, run_identity
 from .validation import validate
 
 

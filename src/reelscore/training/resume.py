@@ -26,9 +26,6 @@ from reelscore.files import write_bytes
 
 from .config import TrainConfig
 
-STATE_FILE = "training.safetensors"
-REFIT_STATE_FILE = "refit.safetensors"
-
 
 @dataclass(slots=True)
 class TrainingState:

@@ -19,7 +19,7 @@ from reelscore.models.trained.folder import ModelCard, save_model
 from reelscore.types import FloatArray
 
 from .auto import choose_network
-from .config import TrainConfig
+from .config import REFIT_STATE_FILE, STATE_FILE, TrainConfig
 from .evaluate import embed_set
 from .features import fit_kernel, training_pairs
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["TrainResult", "train"]
 
 HISTORY_FILE = "history.json"
-STATE_FILES = ("training.safetensors", "refit.safetensors")
 BANK_SIZE = 512
 """Maximum number of training videos whose embeddings are saved with a model."""
 
@@ -112,7 +111,7 @@ def train(
     """
     target = Path(folder)
     if not resume:
-        for name in STATE_FILES:
+        for name in (STATE_FILE, REFIT_STATE_FILE):
             (target / name).unlink(missing_ok=True)
     _check(pairs, config)
     used = training_pairs(pairs)
@@ -134,7 +133,7 @@ def train(
         return TrainResult(target, card, (), 0, dict(card.validation), choice)
     epochs = {"best_epoch": network.best_epoch, "epochs": network.search, "refit": network.refit}
     write_bytes(history, (json.dumps(epochs, indent=1) + "\n").encode())
-    for name in STATE_FILES:
+    for name in (STATE_FILE, REFIT_STATE_FILE):
         (target / name).unlink(missing_ok=True)
     return TrainResult(target, card, network.search, network.best_epoch, dict(card.validation), choice)
 
