@@ -24,9 +24,8 @@ Value = TypeVar("Value")
 
 _ATTEMPTS = 2
 
-# A file costs at most a hundredth of a second for each kB on the slowest supported path (a tagged encoder over 16 kbit/s
-# sound, which is 33 times real time on one core). Ten times that leaves room for a slow, busy machine. The first five
-# minutes are for encoders that load at their first file.
+# Dense files take longest: 16 kbit/s sound at 33 times real time, the slowest music encoder on one core, is 15 ms a kB.
+# The limit of 100 ms a kB leaves room for a slow, busy machine, and the first minutes for encoders that load late.
 _LIMIT_S = 300.0
 _LIMIT_BYTES_PER_S = 10_000
 
