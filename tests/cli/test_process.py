@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+import reelscore
 from support.command import reelscore_process
 
 
@@ -23,3 +28,28 @@ def test_a_closed_pipe_is_not_an_error(library):
     assert done.stdout.startswith("title")
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+HOSTILE = ("numpy", "av", "json", "typing", "typer", "lancedb", "sitecustomize", "usercustomize")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("add", "."), ("match", "{video}", "--music", ".")], ids=["add", "match"]
+)
+def test_python_files_among_the_songs_are_not_run(tmp_path, music_folder, video_file, arguments):
+    for song in sorted(music_folder.iterdir())[:2]:
+        (tmp_path / song.name).write_bytes(song.read_bytes())
+    for name in HOSTILE:
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path)!r} + '/marker-' + __name__, 'w')\n")
+    source = str(Path(reelscore.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "reelscore", *(one.format(video=video_file) for one in arguments)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("2 added" if arguments[0] == "add" else "song 1") in done.stdout
+    assert [file.name for file in tmp_path.glob("marker*")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -128,6 +129,9 @@ for _name, _command, _lines in COMMANDS:
 
 def run(commands: typer.Typer = app) -> None:
     """Run a command line and exit."""
+    os.environ["PYTHONSAFEPATH"] = (
+        "1"  # processes that libraries start must not import from the current folder
+    )
     # A file name that is not valid UTF-8 must be printable.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

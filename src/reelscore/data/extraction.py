@@ -20,7 +20,7 @@ from reelscore.files import content_hash, existing_file
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
-from reelscore.workers.local import run_all
+from reelscore.workers.local import run_all, time_limit_s
 
 from .clips import clip_rng, windows
 from .manifest import ManifestRow, assign_splits
@@ -116,7 +116,16 @@ def extract_pairs(
     failures: dict[int, ExtractionFailure] = {}
     items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
     arguments = (spec, str(cache_folder), num_segments, num_random_samples, seed, words, num_clips, clip_seed)
-    for outcome in run_all(items, prepare_pair, *arguments, workers=workers):
+    # Recognising speech and text on screen can take as long as the video.
+    patience = 1 if words is None else 10
+    outcomes = run_all(
+        items,
+        prepare_pair,
+        *arguments,
+        workers=workers,
+        limit_s=lambda item: patience * time_limit_s(item[1], item[2]),
+    )
+    for outcome in outcomes:
         i = outcome.item[0]
         if outcome.value is None:
             failures[i] = ExtractionFailure(outcome.item[1], outcome.reason or "")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reelscore.errors import InputError
+from reelscore.files import parse_json, read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ def _jsonl_rows(path: Path) -> tuple[set[str], list[TableRow]]:
         if not text.strip():
             continue
         try:
-            value = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+            value = parse_json(text)
+        except ValueError as error:
             rows.append(TableRow(line, f"not JSON: {error}; fix or delete the line"))
             continue
         if not isinstance(value, dict):
@@ -116,7 +116,7 @@ def _parquet_rows(path: Path) -> tuple[set[str], list[TableRow]]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} must be UTF-8 text ({error}); save it as UTF-8") from error
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.errors import ArtifactError
-from reelscore.files import cache_folder, write_bytes
+from reelscore.errors import ArtifactError, InputError
+from reelscore.files import cache_folder, read_file, write_bytes
 from reelscore.types import FeatureSequence, Segment
 
 _LAYOUT = "v1"
@@ -55,10 +55,10 @@ class FeatureCache:
         """
         path = self.path_of(content, recipe=recipe, sampling=sampling)
         try:
-            stored = path.read_bytes()
+            stored = read_file(path)
         except FileNotFoundError:
             return None
-        except OSError:
+        except (OSError, InputError):
             self.corrupt.append(path)
             return None
         try:

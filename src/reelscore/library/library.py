@@ -13,7 +13,7 @@ from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.pipeline.resolve import encoder_specs, resolve
 from reelscore.types import Track
-from reelscore.workers.local import available_cores, run_all
+from reelscore.workers.local import available_cores, run_all, time_limit_s
 
 from .compatibility import (
     can_tag,
@@ -275,7 +275,12 @@ class Library:
         if fresh and spec.tagger is not None and not can_tag(store.meta, self.pipeline):
             spec = replace(spec, tagger=None)  # scores of another pack or vocabulary are not comparable
         outcomes = run_all(
-            fresh, prepare_track, spec, str(self.cache_folder), workers=_num_workers(workers, len(fresh))
+            fresh,
+            prepare_track,
+            spec,
+            str(self.cache_folder),
+            workers=_num_workers(workers, len(fresh)),
+            limit_s=time_limit_s,
         )
         try:
             for done, outcome in enumerate(outcomes, start=num_files - len(fresh) + 1):
@@ -350,6 +355,7 @@ class Library:
                 opened.spec,
                 str(self.cache_folder),
                 workers=_num_workers(workers, len(items)),
+                limit_s=lambda item: time_limit_s(item[0]),
             )
             for done, outcome in enumerate(outcomes, start=1):
                 path, key, _ = outcome.item

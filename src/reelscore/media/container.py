@@ -12,7 +12,7 @@ import av
 import av.error
 
 from reelscore.errors import MediaError
-from reelscore.files import existing_file
+from reelscore.files import existing_file, open_file
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -66,7 +66,7 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
     """
     file_path = existing_file(path)
     try:
-        with file_path.open("rb") as file:
+        with open_file(file_path) as file:
             head = file.read(16)
     except PermissionError as error:
         raise MediaError("may not be read. Change its permissions: chmod u+r.", path=path) from error

@@ -6,7 +6,6 @@ it (``film.json``, ``film.srt``, ``film.vtt``, ``film.ass``, ``film.txt``), and 
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscore.errors import MediaError
+from reelscore.files import parse_json, read_file
 from reelscore.media.probe import probe
 from reelscore.media.subtitles import SUFFIXES, read_subtitles
 from reelscore.types import MediaInfo
@@ -193,7 +193,7 @@ def _subtitles(file: Path, source: str) -> TextSource:
 
 def _read_json(file: Path) -> dict[str, TextSource]:
     try:
-        document = json.loads(_read(file))
+        document = parse_json(_read(file))
     except ValueError as error:
         raise MediaError(
             f"expected JSON, got something else ({error}). Fix or remove the file.", path=file
@@ -219,7 +219,7 @@ def _text(value: Any, name: str, file: Path) -> str:
 
 def _read(file: Path) -> str:
     try:
-        content = file.read_bytes()
+        content = read_file(file)
         has_utf16_mark = content.startswith((b"\xff\xfe", b"\xfe\xff"))
         text = content.decode("utf-16" if has_utf16_mark else "utf-8-sig")
     except OSError as error:

@@ -15,7 +15,7 @@ from reelscore.data.pairs import PairSet
 from reelscore.errors import ArtifactError
 from reelscore.evaluation.report import Baseline, Report, evaluate_embeddings
 from reelscore.features.sampling import global_sparse
-from reelscore.files import write_bytes
+from reelscore.files import read_file, write_bytes
 from reelscore.models.base import Embedder
 from reelscore.models.kernel.model import KernelModel
 from reelscore.models.trained.embedder import load_embedder
@@ -155,7 +155,7 @@ def _load_baseline(folder: Path) -> KernelModel | None:
     if not file.exists():
         return None
     try:
-        return KernelModel.from_arrays(load_tensors(file.read_bytes()))
+        return KernelModel.from_arrays(load_tensors(read_file(file)))
     except Exception as error:
         raise ArtifactError(
             f"the CCA baseline {file} is damaged ({error}); delete it to evaluate without it, or train again"

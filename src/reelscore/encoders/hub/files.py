@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
+from reelscore.files import open_file, parse_json, read_file
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -88,8 +88,8 @@ class HubFiles:
         if not path.is_file():
             return None
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            content = parse_json(read_file(path))
+        except ValueError as error:
             raise ArtifactError(f"{path} is not valid JSON: {error}; fetch the model again") from error
         if not isinstance(content, dict):
             raise ArtifactError(f"{path} must hold a JSON object, got {type(content).__name__}")
@@ -265,7 +265,7 @@ def _weights(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS]
     try:
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        shards = set(parse_json(read_file(index))["weight_map"].values())
         return [index, *(folder / shard for shard in sorted(shards))]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{index} lists no weights: {error}; fetch the model again") from error
@@ -278,7 +278,7 @@ def _has_weights(folder: Path) -> bool:
 def _content_identity(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=20)
     for path in (folder / "config.json", *_weights(folder)):
-        with path.open("rb") as file:
+        with open_file(path) as file:
             digest.update(hashlib.file_digest(file, hashlib.sha256).digest())
     return digest.hexdigest()
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import ArtifactError
-from reelscore.files import sync_folder, write_bytes
+from reelscore.files import parse_json, read_file, sync_folder, write_bytes
 from reelscore.types import FloatArray, Track
 
 from .entry import Moments, NotUnitError, check_moments
@@ -91,7 +91,7 @@ class Snapshot:
         file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
         library, pointer = file.library, file.read()
         try:
-            document = json.loads((library / _FOLDER / _CURRENT).read_bytes())
+            document = parse_json(read_file(library / _FOLDER / _CURRENT))
             if document["format"] != FORMAT or document["generation"] != pointer.generation:
                 return None
             if document["version"] != newest_version(library, pointer.generation):
@@ -262,7 +262,7 @@ def _reusable(
     """Return the reusable parts of the last snapshot, and the place of each row's moments in them (-1: none)."""
     places = np.full((len(rows), 3), -1, dtype=np.int64)
     try:
-        document = json.loads((library / _FOLDER / _CURRENT).read_bytes())
+        document = parse_json(read_file(library / _FOLDER / _CURRENT))
         if document["format"] != FORMAT or document["generation"] != pointer.generation:
             return [], places
         last = _map(library, pointer.meta, document)

@@ -21,7 +21,7 @@ from safetensors.numpy import save as dump_tensors
 
 from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
-from reelscore.files import write_bytes
+from reelscore.files import parse_json, read_file, write_bytes
 from reelscore.models.config import ModelConfig
 from reelscore.types import FloatArray
 
@@ -156,7 +156,7 @@ def read_model(folder: Path | str) -> tuple[ModelCard, dict[str, FloatArray]]:
     card = read_card(source)
     path = source / tensor_file("weights", card.weights_sha256)
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise ArtifactError(
             f"model {source} should hold {path.name}, which cannot be read ({error.strerror}); "
@@ -185,7 +185,7 @@ def read_card(folder: Path | str) -> ModelCard:
             f"no model at {source}: it {what}; name a folder that `reelscore train` has written"
         )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(read_file(path))
     except (OSError, ValueError) as error:
         raise _damaged(source, f"{DESCRIPTION} cannot be read: {error}") from error
     if not isinstance(values, dict):
@@ -218,7 +218,7 @@ def read_bank(folder: Path | str, card: ModelCard) -> FloatArray | None:
     if not path.is_file():
         return None
     try:
-        bank: FloatArray = load_tensors(path.read_bytes())[BANK]
+        bank: FloatArray = load_tensors(read_file(path))[BANK]
     except Exception as error:  # safetensors does not export its exception type
         raise _damaged(Path(folder), f"{path.name}: {error}") from error
     if bank.shape[1:] != (card.dim,) or not np.isfinite(bank).all():
