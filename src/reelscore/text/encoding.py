@@ -96,7 +96,9 @@ def _without_mark(content: bytes) -> str:
 
     texts = {name: sample.decode(name, errors="replace") for name in ("utf-16-le", "utf-16-be")}
     # Blanks and line ends are ASCII only in the right byte order.
-    best = max(texts, key=lambda name: sum((c.isascii() and c.isprintable()) or c == "\n" for c in texts[name]))
+    best = max(
+        texts, key=lambda name: sum((c.isascii() and c.isprintable()) or c == "\n" for c in texts[name])
+    )
     is_text = sum(c.isprintable() or c.isspace() for c in texts[best]) > 0.9 * len(texts[best])
     return best if is_text else "utf-8"
 
