@@ -42,6 +42,7 @@ OWNERS = {
     "transformers": {"encoders.hub.network"},
     "huggingface_hub": {"encoders.hub.files"},
     "rapidocr": {"text.ocr"},
+    "charset_normalizer": {"text.encoding"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

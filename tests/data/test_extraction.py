@@ -21,7 +21,7 @@ from support.tiny_pack import WORDS, write_tiny_pack
 LENGTHS_S = (("short", 4.0), ("long", 50.0))
 
 
-def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) -> None:
+def test_text_is_encoded_and_a_bad_file_next_to_a_video_adds_a_note(tmp_path: Path) -> None:
     films = [worlds.finished(tmp_path / f"film {i}.mp4", i=i, seconds=1.0) for i in range(4)]
     films[1].with_suffix(".txt").write_text("Fast. Car car.", encoding="utf-8")
     films[3].with_suffix(".json").write_text("{", encoding="utf-8")
@@ -29,6 +29,7 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
     rows[0] = ManifestRow(films[0], text="calm sea", key=films[0].name)
     pack = write_tiny_pack(tmp_path / "pack")
     encoder, spec = load_pack(pack).text_encoder(), TextSpec(str(pack))
+    notes: list[str] = []
     pairs, failures = extract_pairs(
         rows,
         EncoderSpec(),
@@ -38,19 +39,20 @@ def test_words_become_text_and_a_bad_file_fails_its_row_alone(tmp_path: Path) ->
         num_random_samples=0,
         words=spec,
         workers=1,
+        notes=notes,
     )
-    assert pairs.keys == ("film 0.mp4", "film 1.mp4", "film 2.mp4")
+    assert pairs.keys == ("film 0.mp4", "film 1.mp4", "film 2.mp4", "film 3.mp4")
     assert (pairs.text_encoder, pairs.text_columns) == (encoder.fingerprint, len(WORDS))
     assert pairs.words == {"encoder": str(pack), "on_screen": False}
     assert pairs.text is not None
-    for text, expected in zip(pairs.text, (["calm sea"], ["Fast. Car car."], None), strict=True):
+    for text, expected in zip(pairs.text, (["calm sea"], ["Fast. Car car."], None, None), strict=True):
         if expected is None:
             assert text is None
         else:
             np.testing.assert_array_equal(text, encoder.encode(expected))
-    (failure,) = failures
-    assert failure.path.endswith("film 3.mp4")
-    assert "expected JSON" in failure.reason
+    assert not failures
+    (note,) = notes
+    assert note.startswith("film 3.mp4: film 3.json: is not JSON")
     plain, failures = extract_pairs(
         rows,
         EncoderSpec(),

@@ -33,6 +33,26 @@ def test_rotation_is_named_and_the_size_is_as_shown(turn: int, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("Träumerei".encode("latin-1"), "Träumerei"),
+        ("“Don’t” – œuvre €".encode("cp1252"), "“Don’t” – œuvre €"),
+        ("Première neige".encode(), "Première neige"),
+        ("Première neige, naïve æsthétique".encode()[:30], "Première neige, naïve æsth"),
+        (b"odd\x81 byte", "odd byte"),
+    ],
+)
+def test_tags_that_are_not_utf8_are_read_as_cp1252(title: bytes, text: str, tmp_path: Path) -> None:
+    song = sound_file(tmp_path / "song.mp3", tone(0.5, 48_000, channels=2), 48_000, codec="libmp3lame")
+    id3v1 = b"TAG" + title.ljust(30, b"\0") + bytes(94) + b"\xff"
+    content = song.read_bytes()
+    song.write_bytes(
+        content[content.index(b"\xff\xfb") :] + id3v1
+    )  # without the ID3v2 header, which comes first
+    assert probe(song).tags["title"] == text
+
+
+@pytest.mark.parametrize(
     ("suffix", "codec"), [("mp3", "libmp3lame"), ("ogg", "libopus"), ("flac", "flac"), ("m4a", "aac")]
 )
 def test_tags_in_lower_case_wherever_the_container_keeps_them(

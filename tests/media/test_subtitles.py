@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reelscore.errors import MediaError, NotFoundError
-from reelscore.media.subtitles import SubtitleCue, read_subtitles
+from reelscore.media.subtitles import SubtitleCue, parse_subtitles, read_subtitles
 from support.subtitled import subtitled
 
 SRT = """1
@@ -32,17 +32,45 @@ CUES = (
 )
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_subrip_is_read_in_order_of_time_without_its_styles(tmp_path: Path, encoding: str) -> None:
-    file = tmp_path / "film.srt"
-    file.write_text(SRT, encoding=encoding)
-    assert read_subtitles(file) == CUES
+ASS = """[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name
+Style: Default
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,Calm {\\b1}sea
+"""
 
 
-def test_webvtt_is_read_without_its_marks(tmp_path: Path) -> None:
-    file = tmp_path / "film.vtt"
-    file.write_text(VTT, encoding="utf-8")
-    assert read_subtitles(file) == (SubtitleCue(1.0, 2.5, "Calm sea & wind"),)
+def test_subrip_is_read_in_order_of_time_without_its_styles() -> None:
+    assert parse_subtitles(SRT) == CUES
+
+
+def test_webvtt_and_ass_are_read_without_their_marks() -> None:
+    assert parse_subtitles(VTT) == (SubtitleCue(1.0, 2.5, "Calm sea & wind"),)
+    assert parse_subtitles(ASS) == (SubtitleCue(1.0, 2.5, "Calm sea"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("00:00:01,000 --> 00:00:02,000\nHi\n", ["Hi"]),
+        ("\n\nby someone\n\n1\n00:00:01,000 --> 00:00:02,000\nHi\n", ["Hi"]),
+        ("1\n00:00:01,000 --> 00:00:02,000\nHi\n\n2\nx0:00:03,000 -> 0:04\nyou\n", ["Hi\nyou"]),
+        ("1\n00:00:01,000 --> 00:00:02,000\nH\0i\n", ["Hi"]),
+        ("1\n99:99:99,999 --> 999:00:00,000\nHi\n", ["Hi"]),
+        ("", []),
+        ("nothing here", []),
+        ("#EXTM3U\nother.srt\n", []),
+    ],
+)
+def test_damaged_subtitle_files_keep_what_can_be_read(text: str, lines: list[str]) -> None:
+    cues = parse_subtitles(text)
+    assert [cue.text for cue in cues] == lines
+    assert all(cue.start_s <= cue.end_s for cue in cues)
 
 
 @pytest.mark.parametrize(
@@ -58,15 +86,8 @@ def test_a_film_without_subtitles_has_none(tmp_path: Path) -> None:
     assert read_subtitles(film) == ()
 
 
-def test_another_encoding_is_named_with_its_cure(tmp_path: Path) -> None:
-    file = tmp_path / "film.srt"
-    file.write_bytes("1\n00:00:01,000 --> 00:00:02,000\nCafé noir\n".encode("cp1252"))
-    with pytest.raises(MediaError, match=r"at 1\.00 s: the subtitles are neither UTF-8 nor UTF-16\. .*iconv"):
-        read_subtitles(file)
-
-
-def test_what_is_no_subtitle_file_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "film.srt"
+def test_a_file_that_is_no_video_raises(tmp_path: Path) -> None:
+    file = tmp_path / "film.mp4"
     file.write_text("nothing here")
     with pytest.raises(MediaError):
         read_subtitles(file)

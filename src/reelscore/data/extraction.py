@@ -50,6 +50,7 @@ class _Pair:
     text: FloatArray | None
     clips: tuple[FloatArray, ...]
     row_s: tuple[float, float]
+    notes: tuple[str, ...] = ()
 
 
 def extract_pairs(
@@ -67,6 +68,7 @@ def extract_pairs(
     words: TextSpec | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[PairSet, tuple[ExtractionFailure, ...]]:
     """Extract the features of every row in worker processes, through the feature cache.
 
@@ -98,6 +100,8 @@ def extract_pairs(
         Number of processes; all cores by default.
     progress : callable, optional
         Called with the number of finished rows and of all rows.
+    notes : list of str, optional
+        Receives a message for each text file next to a video that is not read in full.
 
     Returns
     -------
@@ -138,6 +142,8 @@ def extract_pairs(
         first = f"; the first: {reasons[0].path}: {reasons[0].reason}" if reasons else ""
         raise InputError(f"no features could be extracted from any of the {len(rows)} rows{first}")
     order = sorted(features)
+    if notes is not None:
+        notes += [f"{rows[i].key}: {message}" for i in order for message in features[i].notes]
     groups = [rows[i].group or features[i].music_key for i in order]
     ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     # Content hashes replace paths, so that copies of one file stay in one split.
@@ -201,6 +207,7 @@ def prepare_pair(
             text=None if reader is None else reader.rows(video, given={"description": text}),
             clips=tuple(read_video(span=span).values for span in spans),
             row_s=(samples[0].row_s, tracks[0].row_s),
+            notes=() if reader is None else reader.take_notes(),
         )
 
     return work

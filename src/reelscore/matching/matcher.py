@@ -168,14 +168,17 @@ class Matcher:
         else:
             matches = self._match_tags(query, ranked, index, k=k, text_weight=text_weight, clip_s=clip_s)
             untagged = int((~index.all_rows().has_tag_scores).sum())
-        note = untagged_note(self._library.path, untagged)
-        missing = self._pipeline.spec.missing
+        untagged_text = untagged_note(self._library.path, untagged)
+        notes = [untagged_text] if untagged_text else []
+        if video is not None:
+            reader = self._pipeline.text_reader
+            notes = [*self._pipeline.spec.missing, *(reader.take_notes() if reader else ()), *notes]
         return MatchReport(
             info,
             text,
             self._model_facts(by_tags=query.tags is not None),
             tuple(matches),
-            (*(missing if video is not None else ()), *((note,) if note else ())),
+            tuple(notes),
         )
 
     def embed_text(self, text: str) -> FloatArray:

@@ -78,7 +78,7 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
         container = av.open(
             libav_url(file_path),
             mode="r",
-            metadata_errors="replace",
+            metadata_errors="surrogateescape",
             container_options={"protocol_whitelist": "file", "pattern_type": "none"},
         )
     except (av.error.FFmpegError, ValueError) as error:

@@ -13,6 +13,7 @@ from reelscore.types import AudioStream, MediaInfo, VideoStream
 
 from .container import decodable_streams, has_decoder, open_media, packets, rewind
 from .pixels import rotation_deg
+from .tags import tag_text
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -151,8 +152,8 @@ def _tags(container: InputContainer, *streams: Stream | None) -> dict[str, str]:
     sources = [container.metadata, *(s.metadata for s in reversed(streams) if s is not None)]
     for source in sources:
         for key, value in source.items():
-            if value.strip():
-                tags.setdefault(key.lower(), value.strip())
+            if text := tag_text(value).strip():
+                tags.setdefault(tag_text(key).lower(), text)
     return tags
 
 

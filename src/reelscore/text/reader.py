@@ -13,9 +13,10 @@ from reelscore.errors import ConfigError
 from reelscore.files import content_hash
 from reelscore.types import FloatArray, MediaInfo, TextEncoder
 
+from .sources import TextSource, find_text_sources
 from .spec import TextSpec
 from .timed_lines import Line, LineCache, join_lines
-from .video_text import TextSource, VideoText, find_text_sources
+from .video_text import VideoText
 
 
 class LineReader(Protocol):
@@ -58,6 +59,7 @@ class TextReader:
         self.encoder = encoder
         if encoder is None and spec.encoder is not None:
             self.encoder = load_text_encoder(spec.encoder)
+        self._notes: list[str] = []
         self._cache = cache
         self._line_cache = None if cache is None else LineCache(cache.folder)
         self._ocr: LineReader | None = None
@@ -99,9 +101,9 @@ class TextReader:
         Raises
         ------
         NotFoundError, MediaError
-            See `find_text_sources`; also if required frames or audio cannot be decoded.
+            If the video cannot be read, or if required frames or audio cannot be decoded.
         """
-        sources = find_text_sources(video, given=given, info=info)
+        sources = find_text_sources(video, given=given, info=info, notes=self._notes)
         transcript = () if "transcript" in sources else self._read_lines(video, self._speech)
         if transcript:
             sources["transcript"] = TextSource(
@@ -111,6 +113,12 @@ class TextReader:
         if on_screen:
             sources["on_screen"] = TextSource(join_lines(on_screen), "pictures", on_screen)
         return {field.name: sources[field.name] for field in fields(VideoText) if field.name in sources}
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return and forget the messages about files next to the videos that were read since the last call."""
+        notes = tuple(dict.fromkeys(self._notes))
+        self._notes.clear()
+        return notes
 
     def read(
         self,

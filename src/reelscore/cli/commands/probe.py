@@ -23,12 +23,14 @@ def probe(
     Lists the video and audio stream that reelscore would use, and the text found in the file or next to it.
     """
     from reelscore.media.probe import probe as read_info
-    from reelscore.text.video_text import read_video_text
+    from reelscore.text.sources import find_text_sources
 
     info = read_info(file)
-    texts = {name: text for name, text in dataclasses.asdict(read_video_text(file)).items() if text}
+    notes = list(info.notes)
+    sources = find_text_sources(file, info=info, notes=notes)
     if json:
-        print_json({**dataclasses.asdict(info), "words": texts})
+        texts = {name: source.text for name, source in sources.items()}
+        print_json({**dataclasses.asdict(info), "words": texts, "notes": notes})
         return
     rows = [("container", f"{info.container}, {minutes(info.duration_s)} ({info.duration_s:.3f} s)")]
     if video := info.video:
@@ -49,10 +51,11 @@ def probe(
     else:
         rows.append(("audio", "no usable stream"))
     rows += [("tag", f"{key}: {value}") for key, value in sorted(info.tags.items())]
-    for name, text in texts.items():
+    for name, source in sources.items():
+        text = source.text
         excerpt = text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}… ({len(text)} characters)"
-        rows.append(("text", f"{name.replace('_', ' ')}: {excerpt}"))
-    rows += [("note", line) for line in info.notes]
+        rows.append(("text", f"{name.replace('_', ' ')} ({source.source}): {excerpt}"))
+    rows += [("note", line) for line in notes]
     print(printable(info.path))
     for label, value in rows:
         print(f"  {label:<10} {printable(value)}")

@@ -20,7 +20,8 @@ def transcript(
 ) -> None:
     """Print a video's title, subtitles, speech and on-screen text.
 
-    The text comes from files next to the video (film.json, film.srt, film.txt), its tags and its subtitle stream.
+    The text comes from files next to the video (film.srt, film.en.vtt, film.txt, film.info.json ...), its tags and its
+    subtitle stream.
     --on-screen and --speech also read the frames and the sound. The source of each text is shown.
     """
     from reelscore.encoders.cache import FeatureCache, default_folder
@@ -29,6 +30,8 @@ def transcript(
 
     reader = TextReader(TextSpec(on_screen=on_screen, speech=speech), cache=FeatureCache(default_folder()))
     texts = reader.sources(video)
+    for message in reader.take_notes():
+        note(message)
     if json:
         fields = [
             {"field": name, "source": one.source, "text": one.text, "lines": [asdict(x) for x in one.lines]}
