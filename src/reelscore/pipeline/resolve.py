@@ -147,11 +147,14 @@ def find_tagger(pack: Path | str | None, *, required: bool = False) -> EncoderSp
         if required:
             raise
         return None
-    return EncoderSpec("words", str(Path(pack).resolve())) if _has_labels(loaded) else None
+    return EncoderSpec("words", str(Path(pack).resolve())) if _scores_terms(loaded) else None
 
 
-def _has_labels(pack: Pack) -> bool:
+def _scores_terms(pack: Pack) -> bool:
+    """Whether the pack has a text encoder, and captions or labels of both modalities."""
     specs = pack.specs
+    if pack.has_prompts:
+        return "text" in specs
     music = any(role in specs and specs[role].label_output is not None for role in ("music", "tagger"))
     return "text" in specs and "video" in specs and specs["video"].label_output is not None and music
 

@@ -9,9 +9,10 @@ from typing import Literal, TypeVar
 from reelscore.errors import NotFoundError
 
 from .audio import AudioModel
+from .captions import PackCaptions
 from .manifest import read_manifest
 from .music import PackMusic
-from .specs import ModelSpec, PictureModelSpec, Role, SoundModelSpec, TextModelSpec
+from .specs import ModelSpec, PictureModelSpec, Prompts, Role, SoundModelSpec, TextModelSpec
 from .text import PackTextEncoder
 from .video import ImageModel, PackVideo
 
@@ -83,6 +84,21 @@ class Pack:
             PackMusic(self._audio_model(role), output=output) for role, output in outputs.items() if output
         )
 
+    @property
+    def has_prompts(self) -> bool:
+        """Whether ``video`` and ``music`` both have embedded captions."""
+        return all(_prompts(self.specs.get(role)) is not None for role in ("video", "music"))
+
+    def captions(self, role: Literal["video", "music"]) -> PackCaptions:
+        """Return the embedded captions of a model; `NotFoundError` if it has none."""
+        prompts = _prompts(self.specs.get(role))
+        if prompts is None:
+            raise NotFoundError(
+                f"the pack {self.folder} has no captions for {role}; export it again with a model of {role} and text "
+                "(docs/how-to/packs.md)"
+            )
+        return PackCaptions(self.folder, prompts, dim=self.specs[role].feature.dim)
+
     def text_encoder(self) -> PackTextEncoder:
         """Return the text encoder."""
         return PackTextEncoder(self.folder, self._spec("text", TextModelSpec), num_threads=self._num_threads)
@@ -102,3 +118,7 @@ class Pack:
             )
         assert isinstance(spec, kind)
         return spec
+
+
+def _prompts(spec: ModelSpec | None) -> Prompts | None:
+    return spec.prompts if isinstance(spec, PictureModelSpec | SoundModelSpec) else None
