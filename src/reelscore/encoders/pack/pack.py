@@ -12,6 +12,7 @@ from .audio import AudioModel
 from .captions import PackCaptions
 from .manifest import read_manifest
 from .music import PackMusic
+from .session import read_verified
 from .specs import ModelSpec, PictureModelSpec, Prompts, Role, SoundModelSpec, TextModelSpec
 from .text import PackTextEncoder
 from .video import ImageModel, PackVideo
@@ -98,6 +99,19 @@ class Pack:
                 "(docs/how-to/packs.md)"
             )
         return PackCaptions(self.folder, prompts, dim=self.specs[role].feature.dim)
+
+    def verify(self) -> None:
+        """Raise `NotFoundError` or `ArtifactError` unless every file exists with its sha256."""
+        for spec in self.specs.values():
+            files = [(spec.file, spec.sha256)]
+            if (prompts := _prompts(spec)) is not None:
+                files.append((prompts.file, prompts.sha256))
+            if isinstance(spec, TextModelSpec):
+                files.append((spec.input.tokenizer, spec.input.tokenizer_sha256))
+            labels = [output.labels for output in spec.outputs if output.labels is not None]
+            files += [(each.file, str(each.sha256)) for each in labels if each.file is not None]
+            for name, sha256 in files:
+                read_verified(self.folder / name, sha256)
 
     def text_encoder(self) -> PackTextEncoder:
         """Return the text encoder."""
