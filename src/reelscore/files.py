@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -165,6 +166,11 @@ def _integer(digits: str) -> int:
     if len(digits.lstrip("-")) > _MAX_DIGITS:
         raise ValueError(f"a number has {len(digits)} digits, more than {_MAX_DIGITS}")
     return int(digits)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error means that a disk or a quota is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _umask() -> int:

@@ -334,8 +334,9 @@ class Library:
         if model is None and encoder is None:
             model = meta.model_path
             vocabulary = vocabulary or meta.vocabulary
-            # The encoders of a pack follow from the pack; hub models must be named.
-            if meta.encoder_kind.startswith("hub:"):
+            # The encoders of a pack follow from the pack; the others must be named.
+            own = pack is None and self._pack is None and meta.encoder_folder is None
+            if own or meta.encoder_kind.startswith("hub:"):
                 encoder = meta.encoder_kind
         opened = resolve(
             model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,27 +15,104 @@ from reelscore.cli.options import INPUT, JsonOption, PackOption
 from reelscore.cli.output import note, print_json, print_table
 
 if TYPE_CHECKING:
+    from reelscore.encoders.export.pack_writer import ExportedEncoder
     from reelscore.encoders.inventory import EncoderInfo
 
-encoders = typer.Typer(cls=Group, help="List, check and export encoders.", rich_markup_mode=None)
+encoders = typer.Typer(cls=Group, help="Fetch, list, check and export encoders.", rich_markup_mode=None)
 
 NAME_HELP = "light, pack, or the id or folder of a transformers model."
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="NAMES", help=f"{NAME_HELP} Default: all that are installed.")
 ]
 
+_EXPORTED = ("part", "name", "dim", "licence", "num_bytes", "cosine_distance")
 _SECONDS = 12.0
 _NUM_ROWS = 8
 
 
+@encoders.command(
+    "pull", cls=Command, epilog=examples("reelscore encoders pull", "reelscore encoders pull --yes")
+)
+def pull_encoders(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download without asking.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Fetch recommended encoders from the Hugging Face hub and make them the default.
+
+    Shows the size of the download first. The models are exported once to a pack of ONNX encoders, which needs the extra
+    'hub'. From then on, 'match' and 'add' use the pack without --pack, without torch and without the hub.
+    """
+    from reelscore.encoders.default_pack import (
+        RECOMMENDED,
+        check_export_libraries,
+        pull_pack,
+        pulled_pack,
+        recommended_folder,
+        use_as_default,
+    )
+    from reelscore.errors import ConfigError
+
+    captions = _captions()
+    exported: list[ExportedEncoder] = []
+    folder = pulled_pack(captions)
+    if folder is not None:
+        use_as_default(folder)
+        note("already pulled: this release's models at these commits; nothing was downloaded")
+    else:
+        check_export_libraries()
+        from reelscore.encoders.hub.files import download_size, hub_cache
+
+        sizes = [download_size(model.name) for model in RECOMMENDED]
+        rows = [
+            {
+                "part": model.role,
+                "model": model.repository,
+                "licence": model.licence,
+                "size": _megabytes(total),
+                "download": _megabytes(missing),
+                "commit": model.commit,
+            }
+            for model, (total, missing) in zip(RECOMMENDED, sizes, strict=True)
+        ]
+        if not json:
+            print_table(tuple(rows[0]), [list(row.values()) for row in rows], right=["size", "download"])
+        note(f"download: {_megabytes(sum(missing for _, missing in sizes))} to {hub_cache()}")
+        note(f"the pack is written to {recommended_folder(captions)}")
+        if not yes:
+            if not sys.stdin.isatty():
+                raise ConfigError(
+                    "nothing was downloaded, because there is no terminal to confirm it; add --yes"
+                )
+            typer.confirm("Download and export?", abort=True, err=True)
+        folder, exported = pull_pack(captions)
+    if json:
+        print_json({"folder": str(folder), "encoders": [_exported_row(part) for part in exported]})
+        return
+    if exported:
+        _table(_EXPORTED, [_exported_row(part) for part in exported])
+    note(f"default pack: {folder}")
+    note("try it: reelscore match VIDEO --music FOLDER")
+
+
 @encoders.command("list", cls=Command, epilog=examples("reelscore encoders list --pack my-pack"))
 def list_encoders(pack: PackOption = None, json: JsonOption = False) -> None:
-    """List the installed encoders: light, the pack and cached models."""
-    rows = [_row(encoder) for encoder in _encoders(None, pack)]
+    """List the installed encoders: light, the pack and cached models. Names the default pack."""
+    from reelscore.encoders.default_pack import default_pack
+
+    default = default_pack()
+    rows = [
+        _row(encoder) | {"default": encoder.kind == "pack" and pack is None}
+        for encoder in _encoders(None, pack)
+    ]
     if json:
         print_json(rows)
         return
     _table(("kind", "name", "part", "dim", "licence"), rows)
+    if default is None:
+        note("no default pack; fetch one: reelscore encoders pull")
+        return
+    note(f"default pack: {default}")
+    note("use another one: --pack FOLDER or REELSCORE_PACK; remove it: delete that folder")
 
 
 @encoders.command("show", cls=Command, epilog=examples("reelscore encoders show light"))
@@ -116,35 +194,56 @@ def export_encoders(
 ) -> None:
     """Export transformers models as a pack of ONNX encoders.
 
-    A pack runs without torch. The outputs of each exported encoder are compared with those of the original model.
+    A pack runs without torch. The outputs of each exported encoder are compared with those of the original model. With
+    --text, a pack of CLIP or SigLIP and CLAP matches without training.
     """
     from reelscore.encoders.export.pack_writer import export_pack
 
-    exported = export_pack(folder, video=video, music=music, text=text)
-    rows = [
-        {
-            "part": part.role,
-            "name": part.name,
-            "dim": part.dim,
-            "licence": part.licence,
-            "num_bytes": part.num_bytes,
-            "cosine_distance": part.distance,
-        }
-        for part in exported
-    ]
+    exported = export_pack(folder, video=video, music=music, text=text, captions=_captions())
+    rows = [_exported_row(part) for part in exported]
     if json:
         print_json({"folder": str(folder), "encoders": rows})
         return
-    _table(("part", "name", "dim", "licence", "num_bytes", "cosine_distance"), rows)
+    _table(_EXPORTED, rows)
     note(f"pack written to {folder}; to train with it: reelscore train VIDEOS --encoder pack --pack {folder}")
 
 
 def _encoders(names: list[str] | None, pack: Path | None) -> list[EncoderInfo]:
+    from reelscore.encoders.default_pack import default_pack
     from reelscore.encoders.inventory import find_encoders, list_encoders
 
+    pack = pack or default_pack()
     if names:
         return [encoder for name in names for encoder in find_encoders(name, pack)]
     return list_encoders(pack, skipped=lambda name, reason: note(f"  skipped  {name}: {reason}"))
+
+
+def _captions() -> dict[str, tuple[str, ...]]:
+    """Return the captions of the built-in vocabulary by `model_type`."""
+    from reelscore.encoders.hub.music_models import MUSIC_TOWERS
+    from reelscore.models.zeroshot.prompts import CAPTIONS, caption_texts
+    from reelscore.models.zeroshot.vocabulary import read_vocabulary
+
+    vocabulary = read_vocabulary(None)
+    return {
+        kind: caption_texts(vocabulary, kind, modality="music" if kind in MUSIC_TOWERS else "video")
+        for kind in CAPTIONS
+    }
+
+
+def _exported_row(part: ExportedEncoder) -> dict[str, Any]:
+    return {
+        "part": part.role,
+        "name": part.name,
+        "dim": part.dim,
+        "licence": part.licence,
+        "num_bytes": part.num_bytes,
+        "cosine_distance": part.distance,
+    }
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.2f} GB"
 
 
 def _row(encoder: EncoderInfo) -> dict[str, Any]:

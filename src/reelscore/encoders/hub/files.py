@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
-from reelscore.files import open_file, parse_json, read_file
+from reelscore.files import is_disk_full, open_file, parse_json, read_file
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -165,6 +165,34 @@ def find_model(name: str) -> HubFiles:
     return _validated_files(repository, snapshot, identity=snapshot.name)
 
 
+def download_size(name: str) -> tuple[int, int]:
+    """Return the bytes of a model's files, ``id@commit``, and how many of them are not yet in the hub's cache.
+
+    Raises
+    ------
+    NotFoundError
+        If the hub cannot be reached or does not have the model.
+    """
+    repository, _, revision = name.partition("@")
+    hub = _hub()
+    if (snapshot := _cached_snapshot(repository, revision)) is not None:
+        return sum(path.stat().st_size for path in snapshot.rglob("*") if path.is_file()), 0
+    hub.utils.disable_progress_bars()  # the dry run has one too
+    try:
+        files = _download(repository, revision, dry_run=True)
+    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+        reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        _raise_not_found(repository, revision, reason, offline=hub.constants.is_offline_mode())
+    finally:
+        hub.utils.enable_progress_bars()
+    return sum(file.file_size for file in files), sum(file.file_size for file in files if file.will_download)
+
+
+def hub_cache() -> Path:
+    """Return the folder of the hub's local cache."""
+    return Path(_hub().constants.HF_HUB_CACHE)
+
+
 def cached_models() -> list[HubFiles]:
     """Return the newest revision of each model in the local cache that can be read, sorted by name."""
     hub = _hub()
@@ -190,25 +218,32 @@ def _snapshot(repository: str, revision: str | None) -> Path:
     hub = _hub()
     offline = hub.constants.is_offline_mode()
     # A cached commit never changes, so try the cache before the network.
-    is_commit = revision is not None and _COMMIT.fullmatch(revision) is not None
-    for cache_only in (True, False) if is_commit and not offline else (False,):
-        try:
-            snapshot = Path(
-                hub.snapshot_download(
-                    repository,
-                    revision=revision,
-                    allow_patterns=list(_ALLOW_PATTERNS),
-                    local_files_only=cache_only or offline,
-                )
-            )
-        except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
-            if cache_only:
-                continue
-            _raise_not_found(repository, revision, error, offline=offline)
-        if cache_only and not _has_weights(snapshot):
-            continue
-        return snapshot
-    raise AssertionError("the last attempt returns or raises")
+    if revision is not None and _COMMIT.fullmatch(revision) and not offline:
+        cached = _cached_snapshot(repository, revision)
+        if cached is not None:
+            return cached
+    try:
+        return Path(_download(repository, revision, local_files_only=offline))
+    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+        if is_disk_full(error):
+            raise
+        _raise_not_found(repository, revision, error, offline=offline)
+
+
+def _cached_snapshot(repository: str, revision: str) -> Path | None:
+    """Return the complete snapshot of a commit in the cache, or None."""
+    hub = _hub()
+    try:
+        snapshot = Path(_download(repository, revision, local_files_only=True))
+    except (OSError, ValueError, hub.errors.HfHubHTTPError):
+        return None
+    return snapshot if _has_weights(snapshot) else None
+
+
+def _download(repository: str, revision: str | None, **options: Any) -> Any:
+    return _hub().snapshot_download(
+        repository, revision=revision, allow_patterns=list(_ALLOW_PATTERNS), **options
+    )
 
 
 def _raise_not_found(repository: str, revision: str | None, error: Exception, *, offline: bool) -> NoReturn:
