@@ -159,7 +159,7 @@ def _check_regular(file: Path, mode: int) -> None:
         raise NotFoundError(f"{file} is a folder; name a file inside it")
     if not stat.S_ISREG(mode):
         kind = _SPECIAL.get(stat.S_IFMT(mode), "no file")
-        raise InputError(f"{file} is {kind}, expected a regular file; copy its content into a file")
+        raise InputError(f"{file}: {kind}, expected a regular file; copy its content into a file")
 
 
 def _integer(digits: str) -> int:

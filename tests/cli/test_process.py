@@ -53,3 +53,22 @@ def test_python_files_among_the_songs_are_not_run(tmp_path, music_folder, video_
     assert done.returncode == 0, done.stderr
     assert ("2 added" if arguments[0] == "add" else "song 1") in done.stdout
     assert [file.name for file in tmp_path.glob("marker*")] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the devices of Linux")
+def test_special_files_are_one_failed_line_each_and_block_nothing(tmp_path, music_folder, video_file):
+    song = sorted(music_folder.iterdir())[0]
+    (tmp_path / "a.wav").write_bytes(song.read_bytes())
+    os.mkfifo(tmp_path / "b.mp3")
+    for name, target in (("c", "b.mp3"), ("d", "/dev/zero"), ("e", "/dev/tty"), ("f", "/dev/stdin"), ("g", "g.mp3")):
+        (tmp_path / f"{name}.mp3").symlink_to(target)
+    done = reelscore_process("add", tmp_path, "--library", tmp_path / "lib", "--json")
+    summary = json.loads(done.stdout)
+    assert [Path(path).name for path in summary["added"]] == ["a.wav"]
+    reasons = {Path(one["path"]).stem: one["reason"] for one in summary["failed"]}
+    assert list(reasons) == list("bcdefg")
+    assert all(reasons[name].startswith("a named pipe, expected a regular file") for name in "bc")
+    assert all(reasons[name].startswith("a device, expected a regular file") for name in "de")
+    for command in (["probe"], ["match", "--library", tmp_path / "lib"], ["train"]):
+        failed = reelscore_process(*command, tmp_path / "b.mp3", code=2)
+        assert failed.stderr.endswith("expected a regular file; copy its content into a file\n")
