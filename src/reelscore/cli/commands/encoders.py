@@ -12,7 +12,7 @@ import typer
 
 from reelscore.cli.command import Command, Group, examples
 from reelscore.cli.options import INPUT, JsonOption, PackOption
-from reelscore.cli.output import note, print_json, print_table
+from reelscore.cli.output import note, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from reelscore.encoders.export.pack_writer import ExportedEncoder
@@ -131,8 +131,8 @@ def show_encoder(
         return
     for row in rows:
         for key, value in row.items():
-            print(f"{key:<12} {value}")
-        print()
+            print_line(f"{key:<12} {value}")
+        print_line()
 
 
 @encoders.command(

@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import JsonOption
-from reelscore.cli.output import minutes, print_json, printable
-
-_MAX_CHARS = 160
+from reelscore.cli.output import excerpt, minutes, print_json, print_line
 
 
 def probe(
@@ -50,12 +48,10 @@ def probe(
         rows.append(("audio", f"stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, {channels}"))
     else:
         rows.append(("audio", "no usable stream"))
-    rows += [("tag", f"{key}: {value}") for key, value in sorted(info.tags.items())]
+    rows += [("tag", f"{excerpt(key)}: {excerpt(value)}") for key, value in sorted(info.tags.items())]
     for name, source in sources.items():
-        text = source.text
-        excerpt = text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}… ({len(text)} characters)"
-        rows.append(("text", f"{name.replace('_', ' ')} ({source.source}): {excerpt}"))
+        rows.append(("text", f"{name.replace('_', ' ')} ({source.source}): {excerpt(source.text)}"))
     rows += [("note", line) for line in notes]
-    print(printable(info.path))
+    print_line(info.path)
     for label, value in rows:
-        print(f"  {label:<10} {printable(value)}")
+        print_line(f"  {label:<10} {value}")
