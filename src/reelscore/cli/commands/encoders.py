@@ -60,9 +60,9 @@ def pull_encoders(
         note("already pulled: this release's models at these commits; nothing was downloaded")
     else:
         check_export_libraries()
-        from reelscore.encoders.hub.files import download_size, hub_cache
+        from reelscore.encoders.hub.download import download_size, hub_cache
 
-        sizes = [download_size(model.name) for model in RECOMMENDED]
+        sizes = [download_size(model.repository, model.commit) for model in RECOMMENDED]
         rows = [
             {
                 "part": model.role,
