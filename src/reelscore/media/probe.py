@@ -13,7 +13,7 @@ from reelscore.types import AudioStream, MediaInfo, VideoStream
 
 from .container import decodable_streams, has_decoder, open_media, packets, rewind
 from .length import sound_start_s, stream_lengths
-from .pixels import rotation_deg
+from .pixels import orientation
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -113,7 +113,7 @@ def _decoded_frame(container: InputContainer, stream: Any) -> Any:
 
 
 def _video(stream: Any, frame: av.VideoFrame, duration_s: float) -> VideoStream:
-    turn = rotation_deg(frame)
+    turn, mirrored = orientation(frame)
     width, height = frame.width, frame.height
     if turn % 180:
         width, height = height, width
@@ -127,6 +127,7 @@ def _video(stream: Any, frame: av.VideoFrame, duration_s: float) -> VideoStream:
         frame_rate_hz=float(rate) if rate else None,
         duration_s=duration_s,
         rotation_deg=turn,
+        mirrored=mirrored,
     )
 
 
