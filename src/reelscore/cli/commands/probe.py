@@ -33,19 +33,28 @@ def probe(
     rows = [("container", f"{info.container}, {minutes(info.duration_s)} ({info.duration_s:.3f} s)")]
     if video := info.video:
         rate = f"{video.frame_rate_hz:.3f} frames/s" if video.frame_rate_hz else "frame rate not stated"
-        rotation = f", rotated by {video.rotation_deg} degrees" if video.rotation_deg else ""
+        rotation = ", mirrored" if video.mirrored else ""
+        rotation += f", rotated by {video.rotation_deg} degrees" if video.rotation_deg else ""
         size = f"{video.width_px}x{video.height_px}"
         rows.append(
             (
                 "video",
-                f"stream {video.index}: {video.codec}, {size}, {video.pixel_format}, {rate}{rotation}",
+                f"stream {video.index}: {video.codec}, {size}, {video.pixel_format}, {rate}{rotation}, {video.duration_s:.1f} s",
             )
         )
     else:
         rows.append(("video", "no usable stream"))
     if audio := info.audio:
         channels = f"{audio.num_channels} channel{'s' if audio.num_channels != 1 else ''}"
-        rows.append(("audio", f"stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, {channels}"))
+        text = f"stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, {channels}, "
+        rows.append(
+            (
+                "audio",
+                text + f"{audio.start_s:.1f} to {audio.duration_s:.1f} s"
+                if audio.start_s
+                else text + f"{audio.duration_s:.1f} s",
+            )
+        )
     else:
         rows.append(("audio", "no usable stream"))
     rows += [("tag", f"{excerpt(key)}: {excerpt(value)}") for key, value in sorted(info.tags.items())]
