@@ -36,25 +36,16 @@ def probe(
         rotation = ", mirrored" if video.mirrored else ""
         rotation += f", rotated by {video.rotation_deg} degrees" if video.rotation_deg else ""
         size = f"{video.width_px}x{video.height_px}"
-        rows.append(
-            (
-                "video",
-                f"stream {video.index}: {video.codec}, {size}, {video.pixel_format}, {rate}{rotation}, {video.duration_s:.1f} s",
-            )
-        )
+        shape = f"{size}, {video.pixel_format}, {rate}{rotation}"
+        rows.append(("video", f"stream {video.index}: {video.codec}, {shape}, {video.duration_s:.1f} s"))
     else:
         rows.append(("video", "no usable stream"))
     if audio := info.audio:
         channels = f"{audio.num_channels} channel{'s' if audio.num_channels != 1 else ''}"
-        text = f"stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, {channels}, "
-        rows.append(
-            (
-                "audio",
-                text + f"{audio.start_s:.1f} to {audio.duration_s:.1f} s"
-                if audio.start_s
-                else text + f"{audio.duration_s:.1f} s",
-            )
-        )
+        span = f"{audio.start_s:.1f} to " if audio.start_s else ""
+        span += f"{audio.duration_s:.1f} s"
+        sound = f"{audio.codec}, {audio.sample_rate_hz} Hz, {channels}, {span}"
+        rows.append(("audio", f"stream {audio.index}: {sound}"))
     else:
         rows.append(("audio", "no usable stream"))
     rows += [("tag", f"{excerpt(key)}: {excerpt(value)}") for key, value in sorted(info.tags.items())]
