@@ -37,15 +37,10 @@ def open_streams() -> None:
 
 def close_streams() -> None:
     """Write what is buffered; where nobody reads it, drop it, so that Python does not complain at its end."""
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-        sys.__stdout__,
-        sys.__stderr__,
-    ):  # typer may have wrapped the first two
+    # typer may have wrapped the first two.
+    for stream in filter(None, (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
         try:
-            if stream is not None:
-                stream.flush()
+            stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
