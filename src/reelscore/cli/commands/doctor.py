@@ -19,7 +19,7 @@ from reelscore.cli.options import (
     PackOption,
     library_folder,
 )
-from reelscore.cli.output import print_json
+from reelscore.cli.output import print_json, print_line
 from reelscore.errors import ReelscoreError
 
 _PARTS = (
@@ -183,7 +183,7 @@ def _print(facts: dict[str, object]) -> None:
         elif isinstance(fact, dict):
             lines = [_text(key, value) for key, value in fact.items()]
         for number, line in enumerate(lines):
-            print(f"{'' if number else name:<10} {line}")
+            print_line(f"{'' if number else name:<10} {line}")
 
 
 def _text(key: str, value: object) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from reelscore.cli.command import Command, Group, examples
 from reelscore.cli.options import JsonOption, PackOption
-from reelscore.cli.output import note, print_json, print_table
+from reelscore.cli.output import note, print_json, print_line, print_table
 
 from .packs import export_encoders, pull_encoders
 
@@ -70,8 +70,8 @@ def show_encoder(
         return
     for row in rows:
         for key, value in row.items():
-            print(f"{key:<12} {value}")
-        print()
+            print_line(f"{key:<12} {value}")
+        print_line()
 
 
 @encoders.command(
