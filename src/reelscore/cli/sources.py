@@ -142,6 +142,7 @@ def load_pairs(
             f"the sound of {own} videos is also their target music, so transcribed lyrics reveal the answer; list the "
             "music in a manifest, or omit --speech"
         )
+    notes: list[str] = []
     with progress_bar("reading pairs", "pairs") as progress:
         pairs, failures = extract_pairs(
             manifest.rows,
@@ -157,7 +158,10 @@ def load_pairs(
             words=words,
             workers=workers,
             progress=progress,
+            notes=notes,
         )
+    for message in notes:
+        note(f"  note  {message}")
     for failure in failures:
         note(f"  failed  {failure.path}: {failure.reason}")
     return pairs

@@ -17,6 +17,7 @@ from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.files import content_hash, existing_file
+from reelscore.media.probe import probe
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
@@ -50,6 +51,7 @@ class _Pair:
     text: FloatArray | None
     clips: tuple[FloatArray, ...]
     row_s: tuple[float, float]
+    notes: tuple[str, ...] = ()
 
 
 def extract_pairs(
@@ -67,6 +69,7 @@ def extract_pairs(
     words: TextSpec | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    notes: list[str] | None = None,
 ) -> tuple[PairSet, tuple[ExtractionFailure, ...]]:
     """Extract the features of every row in worker processes, through the feature cache.
 
@@ -98,6 +101,8 @@ def extract_pairs(
         Number of processes; all cores by default.
     progress : callable, optional
         Called with the number of finished rows and of all rows.
+    notes : list of str, optional
+        Receives a message for each file that is not read as it states.
 
     Returns
     -------
@@ -129,6 +134,8 @@ def extract_pairs(
         first = f"; the first: {reasons[0].path}: {reasons[0].reason}" if reasons else ""
         raise InputError(f"no features could be extracted from any of the {len(rows)} rows{first}")
     order = sorted(features)
+    if notes is not None:
+        notes += [f"{rows[i].key}: {message}" for i in order for message in features[i].notes]
     groups = [rows[i].group or features[i].music_key for i in order]
     ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     # Content hashes replace paths, so that copies of one file stay in one split.
@@ -176,8 +183,17 @@ def prepare_pair(
     def work(item: tuple[int, str, str, str | None]) -> _Pair:
         _, video, music, text = item
         keys = {path: content_hash(existing_file(path)) for path in {video, music}}
+        infos = {path: probe(path) for path in keys}
         read_video, read_music = (
-            partial(extract, path, encoder, num_segments=num_segments, content=keys[path], cache=cache)
+            partial(
+                extract,
+                path,
+                encoder,
+                num_segments=num_segments,
+                content=keys[path],
+                duration_s=infos[path].length_s(encoder.modality),
+                cache=cache,
+            )
             for path, encoder in ((video, encoders.video), (music, encoders.music))
         )
         samples = [read_video(draw=sample_seed) for sample_seed in sample_seeds]
@@ -192,6 +208,7 @@ def prepare_pair(
             text=None if reader is None else reader.rows(video, given={"description": text}),
             clips=tuple(read_video(span=span).values for span in spans),
             row_s=(samples[0].row_s, tracks[0].row_s),
+            notes=tuple(message for path in dict.fromkeys((video, music)) for message in infos[path].repairs),
         )
 
     return work

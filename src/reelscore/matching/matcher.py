@@ -151,7 +151,7 @@ class Matcher:
             info = probe(video)
         query = embed_query(self._pipeline, self._library, video, text, text_weight=text_weight, info=info)
         index = self._searcher()
-        clip_s = _CLIP_S if info is None else info.duration_s
+        clip_s = _CLIP_S if info is None else info.length_s("video")
         ranked: list[_Placed] = []
         if query.embedding is not None:
             candidates = index.search(query.embedding, max(_CANDIDATES, 2 * k))
@@ -175,7 +175,11 @@ class Matcher:
             text,
             self._model_facts(by_tags=query.tags is not None),
             tuple(matches),
-            (*(missing if video is not None else ()), *((note,) if note else ())),
+            (
+                *(() if info is None else info.repairs),
+                *(missing if video is not None else ()),
+                *((note,) if note else ()),
+            ),
         )
 
     def embed_text(self, text: str) -> FloatArray:

@@ -33,21 +33,21 @@ def probe(
     rows = [("container", f"{info.container}, {minutes(info.duration_s)} ({info.duration_s:.3f} s)")]
     if video := info.video:
         rate = f"{video.frame_rate_hz:.3f} frames/s" if video.frame_rate_hz else "frame rate not stated"
-        rotation = ", mirrored" if video.mirrored else ""
-        rotation += f", rotated by {video.rotation_deg} degrees" if video.rotation_deg else ""
-        size = f"{video.width_px}x{video.height_px}"
-        rows.append(
-            (
-                "video",
-                f"stream {video.index}: {video.codec}, {size}, {video.pixel_format}, {rate}{rotation}, {video.duration_s:.1f} s",
-            )
-        )
+        turn = ", mirrored" if video.mirrored else ""
+        turn += f", rotated by {video.rotation_deg} degrees" if video.rotation_deg else ""
+        text = f"{video.codec}, {video.width_px}x{video.height_px}, {video.pixel_format}, {rate}{turn}"
+        rows.append(("video", f"stream {video.index}: {text}, {video.duration_s:.1f} s"))
     else:
         rows.append(("video", "no usable stream"))
     if audio := info.audio:
         channels = f"{audio.num_channels} channel{'s' if audio.num_channels != 1 else ''}"
-        text = f"stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, {channels}, "
-        rows.append(("audio", text + f"{audio.start_s:.1f} to {audio.duration_s:.1f} s" if audio.start_s else text + f"{audio.duration_s:.1f} s"))
+        span = (
+            f"{audio.start_s:.1f} to {audio.duration_s:.1f} s"
+            if audio.start_s
+            else f"{audio.duration_s:.1f} s"
+        )
+        text = f"{audio.codec}, {audio.sample_rate_hz} Hz, {channels}, {span}"
+        rows.append(("audio", f"stream {audio.index}: {text}"))
     else:
         rows.append(("audio", "no usable stream"))
     rows += [("tag", f"{key}: {value}") for key, value in sorted(info.tags.items())]
