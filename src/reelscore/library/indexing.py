@@ -40,13 +40,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class AddSummary:
-    """Paths by outcome of `add` or `rebuild`, each tuple in order of path."""
+    """Paths by outcome of `add` or `rebuild`, each tuple in order of path, and notes for the user."""
 
     added: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class AddCounts:
     moved: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def place(self, entry: TrackEntry, *, by_key: dict[str, str], batch: list[TrackEntry]) -> None:
         """Classify an embedded file, and append it to `batch` unless it is a duplicate."""
@@ -72,6 +74,7 @@ class AddCounts:
             return
         else:
             self.moved.append(path)
+        self.notes += [f"{path}: {message}" for message in entry.repairs]
         by_key[key] = path
         batch.append(entry)
 
@@ -83,6 +86,7 @@ class AddCounts:
             tuple(sorted(self.moved)),
             tuple(sorted(self.duplicates)),
             tuple(sorted(self.failed, key=lambda f: f.path)),
+            tuple(sorted(self.notes)),
         )
 
 
@@ -119,7 +123,8 @@ def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], Trac
         stat = Path(path).stat()
         info = probe(path)
         key = content_hash(path)
-        embedding = opened.track(path, content=key, duration_s=info.duration_s)
+        duration_s = info.length_s("music")
+        embedding = opened.track(path, content=key, duration_s=duration_s)
         tags = info.tags
         return TrackEntry(
             track=Track(
@@ -127,11 +132,12 @@ def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], Trac
                 path=path,
                 title=tags.get("title", "").strip() or Path(path).stem,
                 artist=tags.get("artist", "").strip() or tags.get("album_artist", "").strip(),
-                duration_s=info.duration_s,
+                duration_s=duration_s,
             ),
             album=tags.get("album", "").strip(),
             size_bytes=stat.st_size,
             mtime_ns=stat.st_mtime_ns,
+            repairs=info.repairs,
             **_vectors(embedding),
         )
 

@@ -36,6 +36,8 @@ FORMATS = (
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"[playlist]")
 # Twice an 8K picture: 12K panoramas pass, while a small file cannot demand gigabytes of memory for one picture.
 MAX_PIXELS = 1 << 26
+# A search for a timestamp in these can end after the first key frame.
+BY_BYTES = {"mpegts", "mpeg"}
 MAX_DEMUX_ERRORS = 16
 LIBAV_ERRORS = (av.error.FFmpegError, OSError, MemoryError, ValueError, OverflowError)
 
@@ -243,8 +245,10 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
 
 def rewind(container: InputContainer, stream: Stream, start: int) -> None:
     """Seek to the beginning of a stream whose first timestamp is `start`."""
-    try:
-        container.seek(start, stream=stream)
-    except av.error.FFmpegError:
-        # A raw elementary stream has no timestamps: seek to its first byte.
-        container.seek(0, unsupported_byte_offset=True)
+    if not BY_BYTES.intersection(container.format.name.split(",")):
+        try:
+            container.seek(start, stream=stream)
+            return
+        except av.error.FFmpegError:
+            pass  # a raw elementary stream has no timestamps
+    container.seek(0, unsupported_byte_offset=True)

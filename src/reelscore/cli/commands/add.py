@@ -60,7 +60,7 @@ def add(
 
 
 def print_summary(summary: AddSummary, *, verb: str) -> None:
-    """Print the counts on one line, and duplicates and failures on standard error."""
+    """Print the counts on one line, and duplicates, failures and notes on standard error."""
     counts = [f"{len(summary.added)} {verb}", f"{len(summary.unchanged)} unchanged"]
     if summary.moved:
         counts.append(f"{len(summary.moved)} moved")
@@ -72,3 +72,5 @@ def print_summary(summary: AddSummary, *, verb: str) -> None:
         note(f"  duplicate  {path}")
     for failure in summary.failed:
         note(f"  failed  {failure.path}: {failure.reason}")
+    for message in summary.notes:
+        note(f"  note  {message}")

@@ -120,6 +120,8 @@ def match(
             summary = opened.add(music, workers=workers, progress=progress, prune=True)
         for failure in summary.failed:
             note(f"  failed  {failure.path}: {failure.reason}")
+        for message in summary.notes:
+            note(f"  note  {message}")
     else:
         opened = Library.open(
             library_folder(library),
