@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from reelscore.cli.output import print_table, printable
+from reelscore.cli.output import note_failures, print_table, printable
 from reelscore.cli.progress import Progress
 
 COLUMNS = ["rank", "title", "artist", "score", "file"]
@@ -113,3 +113,19 @@ def test_a_terminal_shows_one_line_that_is_redrawn(monkeypatch):
     drawn = text.split("\r\x1b[K")[1:]
     assert [line.split("]")[1].split()[0] for line in drawn] == ["1/4", "4/4"]
     assert all(len(line.rstrip("\n")) < 60 for line in drawn)
+
+
+def test_many_failures_are_summed_up_and_listed_in_a_file(tmp_path, capsys):
+    failures = [(f"/m/{i}.mp3", f"/m/{i}.mp3 at {i}.5 s: is truncated") for i in range(15_000)]
+    failures += [(f"/m/x\n{i}.mp3", "is empty") for i in range(5_000)]
+    note_failures(failures, tmp_path / "failed.txt")
+    assert capsys.readouterr().err.splitlines() == [
+        "  failed  15000 files: /m/0.mp3 at 0.5 s: is truncated (first: /m/0.mp3)",
+        "  failed  5000 files: is empty (first: /m/x\\n0.mp3)",
+        f"20000 files failed; the list is in {tmp_path / 'failed.txt'}",
+    ]
+    lines = (tmp_path / "failed.txt").read_text().splitlines()
+    assert (len(lines), lines[-1]) == (20_000, "/m/x\\n4999.mp3\tis empty")
+    note_failures(failures[:3], tmp_path / "none.txt")
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    assert not (tmp_path / "none.txt").exists()

@@ -52,5 +52,5 @@ def rebuild(
             workers=workers,
             progress=progress,
         )
-    print_summary(summary, verb="rebuilt")
+    print_summary(summary, verb="rebuilt", failures=opened.path / "failed.txt")
     print(f"library {opened.path}: {len(opened)} tracks")
