@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,28 @@ FloatArray = npt.NDArray[np.float32]
 
 END_S, END_SHARE = 0.5, 0.1
 """Streams whose ends differ by less, in seconds and as a share of the file's length, end together."""
+
+
+class FileState(NamedTuple):
+    """Size and times of a file, by which an unchanged one is recognised.
+
+    A program that keeps the modification time, such as a tag editor, still changes `ctime_ns`.
+    """
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, path: str) -> FileState | None:
+        """Return the state of a regular file, or None without one."""
+        try:
+            found = os.stat(path)  # noqa: PTH116
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,6 +201,27 @@ def test_unusual_file_names(tmp_path, monkeypatch, library):
     assert reelscore("match", "--library", library, "--", odd.name).stdout
 
 
+def test_files_that_are_gone_are_marked_and_pruned(tmp_path, music_folder, video_file):
+    music = shutil.copytree(music_folder, tmp_path / "music")
+    options = ("--library", tmp_path / "lib")
+    reelscore("add", music, *options, "--workers", 1)
+    (music / "song 2.wav").unlink()
+    listed = reelscore("list", *options)
+    assert [line.split("  ")[-1] for line in listed.stdout.splitlines() if "song 2" in line] == [
+        "(gone) song 2.wav"
+    ]
+    assert "gone: 1, remove them with 'reelscore add FOLDER --prune'" in listed.stderr
+    assert [one["gone"] for one in as_json("list", *options)] == [False, False, True, False, False, False]
+    assert "(gone) song 2.wav" in reelscore("match", video_file, *options).stdout
+    pruned = reelscore("add", music, "--prune", *options)
+    assert pruned.stdout.splitlines()[0] == "0 added, 5 unchanged, 1 removed, 0 failed"
+    assert reelscore("add", music, "--prune", *options).stdout.splitlines()[0] == "5 tracks up to date"
+    music.rename(tmp_path / "unmounted")
+    assert "does not exist, so no track is pruned" in error_of(
+        reelscore("add", music, "--prune", *options, code=5)
+    )
+
+
 def test_an_unreadable_file_is_an_error(tmp_path, video_file, library):
     locked = shutil.copy(video_file, tmp_path / "locked.mp4")
     Path(locked).chmod(0)

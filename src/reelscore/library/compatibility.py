@@ -11,7 +11,7 @@ from reelscore.models.trained.folder import read_card
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.pipeline.resolve import find_tagger, resolve
 
-from .storage.meta import LibraryMeta
+from .storage.meta import LibraryMeta, check_kind
 
 
 def library_meta(opened: OpenPipeline) -> LibraryMeta:
@@ -63,7 +63,7 @@ def pipeline_of_library(
     ArtifactError, ConfigError
         As `resolve`, and for a library of a retired kind.
     """
-    _check_kind(built, library)
+    check_kind(built, library)
     trained = built.model_path is not None
     folder = pack or built.encoder_folder or built.tags_folder
     if not trained and built.encoder_folder is None:
@@ -112,7 +112,7 @@ def check_encoder(
 
 def check_model(built: LibraryMeta, library: Path, model: Path | str) -> None:
     """Raise `ArtifactError` unless a library was built with the trained model in a folder."""
-    _check_kind(built, library)
+    check_kind(built, library)
     _check_fingerprints(
         built, library, f" --model {model}", ("model", built.model_fingerprint, read_card(model).fingerprint)
     )
@@ -173,15 +173,6 @@ def untagged_note(library: Path, count: int) -> str | None:
         f"tracks without tag scores, and so without a rank by text: {count}. Compute the scores: reelscore rebuild "
         f"--library {library} --pack FOLDER"
     )
-
-
-def _check_kind(built: LibraryMeta, library: Path) -> None:
-    if built.model_fingerprint.startswith("blend-"):
-        raise ArtifactError(
-            f"the library {library} was built with a blend of the model {built.model_path} and a pack, which reelscore "
-            f"no longer supports. Embed it again with the model alone: reelscore rebuild --library {library} "
-            f"--model {built.model_path}"
-        )
 
 
 def _check_fingerprints(

@@ -26,7 +26,7 @@ from reelscore.cli.options import (
     folder_library,
     library_folder,
 )
-from reelscore.cli.output import minutes, note, print_json, print_table
+from reelscore.cli.output import file_cell, minutes, note, note_failures, print_json, print_table
 from reelscore.cli.progress import progress_bar
 from reelscore.errors import InputError, MediaError
 
@@ -118,8 +118,8 @@ def match(
             matcher.embed_text(text)
         with progress_bar("indexing", "tracks") as progress:
             summary = opened.add(music, workers=workers, progress=progress, prune=True)
-        for failure in summary.failed:
-            note(f"  failed  {failure.path}: {failure.reason}")
+        failures = [(failure.path, failure.reason) for failure in summary.failed]
+        note_failures(failures, opened.path / "failed.txt")
         for message in summary.notes:
             note(f"  note  {message}")
     else:
@@ -160,7 +160,7 @@ def match(
                 minutes(m.start_s),
                 minutes(m.track.duration_s),
                 *([", ".join(m.reasons)] if reasons else []),
-                m.track.path if paths else Path(m.track.path).name,
+                file_cell(m.track.path, full=paths),
             ]
             for m in report.matches
         ],

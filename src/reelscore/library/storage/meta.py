@@ -131,8 +131,15 @@ class LibraryFile:
 
 def foreign_entries(folder: Path) -> list[str]:
     """Return the sorted names in a folder that no writer of a library creates, killed ones included."""
-    names = {entry.name for entry in folder.iterdir()} - {"lock", "tables", "snapshot", FILE_NAME}
-    return sorted(name for name in names if not name.startswith(f".{FILE_NAME}."))
+    names = {entry.name for entry in folder.iterdir()} - {
+        "lock",
+        "tables",
+        "snapshot",
+        "files.json",
+        "failed.txt",
+        FILE_NAME,
+    }
+    return sorted(name for name in names if not name.startswith((f".{FILE_NAME}.", ".files.json.")))
 
 
 def write_pointer(library: Path, pointer: Pointer) -> None:
@@ -191,6 +198,16 @@ def read_pointer(library: Path) -> Pointer:
         return Pointer(from_mapping(LibraryMeta, kept, where="meta"), generation)
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(library, f"{FILE_NAME}: {error}") from error
+
+
+def check_kind(built: LibraryMeta, library: Path) -> None:
+    """Raise `ArtifactError` for a library of a retired kind."""
+    if built.model_fingerprint.startswith("blend-"):
+        raise ArtifactError(
+            f"the library {library} was built with a blend of the model {built.model_path} and a pack, which reelscore "
+            f"no longer supports. Embed it again with the model alone: reelscore rebuild --library {library} "
+            f"--model {built.model_path}"
+        )
 
 
 def damaged(library: Path | str, what: str) -> ArtifactError:
