@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from reelscore.media.probe import probe
 from reelscore.types import FloatArray, Match, MediaInfo, Track
 
 from .fusion import reciprocal_rank_fusion
-from .hubness import corrected
+from .hubness import corrected, fit_word, standardised
 from .moments import best_moment
 from .query import Query, embed_query, embed_text
 from .report import MatchReport
@@ -31,7 +31,8 @@ TEXT_WEIGHT = 0.5
 """Default weight of the text next to a video."""
 
 MOMENT_WEIGHT = 0.3
-"""Weight of the best moment's score next to the whole track's; not tuned on any data set."""
+"""Weight of the best moment's score next to the whole track's, for a trained model; not tuned on any data set. The best
+moment of a varied track suits any query, so without training it only says where to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class _Placed:
     score: float
     start_s: float
     moment: FloatArray
+    fit: str = ""
 
 
 class Matcher:
@@ -124,7 +126,7 @@ class Matcher:
             Weight of the text next to a video: 0 ranks by the video alone, 1 by the text alone.
         hubness : float, optional
             Strength of the hubness correction, 0 (off) to 1. Lowers tracks that rank high for every query. By default
-            that of the model: 0.5 for the zero-shot model, 0 for a trained one. It does not apply to tag scores.
+            that of the model: 0.8 for the zero-shot model, 0 for a trained one. It does not apply to tag scores.
         info : MediaInfo, optional
             Result of `probe` on the video, if known.
 
@@ -155,13 +157,15 @@ class Matcher:
         ranked: list[_Placed] = []
         if query.embedding is not None:
             candidates = index.search(query.embedding, max(_CANDIDATES, 2 * k))
-            candidates = corrected(candidates, index, self._pipeline.embedder, strength=strength)
-            ranked = _by_moments(candidates, query.embedding, index, clip_s=clip_s)
+            ranked = _by_moments(
+                candidates, query.embedding, index, clip_s=clip_s, moment_weight=self._moment_weight
+            )
+            ranked = self._calibrate(ranked, index, by_video=video is not None, strength=strength)
         if query.tags is None:
             assert query.embedding is not None
             reasons = self._pipeline.embedder.reasons
             matches = [
-                Match(i, p.score, p.track, p.start_s, reasons(query.embedding, p.moment))
+                Match(i, p.score, p.track, p.start_s, reasons(query.embedding, p.moment), p.fit)
                 for i, p in enumerate(ranked[:k], start=1)
             ]
             untagged = 0
@@ -192,6 +196,28 @@ class Matcher:
         embedding = query.tags if query.embedding is None else query.embedding
         assert embedding is not None
         return embedding
+
+    @property
+    def _moment_weight(self) -> float:
+        return MOMENT_WEIGHT if self._pipeline.embedder.trained else 0.0
+
+    def _calibrate(
+        self, placed: Sequence[_Placed], index: Searcher, *, by_video: bool, strength: float
+    ) -> list[_Placed]:
+        """Correct scores for hubness, sort by them, and say how they compare with those of unmatched queries."""
+        embedder = self._pipeline.embedder
+        bank = embedder.bank if by_video else embedder.text_bank
+        found = index.embeddings([p.track.key for p in placed])
+        candidates = np.stack([found[p.track.key] for p in placed])
+        plain = np.array([p.score for p in placed])
+        # The correction applies to the track as a whole, not to its moment.
+        strength *= 1 - self._moment_weight
+        scores = corrected(plain, candidates, embedder, bank, strength=strength)
+        fits = [""] * len(placed)
+        if bank is not None and len(bank):
+            fits = [fit_word(z) for z in standardised(plain, candidates, bank)]
+        order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
+        return [replace(placed[i], score=float(scores[i]), fit=fits[i]) for i in order]
 
     def _match_tags(
         self,
@@ -293,7 +319,12 @@ def rerank(
 
 
 def _by_moments(
-    candidates: Sequence[tuple[Track, float]], query: FloatArray, index: Searcher, *, clip_s: float
+    candidates: Sequence[tuple[Track, float]],
+    query: FloatArray,
+    index: Searcher,
+    *,
+    clip_s: float,
+    moment_weight: float = MOMENT_WEIGHT,
 ) -> list[_Placed]:
     """Place the best moment of each candidate and rank by `rerank`."""
     moments = index.moments([track.key for track, _ in candidates])
@@ -306,7 +337,7 @@ def _by_moments(
         )
         scored.append((track, score, moment_score))
     placed = []
-    for track, score in rerank(scored):
+    for track, score in rerank(scored, moment_weight=moment_weight):
         rows, starts_s, ends_s = moments[track.key]
         start_s = starts[track.key]
         inside = (ends_s > start_s) & (starts_s < start_s + clip_s)
