@@ -35,7 +35,7 @@ from reelscore.types import FeatureSequence, FloatArray, Modality
 
 from .tag_scores import TagScorer
 from .term_embeddings import TermEmbeddings
-from .text_query import score_chunks, score_query
+from .text_query import TextReading, read_query, score_chunks, score_query
 from .vocabulary import Vocabulary
 
 VERSION = "2"
@@ -170,8 +170,15 @@ class ZeroShotModel:
         InputError
             If the query is empty, too long, or matches no term.
         """
-        vectors = self._embeddings.vectors
-        scores = score_query(text, self._embeddings.encode, vectors, self.vocabulary.names)
+        scores = score_query(text, self._embeddings.encode, self._embeddings.vectors, self.vocabulary.names)
+        return self.embed_scores(scores)
+
+    def read_text(self, text: str) -> TextReading:
+        """Return what a text query is understood as; see `read_query`."""
+        return read_query(text, self._embeddings.encode, self._embeddings.vectors)
+
+    def embed_scores(self, scores: FloatArray) -> FloatArray:
+        """Return the embedding (V,) of the scores of a text query."""
         query: FloatArray = self._embed_terms(scores[None])[0]
         return query
 
