@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
-from reelscore.matching.hubness import hubness
 from support.captioned import captioned
 from support.subtitled import subtitled
 from support.tiny_pack import sha256, write_tiny_pack
@@ -164,7 +163,7 @@ def test_the_title_of_a_film_moves_its_list_as_its_words_do(wordy, tmp_path):
     matcher, opened = Matcher(wordy), wordy.pipeline
 
     def film(name: str, **tags: str) -> Path:
-        return subtitled(tmp_path / f"{name}.mkv", [], codec="srt", tags=tags)
+        return subtitled(tmp_path / f"{name}.mkv", [], codec="srt", tags=tags, rgb=(0, 0, 255))
 
     bare, calm, fast = film("calm sea"), film("a", title="calm"), film("b", title="fast")
     silent = opened.video(bare)[0]  # the file's name is not part of the text
@@ -241,16 +240,18 @@ def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, vi
     for opened in (library, wordy):
         matcher = Matcher(opened)
         plain, corrected = (matcher.report(video_file, k=6, hubness=h).matches for h in (0.0, 1.0))
-        bank = opened.pipeline.embedder.bank
+        bank = opened.pipeline.embedder.bank.astype(np.float64)
         np.testing.assert_allclose(np.linalg.norm(bank, axis=1), 1, atol=1e-5)
-        index = opened.searcher()
-        found = index.embeddings([m.track.key for m in plain])
-        less = {key: float(hubness(row[None], bank)[0]) for key, row in found.items()}
+        found = opened.searcher().embeddings([m.track.key for m in plain])
         before, after = ({m.track.key: m.score for m in side} for side in (plain, corrected))
         for key, score in after.items():
-            assert score == pytest.approx(before[key] - 0.7 * less[key], abs=1e-5)  # the moment counts 0.3
+            unmatched = bank @ found[key].astype(np.float64)
+            assert score == pytest.approx((before[key] - unmatched.mean()) / unmatched.std(), abs=1e-4)
         assert [m.score for m in corrected] == sorted(after.values(), reverse=True)
-    for opened, usual in ((library, 0.0), (wordy, 0.5)):
+        word = {True: "good", False: "poor"}
+        for match in corrected:
+            assert match.fit == word[match.score >= 1] or 0.25 <= match.score < 1
+    for opened, usual in ((library, 0.0), (wordy, 0.8)):
         assert Matcher(opened).match(video_file) == Matcher(opened).match(video_file, hubness=usual)
     with pytest.raises(InputError, match="hubness must lie"):
         Matcher(library).match(video_file, hubness=2)
