@@ -54,7 +54,7 @@ PackOption = Annotated[
     typer.Option(
         "--pack",
         metavar="FOLDER",
-        help="Folder of ONNX encoders; create one with 'reelscore encoders export' (docs: packs).",
+        help="Folder of ONNX encoders; default: the pack of 'reelscore encoders pull' (docs: packs).",
         envvar="REELSCORE_PACK",
         rich_help_panel=LIBRARY,
     ),
