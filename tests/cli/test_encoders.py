@@ -38,6 +38,7 @@ def test_list_shows_light_the_pack_and_the_cache(models, pack, hub) -> None:
         ("light", "light", "music", "built in"),
         ("pack", "tiny-image", "video", "CC0-1.0"),
         ("pack", "tiny-sound", "music", "CC0-1.0"),
+        ("pack", "tiny-tags", "tagger", "CC0-1.0"),
         ("pack", "tiny-text", "text", "CC0-1.0"),
         ("hub", f"cli/clip@{COMMIT}", "video", "mit"),
         ("hub", f"cli/clip@{COMMIT}", "text", "mit"),

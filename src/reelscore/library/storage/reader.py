@@ -107,6 +107,8 @@ class View:
             When no track or more than one matches; the message lists the candidates.
         """
         text, lower = quoted(name), quoted(name.lower())
+        # No track has a name with surrogates, which stand for bytes that are not UTF-8; LanceDB cannot compare them.
+        possible = bool(name) and not any("\ud800" <= character <= "\udfff" for character in name)
         for where in (
             f"path = {text} OR key = {text}",
             f"lower(title) = {lower}",
@@ -114,7 +116,7 @@ class View:
         ):
             found = (
                 self._table.scan(["key", "title", "path"], where=where).sort_by("path").to_pylist()
-                if name
+                if possible
                 else []
             )
             if len(found) == 1:
