@@ -13,6 +13,7 @@ import pytest
 
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
 from support.captioned import captioned
+from support.films import film
 from support.subtitled import subtitled
 from support.tiny_pack import sha256, write_tiny_pack
 
@@ -43,6 +44,24 @@ def test_the_json_shape_is_kept_and_byte_equal(library, video_file):
 
 def test_a_path_is_as_good_as_a_library(library, video_file):
     assert Matcher(library.path).match(video_file) == Matcher(library).match(video_file)
+
+
+def test_music_is_matched_to_the_pictures_alone(library, tmp_path):
+    path = film(tmp_path / "long-sound.mp4", num_frames=75, rate=25, sound_s=12.0)
+    report = Matcher(library).report(path)
+    assert report.to_json()["query"]["duration_s"] == pytest.approx(3.0, abs=0.05)
+
+
+def test_a_video_whose_sound_cannot_be_decoded_is_matched_with_a_note(library, tmp_path):
+    path = film(tmp_path / "film.mp4", num_frames=75, rate=25, sound_s=3.0)
+    content = bytearray(path.read_bytes())
+    sound = content.index(b"soun")  # the sizes of the sound's samples follow, after those of the pictures
+    sizes = content.index(b"stsz", sound)
+    content[sizes + 12 : sizes + 16] = bytes(4)
+    path.write_bytes(content)
+    report = Matcher(library).report(path)
+    assert len(report.matches) == 6
+    assert any("(audio): nothing can be decoded" in note for note in report.notes)
 
 
 def test_matching_loads_neither_torch_nor_lancedb(library, video_file):
