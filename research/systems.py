@@ -105,7 +105,7 @@ SYSTEMS: Mapping[str, System] = {
         _loss("crossclr"),
         _loss("cwcl"),
         _loss("cusa"),
-        _loss("rince"),
+        _loss("rince", 0.1, 0.3, 0.5),
         _loss("debiased"),
         _loss("false-negative-cancellation"),
         System(KERNEL, KERNEL),

@@ -1,15 +1,28 @@
-"""Atomic writes, content hashes, missing files and the user's folders."""
+"""Atomic writes, content hashes, special files, damaged JSON and TOML, and the user's folders."""
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
 from reelscore.encoders.cache import default_folder
-from reelscore.errors import NotFoundError
-from reelscore.files import cache_folder, content_hash, data_folder, existing_file, replace_file, write_bytes
+from reelscore.errors import InputError, NotFoundError
+from reelscore.files import (
+    cache_folder,
+    content_hash,
+    data_folder,
+    existing_file,
+    open_file,
+    parse_json,
+    parse_toml,
+    read_file,
+    replace_file,
+    write_bytes,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
@@ -50,3 +63,74 @@ def test_the_folders_of_the_user_on_linux(monkeypatch, value):
     monkeypatch.setenv("XDG_DATA_HOME", value)
     assert cache_folder() == Path("/h/.cache/reelscore")
     assert data_folder() == Path("/h/.local/share/reelscore")
+
+
+@pytest.fixture(params=["pipe", "link to a pipe", "socket", "device", "link to a device"])
+def special_file(request, tmp_path):
+    """A file that may block or never end."""
+    path = tmp_path / "x.mp3"
+    if "pipe" in request.param:
+        os.mkfifo(tmp_path / "pipe")
+        path = tmp_path / "pipe" if request.param == "pipe" else path
+        if path.name != "pipe":
+            path.symlink_to(tmp_path / "pipe")
+    elif request.param == "device":
+        path = Path("/dev/zero")
+    elif request.param == "link to a device":
+        path.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(str(path))
+    return path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("read", [existing_file, open_file, read_file, content_hash])
+def test_only_regular_files_are_read(special_file, read):
+    with pytest.raises(InputError, match=r": a (named pipe|socket|device), expected a regular file"):
+        read(special_file)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_file_replaced_by_a_pipe_after_the_check_does_not_block(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(Path, "stat", lambda _, kept=(tmp_path / "file").stat(): kept)
+    with pytest.raises(InputError, match="pipe: a named pipe"):
+        open_file(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop", "a\0b"])
+def test_names_that_cannot_be_read_are_clear_errors(tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(NotFoundError, match=r"cannot be read|does not exist"):
+        existing_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "[" + "9" * 5000 + "]",
+        "[-" + "9" * 40 + "]",
+        "{",
+        b"\xff\xfe\x00",
+        "",
+    ],
+)
+def test_json_that_cannot_be_read_is_a_value_error(content):
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(content)
+
+
+@pytest.mark.parametrize(
+    "content", ["a = " + "[" * 100_000, "a = " + "9" * 5000, "a = ", b"\xff", "a = " + "{b=" * 10_000]
+)
+def test_toml_that_cannot_be_read_is_a_value_error(content):
+    with pytest.raises(ValueError, match=r"."):
+        parse_toml(content if isinstance(content, bytes) else content.encode())
+
+
+def test_numbers_of_64_bits_are_read():
+    assert parse_json(f"[{2**63 - 1}, {-(2**63)}, 1.5]") == [2**63 - 1, -(2**63), 1.5]

@@ -40,7 +40,7 @@ OWNERS = {
         "encoders.export",
     },
     "transformers": {"encoders.hub.network"},
-    "huggingface_hub": {"encoders.hub.files"},
+    "huggingface_hub": {"encoders.hub.download"},
     "rapidocr": {"text.ocr"},
     "charset_normalizer": {"text.encoding"},
     "typer": {"cli"},

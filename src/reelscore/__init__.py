@@ -3,7 +3,12 @@
 The public names load on first use, so that importing the package stays fast.
 """
 
-from __future__ import annotations
+import sys
+
+# `python -m` puts the current folder on the path, and a typing.py among the songs there would be run. runpy calls the
+# program "-m" while it imports this package.
+if sys.argv[:1] == ["-m"] and "reelscore" in sys.orig_argv and not sys.flags.safe_path:
+    del sys.path[0]
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
+import math
 import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from .errors import ConfigError
-from .files import existing_file
+from .errors import ConfigError, InputError
+from .files import existing_file, parse_toml, read_file
 
 T = TypeVar("T")
 
@@ -59,8 +59,10 @@ def to_mapping(config: Any) -> dict[str, Any]:
 def read_toml(kind: type[T], path: Path | str) -> T:
     """Read a TOML file into the dataclass `kind`."""
     try:
-        values = tomllib.loads(existing_file(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = parse_toml(read_file(existing_file(path)))
+    except InputError:
+        raise
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     return from_mapping(kind, values, where=str(path))
 
@@ -98,8 +100,14 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, Mapping):
             return from_mapping(typing.cast(type[Any], hint), value, where=where)
         raise ConfigError(f"{where} must be a table, got {value!r}")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ConfigError(
+            f"{where} must be a number of at most 64 bits, got one of {value.bit_length()} bits"
+        )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where} must be finite, got {value}")
     kind = origin or hint
     if hint is Any or (isinstance(value, kind) and not (hint is int and isinstance(value, bool))):
         return value

@@ -1,32 +1,103 @@
-"""Content hashes, atomic file writes, and the user's cache and data folders."""
+"""Safe reading of files, JSON and TOML, atomic writes, and the user's folders."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
+import json
 import os
+import stat
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from .errors import NotFoundError
+from .errors import InputError, NotFoundError
+
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_MAX_DIGITS = 19  # of a 64-bit integer
 
 
 def content_hash(path: Path | str) -> str:
     """Return the BLAKE2b-160 hash of a file's bytes, 40 hex digits."""
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
 
 
 def existing_file(path: Path | str) -> Path:
-    """Return `path` as a Path, or raise `NotFoundError` if it does not exist or is a folder."""
+    """Return `path` as a Path.
+
+    Raises
+    ------
+    NotFoundError
+        If it does not exist, cannot be reached or is a folder.
+    InputError
+        If it is not a regular file: a pipe, socket or device could block or never end.
+    """
     file = Path(path)
-    if file.is_dir():
-        raise NotFoundError(f"{file} is a folder; name a file inside it")
-    if not file.exists():
-        raise NotFoundError(f"{file} does not exist; check the spelling and the folder you are in")
+    try:
+        _check_regular(file, file.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise NotFoundError(f"{file} does not exist; check the spelling and the folder you are in") from None
+    except OSError as error:
+        raise NotFoundError(
+            f"{file} cannot be read: {error.strerror}; check its name and permissions"
+        ) from error
     return file
+
+
+def open_file(path: Path | str) -> io.BufferedReader:
+    """Open a regular file for reading; raise `InputError` for any other, or `OSError`."""
+    # The first check keeps devices closed, since opening some has effects. The second one is for a file that was
+    # replaced in between: without O_NONBLOCK, opening a pipe would wait for its writer.
+    file = Path(path)
+    _check_regular(file, file.stat().st_mode)
+    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _check_regular(file, os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(path: Path | str) -> bytes:
+    """Return the content of a regular file; raises as `open_file`."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Parse JSON; every error is a `ValueError`, also for deep nesting and integers beyond 64 bits.
+
+    Examples
+    --------
+    >>> parse_json("[" * 100_000)
+    Traceback (most recent call last):
+    ValueError: it is nested too deeply
+    """
+    try:
+        return json.loads(content, parse_int=_integer)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def parse_toml(content: bytes) -> dict[str, Any]:
+    """Parse TOML in UTF-8; every error is a `ValueError`, as in `parse_json`."""
+    try:
+        return tomllib.loads(content.decode())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def cache_folder() -> Path:
@@ -81,6 +152,25 @@ def sync_folder(folder: Path) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def _check_regular(file: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise NotFoundError(f"{file} is a folder; name a file inside it")
+    if not stat.S_ISREG(mode):
+        kind = _SPECIAL.get(stat.S_IFMT(mode), "no file")
+        raise InputError(f"{file}: {kind}, expected a regular file; copy its content into a file")
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > _MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits, more than {_MAX_DIGITS}")
+    return int(digits)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error means that a disk or a quota is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _umask() -> int:

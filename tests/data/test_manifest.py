@@ -109,7 +109,7 @@ def test_bad_rows_are_recorded_and_the_others_go_on(folder):
     assert "the video column is empty" in reasons[5]
     assert "is a folder" in reasons[6]
     assert "6 cells but 5 columns in the header" in reasons[7]
-    assert "cannot be opened" in reasons[8]
+    assert "File name too long" in reasons[8]
 
 
 def test_bad_json_lines_are_recorded(folder):

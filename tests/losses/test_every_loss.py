@@ -449,3 +449,8 @@ def test_a_loss_that_needs_features_says_so(name: str) -> None:
 def test_configurations_out_of_range_are_refused(config: LossConfig, error: type[Exception]) -> None:
     with pytest.raises(error):
         build_loss(config)
+
+
+def test_the_temperature_of_rince_stays_fixed() -> None:
+    loss = build_loss(LossConfig(name="rince", learnable_temperature=True))
+    assert not list(loss.parameters())

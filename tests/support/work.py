@@ -56,3 +56,8 @@ def named_sleeper() -> Callable[[tuple[str, float]], tuple[str, int]]:
         return item[0], os.getpid()
 
     return work
+
+
+def slow_start(seconds: float) -> Callable[[object], object]:
+    time.sleep(seconds)
+    return lambda item: item

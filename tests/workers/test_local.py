@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reelscore.errors import NotFoundError, ReelscoreError
-from reelscore.workers.local import run_all
+from reelscore.workers.local import run_all, time_limit_s
 
 TESTS = str(Path(__file__).resolve().parents[1])
 
@@ -21,8 +22,8 @@ def workers_can_import_the_work(monkeypatch):
     monkeypatch.syspath_prepend(TESTS)
 
 
-def outcomes(items, prepare, *arguments, workers=2):
-    return {o.item: o for o in run_all(items, prepare, *arguments, workers=workers)}
+def outcomes(items, prepare, *arguments, workers=2, limit_s=None):
+    return {o.item: o for o in run_all(items, prepare, *arguments, workers=workers, limit_s=limit_s)}
 
 
 def test_every_item_has_its_outcome_and_bad_ones_stop_no_other():
@@ -44,6 +45,32 @@ def test_a_death_is_tried_again(tmp_path):
 
     found = outcomes(["a", "b"], dies_once, str(tmp_path))
     assert {k: o.value for k, o in found.items()} == {"a": "a", "b": "b"}
+
+
+def test_an_item_over_its_limit_is_stopped_and_the_others_go_on():
+    from support.work import sleeper
+
+    items = [0.0, 60.0, 0.01, 0.02]
+    found = {o.item: o for o in run_all(items, sleeper, workers=2, limit_s=lambda item: 0.5 + item / 100)}
+    assert (
+        found[60.0].reason == "took longer than 1 s, the limit for its size, and was stopped. Check the file"
+    )
+    assert [found[item].failed for item in items] == [False, True, False, False]
+
+
+def test_the_preparation_does_not_count_for_the_limit():
+    from support.work import slow_start
+
+    found = outcomes([1, 2], slow_start, 1.0, workers=1, limit_s=lambda _: 0.5)
+    assert {item: o.value for item, o in found.items()} == {1: 1, 2: 2}
+
+
+def test_the_limit_grows_with_the_size_of_the_files(tmp_path):
+    for name, size in (("a", 1_000_000), ("b", 500_000)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    assert time_limit_s(tmp_path / "a") == 400
+    assert time_limit_s(tmp_path / "a", tmp_path / "b", tmp_path / "absent") == 450
 
 
 def test_a_failed_preparation_is_raised():
@@ -100,17 +127,47 @@ def test_a_script_needs_no_main_guard(tmp_path):
     assert done.stdout == "[2, 4, 6]\n"
 
 
-def test_workers_of_a_killed_parent_end_without_a_word(tmp_path):
+def parent_of_sleepers(tmp_path, seconds):
+    """Start a script whose two workers sleep for `seconds`, and return it with their ids."""
     script = tmp_path / "script.py"
     script.write_text(
         "from reelscore.workers.local import run_all\nfrom support.work import sleeper\n"
-        "for one in run_all([0.0, 0.0, 1.0, 1.0], sleeper, workers=2):\n    print(one.value, flush=True)\n"
+        f"for one in run_all([0.3, 0.3, {seconds}, {seconds}], sleeper, workers=2):\n    print(one.value, flush=True)\n"
     )
-    with subprocess.Popen(
+    parent = subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as parent:
-        assert parent.stdout is not None
+    )
+    assert parent.stdout is not None
+    return parent, {int(parent.stdout.readline()) for _ in range(2)}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_workers_end_with_their_parent_amid_an_item_and_without_a_word(tmp_path, how):
+    parent, workers = parent_of_sleepers(tmp_path, 600)
+    with parent:
+        parent.send_signal(how)
         assert parent.stderr is not None
-        parent.stdout.readline()
-        parent.kill()
         assert parent.stderr.read() == ""  # up to the end of the last worker, which holds it open
+    assert len(workers) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the other systems have only the pipe")
+def test_workers_also_end_with_their_parent_where_the_system_does_not_kill_them(tmp_path, monkeypatch):
+    site = tmp_path / "sitecustomize.py"
+    site.write_text("import sys; sys.platform = 'other'\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    parent, _ = parent_of_sleepers(tmp_path, 600)
+    with parent:
+        parent.kill()
+        assert parent.stderr is not None
+        assert parent.stderr.read() == ""
+
+
+def test_a_worker_imports_nothing_from_the_current_folder(tmp_path, monkeypatch):
+    for name in ("numpy", "av", "json", "pickle", "ctypes", "queue", "sitecustomize", "usercustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'marker')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    from support.work import doubler
+
+    assert outcomes([1], doubler, 0, workers=1)[1].value == 2
+    assert not (tmp_path / "marker").exists()

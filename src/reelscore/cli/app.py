@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +23,7 @@ from reelscore.cli.commands.remove import remove
 from reelscore.cli.commands.show import show
 from reelscore.cli.commands.train import train
 from reelscore.cli.commands.transcript import transcript
+from reelscore.cli.output import open_streams, print_line
 
 COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] = (
     ("demo", demo, ["reelscore demo --out demo-output"]),
@@ -106,7 +107,7 @@ app = typer.Typer(
 
 def _print_version(value: bool) -> None:
     if value:
-        typer.echo(f"reelscore {__version__}")
+        print_line(f"reelscore {__version__}")
         raise typer.Exit
 
 
@@ -128,10 +129,10 @@ for _name, _command, _lines in COMMANDS:
 
 def run(commands: typer.Typer = app) -> None:
     """Run a command line and exit."""
-    # A file name that is not valid UTF-8 must be printable.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="surrogateescape")
+    os.environ["PYTHONSAFEPATH"] = (
+        "1"  # processes that libraries start must not import from the current folder
+    )
+    open_streams()
     commands()
 
 

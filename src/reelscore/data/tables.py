@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscore.errors import InputError
+from reelscore.files import parse_json, read_file
 from reelscore.text.encoding import decode
 
 MAX_CELL_CHARS = 1_000_000
@@ -71,7 +71,7 @@ def read_table(path: Path, *, required: str) -> Table:
 
 
 def _read_csv(path: Path, required: str) -> Table:
-    decoded = decode(path.read_bytes())
+    decoded = decode(read_file(path))
     lines = re.findall(r"[^\n]*\n|[^\n]+", decoded.text)
     first_line = 0
     if lines and (named := re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE)):
@@ -131,15 +131,15 @@ def _cells(header: list[str], cells: list[str]) -> dict[str, str] | str:
 
 
 def _read_jsonl(path: Path, _: str) -> Table:
-    decoded = decode(path.read_bytes())
+    decoded = decode(read_file(path))
     columns: set[str] = set()
     rows: list[TableRow] = []
     for line, text in enumerate(decoded.text.split("\n"), start=1):
         if not text.strip():
             continue
         try:
-            value = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+            value = parse_json(text)
+        except ValueError as error:
             rows.append(TableRow(line, f"not JSON: {error}; fix or delete the line"))
             continue
         if not isinstance(value, dict):

@@ -1,6 +1,6 @@
 """Feature cache on disk.
 
-An entry is one .npz file at ``<folder>/v1/<first two hex digits>/<hash of content, recipe and sampling>.npz``. It holds
+An entry is one .npz file at ``<folder>/v2/<first two hex digits>/<hash of content, recipe and sampling>.npz``. It holds
 no pickled objects. Writes are atomic, so processes may share a folder. A damaged entry counts as absent and is replaced
 by the next `put`.
 """
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.errors import ArtifactError
-from reelscore.files import cache_folder, write_bytes
+from reelscore.errors import ArtifactError, InputError
+from reelscore.files import cache_folder, read_file, write_bytes
 from reelscore.types import FeatureSequence, Segment
 
-_LAYOUT = "v1"
+_LAYOUT = "v2"
+"""Version 1 has features of damaged files by the length that they state."""
 
 
 class FeatureCache:
@@ -55,10 +56,10 @@ class FeatureCache:
         """
         path = self.path_of(content, recipe=recipe, sampling=sampling)
         try:
-            stored = path.read_bytes()
+            stored = read_file(path)
         except FileNotFoundError:
             return None
-        except OSError:
+        except (OSError, InputError):
             self.corrupt.append(path)
             return None
         try:

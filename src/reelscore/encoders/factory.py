@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from reelscore.errors import ConfigError
 from reelscore.types import TextEncoder
 
 from .base import EncoderPair
 from .spec import HUB_PREFIX, EncoderSpec
+
+if TYPE_CHECKING:
+    from .promptable import PromptableEncoders
+    from .tagged import TaggedEncoders
 
 
 def load_encoders(spec: EncoderSpec) -> EncoderPair:
@@ -23,18 +27,12 @@ def load_encoders(spec: EncoderSpec) -> EncoderPair:
     """
     if spec.kind == "hub":
         return _hub_encoders(str(spec.video_model), str(spec.music_model), mode=spec.mode)
-    if spec.kind == "words" and spec.video_model is not None:
-        from .promptable import promptable_encoders
-
-        return promptable_encoders(spec.video_model, str(spec.music_model), mode=spec.mode).encoders
-    if spec.kind != "light":
+    if spec.kind == "words":
+        return load_word_encoders(spec).encoders
+    if spec.kind == "pack":
         from .pack.pack import load_pack
 
         pack = load_pack(str(spec.folder))
-        if spec.kind == "words":
-            from .tagged import tagged_encoders
-
-            return tagged_encoders(pack, mode=spec.mode).encoders
         return EncoderPair(
             pack.video_encoder(mode=spec.mode),
             pack.music_encoder(),
@@ -45,6 +43,24 @@ def load_encoders(spec: EncoderSpec) -> EncoderPair:
     from .light.video import LightVideo
 
     return EncoderPair(LightVideo(spec.mode), LightMusic())
+
+
+def load_word_encoders(spec: EncoderSpec) -> PromptableEncoders | TaggedEncoders:
+    """Return encoders of the kind ``words`` with their captions or labels; raises as `load_encoders`."""
+    if spec.video_model is not None:
+        from .promptable import promptable_encoders
+
+        return promptable_encoders(spec.video_model, str(spec.music_model), mode=spec.mode)
+    from .pack.pack import load_pack
+
+    pack = load_pack(str(spec.folder))
+    if pack.has_prompts:
+        from .promptable import pack_promptable_encoders
+
+        return pack_promptable_encoders(pack, mode=spec.mode)
+    from .tagged import tagged_encoders
+
+    return tagged_encoders(pack, mode=spec.mode)
 
 
 def load_text_encoder(name: str) -> TextEncoder:

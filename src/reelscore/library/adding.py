@@ -14,7 +14,7 @@ from reelscore.errors import InputError, NotFoundError
 from reelscore.files import content_hash
 from reelscore.media.folders import Failure, FoundFiles, existing_path, find_files
 from reelscore.types import FileState
-from reelscore.workers.local import available_cores, run_all
+from reelscore.workers.local import available_cores, run_all, time_limit_s
 
 from .storage.hashes import FileHashes
 from .storage.meta import LibraryMeta
@@ -92,7 +92,7 @@ class AddCounts:
             tuple(sorted(self.duplicates)),
             tuple(sorted(self.failed, key=lambda f: f.path)),
             tuple(sorted(self.removed)),
-            tuple(self.notes),
+            tuple(sorted(self.notes)),
         )
 
 
@@ -201,7 +201,8 @@ class AddRun:
             spec = replace(spec, tagger=None)  # scores of another pack or vocabulary are not comparable
         workers = num_workers(self._workers, len(fresh))
         cache_folder = str(self._library.cache_folder)
-        with closing(run_all(fresh, prepare_track, spec, cache_folder, workers=workers)) as outcomes:
+        embedded = run_all(fresh, prepare_track, spec, cache_folder, workers=workers, limit_s=time_limit_s)
+        with closing(embedded) as outcomes:
             try:
                 for done, outcome in enumerate(outcomes, start=num_files - len(fresh) + 1):
                     if outcome.value is None:
@@ -233,6 +234,7 @@ class AddRun:
             return
         else:
             self._counts.moved.append(path)
+        self._counts.notes += [f"{path}: {message}" for message in entry.repairs]
         self._path_of[key] = path
         batch.append(entry)
 

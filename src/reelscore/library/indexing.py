@@ -30,7 +30,7 @@ def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], Trac
             stat = Path(path).stat()
             info = probe(path)
             key = content_hash(path)
-            embedding = opened.track(path, content=key, duration_s=info.duration_s)
+            embedding = opened.track(path, content=key, duration_s=info.length_s("music"))
         except OSError as error:
             raise MediaError(f"cannot be read: {error.strerror or error}", path=path) from error
 
@@ -43,11 +43,12 @@ def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], Trac
                 path=path,
                 title=tag("title") or _composed(Path(path).stem),
                 artist=tag("artist", "album_artist"),
-                duration_s=info.duration_s,
+                duration_s=info.length_s("music"),
             ),
             album=tag("album"),
             size_bytes=stat.st_size,
             mtime_ns=stat.st_mtime_ns,
+            repairs=info.repairs,
             **_vectors(embedding),
         )
 

@@ -10,7 +10,7 @@ from reelscore.encoders.cache import FeatureCache, default_folder
 from reelscore.errors import ArtifactError, NotFoundError
 from reelscore.media.folders import Failure
 from reelscore.types import Track
-from reelscore.workers.local import run_all
+from reelscore.workers.local import run_all, time_limit_s
 
 from .adding import AddCounts, AddRun, AddSummary, Progress, num_workers
 from .storage.entry import TrackEntry
@@ -288,8 +288,9 @@ class Library:
         if model is None and encoder is None:
             model = meta.model_path
             vocabulary = vocabulary or meta.vocabulary
-            # The encoders of a pack follow from the pack; hub models must be named.
-            if meta.encoder_kind.startswith("hub:"):
+            # The encoders of a pack follow from the pack; the others must be named.
+            own = pack is None and self._pack is None and meta.encoder_folder is None
+            if own or meta.encoder_kind.startswith("hub:"):
                 encoder = meta.encoder_kind
         opened = resolve(
             model=model,
@@ -309,6 +310,7 @@ class Library:
                 opened.spec,
                 str(self.cache_folder),
                 workers=num_workers(workers, len(items)),
+                limit_s=lambda item: time_limit_s(item[0]),
             )
             for done, outcome in enumerate(outcomes, start=1):
                 path, key, _ = outcome.item

@@ -45,6 +45,7 @@ class LossConfig:
     temperature : float
         Initial τ; unused by `triplet` and `vmnet`.
     learnable_temperature : bool
+        Unused by ``rince``, whose τ is fixed: its scale depends on τ, and learning would shrink the gradient.
     groups : {"negatives-masked", "positives"}
         For losses that support both.
     intra : {"mse", "kl"}

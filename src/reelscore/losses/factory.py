@@ -24,12 +24,14 @@ from .vmnet import VMNet
 
 
 class _Baseline(NamedTuple):
-    """A loss, its parameter for `LossConfig.strength`, and whether it takes a temperature and groups."""
+    """A loss, its parameter for `LossConfig.strength`, and which options it takes."""
 
     kind: type[PairLoss]
     strength: str | None = None
     tempered: bool = True
     grouped: bool = True
+    learned: bool = True
+    """Whether the temperature may be learned."""
 
 
 BASELINES: dict[str, _Baseline] = {
@@ -42,7 +44,7 @@ BASELINES: dict[str, _Baseline] = {
     "crossclr": _Baseline(CrossCLR, "intra_negatives", grouped=False),
     "cwcl": _Baseline(CWCL, "power"),
     "cusa": _Baseline(CUSA, "weight"),
-    "rince": _Baseline(RINCE, "q"),
+    "rince": _Baseline(RINCE, "q", learned=False),
     "debiased": _Baseline(Debiased, "prior", grouped=False),
     "false-negative-cancellation": _Baseline(FalseNegativeCancellation, "share", grouped=False),
 }
@@ -79,7 +81,9 @@ def build_loss(config: LossConfig) -> PairLoss:
     entry = BASELINES[config.name]
     options: dict[str, Any] = {"chunk_size": config.chunk_size}
     if entry.tempered:
-        options.update(temperature=config.temperature, learnable=config.learnable_temperature)
+        options.update(
+            temperature=config.temperature, learnable=config.learnable_temperature and entry.learned
+        )
     if entry.grouped:
         options["groups"] = config.groups
     if config.strength is not None:

@@ -151,7 +151,7 @@ class Matcher:
             info = probe(video)
         query = embed_query(self._pipeline, self._library, video, text, text_weight=text_weight, info=info)
         index = self._searcher()
-        clip_s = _CLIP_S if info is None else info.duration_s
+        clip_s = _CLIP_S if info is None else info.length_s("video")
         ranked: list[_Placed] = []
         if query.embedding is not None:
             candidates = index.search(query.embedding, max(_CANDIDATES, 2 * k))
@@ -172,7 +172,8 @@ class Matcher:
         notes = [untagged_text] if untagged_text else []
         if video is not None:
             reader = self._pipeline.text_reader
-            notes = [*self._pipeline.spec.missing, *(reader.take_notes() if reader else ()), *notes]
+            read = () if info is None else info.repairs
+            notes = [*read, *self._pipeline.spec.missing, *(reader.take_notes() if reader else ()), *notes]
         return MatchReport(
             info,
             text,

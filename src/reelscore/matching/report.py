@@ -36,7 +36,9 @@ class MatchReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, with keys that do not change between releases."""
-        video, duration_s = (None, None) if self.query is None else (self.query.path, self.query.duration_s)
+        video, duration_s = None, None
+        if self.query is not None:
+            video, duration_s = self.query.path, self.query.length_s("video")
         return {
             "query": {
                 "video": video,

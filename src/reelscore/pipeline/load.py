@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from reelscore.encoders.base import EncoderPair
 from reelscore.encoders.cache import FeatureCache
-from reelscore.encoders.factory import load_encoders
+from reelscore.encoders.factory import load_encoders, load_word_encoders
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.models.affect.model import AffectModel
@@ -31,16 +31,7 @@ LoadedEncoders: TypeAlias = "EncoderPair | TaggedEncoders | PromptableEncoders"
 
 def open_encoders(spec: EncoderSpec) -> LoadedEncoders:
     """Load encoders, with what the zero-shot model needs of them; raises as `load_encoders`."""
-    if spec.kind != "words":
-        return load_encoders(spec)
-    if spec.video_model is not None:
-        from reelscore.encoders.promptable import promptable_encoders
-
-        return promptable_encoders(spec.video_model, str(spec.music_model), mode=spec.mode)
-    from reelscore.encoders.pack.pack import load_pack
-    from reelscore.encoders.tagged import tagged_encoders
-
-    return tagged_encoders(load_pack(str(spec.folder)), mode=spec.mode)
+    return load_word_encoders(spec) if spec.kind == "words" else load_encoders(spec)
 
 
 def fingerprints(encoders: LoadedEncoders) -> tuple[str, str]:
@@ -191,13 +182,11 @@ def _prompts(
     model: PromptableModel, vocabulary: Vocabulary, modality: Modality, cache: FeatureCache | None
 ) -> PromptTags:
     from reelscore.encoders.extract import text_rows
-    from reelscore.encoders.hub.logits import logit_bias, logit_scale
 
-    files = model.files
-    captions = caption_texts(vocabulary, files.model_type, modality=modality)
+    captions = caption_texts(vocabulary, model.architecture, modality=modality)
     return PromptTags(
         vocabulary,
-        files.model_type,
+        model.architecture,
         rows=text_rows(captions, model.text, cache),
-        logits=Logits(logit_scale(files), logit_bias(files)),
+        logits=Logits(model.scale, model.bias),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.default_pack import default_pack
 from reelscore.encoders.pack.pack import Pack, load_pack
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
@@ -32,12 +33,13 @@ def resolve(
     model : path, optional
         Folder of a trained model. Its encoders are recognised by their fingerprints.
     encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
-        The encoders; by default those of the model. Without a model the default is ``words`` if the pack has labels
-        for video and music and a text encoder, else ``light``. Two hub models without a trained model go with the
-        zero-shot model.
+        The encoders; by default those of the model. Without a model the default is ``words`` if the pack has captions
+        or labels for video and music and a text encoder, else ``light``. Two hub models without a trained model go
+        with the zero-shot model.
     pack : path, optional
-        Folder of the ONNX encoders for ``pack`` and ``words``. With a trained model, a pack with labels computes the
-        tag scores of its library. With hub models and without a trained model, its text encoder compares texts.
+        Folder of the ONNX encoders for ``pack`` and ``words``; by default the default pack, if there is one. With a
+        trained model, a given pack with captions or labels computes the tag scores of its library. With hub models
+        and without a trained model, its text encoder compares texts.
     vocabulary : path, optional
         Vocabulary of the zero-shot model, in place of the built-in one.
     tags : bool
@@ -83,7 +85,7 @@ def resolve(
 
 def _untrained(encoder: str | None, pack: Path | str | None, vocabulary: str | None) -> Pipeline:
     spec = encoder_specs(encoder, pack)[0]
-    if encoder is None and (tagger := find_tagger(pack, required=True)) is not None:
+    if encoder is None and (tagger := find_tagger(pack or default_pack(), required=True)) is not None:
         spec = tagger
     if spec.kind == "hub":
         spec = EncoderSpec(
@@ -92,7 +94,7 @@ def _untrained(encoder: str | None, pack: Path | str | None, vocabulary: str | N
     if vocabulary is not None and spec.kind != "words":
         raise ConfigError(
             f"a vocabulary ({vocabulary}) is for the zero-shot model, which needs a pack or two models of the hub: "
-            "give --pack FOLDER, set REELSCORE_PACK, or give --encoder hub:VIDEO+MUSIC"
+            "give --pack FOLDER, fetch a default pack (reelscore encoders pull), or give --encoder hub:VIDEO+MUSIC"
         )
     if encoder is None and pack is not None and spec.kind == "light":
         return Pipeline(spec, missing=(_unused(pack),))
@@ -101,6 +103,8 @@ def _untrained(encoder: str | None, pack: Path | str | None, vocabulary: str | N
 
 def encoder_specs(encoder: str | None = None, pack: Path | str | None = None) -> list[EncoderSpec]:
     """Return the encoders of the options ``--encoder`` and ``--pack``; without ``--encoder``, light comes first.
+
+    Without `pack`, the default pack is used, if there is one.
 
     Raises `ConfigError` and `NotFoundError` as `resolve`.
     """
@@ -111,10 +115,12 @@ def encoder_specs(encoder: str | None = None, pack: Path | str | None = None) ->
         return [EncoderSpec("hub", video_model=video_model, music_model=music_model)]
     if encoder not in (None, "light", "pack", "words"):
         raise ConfigError(f"encoder must be 'light', 'pack', 'words' or hub:VIDEO+MUSIC, got {encoder!r}")
+    pack = pack or default_pack()
     folder = None if pack is None else str(Path(pack).resolve())
     if encoder in ("pack", "words") and folder is None:
         raise ConfigError(
-            f"the {encoder} encoder needs the folder of its ONNX files: give --pack FOLDER or set REELSCORE_PACK"
+            f"the {encoder} encoder needs the folder of its ONNX files: give --pack FOLDER, set REELSCORE_PACK, or "
+            "fetch a default pack: reelscore encoders pull"
         )
     if encoder == "words":
         return [EncoderSpec("words", folder)]
@@ -147,11 +153,14 @@ def find_tagger(pack: Path | str | None, *, required: bool = False) -> EncoderSp
         if required:
             raise
         return None
-    return EncoderSpec("words", str(Path(pack).resolve())) if _has_labels(loaded) else None
+    return EncoderSpec("words", str(Path(pack).resolve())) if _scores_terms(loaded) else None
 
 
-def _has_labels(pack: Pack) -> bool:
+def _scores_terms(pack: Pack) -> bool:
+    """Whether the pack has a text encoder, and captions or labels of both modalities."""
     specs = pack.specs
+    if pack.has_prompts:
+        return "text" in specs
     music = any(role in specs and specs[role].label_output is not None for role in ("music", "tagger"))
     return "text" in specs and "video" in specs and specs["video"].label_output is not None and music
 
@@ -165,6 +174,7 @@ def _with_text(pack: Path | str | None) -> str | None:
 
 def _unused(pack: Path | str) -> str:
     return (
-        f"the pack {pack} is not used: zero-shot matching needs labels of video and of music or tagger, and a text "
-        "encoder (docs/how-to/packs.md). Train a model on it: reelscore train FOLDER --encoder pack"
+        f"the pack {pack} is not used: zero-shot matching needs a text encoder, and prompts of video and music "
+        "or labels of video and of music or tagger (docs/how-to/packs.md). Train a model on it: reelscore train FOLDER "
+        "--encoder pack"
     )

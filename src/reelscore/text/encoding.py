@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelscore.errors import InputError
+from reelscore.files import open_file
 
 MAX_BYTES = 16_000_000
 """A larger text file is rejected as a mistake."""
@@ -49,11 +50,11 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> Decoded:
     Raises
     ------
     InputError
-        If the file has more than `max_bytes`.
+        If the file has more than `max_bytes`, or is not a regular file.
     OSError
         If it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise InputError(f"is larger than {max_bytes // 1_000_000} MB; shorten it")

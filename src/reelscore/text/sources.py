@@ -7,7 +7,6 @@ it, and the video's tags and subtitle stream. For ``film.mp4`` these files are, 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import unicodedata
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscore.errors import InputError
+from reelscore.files import parse_json
 from reelscore.media.probe import probe
 from reelscore.media.subtitles import SUFFIXES, SubtitleCue, parse_subtitles, read_subtitles
 from reelscore.types import MediaInfo
@@ -207,8 +207,8 @@ class _Sidecars:
         if not content.strip():
             return {}
         try:
-            document = json.loads(content)
-        except (ValueError, RecursionError) as error:
+            document = parse_json(content)
+        except ValueError as error:
             self._note(ending, f"is not JSON ({error}); fix or remove it")
             return {}
         if not isinstance(document, dict):

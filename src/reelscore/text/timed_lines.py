@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelscore.errors import ArtifactError, InputError
-from reelscore.files import write_bytes
+from reelscore.files import parse_json, read_file, write_bytes
 
 _LAYOUT = "lines-v1"
 
@@ -92,7 +92,7 @@ class LineCache:
         """
         path = self.path_of(content, recipe=recipe)
         try:
-            entry = json.loads(path.read_bytes())
+            entry = parse_json(read_file(path))
             lines = entry["lines"]
             if entry["digest"] != _digest(content, recipe, lines):
                 raise ValueError("digest mismatch")

@@ -22,7 +22,7 @@ from torch import Tensor
 from reelscore.config import to_mapping
 from reelscore.data.pairs import PairSet
 from reelscore.errors import ArtifactError
-from reelscore.files import write_bytes
+from reelscore.files import parse_json, write_bytes
 
 from .config import TrainConfig
 
@@ -100,7 +100,7 @@ def load_state(
             f"the training state {path} belongs to another run with other settings or pairs; "
             "start over with --overwrite, or give another folder with --model"
         )
-    progress: dict[str, Any] = json.loads(metadata["progress"])
+    progress: dict[str, Any] = parse_json(metadata["progress"])
     modules.load_state_dict(_with_prefix("now.", tensors))
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in _with_prefix("optimizer.", tensors).items():

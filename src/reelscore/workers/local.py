@@ -1,33 +1,33 @@
 """Parallel map over items in local worker processes.
 
-A worker is a new interpreter that gets one item at a time over its pipes. If an item kills its worker (a crash in a
-decoder, the out-of-memory killer), it is retried once and then recorded as failed. Unlike with `multiprocessing`, the
-caller's script is not run again in the workers, so it needs no ``if __name__ == "__main__"`` guard.
+If an item kills its worker (a crash in a decoder, the out-of-memory killer), it is retried once and then recorded as
+failed. Unlike with `multiprocessing`, the caller's script is not run again in the workers, so it needs no
+``if __name__ == "__main__"`` guard.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pickle
-import signal
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from reelscore.errors import ReelscoreError
+from .process import WorkerProcess
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 _ATTEMPTS = 2
-_WORKER = "from reelscore.workers.local import serve; serve()"
+
+# Dense files take longest: 16 kbit/s sound at 33 times real time, the slowest music encoder on one core, is 15 ms a kB.
+# The limit of 100 ms a kB leaves room for a slow, busy machine, and the first minutes for encoders that load late.
+_LIMIT_S = 300.0
+_LIMIT_BYTES_PER_S = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,19 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def time_limit_s(*paths: Path | str) -> float:
+    """Return how long the work on files may take at most, in proportion to their sizes."""
+    sizes = (os.stat(path).st_size for path in paths if os.path.exists(path))  # noqa: PTH110, PTH116
+    return _LIMIT_S + sum(sizes) / _LIMIT_BYTES_PER_S
+
+
 def run_all(
     items: Iterable[Item],
     prepare: Callable[..., Callable[[Item], Value]],
     *arguments: Any,
     workers: int | None = None,
     group: Callable[[Item], Hashable] | None = None,
+    limit_s: Callable[[Item], float] | None = None,
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``prepare(*arguments)`` once in each worker, and the function that it returns on every item.
 
@@ -72,6 +79,9 @@ def run_all(
         Key of an item's group. A worker prefers items of its current group, so that it can reuse intermediate
         results; then it takes the next group without a worker, or else joins the group with the most items left. All
         items are read at once.
+    limit_s : callable, optional
+        Longest time of an item in seconds, such as `time_limit_s` of its file. An item that takes longer is killed and
+        recorded as failed.
 
     Yields
     ------
@@ -85,7 +95,7 @@ def run_all(
         When `prepare` fails with any exception.
     """
     count = max(1, workers or available_cores())
-    pool = _Workers(pickle.dumps((prepare, arguments)))
+    pool = _Workers(prepare, arguments, limit_s)
     source = iter(items)
     queue: _GroupQueue[Item] = _GroupQueue(group)
     with ThreadPoolExecutor(count, thread_name_prefix="reelscore") as threads:
@@ -139,54 +149,47 @@ class _GroupQueue(Generic[Item]):
 class _Workers:
     """One worker process for each calling thread, started at its first item."""
 
-    def __init__(self, preparation: bytes) -> None:
-        self._preparation = preparation
+    def __init__(
+        self,
+        prepare: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        limit_s: Callable[[Any], float] | None,
+    ) -> None:
+        self._preparation = (prepare, arguments)
+        self._limit_s = limit_s
         self._local = threading.local()
-        self._all: list[subprocess.Popen[bytes]] = []
+        self._all: list[WorkerProcess] = []
         self._lock = threading.Lock()
         self._closed = False
 
     def run(self, item: Any) -> Outcome[Any, Any]:
-        code = 0
+        death = ""
+        limit_s = None if self._limit_s is None else self._limit_s(item)
         for _ in range(_ATTEMPTS):
             process = self._process()
             try:
-                _send(process.stdin, item)
-                kind, content = _receive(process.stdout)
-            except (EOFError, BrokenPipeError, pickle.UnpicklingError):
-                code = process.wait()
+                kind, content = process.run(item, limit_s=limit_s)
+            except TimeoutError:
+                self._local.process = None
+                reason = f"took longer than {limit_s:.0f} s, the limit for its size, and was stopped. Check the file"
+                return Outcome(item, None, reason)
+            except EOFError:
+                death = process.death()
                 self._local.process = None
                 if self._closed:
                     break
-                continue
-            if kind == "unprepared":
-                raise content
-            return Outcome(item, content, None) if kind == "value" else Outcome(item, None, content)
-        return Outcome(item, None, f"it ended its worker process {_ATTEMPTS} times ({_death(code)})")
+            else:
+                return Outcome(item, content, None) if kind == "value" else Outcome(item, None, content)
+        return Outcome(item, None, f"it ended its worker process {_ATTEMPTS} times ({death})")
 
-    def _process(self) -> subprocess.Popen[bytes]:
-        process: subprocess.Popen[bytes] | None = getattr(self._local, "process", None)
+    def _process(self) -> WorkerProcess:
+        process: WorkerProcess | None = getattr(self._local, "process", None)
         if process is None:
-            # Each worker uses one core, so numeric libraries must not start threads.
-            environment = os.environ | dict.fromkeys(
-                ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
-            )
-            process = subprocess.Popen(
-                [sys.executable, "-c", _WORKER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches only the parent, which ends its workers
-            )
+            process = self._local.process = WorkerProcess(*self._preparation)
             with self._lock:
                 self._all.append(process)
                 if self._closed:
                     process.kill()
-            self._local.process = process
-            with contextlib.suppress(BrokenPipeError):
-                assert process.stdin is not None
-                process.stdin.write(len(self._preparation).to_bytes(8, "little") + self._preparation)
-                process.stdin.flush()
         return process
 
     def close(self) -> None:
@@ -196,68 +199,4 @@ class _Workers:
         for process in processes:
             process.kill()
         for process in processes:
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(BrokenPipeError):
-                    if pipe is not None:
-                        pipe.close()
-
-
-def serve() -> None:
-    """Run a worker: read the preparation and the items from standard input, write answers to standard output."""
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # keep what libraries print out of the protocol
-    requests = sys.stdin.buffer
-    failure: Exception | None = None
-    try:
-        prepare, arguments = _receive(requests)
-        work = prepare(*arguments)
-    except ReelscoreError as error:
-        failure = error
-    except Exception as error:
-        failure = ReelscoreError(f"a worker could not begin: {type(error).__name__}: {error}")
-    while True:
-        try:
-            item = _receive(requests)
-        except EOFError:
-            return
-        if failure is not None:
-            _answer(output, ("unprepared", failure))
-            continue
-        try:
-            answer: tuple[str, Any] = ("value", work(item))
-        except ReelscoreError as error:
-            answer = ("reason", str(error))
-        except Exception as error:  # an unexpected exception fails only its item
-            answer = ("reason", f"unexpected {type(error).__name__}: {error}")
-        _answer(output, answer)
-
-
-def _answer(pipe: IO[bytes], message: Any) -> None:
-    try:
-        _send(pipe, message)
-    except BrokenPipeError:
-        os._exit(1)  # the parent was killed; a normal exit would flush again and print a traceback
-
-
-def _send(pipe: IO[bytes] | None, message: Any) -> None:
-    assert pipe is not None
-    content = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    pipe.write(len(content).to_bytes(8, "little") + content)
-    pipe.flush()
-
-
-def _receive(pipe: IO[bytes] | None) -> Any:
-    assert pipe is not None
-    size = pipe.read(8)
-    if len(size) < 8:
-        raise EOFError
-    content = pipe.read(int.from_bytes(size, "little"))
-    return pickle.loads(content)
-
-
-def _death(code: int) -> str:
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-code).name
-    return f"exit code {code}"
+            process.close()

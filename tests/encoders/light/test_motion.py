@@ -127,3 +127,53 @@ def test_a_slow_change_of_light_moves_the_palette_slowly(level, by):
 def test_other_colours_of_equal_lightness_are_another_scene():
     red, blue = (np.full((8, 8, 3), rgb, np.uint8) for rgb in ((200, 30, 20), (20, 40, 210)))
     assert 0.5 * np.abs(palette(red) - palette(blue)).sum() > 0.8
+
+
+def view(across=0.0, down=0.0, zoom=1.0, turn=0.0, size=(96, 128)):
+    """Return what a camera sees of one large smooth picture."""
+    y, x = (grid - (side - 1) / 2 for grid, side in zip(np.indices(size), size, strict=True))
+    cosine, sine = np.cos(turn), np.sin(turn)
+    u, v = (across + (cosine * x - sine * y) / zoom, down + (sine * x + cosine * y) / zoom)
+    rng = np.random.default_rng(3)
+    waves = sum(
+        np.sin(rng.uniform(-0.4, 0.4) * u + rng.uniform(-0.4, 0.4) * v + rng.uniform(0, 6)) for _ in range(12)
+    )
+    return (0.5 + waves / 26).astype(np.float32)
+
+
+CAMERAS = {
+    "pan": {"across": 4},
+    "fast pan": {"across": 14, "down": 5},
+    "tilt": {"down": -6},
+    "zoom": {"zoom": 1.06},
+    "turn": {"turn": 0.05},
+    "all": {"across": 5, "down": -3, "zoom": 1.04, "turn": 0.03},
+}
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_the_camera_is_taken_off(name):
+    found = describe(view(), view(**CAMERAS[name]))
+    assert found["motion_flow"] > 0.15
+    assert found["camera_speed"] > 0.15
+    assert found["subject_flow"] < 0.15 * found["motion_flow"]
+    assert found["subject_peak"] < 0.15 * found["motion_peak"]
+    assert found["subject_energy"] < 0.3 * found["motion_energy"]
+
+
+def test_a_subject_moves_before_a_still_and_before_a_turning_camera():
+    def subject(picture, at):
+        out = picture.copy()
+        out[30:66, at : at + 36] = np.random.default_rng(5).random((9, 9)).repeat(4, 0).repeat(4, 1)
+        return out
+
+    still = describe(subject(view(), 40), subject(view(), 46))
+    panned = describe(subject(view(), 40), subject(view(across=5), 46))
+    alone = describe(view(), view(across=5))
+    assert still["camera_speed"] < 0.02
+    assert still["subject_flow"] == pytest.approx(still["motion_flow"], rel=0.3)
+    assert panned["subject_flow"] > 0.5 * still["subject_flow"] > 3 * alone["subject_flow"]
+
+
+def test_a_change_of_the_whole_picture_is_no_camera():
+    assert describe(texture(1), texture(2))["subject_energy"] > 0.5

@@ -18,7 +18,7 @@ from reelscore.cli.options import (
     WorkersOption,
     library_folder,
 )
-from reelscore.cli.output import note, note_failures, print_json
+from reelscore.cli.output import note, note_failures, print_json, print_line
 from reelscore.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def add(
         print_json(dataclasses.asdict(summary) | {"library": str(folder)})
     else:
         print_summary(summary, verb="added", failures=folder / "failed.txt")
-        print(f"library {folder}: {len(opened)} tracks")
+        print_line(f"library {folder}: {len(opened)} tracks")
     if message := opened.untagged_note():
         note(message)
     if summary.failed and not (summary.added or summary.unchanged or summary.moved or summary.duplicates):
@@ -72,14 +72,14 @@ def print_summary(summary: AddSummary, *, verb: str, failures: Path) -> None:
     """
     copies = [f"{len(summary.duplicates)} duplicates skipped"] if summary.duplicates else []
     if summary.is_empty:
-        print(", ".join([f"{len(summary.unchanged)} tracks up to date", *copies]))
+        print_line(", ".join([f"{len(summary.unchanged)} tracks up to date", *copies]))
     else:
         counts = [f"{len(summary.added)} {verb}", f"{len(summary.unchanged)} unchanged"]
         if summary.moved:
             counts.append(f"{len(summary.moved)} moved")
         if summary.removed:
             counts.append(f"{len(summary.removed)} removed")
-        print(", ".join([*counts, *copies, f"{len(summary.failed)} failed"]))
+        print_line(", ".join([*counts, *copies, f"{len(summary.failed)} failed"]))
     for path in summary.duplicates[:_MOST_PATHS]:
         note(f"  duplicate  {path}")
     if len(summary.duplicates) > _MOST_PATHS:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reelscore.cli.command import Command, Group, examples
-from reelscore.cli.options import INPUT, JsonOption, PackOption
-from reelscore.cli.output import note, print_json, print_table
+from reelscore.cli.options import JsonOption, PackOption
+from reelscore.cli.output import note, print_json, print_line, print_table
+
+from .packs import export_encoders, pull_encoders
 
 if TYPE_CHECKING:
     from reelscore.encoders.inventory import EncoderInfo
 
-encoders = typer.Typer(cls=Group, help="List, check and export encoders.", rich_markup_mode=None)
+encoders = typer.Typer(cls=Group, help="Fetch, list, check and export encoders.", rich_markup_mode=None)
 
 NAME_HELP = "light, pack, or the id or folder of a transformers model."
 NamesArgument = Annotated[
@@ -26,15 +28,30 @@ NamesArgument = Annotated[
 _SECONDS = 12.0
 _NUM_ROWS = 8
 
+encoders.command(
+    "pull", cls=Command, epilog=examples("reelscore encoders pull", "reelscore encoders pull --yes")
+)(pull_encoders)
+
 
 @encoders.command("list", cls=Command, epilog=examples("reelscore encoders list --pack my-pack"))
 def list_encoders(pack: PackOption = None, json: JsonOption = False) -> None:
-    """List the installed encoders: light, the pack and cached models."""
-    rows = [_row(encoder) for encoder in _encoders(None, pack)]
+    """List the installed encoders: light, the pack and cached models. Names the default pack."""
+    from reelscore.encoders.default_pack import default_pack
+
+    default = default_pack()
+    rows = [
+        _row(encoder) | {"default": encoder.kind == "pack" and pack is None}
+        for encoder in _encoders(None, pack)
+    ]
     if json:
         print_json(rows)
         return
     _table(("kind", "name", "part", "dim", "licence"), rows)
+    if default is None:
+        note("no default pack; fetch one: reelscore encoders pull")
+        return
+    note(f"default pack: {default}")
+    note("use another one: --pack FOLDER or REELSCORE_PACK; remove it: delete that folder")
 
 
 @encoders.command("show", cls=Command, epilog=examples("reelscore encoders show light"))
@@ -53,8 +70,8 @@ def show_encoder(
         return
     for row in rows:
         for key, value in row.items():
-            print(f"{key:<12} {value}")
-        print()
+            print_line(f"{key:<12} {value}")
+        print_line()
 
 
 @encoders.command(
@@ -86,62 +103,18 @@ def check_encoders(names: NamesArgument = None, pack: PackOption = None, json: J
         raise typer.Exit(1)
 
 
-@encoders.command(
+encoders.command(
     "export",
     cls=Command,
     epilog=examples("reelscore encoders export my-pack --music laion/clap-htsat-unfused"),
-)
-def export_encoders(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder for the pack.")],
-    video: Annotated[
-        str | None,
-        typer.Option(
-            "--video", metavar="MODEL", help="Image model, an id or a folder.", rich_help_panel=INPUT
-        ),
-    ] = None,
-    music: Annotated[
-        str | None,
-        typer.Option(
-            "--music",
-            metavar="MODEL",
-            help="Audio model (CLAP, AST, ...), an id or a folder.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", metavar="MODEL", help="Text model, an id or a folder.", rich_help_panel=INPUT),
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Export transformers models as a pack of ONNX encoders.
-
-    A pack runs without torch. The outputs of each exported encoder are compared with those of the original model.
-    """
-    from reelscore.encoders.export.pack_writer import export_pack
-
-    exported = export_pack(folder, video=video, music=music, text=text)
-    rows = [
-        {
-            "part": part.role,
-            "name": part.name,
-            "dim": part.dim,
-            "licence": part.licence,
-            "num_bytes": part.num_bytes,
-            "cosine_distance": part.distance,
-        }
-        for part in exported
-    ]
-    if json:
-        print_json({"folder": str(folder), "encoders": rows})
-        return
-    _table(("part", "name", "dim", "licence", "num_bytes", "cosine_distance"), rows)
-    note(f"pack written to {folder}; to train with it: reelscore train VIDEOS --encoder pack --pack {folder}")
+)(export_encoders)
 
 
 def _encoders(names: list[str] | None, pack: Path | None) -> list[EncoderInfo]:
+    from reelscore.encoders.default_pack import default_pack
     from reelscore.encoders.inventory import find_encoders, list_encoders
 
+    pack = pack or default_pack()
     if names:
         return [encoder for name in names for encoder in find_encoders(name, pack)]
     return list_encoders(pack, skipped=lambda name, reason: note(f"  skipped  {name}: {reason}"))
@@ -200,6 +173,11 @@ def _measure(encoder: EncoderInfo, film: Path, song: Path) -> dict[str, Any]:
         segments = global_sparse(_SECONDS, num_segments=num_rows)
         return int(encoder.media_encoder.encode(path, segments).values.shape[1])
 
+    model = getattr(encoder.media_encoder, "model", None)
+    if encoder.kind == "pack" and model is not None:
+        for output in model.spec.outputs:
+            if output.labels is not None:
+                model.labels(output.name)  # raises if the labels are damaged
     start = time.perf_counter()
     run(1)
     opened = time.perf_counter()
@@ -212,7 +190,7 @@ def _measure(encoder: EncoderInfo, film: Path, song: Path) -> dict[str, Any]:
 
 
 def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    numbers = {"dim", "open_s", "rows_per_s", "num_bytes", "cosine_distance"}
+    numbers = {"dim", "open_s", "rows_per_s"}
     cells = [[_cell(row.get(name, "-")) for name in columns] for row in rows]
     print_table(columns, cells, right=[name for name in columns if name in numbers])
 

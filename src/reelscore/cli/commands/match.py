@@ -120,6 +120,8 @@ def match(
             summary = opened.add(music, workers=workers, progress=progress, prune=True)
         failures = [(failure.path, failure.reason) for failure in summary.failed]
         note_failures(failures, opened.path / "failed.txt")
+        for message in summary.notes:
+            note(f"  note  {message}")
     else:
         opened = Library.open(
             library_folder(library),

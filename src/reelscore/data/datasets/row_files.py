@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reelscore.errors import ArtifactError
-from reelscore.files import replace_file, write_bytes
+from reelscore.files import parse_json, read_file, replace_file, write_bytes
 from reelscore.types import FloatArray
 
 INDEX_FILE, VIDEO_FILE, MUSIC_FILE = "items.json", "video.f32", "music.f32"
@@ -75,7 +75,7 @@ def read_rows(folder: Path, source: Any, widths: tuple[int, int]) -> StoredRows 
         Columns of the video rows and of the music rows.
     """
     try:
-        index = json.loads((folder / INDEX_FILE).read_bytes())
+        index = parse_json(read_file(folder / INDEX_FILE))
         if index["source"] != source:
             return None
         ends = np.cumsum([length for _, length in index["items"]])
@@ -84,7 +84,7 @@ def read_rows(folder: Path, source: Any, widths: tuple[int, int]) -> StoredRows 
             np.asarray(np.memmap(folder / name, np.float32, "r", shape=(int(ends[-1]), width)))
             for name, width in zip((VIDEO_FILE, MUSIC_FILE), widths, strict=True)
         )
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, OverflowError, LookupError, TypeError):
         return None
     split = [tuple(np.split(array, ends[:-1])) for array in (video, music)]
     return StoredRows([item for item, _ in index["items"]], split[0], split[1])

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import InputError, NotFoundError, missing_extra
+from reelscore.files import open_file
 from reelscore.types import FloatArray
 
 MAX_RECORD_BYTES = 64 * 2**20
@@ -78,7 +79,7 @@ def read_records(path: Path | str, *, max_bytes: int = MAX_RECORD_BYTES) -> Iter
     """
     start = 0
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             number = 0
             while head := file.read(_HEAD.size):
                 number += 1

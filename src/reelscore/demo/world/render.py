@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from reelscore.errors import ReelscoreError
-from reelscore.files import write_bytes
+from reelscore.files import parse_json, read_file, write_bytes
 from reelscore.media.writer import write_audio, write_video
 from reelscore.workers.local import run_all
 
@@ -136,7 +136,7 @@ def _stamp(plan: Plan) -> str:
 
 def _is_complete(world: World, stamp: str) -> bool:
     try:
-        truth = json.loads((world.folder / "world.json").read_text(encoding="utf-8"))
+        truth = parse_json(read_file(world.folder / "world.json"))
         return (
             truth["stamp"] == stamp
             and world.manifest.read_bytes() == _manifest(world)

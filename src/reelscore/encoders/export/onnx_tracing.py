@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from reelscore.encoders.hub.network import HubModel
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
-from reelscore.files import write_bytes
+from reelscore.files import is_disk_full, write_bytes
 
 _MAX_BYTES = 2_000_000_000  # an ONNX file is one protobuf message of at most 2 GiB
 _OPSET = 18
@@ -91,6 +91,8 @@ def export_network(
                 dynamo=False,
             )
     except Exception as error:  # the exporter's errors share no base class
+        if is_disk_full(error):
+            raise
         if isinstance(error, ImportError) or "not installed" in str(error):
             raise NotFoundError(
                 f"export needs a library that is not installed ({error}); install it: python -m pip install onnx"

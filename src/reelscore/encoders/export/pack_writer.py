@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from reelscore.errors import ArtifactError, ConfigError
 from reelscore.files import sync_folder, write_bytes
 from reelscore.types import FloatArray
 
-from .parts import PackPart, export_music, export_text, export_video
+from .parts import PackPart, export_captions, export_music, export_text, export_video
 
 MAX_COSINE_DISTANCE = 1e-3
 
@@ -37,7 +37,12 @@ class ExportedEncoder:
 
 
 def export_pack(
-    folder: Path | str, *, video: str | None = None, music: str | None = None, text: str | None = None
+    folder: Path | str,
+    *,
+    video: str | None = None,
+    music: str | None = None,
+    text: str | None = None,
+    captions: Mapping[str, Sequence[str]] | None = None,
 ) -> list[ExportedEncoder]:
     """Write a pack of one to three models to a new or empty folder.
 
@@ -48,6 +53,9 @@ def export_pack(
     folder : Path or str
     video, music, text : str, optional
         Folder or id of a model, see `find_model`.
+    captions : Mapping of str to sequence of str, optional
+        Captions by `model_type`. With a `text` model, the video and the music model embed theirs into the pack, so
+        that the pack can match without training.
 
     Raises
     ------
@@ -71,6 +79,11 @@ def export_pack(
             for export, name in ((export_video, video), (export_music, music), (export_text, text))
             if name
         ]
+        for part in parts if text else ():
+            texts = (captions or {}).get(part.files.model_type)
+            if texts and part.role != "text":
+                file = f"{part.role}-captions.npz"
+                part.entry["prompts"] = export_captions(temporary, part.files, file, texts)
         manifest = {"reelscore_pack": SCHEMA_VERSION, "encoders": {part.role: part.entry for part in parts}}
         write_bytes(temporary / MANIFEST_NAME, (json.dumps(manifest, indent=2) + "\n").encode())
         write_bytes(temporary / "README.md", _readme(parts).encode())

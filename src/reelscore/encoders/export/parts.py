@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from reelscore.encoders.hub.files import HubFiles
 from reelscore.encoders.hub.music import HubMusic
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.hub.video import HubVideo
+from reelscore.encoders.pack.captions import captions_file
 from reelscore.encoders.pack.pack import Pack
 from reelscore.encoders.pack.specs import Role, SquareInput
 from reelscore.encoders.pack.video import prepare_image
+from reelscore.encoders.promptable import hub_promptable
 from reelscore.files import write_bytes
 from reelscore.types import FloatArray
 
@@ -160,3 +162,18 @@ def export_text(folder: Path, files: HubFiles) -> PackPart:
         return pack.text_encoder().encode(TEXTS), encoder.encode(TEXTS)
 
     return PackPart("text", files, entry | {"input": text_input}, compare)
+
+
+def export_captions(folder: Path, files: HubFiles, file: str, captions: Sequence[str]) -> dict[str, Any]:
+    """Write the embeddings of captions by a model's text tower; return the manifest's ``prompts`` of the model."""
+    model = hub_promptable(files)
+    content = captions_file(dict(zip(captions, model.text.encode(captions), strict=True)))
+    write_bytes(folder / file, content)
+    bias = {} if model.bias is None else {"bias": model.bias}
+    return {
+        "architecture": model.architecture,
+        "scale": model.scale,
+        **bias,
+        "file": file,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from reelscore.errors import ArtifactError, ConfigError
+from reelscore.files import parse_json, read_file
 
-from .files import ALTERNATIVES, WEIGHTS, HubFiles
+from .download import WEIGHTS
+from .files import ALTERNATIVES, HubFiles
 
 MODULES = "modules.json"
 
@@ -197,7 +199,7 @@ def _modules(files: HubFiles) -> list[tuple[str, str]] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_file(path))
         steps = [(_class(str(step["type"])), str(step.get("path", ""))) for step in content]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path} is not a list of modules: {error}; fetch the model again") from error
@@ -256,5 +258,5 @@ def _dense(files: HubFiles, path: str) -> DenseLayer:
             f"{files.folder / path} has no {WEIGHTS}, the only form of weights that reelscore reads (pickle files "
             "can run code); fetch the model again, or give another"
         )
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    digest = hashlib.sha256(read_file(weights)).hexdigest()
     return DenseLayer(path, in_dim, out_dim, bool(config.get("bias", True)), name, digest)

@@ -1,5 +1,8 @@
 """Motion features of two close frames, and the cut rate of a series of frames.
 
+Motion on the screen has two causes: the camera and the subject. The camera's part is estimated as one shift, zoom and
+rotation of the whole picture and taken off, so that a pan across a still room is not an action scene.
+
 References
 ----------
 Lucas and Kanade 1981, "An iterative image registration technique with an application to stereo vision".
@@ -14,7 +17,9 @@ import numpy.typing as npt
 
 from reelscore.types import FloatArray
 
+from .camera import MIN_OVERLAP, align, camera_motion, centred
 from .columns import Column
+from .flow import cells, flow_between
 
 COLUMNS = (
     Column("motion_energy", "1/s", "mean change of luma per second between two close frames"),
@@ -25,6 +30,10 @@ COLUMNS = (
         "0..1",
         "speed of the mean motion over the mean speed: 1 for a pan, low for opposite motions",
     ),
+    Column("camera_speed", "short sides/s", "mean speed of the picture by the camera's shift, zoom and turn"),
+    Column("subject_energy", "1/s", "motion_energy once the camera's motion is taken off"),
+    Column("subject_flow", "short sides/s", "motion_flow once the camera's motion is taken off"),
+    Column("subject_peak", "short sides/s", "motion_peak once the camera's motion is taken off"),
 )
 """Columns of `describe_motion`."""
 
@@ -40,7 +49,6 @@ CUT_COLUMNS = (
 
 _CELL_PX = 4
 _LEVELS = 4
-_RIDGE = 2e-4  # keeps cells without texture still
 _NO_CUT_DISTANCE, _CUT_DISTANCE = 0.3, 0.6
 _REACH = 2
 
@@ -49,7 +57,8 @@ def describe_motion(luma: FloatArray, following: FloatArray | None, gap_s: float
     """Compute the motion features of two frames of one size.
 
     Speeds come from one Lucas-Kanade step on cells of 4 x 4 pixels. With a short side of 96 pixels and a gap of 0.12 s,
-    speeds above about half the short side per second are underestimated. A uniform change of brightness is no motion.
+    speeds above about half the short side per second are underestimated; `camera_speed` is not, up to about 3 short
+    sides per second. A uniform change of brightness is no motion.
 
     Parameters
     ----------
@@ -65,13 +74,35 @@ def describe_motion(luma: FloatArray, following: FloatArray | None, gap_s: float
     if following is None or gap_s <= 0 or min(luma.shape) < 3 * _CELL_PX:
         return np.zeros(len(COLUMNS), np.float32)
     energy = float(np.abs(following - luma).mean()) / gap_s
-    first, second = _cells(luma), _cells(following)
-    across, down = _flow(first - first.mean(), second - second.mean())
+    across, down = flow_between(luma, following, _CELL_PX)
     speed = np.hypot(across, down)
-    scale = 1 / (gap_s * min(first.shape))
+    scale = 1 / (gap_s * (min(luma.shape) // _CELL_PX))
     mean = float(speed.mean())
     unity = float(np.hypot(across.mean(), down.mean())) / mean if mean * scale > 1e-3 else 0.0
-    return np.array([energy, mean * scale, float(np.percentile(speed, 90)) * scale, unity], np.float32)
+    whole = (energy, mean * scale, float(np.percentile(speed, 90)) * scale, unity)
+    return np.array([*whole, *_describe_subject(luma, following, gap_s)], np.float32)
+
+
+def _describe_subject(
+    luma: FloatArray, following: FloatArray, gap_s: float
+) -> tuple[float, float, float, float]:
+    """Return the camera's speed, and energy, flow and peak of what moves besides."""
+    # Half the resolution is enough for whole-picture motion, and a quarter of the work.
+    luma, following = cells(luma, 2), cells(following, 2)
+    cell_px = _CELL_PX // 2
+    camera = camera_motion(luma, following, cell_px=cell_px)
+    side = min(luma.shape)
+    y, x = centred(luma.shape)
+    a, b, c, d = camera
+    camera_speed = float(np.hypot(a + c * x - d * y, b + d * x + c * y).mean()) / side / gap_s
+    aligned, inside = align(luma, following, camera)
+    visible = cells(inside.astype(np.float32), cell_px) > 0.5
+    if inside.mean() < MIN_OVERLAP or not visible.any():
+        return camera_speed, 0.0, 0.0, 0.0
+    change = float(np.abs(aligned - luma)[inside].mean())
+    speed = np.hypot(*flow_between(luma, aligned, cell_px))[visible]
+    scale = cell_px / side / gap_s
+    return camera_speed, change / gap_s, float(speed.mean()) * scale, float(np.percentile(speed, 90)) * scale
 
 
 def describe_cuts(histograms: FloatArray, step_s: float) -> FloatArray:
@@ -125,38 +156,3 @@ def palette(pixels: npt.NDArray[np.uint8]) -> FloatArray:
         out += np.bincount(bins, weights=weight, minlength=_LEVELS**3)
     shares: FloatArray = (out / len(colours)).astype(np.float32)
     return shares
-
-
-def _cells(luma: FloatArray) -> FloatArray:
-    rows, columns = luma.shape[0] // _CELL_PX, luma.shape[1] // _CELL_PX
-    cropped = luma[: rows * _CELL_PX, : columns * _CELL_PX]
-    means: FloatArray = cropped.reshape(rows, _CELL_PX, columns, _CELL_PX).mean(axis=(1, 3))
-    return means
-
-
-def _flow(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the displacement across and down, in cells, by one Lucas-Kanade step in windows of 5 x 5 cells.
-
-    Solves [Ixx Ixy; Ixy Iyy] (u, v) = -(Ixt, Iyt) with a ridge.
-    """
-    middle = 0.5 * (first + second)
-    down, across = np.gradient(middle)
-    change = second - first
-    xx, yy, xy, xt, yt = (
-        _box(product)
-        for product in (across * across, down * down, across * down, across * change, down * change)
-    )
-    xx, yy = xx + np.float32(_RIDGE), yy + np.float32(_RIDGE)
-    determinant = xx * yy - xy * xy
-    u = (xy * yt - yy * xt) / determinant
-    v = (xy * xt - xx * yt) / determinant
-    # One step is not reliable beyond its window.
-    return np.clip(u, -2, 2), np.clip(v, -2, 2)
-
-
-def _box(values: npt.NDArray[np.float32]) -> FloatArray:
-    """Return the mean of the 5 x 5 cells around each cell; edge cells are repeated."""
-    padded = np.pad(values, 2, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
-    means: FloatArray = windows.mean(axis=(2, 3))
-    return means

@@ -48,7 +48,7 @@ class LightVideo:
     """
 
     name = "light-video"
-    version = "1"
+    version = "2"
     modality: Modality = "video"
     columns: tuple[str, ...] | None = column_names(COLUMNS)
     dim = len(COLUMNS)

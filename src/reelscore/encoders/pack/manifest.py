@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reelscore.config import from_mapping
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
+from reelscore.files import parse_json, read_file
 
 from .specs import (
     FilterBankInput,
@@ -63,8 +63,8 @@ def read_manifest(folder: Path | str) -> dict[Role, ModelSpec]:
             'and outputs of each ONNX file under "encoders" (example: docs/how-to/packs.md)'
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = parse_json(read_file(path))
+    except ValueError as error:
         raise ArtifactError(f"{path} is not valid JSON: {error}; fix it or fetch the pack again") from error
     if not isinstance(content, dict):
         raise ArtifactError(

@@ -9,9 +9,11 @@ from typing import Literal, TypeVar
 from reelscore.errors import NotFoundError
 
 from .audio import AudioModel
+from .captions import PackCaptions
 from .manifest import read_manifest
 from .music import PackMusic
-from .specs import ModelSpec, PictureModelSpec, Role, SoundModelSpec, TextModelSpec
+from .session import read_verified
+from .specs import ModelSpec, PictureModelSpec, Prompts, Role, SoundModelSpec, TextModelSpec
 from .text import PackTextEncoder
 from .video import ImageModel, PackVideo
 
@@ -83,6 +85,34 @@ class Pack:
             PackMusic(self._audio_model(role), output=output) for role, output in outputs.items() if output
         )
 
+    @property
+    def has_prompts(self) -> bool:
+        """Whether ``video`` and ``music`` both have embedded captions."""
+        return all(_prompts(self.specs.get(role)) is not None for role in ("video", "music"))
+
+    def captions(self, role: Literal["video", "music"]) -> PackCaptions:
+        """Return the embedded captions of a model; `NotFoundError` if it has none."""
+        prompts = _prompts(self.specs.get(role))
+        if prompts is None:
+            raise NotFoundError(
+                f"the pack {self.folder} has no captions for {role}; export it again with a model of {role} and text "
+                "(docs/how-to/packs.md)"
+            )
+        return PackCaptions(self.folder, prompts, dim=self.specs[role].feature.dim)
+
+    def verify(self) -> None:
+        """Raise `NotFoundError` or `ArtifactError` unless every file exists with its sha256."""
+        for spec in self.specs.values():
+            files = [(spec.file, spec.sha256)]
+            if (prompts := _prompts(spec)) is not None:
+                files.append((prompts.file, prompts.sha256))
+            if isinstance(spec, TextModelSpec):
+                files.append((spec.input.tokenizer, spec.input.tokenizer_sha256))
+            labels = [output.labels for output in spec.outputs if output.labels is not None]
+            files += [(each.file, str(each.sha256)) for each in labels if each.file is not None]
+            for name, sha256 in files:
+                read_verified(self.folder / name, sha256)
+
     def text_encoder(self) -> PackTextEncoder:
         """Return the text encoder."""
         return PackTextEncoder(self.folder, self._spec("text", TextModelSpec), num_threads=self._num_threads)
@@ -102,3 +132,7 @@ class Pack:
             )
         assert isinstance(spec, kind)
         return spec
+
+
+def _prompts(spec: ModelSpec | None) -> Prompts | None:
+    return spec.prompts if isinstance(spec, PictureModelSpec | SoundModelSpec) else None

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import ArtifactError, InputError
-from reelscore.files import existing_file
+from reelscore.files import existing_file, read_file
 from reelscore.types import FloatArray
 
 from .specs import LATER_DEFAULTS, ModelSpec, Output, input_facts
@@ -150,7 +150,7 @@ class OnnxModel:
 
 def read_verified(path: Path, sha256: str) -> bytes:
     """Read a file and check its sha256, so that the bytes that are used are the bytes that were checked."""
-    content = existing_file(path).read_bytes()
+    content = read_file(existing_file(path))
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256.lower():
         raise ArtifactError(

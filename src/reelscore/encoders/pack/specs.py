@@ -234,6 +234,31 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """Embeddings of captions by the text tower of a CLIP, SigLIP or CLAP model, next to its image or audio tower.
+
+    Attributes
+    ----------
+    architecture : str
+        The `model_type`, which determines the wording of the captions.
+    scale, bias : float, float or None
+        Scale of the cosine similarity, and the bias of a model with one.
+    file, sha256 : str
+        An .npz file with the captions ``texts`` and their unit embeddings ``rows``.
+    """
+
+    architecture: str
+    scale: float
+    bias: float | None = None
+    file: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "scale")
+        _require_file_name(self.file)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _ModelSpec:
     """One ONNX file; the first of `outputs` is the feature."""
 
@@ -263,6 +288,7 @@ class PictureModelSpec(_ModelSpec):
     """A model of images."""
 
     input: PictureInput
+    prompts: Prompts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +296,7 @@ class SoundModelSpec(_ModelSpec):
     """A model of audio."""
 
     input: SoundInput
+    prompts: Prompts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

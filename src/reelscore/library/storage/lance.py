@@ -71,6 +71,9 @@ class TrackTable:
             if schema is None:
                 if not (folder / f"{TABLE_NAME}.lance").is_dir():
                     raise damaged(library, f"{folder.name}/{TABLE_NAME}.lance is missing")
+                for file in folder.rglob("*"):  # LanceDB would wait for the writer of a pipe
+                    if file.exists() and not (file.is_file() or file.is_dir()):
+                        raise damaged(library, f"{file.name} is no regular file")
                 self._table = lancedb.connect(folder).open_table(TABLE_NAME)
             else:
                 shutil.rmtree(folder, ignore_errors=True)

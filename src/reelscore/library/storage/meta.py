@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import ArtifactError, InputError, NotFoundError
-from reelscore.files import write_bytes
+from reelscore.files import parse_json, read_file, write_bytes
 
 FORMAT = 2
 """Newest format that this version reads. 1: no tag scores. 2: the table has the column ``tag_scores``."""
@@ -177,7 +177,7 @@ def read_pointer(library: Path) -> Pointer:
     """
     file = library / FILE_NAME
     try:
-        content = file.read_bytes()
+        content = read_file(file)
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a library (no library.json inside)" if library.exists() else "does not exist"
         raise NotFoundError(
@@ -186,7 +186,7 @@ def read_pointer(library: Path) -> Pointer:
     except OSError as error:
         raise ArtifactError(f"cannot read {file}: {error.strerror}. Check its permissions") from error
     try:
-        document = json.loads(content)
+        document = parse_json(content)
         format_, generation, values = document["format"], document["generation"], document["meta"]
         if not isinstance(format_, int) or not isinstance(generation, int):
             raise TypeError("format and generation must be whole numbers")

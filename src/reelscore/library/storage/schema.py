@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelscore.errors import ArtifactError
+from reelscore.files import parse_json
 from reelscore.types import FloatArray, Track
 
 from .entry import Moments, TrackEntry
@@ -135,7 +136,7 @@ def tracks_of_json(table: pa.Table) -> list[Track]:
 
     A damaged cell raises `json.JSONDecodeError` or `TypeError`.
     """
-    return [Track(*json.loads(cell)) for cell in table[TRACK_JSON].to_pylist()]
+    return [Track(*parse_json(cell)) for cell in table[TRACK_JSON].to_pylist()]
 
 
 def embeddings_of(table: pa.Table) -> FloatArray:

@@ -3,7 +3,8 @@
 A rule maps one column linearly, so that its low reference value gives -1 and its high one 1. The directions and their
 order of importance come from the works cited at each rule. The reference values fit several dozen real videos and
 tracks. The low reference of the cut rate is negative: sparse sampling finds no cut in most short videos, and that alone
-must not make them slow.
+must not make them slow. For the same reason the lack of colour or light says little: most black-and-white films are not
+sad, and most night scenes are not. Motion is that of the subject, without the camera's.
 
 References
 ----------
@@ -57,6 +58,9 @@ class Rule:
         Source of the direction.
     logarithmic : bool
         Whether the map is linear in the column's logarithm.
+    floor : float
+        Lowest reading: how much a low value alone can say. 0 where it says nothing, as the lack of colour in a
+        black-and-white film.
     """
 
     column: str
@@ -65,35 +69,45 @@ class Rule:
     weight: float
     source: str
     logarithmic: bool = False
+    floor: float = -1.5
 
     def read(self, sequence: FeatureSequence) -> FloatArray:
-        """Return the reading of each row, shape (T,): -1 at `low`, 1 at `high`, clipped to [-1.5, 1.5]."""
+        """Return the reading of each row, shape (T,): -1 at `low`, 1 at `high`, clipped to [`floor`, 1.5]."""
         values, low, high = sequence.column(self.column), self.low, self.high
         if self.logarithmic:
             values = np.log2(np.maximum(values, np.float32(1e-6)))
             low, high = math.log2(low), math.log2(high)
-        reading: FloatArray = np.clip(2 * (values - low) / (high - low) - 1, -1.5, 1.5).astype(np.float32)
+        reading: FloatArray = np.clip(2 * (values - low) / (high - low) - 1, self.floor, 1.5).astype(
+            np.float32
+        )
         return reading
 
 
 VIDEO_RULES: dict[Axis, tuple[Rule, ...]] = {
     "arousal": (
-        Rule("motion_flow", 0.015, 0.40, 3, "motion excites: Detenber et al. 1998", logarithmic=True),
-        Rule("motion_energy", 0.03, 0.70, 2, "motion activity: Hanjalic and Xu 2005", logarithmic=True),
+        Rule("subject_flow", 0.012, 0.20, 3, "motion excites: Detenber et al. 1998", logarithmic=True),
+        Rule("subject_energy", 0.03, 0.50, 2, "motion activity: Hanjalic and Xu 2005", logarithmic=True),
         Rule("cut_rate_hz", -0.20, 0.30, 2, "edits excite: Lang et al. 2000; Hanjalic and Xu 2005"),
-        Rule("saturation", 0.05, 0.70, 1.5, "saturation excites: Valdez and Mehrabian 1994"),
+        Rule("saturation", 0.05, 0.70, 1.5, "saturation excites: Valdez and Mehrabian 1994", floor=0),
         Rule("contrast", 0.08, 0.30, 1, "hard light excites: Wang and Cheong 2006, lighting key"),
     ),
     "valence": (
-        Rule("brightness", 0.15, 0.70, 3.5, "pleasure = .69 brightness + ...: Valdez and Mehrabian 1994"),
-        Rule("saturation", 0.05, 0.70, 1, "... + .22 saturation: Valdez and Mehrabian 1994"),
-        Rule("colourfulness", 5, 60, 1, "vivid colours go with happy music: Palmer et al. 2013"),
-        Rule("warmth", -0.25, 0.40, 1, "yellow, not blue, goes with happy music: Palmer et al. 2013"),
-        Rule("shadows", 0.0, 0.25, 1, "low-key light is sad or fearful: Wang and Cheong 2006"),
+        Rule(
+            "brightness",
+            0.15,
+            0.70,
+            3,
+            "pleasure = .69 brightness + ...: Valdez and Mehrabian 1994",
+            floor=-0.3,
+        ),
+        Rule("saturation", 0.05, 0.70, 1, "... + .22 saturation: Valdez and Mehrabian 1994", floor=0),
+        Rule("colourfulness", 5, 60, 1, "vivid colours go with happy music: Palmer et al. 2013", floor=0),
+        Rule("warmth", -0.25, 0.25, 1, "yellow, not blue, goes with happy music: Palmer et al. 2013"),
+        Rule("shadows", 0.0, 0.25, 1, "low-key light is sad or fearful: Wang and Cheong 2006", floor=-0.3),
     ),
     "pace": (
-        Rule("motion_flow", 0.015, 0.40, 3, "pace is motion ...: Adams et al. 2002", logarithmic=True),
-        Rule("motion_peak", 0.04, 0.70, 1.5, "... of the fastest part, too", logarithmic=True),
+        Rule("subject_flow", 0.012, 0.20, 3, "pace is motion ...: Adams et al. 2002", logarithmic=True),
+        Rule("subject_peak", 0.03, 0.40, 1.5, "... of the fastest part, too", logarithmic=True),
         Rule("cut_rate_hz", -0.20, 0.30, 3, "... and shot length: Adams et al. 2002; Cutting et al. 2010"),
     ),
 }
