@@ -22,8 +22,8 @@ def as_json(*arguments):
 def test_probe_prints_the_text_of_a_video(tmp_path):
     film = subtitled(tmp_path / "film.mkv", ["Land ahoy", "x" * 300], codec="srt", tags={"title": "Storm"})
     text = reelscore("probe", film).stdout
-    assert "  text       title: Storm\n" in text
-    assert "  text       transcript: Land ahoy xxx" in text
+    assert "  text       title (tags): Storm\n" in text
+    assert "  text       transcript (subtitles): Land ahoy xxx" in text
     assert "… (310 characters)" in text
     assert as_json("probe", film)["words"] == {"title": "Storm", "transcript": "Land ahoy " + "x" * 300}
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from reelscore.files import write_bytes
+from reelscore.errors import ReelscoreError
+from reelscore.files import parse_json, read_file, write_bytes
 from reelscore.types import FileState
 
 FILE_NAME = "files.json"
@@ -32,7 +33,7 @@ class FileHashes:
     def read(cls, library: Path) -> FileHashes:
         """Return the hashes of a library; none where the file is missing or damaged."""
         try:
-            document = json.loads((library / FILE_NAME).read_bytes())
+            document = parse_json(read_file(library / FILE_NAME))
             if document["format"] != _FORMAT:
                 return cls()
             return cls(
@@ -41,7 +42,7 @@ class FileHashes:
                     for path, (size, mtime, ctime, key) in document["files"].items()
                 }
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ReelscoreError):
             return cls()
 
     def write(self, library: Path, *, keys: set[str]) -> None:
