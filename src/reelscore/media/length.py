@@ -53,7 +53,7 @@ class Length:
 
 
 def stream_lengths(container: InputContainer, streams: Sequence[Stream], path: Path | str) -> list[Length]:
-    """Return the length of each stream, as far as its packets are in the file.
+    """Return the length of each stream, from the packets that are in the file.
 
     Packets are read, but not decoded, only where the container states no length or a wrong one.
 
@@ -159,8 +159,10 @@ def _stated_s(stream: Stream) -> float | None:
 
 def _indexed_s(container: InputContainer, stream: Stream) -> float | None:
     """Return the length from a complete index of the file's samples; None without one or if its times jump."""
-    entries, num_frames = stream.index_entries, stream.frames
-    if not num_frames or len(entries) < num_frames or stream.time_base is None:
+    entries = stream.index_entries
+    if (
+        not stream.frames or not len(entries) or stream.time_base is None
+    ):  # a fragmented file states no frames
         return None
     unit_s = float(stream.time_base)
     first, last = entries[0], entries[len(entries) - 1]
@@ -174,8 +176,18 @@ def _indexed_s(container: InputContainer, stream: Stream) -> float | None:
     length_s, step_s, stated_s = (last.timestamp - first.timestamp) * unit_s, step * unit_s, _stated_s(stream)
     # The index does not tell how long the last frame is shown.
     if stated_s is not None and (len(entries) == 1 or length_s <= stated_s <= length_s + 2 * step_s):
-        return stated_s
-    return length_s + step_s
+        length_s, step_s = stated_s, 0.0
+    return _bounded_s(stream, length_s + step_s, len(entries))
+
+
+def _bounded_s(stream: Any, length_s: float, num_packets: int) -> float:
+    """Return a length, or that of the packets' samples if the length is more than they can decode to."""
+    if stream.type != "audio":
+        return length_s
+    samples, rate_hz = stream.codec_context.frame_size, stream.codec_context.sample_rate
+    packets_s = num_packets * (samples / rate_hz if samples and rate_hz else MAX_PACKET_S)
+    # HE-AAC decodes to twice the samples of its frames.
+    return packets_s if length_s > 2 * packets_s + TOLERANCE_S else length_s
 
 
 def _tail_s(container: InputContainer, streams: Sequence[Stream], *, gaps: bool) -> list[float | None]:
