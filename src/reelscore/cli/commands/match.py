@@ -23,6 +23,7 @@ from reelscore.cli.options import (
     VocabularyOption,
     WorkersOption,
     check_one_place,
+    check_pack,
     folder_library,
     library_folder,
 )
@@ -121,6 +122,7 @@ def match(
         for failure in summary.failed:
             note(f"  failed  {failure.path}: {failure.reason}")
     else:
+        check_pack(library_folder(library), pack)
         opened = Library.open(
             library_folder(library),
             model=model,
@@ -136,8 +138,8 @@ def match(
         return
     if report.model["name"] == "affect":
         note(
-            "rough guess: matched by light, motion, loudness and tempo alone. Better: fetch encoders once with '"
-            "reelscore encoders pull', or train a model on your own videos ('reelscore train')"
+            "untrained, a rough guess: matched by light, motion, loudness and tempo alone. Better: fetch encoders once "
+            "with 'reelscore encoders pull', or train a model on your own videos ('reelscore train')"
         )
     elif not report.model["trained"]:
         note("untrained: matched by scores of vocabulary terms; see 'reelscore train'")
