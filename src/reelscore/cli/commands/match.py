@@ -79,7 +79,7 @@ def match(
             metavar="H",
             min=0,
             max=1,
-            help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.8 "
+            help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.9 "
             "without a trained model, else 0 (off).",
             rich_help_panel=MATCHING,
         ),
