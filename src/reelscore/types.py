@@ -270,7 +270,7 @@ class Match:
     reasons : tuple of str
         What query and track have in common, strongest first; empty if the model gives no reasons.
     fit : {"good", "fair", "poor", ""}
-        How the score compares with the track's scores for unmatched queries; empty if the model has none.
+        How the score of an untrained model compares with the track's scores for unmatched queries; else empty.
     violations : tuple of str
         What the text query excluded or asked for and the track has or lacks, such as ``"drums"`` or ``"96 bpm"``.
     """

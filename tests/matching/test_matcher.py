@@ -35,10 +35,11 @@ def test_the_json_shape_is_kept_and_byte_equal(library, video_file):
     reports = [json.dumps(Matcher(library).report(video_file, k=3).to_json()) for _ in range(2)]
     assert reports[0] == reports[1]
     found = json.loads(reports[0])
-    assert set(found) == {"query", "model", "matches"}
+    assert set(found) == {"query", "model", "matches", "notes"}
     assert found["model"]["trained"] is False
-    assert set(found["query"]) == {"video", "duration_s", "text"}
+    assert set(found["query"]) == {"video", "duration_s", "text", "understood"}
     keys = {"rank", "track", "title", "artist", "score", "start_s", "duration_s", "reasons"}
+    keys |= {"fit", "violations"}
     assert set(found["matches"][0]) == keys
 
 
@@ -122,7 +123,12 @@ def test_words_alone_find_music_and_opposite_words_turn_the_list(wordy):
     matcher = Matcher(wordy)
     calm, fast = (matcher.report(text=text, k=6) for text in ("calm", "fast"))
     assert calm.query is None
-    assert calm.to_json()["query"] == {"video": None, "duration_s": None, "text": "calm"}
+    assert calm.to_json()["query"] == {
+        "video": None,
+        "duration_s": None,
+        "text": "calm",
+        "understood": "calm",
+    }
     order = [match.track.key for match in calm.matches]
     turned = [match.track.key for match in fast.matches]
     assert (order[0], order[-1]) == (turned[-1], turned[0])
@@ -270,7 +276,7 @@ def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, vi
         word = {True: "good", False: "poor"}
         for match in corrected:
             assert match.fit == word[match.score >= 1] or 0.25 <= match.score < 1
-    for opened, usual in ((library, 0.0), (wordy, 0.8)):
+    for opened, usual in ((library, 0.0), (wordy, 0.9)):
         assert Matcher(opened).match(video_file) == Matcher(opened).match(video_file, hubness=usual)
     with pytest.raises(InputError, match="hubness must lie"):
         Matcher(library).match(video_file, hubness=2)

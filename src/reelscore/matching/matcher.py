@@ -133,7 +133,7 @@ class Matcher:
             Weight of the text next to a video: 0 ranks by the video alone, 1 by the text alone.
         hubness : float, optional
             Strength of the hubness correction, 0 (off) to 1. Lowers tracks that rank high for every query. By default
-            that of the model: 0.8 for the zero-shot model, 0 for a trained one. It does not apply to tag scores.
+            that of the model: 0.9 for the zero-shot model, 0 for a trained one. It does not apply to tag scores.
         info : MediaInfo, optional
             Result of `probe` on the video, if known.
 
@@ -302,6 +302,8 @@ class Matcher:
     ) -> list[_Placed]:
         """Correct scores for hubness, sort by them, and say how they compare with those of unmatched queries."""
         embedder = self._pipeline.embedder
+        if not placed or (embedder.trained and strength == 0):
+            return list(placed)
         bank = embedder.bank if by_video else embedder.text_bank
         found = index.embeddings([p.track.key for p in placed])
         candidates = np.stack([found[p.track.key] for p in placed])
@@ -310,7 +312,7 @@ class Matcher:
         strength *= 1 - self._moment_weight
         scores = corrected(plain, candidates, embedder, bank, strength=strength)
         fits = [""] * len(placed)
-        if bank is not None and len(bank):
+        if not embedder.trained and bank is not None:
             fits = [fit_word(z) for z in standardised(plain, candidates, bank)]
         order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
         return [replace(placed[i], score=float(scores[i]), fit=fits[i]) for i in order]

@@ -92,8 +92,8 @@ def embed_text(opened: OpenPipeline, library: Library, text: str) -> Query:
         opened.embedder.text_encoder is not None and not _has_tags(library, opened)
     ):
         raise ConfigError(
-            f"the model {opened.embedder.name!r} of {library.path} takes no text here. {_ways_to_ask(opened)}, or omit "
-            "the text"
+            f"the model {opened.embedder.name!r} of {library.path} takes no text here. "
+            f"{_ways_to_ask(opened, library.path)}, or omit the text"
         )
     if built is None:
         if opened.tagger is None:
@@ -120,11 +120,14 @@ def _has_tags(library: Library, opened: OpenPipeline) -> bool:
     return opened.spec.tagger is not None if library.meta is None else library.meta.has_tags
 
 
-def _ways_to_ask(opened: OpenPipeline) -> str:
+def _ways_to_ask(opened: OpenPipeline, library: Path) -> str:
     """Return what a user can do to search by text where the model takes none."""
     missing, text_encoder = opened.spec.missing, opened.embedder.text_encoder
     if missing:
         return missing[0]
     if text_encoder is not None:
         return f"Give the pack that holds its text encoder {text_encoder} (--pack FOLDER)"
-    return "Build a library for the zero-shot model: --encoder words --pack FOLDER"
+    return (
+        "Text needs encoders that know words: get a pack ('reelscore encoders pull'), then give it: reelscore rebuild "
+        f"--library {library} --pack FOLDER"
+    )

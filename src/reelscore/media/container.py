@@ -240,6 +240,8 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
             raise
         except (av.error.InvalidDataError, av.error.OSError, av.error.PatchWelcomeError):
             continue
+        except IndexError:  # PyAV does not know a stream that begins in the middle of a file
+            continue
         return
 
 

@@ -23,6 +23,7 @@ from reelscore.cli.options import (
     VocabularyOption,
     WorkersOption,
     check_one_place,
+    check_pack,
     folder_library,
     library_folder,
 )
@@ -78,7 +79,7 @@ def match(
             metavar="H",
             min=0,
             max=1,
-            help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.8 "
+            help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.9 "
             "without a trained model, else 0 (off).",
             rich_help_panel=MATCHING,
         ),
@@ -123,6 +124,7 @@ def match(
         for message in summary.notes:
             note(f"  note  {message}")
     else:
+        check_pack(library_folder(library), pack)
         opened = Library.open(
             library_folder(library),
             model=model,
@@ -138,8 +140,8 @@ def match(
         return
     if report.model["name"] == "affect":
         note(
-            "rough guess: matched by light, motion, loudness and tempo alone. Better: fetch encoders once with '"
-            "reelscore encoders pull', or train a model on your own videos ('reelscore train')"
+            "untrained, a rough guess: matched by light, motion, loudness and tempo alone. Better: fetch encoders once "
+            "with 'reelscore encoders pull', or train a model on your own videos ('reelscore train')"
         )
     elif not report.model["trained"]:
         note("untrained: matched by scores of vocabulary terms; see 'reelscore train'")

@@ -184,9 +184,7 @@ def read_pointer(library: Path) -> Pointer:
         content = read_file(file)
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a library (no library.json inside)" if library.exists() else "does not exist"
-        raise NotFoundError(
-            f"{library} {what}. Create a library: reelscore add MUSIC_FOLDER --library {library}"
-        ) from None
+        raise NotFoundError(f"{library} {what}. Create a library: {way_to_create(library)}") from None
     except OSError as error:
         raise ArtifactError(f"cannot read {file}: {error.strerror}. Check its permissions") from error
     try:
@@ -205,6 +203,12 @@ def read_pointer(library: Path) -> Pointer:
         return Pointer(from_mapping(LibraryMeta, kept, where="meta"), generation)
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(library, f"{FILE_NAME}: {error}") from error
+
+
+def way_to_create(folder: Path) -> str:
+    """Return the command that creates a library at a folder, or elsewhere if the folder holds something else."""
+    taken = folder.exists() and (not folder.is_dir() or foreign_entries(folder))
+    return f"reelscore add MUSIC_FOLDER --library {'OTHER_FOLDER' if taken else folder}"
 
 
 def check_kind(built: LibraryMeta, library: Path) -> None:

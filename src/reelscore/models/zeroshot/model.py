@@ -44,13 +44,13 @@ MOOD_TAG_WEIGHT = 0.4
 VIDEO_GENRE_WEIGHT = 0.7
 """Share of `AFFECT_WEIGHT` for genres and instruments of a video, which affect predicts less well than moods."""
 
-CONTENT_DAMPING = 0.6
+CONTENT_DAMPING = 0.3
 """d: share of a video's affect that a recognised scene replaces."""
 
 SCENE_ROWS = 0.25
 """Share of a video's rows, those with the highest probability, that scores a scene."""
 
-TYPICAL_AFFECT, AFFECT_SPREAD = (-0.1, 0.3, -0.2), 0.5
+TYPICAL_AFFECT, AFFECT_SPREAD = (-0.1, 0.3, -0.2), 0.35
 TYPICAL_SCENES = (0.2, 0.6)
 """Mean and spread of r over real videos, and usual scores of a scene: the generic videos of `bank`."""
 
@@ -88,7 +88,7 @@ class ZeroShotModel:
 
     name = "bridge"  # an identity: it is stored in libraries and in the JSON of a match, like the fingerprint's prefix
     trained = False
-    default_hubness = 0.8
+    default_hubness = 0.9
 
     def __init__(
         self,
