@@ -238,7 +238,8 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
             return
         except av.error.MemoryError:
             raise
-        except (av.error.InvalidDataError, av.error.OSError, av.error.PatchWelcomeError):
+        # PyAV raises IndexError for a packet of a stream that appears while it reads.
+        except (av.error.InvalidDataError, av.error.OSError, av.error.PatchWelcomeError, IndexError):
             continue
         return
 
