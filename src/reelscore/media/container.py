@@ -241,9 +241,8 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
             raise
         except (av.error.InvalidDataError, av.error.OSError, av.error.PatchWelcomeError):
             num_errors += 1
-        except (
-            IndexError
-        ):  # a packet of a stream that begins in the middle of the file, which PyAV does not know
+        # PyAV raises it for a packet of a stream that appears while it reads; the packet is skipped.
+        except IndexError:
             continue
         else:
             return

@@ -34,6 +34,8 @@ MAX_PAUSE_S, MAX_PACKET_S = 1.0, 10.0
 """Longest step between audio packets that is not a pause, and longest packet; the frames of ape last up to 7 s."""
 LATE_S = 0.1
 """Sound that starts at least this much after the pictures is placed by its timestamps; less is imperceptible."""
+SHORTEST_S = 0.04
+"""Length of a stream that has a frame but no duration: one picture at 25 Hz."""
 ZERO_BYTES = 64
 """A compressed sample never begins with this many zeros."""
 _NOUNS = {"video": "pictures", "audio": "sound"}
@@ -98,7 +100,7 @@ def stream_lengths(container: InputContainer, streams: Sequence[Stream], path: P
         repairs[0].append(f"{len(links)} recordings in sequence (chained Ogg); all are read")
     if None in lengths:
         with open_media(path) as again:
-            same = [again.streams[stream.index] for stream in streams]
+            same = [_same_stream(again, stream, path) for stream in streams]
             times = read_packets(again, *same)
             for i, stream in enumerate(same):
                 lengths[i], jumps = _packets_s(stream, times[stream.index])
@@ -137,7 +139,7 @@ def sound_start_s(container: InputContainer, path: Path | str) -> float:
     if late_s < LATE_S:
         return 0.0
     with open_media(path) as again:
-        (pictures,) = stream_lengths(again, [again.streams[video.index]], path)
+        (pictures,) = stream_lengths(again, [_same_stream(again, video, path)], path)
     return late_s if late_s < pictures.seconds else 0.0
 
 
@@ -145,6 +147,7 @@ def _checked(
     stream: Stream, measured: float, stated: float | None, repairs: tuple[str, ...], *, estimated: bool
 ) -> Length:
     what = _NOUNS[stream.type]
+    measured = measured if measured > 0 else SHORTEST_S
     if stated is None:
         note = f"{what}: the container does not state its length; measured by reading all packets"
         return Length(measured, repairs or (note,))
@@ -245,8 +248,16 @@ def _decoded_s(container: InputContainer, stream: Any, length_s: float, path: Pa
     if ends and ends[-1] - start * unit_s > length_s - TAIL_S / 2:
         return None
     with open_media(path) as again:
-        same: Any = again.streams[stream.index]
+        same = _same_stream(again, stream, path)
         return float(sum(frame.samples / frame.sample_rate for frame in _frames(again, same)))
+
+
+def _same_stream(container: InputContainer, stream: Stream, path: Path | str) -> Any:
+    """Return the stream in another container of the file; libav can find more streams while it reads."""
+    for one in container.streams:
+        if one.index == stream.index:
+            return one
+    raise MediaError("its streams are damaged. Copy or download it again.", path=path)
 
 
 def _frames(container: InputContainer, stream: Any) -> Iterator[Any]:
