@@ -269,6 +269,10 @@ class Match:
         Start of the best matching moment of the track, in seconds.
     reasons : tuple of str
         What query and track have in common, strongest first; empty if the model gives no reasons.
+    fit : {"good", "fair", "poor", ""}
+        How the score of an untrained model compares with the track's scores for unmatched queries; else empty.
+    violations : tuple of str
+        What the text query excluded or asked for and the track has or lacks, such as ``"drums"`` or ``"96 bpm"``.
     """
 
     rank: int
@@ -276,3 +280,5 @@ class Match:
     track: Track
     start_s: float
     reasons: tuple[str, ...] = ()
+    fit: str = ""
+    violations: tuple[str, ...] = ()

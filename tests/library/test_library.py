@@ -70,6 +70,15 @@ def test_new_changed_moved_and_copied_files_are_distinguished(library, music):
     }  # fmt: skip
 
 
+def test_a_file_that_is_not_what_its_header_states_is_added_with_a_note(library, tmp_path):
+    path = worlds.song(tmp_path / "cut.wav", tempo_bpm=99)
+    path.write_bytes(path.read_bytes()[:-50_000])
+    summary = library.add(path, workers=1)
+    assert summary.added == (str(path),)
+    assert summary.notes == (f"{path}: the file is truncated, or its header is wrong",)
+    assert library.add(path, workers=1).notes == ()
+
+
 def test_bad_files_are_recorded_and_the_others_added(library, music, video_file):
     (music / "empty.mp3").touch()
     (music / "text.wav").write_text("not sound at all\n" * 99)

@@ -42,7 +42,7 @@ def open_streams() -> None:
 
 
 def close_streams() -> None:
-    """Write what is buffered; where nobody reads it, drop it, so that Python does not complain at its end."""
+    """Write what is buffered; drop it where it cannot be written, so that Python does not complain at its end."""
     # typer may have wrapped the first two.
     for stream in filter(None, (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
         try:

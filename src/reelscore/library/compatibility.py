@@ -84,6 +84,8 @@ def pipeline_of_library(
             cache=cache,
         )
     except NotFoundError as error:
+        if (encoder, pack, vocabulary) != (None, None, None):
+            raise  # it is the place just given that does not exist
         raise NotFoundError(
             f"{error}. The library {library} was built with it. If it has moved, name its new place (--pack FOLDER, "
             "--encoder hub:VIDEO+MUSIC or --vocabulary FILE)"
@@ -104,9 +106,10 @@ def check_encoder(
         pair = opened.encoders
         if (pair.video.fingerprint, pair.music.fingerprint) == (built.video_encoder, built.music_encoder):
             return opened
+    needs = {"pack": " --pack FOLDER --model MODEL", "words": " --pack FOLDER"}.get(encoder, "")
     raise ArtifactError(
         f"the library {library} was built with the {built.encoder_kind} encoder, not {encoder}. Build another one: "
-        f"reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}"
+        f"reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}{needs}"
     )
 
 

@@ -14,7 +14,7 @@ from reelscore.workers.local import run_all, time_limit_s
 
 from .adding import AddCounts, AddRun, AddSummary, Progress, num_workers
 from .storage.entry import TrackEntry
-from .storage.meta import LibraryFile, LibraryMeta, check_kind, foreign_entries
+from .storage.meta import LibraryFile, LibraryMeta, check_kind, foreign_entries, way_to_create
 from .storage.open import Searcher, open_for_search
 from .storage.snapshot import Snapshot
 
@@ -123,9 +123,7 @@ class Library:
         file = LibraryFile(folder)
         if not LibraryMeta.exists(folder):
             if not create:
-                raise NotFoundError(
-                    f"there is no library at {folder}. Create one: reelscore add MUSIC_FOLDER --library {folder}"
-                )
+                raise NotFoundError(f"there is no library at {folder}. Create one: {way_to_create(folder)}")
             if folder.exists() and (not folder.is_dir() or foreign_entries(folder)):
                 raise ArtifactError(f"{folder} exists but is not a library. Choose another folder for it")
             from reelscore.pipeline.resolve import resolve
@@ -185,9 +183,7 @@ class Library:
     def searcher(self) -> Searcher:
         """Return a searcher over the newest version."""
         if not LibraryMeta.exists(self.path):
-            raise NotFoundError(
-                f"there is no library at {self.path}. Create one: reelscore add MUSIC_FOLDER --library {self.path}"
-            )
+            raise NotFoundError(f"there is no library at {self.path}. Create one: {way_to_create(self.path)}")
         return open_for_search(self._file)
 
     def tracks(self) -> list[Track]:
@@ -326,7 +322,7 @@ class Library:
                 raise ArtifactError(
                     f"{len(tally.failed)} of {len(items)} tracks could not be embedded again, so the library "
                     f"stays as it was (first: {first.path}: {first.reason}). Restore the files, or drop those tracks: "
-                    "reelscore rebuild --drop-missing"
+                    f"reelscore rebuild --library {self.path}{opened.spec.options} --drop-missing"
                 )
 
         store.replace(library_meta(opened), rebuilt())

@@ -229,7 +229,8 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
     A packet that demands more memory than there is raises an error. The empty packets that libav sends at the end are
     dropped: the caller flushes the decoder.
     """
-    for _ in range(MAX_DEMUX_ERRORS):
+    num_errors = 0
+    while num_errors < MAX_DEMUX_ERRORS:
         try:
             for packet in container.demux(*streams):
                 if packet.size:
@@ -239,8 +240,13 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
         except av.error.MemoryError:
             raise
         except (av.error.InvalidDataError, av.error.OSError, av.error.PatchWelcomeError):
+            num_errors += 1
+        except (
+            IndexError
+        ):  # a packet of a stream that begins in the middle of the file, which PyAV does not know
             continue
-        return
+        else:
+            return
 
 
 def rewind(container: InputContainer, stream: Stream, start: int) -> None:

@@ -16,6 +16,7 @@ from reelscore.cli.options import (
     PackOption,
     VocabularyOption,
     WorkersOption,
+    check_pack,
     library_folder,
 )
 from reelscore.cli.output import note, note_failures, print_json, print_line
@@ -51,6 +52,7 @@ def add(
     from reelscore.library.library import Library
 
     folder = library_folder(library)
+    check_pack(folder, pack)
     opened = Library.open(folder, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
     with progress_bar("adding", "tracks") as progress:
         summary = opened.add(*paths, prune=prune, workers=workers, progress=progress)

@@ -37,7 +37,7 @@ def lance_errors(library: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         if not isinstance(error, (RuntimeError, ValueError, OSError, pa.ArrowException)) and (
-            type(error).__name__ != "PanicException"
+            type(error).__name__ not in ("PanicException", "RustPanic")
         ):
             raise
         message = " ".join(str(error).split())
