@@ -178,7 +178,7 @@ class Library:
         return untagged_note(self.path, int((~snapshot.all_rows().has_tag_scores).sum()))
 
     def __len__(self) -> int:
-        return len(self._reader()) if LibraryMeta.exists(self.path) else 0
+        return len(open_for_search(self._file)) if LibraryMeta.exists(self.path) else 0
 
     def searcher(self) -> Searcher:
         """Return a searcher over the newest version."""
@@ -190,12 +190,12 @@ class Library:
         """Return every track, ordered by path."""
         if not LibraryMeta.exists(self.path):
             return []
-        reader = self._reader()
-        if isinstance(reader, Snapshot):
-            rows = reader.all_rows()
+        searcher = open_for_search(self._file)
+        if isinstance(searcher, Snapshot):
+            rows = searcher.all_rows()
             found = [rows.track(row) for row in range(len(rows))]
         else:
-            found = reader.tracks()
+            found = self._store().tracks()
         return sorted(found, key=lambda t: (t.path, t.key))
 
     def show(self, name: str) -> TrackEntry:
@@ -339,9 +339,6 @@ class Library:
         from .compatibility import check_pipeline
 
         check_pipeline(self.meta, self.path, self.pipeline)
-
-    def _reader(self) -> Snapshot | Store:
-        return Snapshot.open(self._file) or self._store()
 
     def _store(self, *, create: bool = False) -> Store:
         from .storage.store import Store

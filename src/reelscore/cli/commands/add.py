@@ -74,7 +74,8 @@ def print_summary(summary: AddSummary, *, verb: str, failures: Path) -> None:
     """
     copies = [f"{len(summary.duplicates)} duplicates skipped"] if summary.duplicates else []
     if summary.is_empty:
-        print_line(", ".join([f"{len(summary.unchanged)} tracks up to date", *copies]))
+        tracks = "track" if len(summary.unchanged) == 1 else "tracks"
+        print_line(", ".join([f"{len(summary.unchanged)} {tracks} up to date", *copies]))
     else:
         counts = [f"{len(summary.added)} {verb}", f"{len(summary.unchanged)} unchanged"]
         if summary.moved:
