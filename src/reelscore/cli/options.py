@@ -115,10 +115,12 @@ def check_pack(library: Path, pack: Path | None) -> None:
 
     A pack that the environment names is for the libraries that can use it.
     """
+    if pack is None or str(pack) == os.environ.get("REELSCORE_PACK"):
+        return
     from reelscore.library.storage.meta import LibraryMeta
     from reelscore.pipeline.resolve import find_tagger
 
-    if pack is None or str(pack) == os.environ.get("REELSCORE_PACK") or not LibraryMeta.exists(library):
+    if not LibraryMeta.exists(library):
         return
     meta = LibraryMeta.read(library)
     if meta.model_path is not None or meta.encoder_kind != "light":
