@@ -156,7 +156,7 @@ def _checked(
     if repairs:
         return Length(measured, repairs)
     if estimated:
-        reason = "libav only estimated it"
+        reason = "its header is wrong or missing"
     elif measured < stated:
         reason = "truncated, or its header is wrong"
     else:
