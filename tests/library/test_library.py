@@ -135,6 +135,16 @@ def test_pruning_keeps_what_is_behind_a_broken_link(library, music, tmp_path):
     assert len(library) == 6
 
 
+def test_the_first_copy_by_name_is_the_track_whichever_is_embedded_first(library, music, monkeypatch):
+    shutil.copy(music / "song 2.wav", music / "aaa copy.wav")
+    run_all = adding.run_all
+    monkeypatch.setattr(adding, "run_all", lambda items, *a, **k: run_all(list(reversed(items)), *a, **k))
+    summary = library.add(music, workers=1)
+    assert [Path(p).name for p in summary.duplicates] == ["song 2.wav"]
+    assert "aaa copy.wav" in {Path(t.path).name for t in library.tracks()}
+    assert len(library) == len(summary.added) == 6
+
+
 def test_second_copies_are_known_and_not_read_again(library, music, monkeypatch):
     shutil.copy(music / "song 2.wav", music / "zzz copy.wav")
     first = library.add(music, workers=1)

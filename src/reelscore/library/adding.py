@@ -121,6 +121,7 @@ class AddRun:
         self._hashes = FileHashes.read(library.path)
         self._path_of: dict[str, str] = {}
         self._counts = AddCounts()
+        self._new: set[str] = set()
 
     def run(self) -> AddSummary:
         """Add the files."""
@@ -149,6 +150,7 @@ class AddRun:
                 self._counts.removed += [path for _, path in gone]
             finally:
                 self._hashes.write(library.path, keys=set(self._path_of))
+        self._counts.added += self._new
         return self._counts.summary()
 
     def _fresh(self) -> list[str]:
@@ -226,12 +228,17 @@ class AddRun:
         self._hashes.put(path, self._found.files[path], key)
         home = self._path_of.get(key)
         if home is None:
-            self._counts.added.append(path)
+            self._new.add(path)
         elif home == path:
             self._counts.unchanged.append(path)
         elif self._holds(home, key):
-            self._counts.duplicates.append(path)
-            return
+            # Of copies that are added together the first by name is the track, whichever worker was faster.
+            if home not in self._new or path > home:
+                self._counts.duplicates.append(path)
+                return
+            self._new.remove(home)
+            self._counts.duplicates.append(home)
+            self._new.add(path)
         else:
             self._counts.moved.append(path)
         self._counts.notes += [f"{path}: {message}" for message in entry.repairs]
