@@ -39,7 +39,7 @@ TEXT_WEIGHT = 0.5
 
 MOMENT_WEIGHT = 0.3
 """Weight of the best moment's score next to the whole track's, for a trained model; not tuned on any data set. The best
-moment of a varied track suits any query, so without training it only says where to start."""
+moment of a varied track matches any query, so without training it only says where to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,10 @@ class Matcher:
             words = titles.get(item[0].key, ())
             return -len(unknown.intersection(words)), -(item[1] + TITLE_BONUS * len(words))
 
-        met, violating = [], []
+        met, violating = (
+            list[tuple[Track, float, tuple[str, ...]]](),
+            list[tuple[Track, float, tuple[str, ...]]](),
+        )
         for track, score in sorted(scored, key=order):
             violated = violations(request, track, tags.get(track.key), self._pipeline)
             (violating if violated else met).append((track, score, violated))

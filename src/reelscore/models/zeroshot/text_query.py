@@ -116,8 +116,13 @@ def read_query(text: str, encode: Encode, terms: FloatArray) -> TextReading:
             else:
                 excluded += np.flatnonzero(found > 0).tolist()
     words = [word for sign, words in clauses if sign > 0 for word in words]
-    unique = (tuple(dict.fromkeys(each)) for each in (wanted, excluded, words, unknown))
-    return TextReading(scores, *unique)
+    return TextReading(
+        scores,
+        tuple(dict.fromkeys(wanted)),
+        tuple(dict.fromkeys(excluded)),
+        tuple(dict.fromkeys(words)),
+        tuple(dict.fromkeys(unknown)),
+    )
 
 
 def score_query(text: str, encode: Encode, terms: FloatArray, names: Sequence[str]) -> FloatArray:
