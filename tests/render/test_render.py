@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 
 from reelscore.errors import InputError, MediaError
-from reelscore.media.loudness import measure_loudness
+from reelscore.media.levels import loudness_of
 from reelscore.media.stereo import read_stereo
 from reelscore.media.writer import write_audio
 from reelscore.render.mix import RATE_HZ, duck, level, music_of
-from reelscore.render.moment import plan_moment
 from reelscore.render.plan import GainPoint, Piece
+from reelscore.render.planning import plan_moment
 from reelscore.render.video import render
 from support.films import encode_sound, film
 
@@ -77,7 +77,7 @@ def test_a_render_has_the_length_loudness_and_peak(tmp_path, silent_film, song, 
     plan, notes = plan_moment(silent_film, song, start_s=2.5)
     done = render(plan, tmp_path / f"out{suffix}", video=silent_film, track=song)
     assert (notes, done.notes) == ((), ())
-    measured = measure_loudness(sound_of(tmp_path / f"out{suffix}"), RATE_HZ)
+    measured = loudness_of(sound_of(tmp_path / f"out{suffix}"), RATE_HZ)
     assert measured.integrated_lufs == pytest.approx(-14.0, abs=0.3)
     assert measured.integrated_lufs == pytest.approx(done.loudness.integrated_lufs, abs=0.05)
     assert max(measured.true_peak_db, done.loudness.true_peak_db) <= -1.0
@@ -154,8 +154,8 @@ def test_the_original_is_as_much_lower_as_asked(tmp_path, song):
     path = film_with_sound(tmp_path / "film.mp4", 0.1 * rng.standard_normal((2, SECONDS * RATE_HZ)))
     kept, _ = plan_moment(path, song, sound="keep")
     lower, _ = plan_moment(path, song, sound="lower")
-    music = measure_loudness(music_of(kept, song), RATE_HZ).integrated_lufs
-    own = measure_loudness(read_stereo(path, rate_hz=RATE_HZ), RATE_HZ).integrated_lufs
+    music = loudness_of(music_of(kept, song), RATE_HZ).integrated_lufs
+    own = loudness_of(read_stereo(path, rate_hz=RATE_HZ), RATE_HZ).integrated_lufs
     assert own + kept.original_db == pytest.approx(music, abs=0.1)
     assert own + lower.original_db == pytest.approx(music - 12, abs=0.1)
 

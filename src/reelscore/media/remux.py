@@ -17,7 +17,7 @@ from reelscore.errors import MediaError
 from reelscore.types import FloatArray
 
 from .container import decodable_streams, open_media, packets, select_stream
-from .loudness import stereo_frame
+from .levels import stereo_frame
 from .writer import output_file, with_decoding_times
 
 if TYPE_CHECKING:

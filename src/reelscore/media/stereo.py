@@ -14,7 +14,7 @@ from reelscore.types import FloatArray
 
 from .audio import decode_audio
 from .container import decodable_streams, open_media, select_stream
-from .loudness import stereo_frame
+from .levels import stereo_frame
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

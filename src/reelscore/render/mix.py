@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import MediaError
-from reelscore.media.loudness import Loudness, limit_peaks, measure_loudness
+from reelscore.media.levels import Loudness, limit_peaks, loudness_of
 from reelscore.media.remux import AacSound, encode_aac
 from reelscore.media.stereo import read_stereo
 from reelscore.types import FloatArray
@@ -70,7 +70,7 @@ def level(samples: FloatArray) -> LevelledSound:
     samples : ndarray of float32, shape (2, n)
         Not silent.
     """
-    before = measure_loudness(samples, RATE_HZ)
+    before = loudness_of(samples, RATE_HZ)
     gain_db = TARGET_LUFS - before.integrated_lufs
     highest_db = max(MAX_GAIN_DB, CEILING_DB - before.true_peak_db)
     notes = []
@@ -84,7 +84,7 @@ def level(samples: FloatArray) -> LevelledSound:
     for number in range(_MAX_ENCODINGS):
         limited, gain_db = _limited(samples, gain_db, highest_db, ceiling_db, target_lufs)
         sound = encode_aac(limited, RATE_HZ)
-        after = measure_loudness(sound.decode(), RATE_HZ)
+        after = loudness_of(sound.decode(), RATE_HZ)
         excess_db = after.true_peak_db - CEILING_DB
         # AAC drops the highest frequencies, which can lower the loudness of noise by a unit.
         missing_lu = TARGET_LUFS - after.integrated_lufs if gain_db < highest_db else 0.0
@@ -145,7 +145,7 @@ def _limited(
     """Return limited samples at a loudness, or at the highest gain, and the gain."""
     for _ in range(4):
         limited = limit_peaks(samples * np.float32(10 ** (gain_db / 20)), RATE_HZ, ceiling_db=ceiling_db)
-        missing_lu = target_lufs - measure_loudness(limited, RATE_HZ).integrated_lufs
+        missing_lu = target_lufs - loudness_of(limited, RATE_HZ).integrated_lufs
         next_db = min(gain_db + missing_lu, highest_db)
         if abs(next_db - gain_db) <= _TOLERANCE_LU:
             break

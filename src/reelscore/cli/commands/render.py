@@ -66,9 +66,9 @@ def render(
     encoded result.
     """
     from reelscore.errors import ConfigError
-    from reelscore.render.moment import RELATIVE_LU, plan_moment
     from reelscore.render.output import check_suffix, write_plan
     from reelscore.render.plan import load_plan
+    from reelscore.render.planning import RELATIVE_LU, plan_moment
     from reelscore.render.video import check_output
 
     check_suffix(out)

@@ -1,4 +1,4 @@
-"""Plan one part of a track under a whole video."""
+"""Plan the music of a video: one part of a track, or a version of it with the video's length."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
 from reelscore.errors import InputError, MediaError
 from reelscore.files import content_hash
-from reelscore.media.loudness import measure_loudness
+from reelscore.media.audio import audio_blocks
+from reelscore.media.levels import SILENCE_LUFS, loudness_of
 from reelscore.media.probe import probe
 from reelscore.media.remux import Pictures, read_pictures
 from reelscore.media.stereo import read_stereo
 
+from .beat_features import describe_beats
+from .fit import align_seams, fit_length
 from .mix import RATE_HZ, duck, music_of
 from .plan import GAIN_DB, Marker, Piece, Plan, Song, Video
 
@@ -73,6 +80,56 @@ def plan_moment(
     return plan, (*notes, *more)
 
 
+def plan_fit(
+    video: Path | str,
+    track: Path | str,
+    *,
+    beats_s: npt.NDArray[np.float64],
+    is_downbeat: npt.NDArray[np.bool_],
+    start_s: float = 0.0,
+    sound: str = "drop",
+    cuts_s: Sequence[float] = (),
+) -> tuple[Plan, tuple[str, ...]]:
+    """Plan a video with a version of a track that ends with it, and return notes for the user.
+
+    Parameters
+    ----------
+    video, track : Path or str
+    beats_s : ndarray of float64, shape (B,)
+        Times of the track's beats, ascending.
+    is_downbeat : ndarray of bool, shape (B,)
+        Whether a bar starts at the beat.
+    start_s : float
+        Earliest start in the track.
+    sound, cuts_s
+        As for `plan_moment`.
+
+    Raises
+    ------
+    NoFitError
+        If no version has good seams at this length.
+    InputError
+        If the track has too few beats.
+    NotFoundError, MediaError
+        If a file does not exist, or has no pictures or no sound.
+    """
+    pictures, song = read_pictures(video), song_of(track)
+    beats = describe_beats(track, beats_s, is_downbeat)
+    fit = fit_length(beats, pictures.length_s, start_s=start_s)
+    samples = np.concatenate(list(audio_blocks(track, rate_hz=SPECTRUM_RATE_HZ)))
+    pieces = align_seams(fit.pieces, samples, SPECTRUM_RATE_HZ)
+    return finish_plan(
+        video,
+        pictures,
+        song,
+        pieces,
+        sound=sound,
+        cuts_s=cuts_s,
+        beats_s=beats.times_s.tolist(),
+        fade_out_s=FADE_IN_S,
+    )
+
+
 def finish_plan(
     video: Path | str,
     pictures: Pictures,
@@ -115,10 +172,10 @@ def _with_original(plan: Plan, relative_lu: float, *, ducked: bool) -> tuple[Pla
     """Add the gain of the original sound for a loudness relative to the music, and the ducking of the music."""
     length_s = plan.video.length_s
     original = read_stereo(plan.video.path, rate_hz=RATE_HZ, length_s=float(length_s), synchronised=True)
-    loudness = measure_loudness(original, RATE_HZ)
-    if loudness.silent:
+    loudness = loudness_of(original, RATE_HZ)
+    if loudness.integrated_lufs <= SILENCE_LUFS:
         return plan, ["the video's own sound is silent; only the music is used"]
-    music = measure_loudness(music_of(plan, plan.track.path), RATE_HZ)
+    music = loudness_of(music_of(plan, plan.track.path), RATE_HZ)
     wanted_db = music.integrated_lufs + relative_lu - loudness.integrated_lufs
     gain_db = round(min(max(wanted_db, GAIN_DB[0]), GAIN_DB[1]), 2)
     gain = duck(original, length_s=length_s) if ducked else ()

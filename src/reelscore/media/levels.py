@@ -1,4 +1,4 @@
-"""Loudness and true peak after EBU R 128, and a true-peak limiter."""
+"""Loudness of samples after EBU R 128, and a true-peak limiter."""
 
 from __future__ import annotations
 
@@ -29,19 +29,14 @@ _RELEASE_S = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
-    """Integrated loudness, -70 or less for silence, loudness range and true peak."""
+    """Integrated loudness in LUFS, -70 or less for silence, loudness range in LU and true peak in dBTP."""
 
     integrated_lufs: float
     range_lu: float
     true_peak_db: float
 
-    @property
-    def silent(self) -> bool:
-        """Whether the whole sound is below the gate of -70 LUFS."""
-        return self.integrated_lufs <= SILENCE_LUFS
 
-
-def measure_loudness(samples: FloatArray, rate_hz: int) -> Loudness:
+def loudness_of(samples: FloatArray, rate_hz: int) -> Loudness:
     """Measure stereo samples, shape (2, n), full scale 1.
 
     A sound shorter than one gating block of 0.4 s is repeated to fill it. The last 0.1 s is filled with silence, since
