@@ -19,7 +19,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "data"),
     ("training", "library"),
     ("matching",),
-    ("demo",),
+    ("render", "demo"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -20,6 +20,7 @@ from reelscore.cli.commands.match import match
 from reelscore.cli.commands.probe import probe
 from reelscore.cli.commands.rebuild import rebuild
 from reelscore.cli.commands.remove import remove
+from reelscore.cli.commands.render import render
 from reelscore.cli.commands.show import show
 from reelscore.cli.commands.train import train
 from reelscore.cli.commands.transcript import transcript
@@ -44,6 +45,15 @@ COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] =
             "reelscore match holiday.mp4 --music ~/Music",
             "reelscore match holiday.mp4 --library lib --top 5 --json",
             'reelscore match --text "calm piano" --music ~/Music --pack my-pack',
+        ],
+    ),
+    (
+        "render",
+        render,
+        [
+            "reelscore render holiday.mp4 song.mp3 --start 34 -o finished.mp4",
+            "reelscore render holiday.mp4 song.mp3 -o plan.json",
+            "reelscore render holiday.mp4 song.mp3 --plan plan.json -o timeline.fcpxml",
         ],
     ),
     ("list", list_tracks, ["reelscore list --library lib --paths"]),

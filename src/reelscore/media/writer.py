@@ -73,7 +73,7 @@ def write_video(
         raise InputError(f"frame_rate_hz must be positive, got {frame_rate_hz!r}")
     rate = Fraction(frame_rate_hz).limit_denominator(60_000)
     encoder: VideoStream | None = None
-    with _output_file(path) as file, av.open(file, mode="w", format="mp4") as container:
+    with output_file(path) as file, av.open(file, mode="w", format="mp4") as container:
         for number, pixels in enumerate(frames):
             if encoder is None:
                 encoder = _encoder(container, pixels, rate, crf)
@@ -108,7 +108,7 @@ def write_audio(path: Path | str, samples: npt.NDArray[np.floating[Any]], *, rat
     if values.ndim not in (1, 2) or 0 in values.shape[1:] or not np.isfinite(values).all():
         raise InputError(f"samples must be finite, shape (n,) or (n, channels), got shape {values.shape}")
     pcm = np.round(np.clip(values, -1.0, 1.0) * 32767.0).astype("<i2")
-    with _output_file(path) as file, wave.open(file, "wb") as out:
+    with output_file(path) as file, wave.open(file, "wb") as out:
         out.setnchannels(1 if pcm.ndim == 1 else pcm.shape[1])
         out.setsampwidth(2)
         out.setframerate(rate_hz)
@@ -147,7 +147,7 @@ def mux(
     if start_s >= length_s:
         raise InputError(f"start_s must be inside the music ({length_s:.2f} s), got {start_s:.2f}")
     pictures_s = _pictures_duration_s(video)
-    with open_media(video) as pictures, open_media(music) as sounds, _output_file(out) as file:
+    with open_media(video) as pictures, open_media(music) as sounds, output_file(out) as file:
         stream = select_stream(pictures, "video", video)
         num_samples = max(1, round(pictures_s * MUX_RATE_HZ))
         with av.open(file, mode="w", format="mp4") as container:
@@ -161,7 +161,8 @@ def mux(
 
 
 @contextmanager
-def _output_file(path: Path | str) -> Iterator[IO[bytes]]:
+def output_file(path: Path | str) -> Iterator[IO[bytes]]:
+    """Open a file that replaces `path` when it is complete; raise `MediaError` if it cannot be written."""
     try:
         with replace_file(path) as file:
             yield file
@@ -218,7 +219,7 @@ def _copy_video(source: InputContainer, stream: VideoStream, out: OutputContaine
 
 def _copy_packets(source: InputContainer, stream: VideoStream, target: VideoStream) -> Iterator[Timed]:
     start = stream.start_time or 0
-    for packet in _with_decoding_times(packets(source, stream)):
+    for packet in with_decoding_times(packets(source, stream)):
         if packet.dts is None:
             continue
         packet.dts -= start
@@ -229,7 +230,8 @@ def _copy_packets(source: InputContainer, stream: VideoStream, target: VideoStre
         yield time_s, 0, packet
 
 
-def _with_decoding_times(read: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+def with_decoding_times(read: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """Yield packets; those without a decoding time get one before that of the next."""
     # Matroska stores no decoding times, and libav derives the first ones only after the frame reordering is known.
     early: list[Packet[Any]] = []
     for packet in read:

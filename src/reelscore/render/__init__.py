@@ -1,0 +1,1 @@
+"""Render a video with music, or export the edit as a timeline."""

@@ -1,0 +1,93 @@
+"""Write a plan as video, timeline or JSON, by the suffix of the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reelscore.errors import InputError
+from reelscore.media.remux import FORMATS
+
+from .plan import Plan, save_plan
+from .timelines import TIMELINES, write_timeline
+from .video import Render, check_files, check_output, render
+
+PLAN = ".json"
+SUFFIXES = (*FORMATS, *TIMELINES, PLAN)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A written file, the plan in it, and the measurements of a render."""
+
+    path: str
+    plan: Plan
+    render: Render | None = None
+    notes: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """Return one line of text about the file."""
+        plan = self.plan
+        seams = f", {len(plan.pieces) - 1} seams" if len(plan.pieces) > 1 else ""
+        length_s, start_s = float(plan.video.length_s), float(plan.pieces[0].start_s)
+        text = f"{self.path}: {length_s:.3f} s, music from {start_s:.3f} s{seams}"
+        if self.render is None:
+            return text
+        loudness = self.render.loudness
+        return f"{text}, {loudness.integrated_lufs:.1f} LUFS, true peak {loudness.true_peak_db:.1f} dBTP"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields for JSON."""
+        plan, done = self.plan, self.render
+        out: dict[str, Any] = {
+            "file": self.path,
+            "length_s": float(plan.video.length_s),
+            "start_s": float(plan.pieces[0].start_s),
+            "seams": [
+                {"at_s": float(at), "cost": piece.seam_cost}
+                for at, piece in zip(plan.starts_s[1:], plan.pieces[1:], strict=False)
+            ],
+        }
+        if done is not None:
+            loudness = done.loudness
+            out |= {
+                "gain_db": round(done.gain_db, 2),
+                "integrated_lufs": round(loudness.integrated_lufs, 2),
+                "true_peak_db": round(loudness.true_peak_db, 2),
+            }
+        return out
+
+
+def check_suffix(out: Path | str) -> None:
+    """Raise `InputError` if no output has the suffix of a file name."""
+    if Path(out).suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"{out}: expected a file name that ends in {', '.join(FORMATS)} (video), {', '.join(TIMELINES)} (timeline) "
+            f"or {PLAN} (plan); the suffix decides what is written"
+        )
+
+
+def write_plan(
+    plan: Plan, out: Path | str, *, video: Path | str, track: Path | str, force: bool = False
+) -> Output:
+    """Write a plan for its video and track as the file that the suffix names.
+
+    Raises
+    ------
+    InputError
+        If the suffix is unknown, the file exists and `force` is false, or the plan belongs to other files.
+    NotFoundError, MediaError
+        If a source cannot be read, or the file cannot be written.
+    """
+    check_suffix(out)
+    suffix = Path(out).suffix.lower()
+    if suffix in FORMATS:
+        done = render(plan, out, video=video, track=track, force=force)
+        return Output(str(out), plan, done, done.notes)
+    check_output(out, video, track, force=force)
+    check_files(plan, video=video, track=track)
+    if suffix == PLAN:
+        save_plan(plan, out)
+        return Output(str(out), plan)
+    return Output(str(out), plan, notes=write_timeline(plan, out, video=video, track=track))

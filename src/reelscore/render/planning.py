@@ -1,0 +1,224 @@
+"""Plan the music of a video: one part of a track, or a version of it with the video's length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
+from reelscore.errors import InputError, MediaError
+from reelscore.files import content_hash
+from reelscore.media.audio import audio_blocks
+from reelscore.media.levels import SILENCE_LUFS, loudness_of
+from reelscore.media.probe import probe
+from reelscore.media.remux import Pictures, read_pictures
+from reelscore.media.stereo import read_stereo
+
+from .beat_features import describe_beats
+from .fit import align_seams, fit_length
+from .mix import RATE_HZ, duck, music_of
+from .plan import GAIN_DB, Marker, Piece, Plan, Song, Video
+
+RELATIVE_LU: dict[str, float | None] = {"drop": None, "keep": 0.0, "lower": -12.0, "duck": 6.0}
+"""Loudness of the original sound relative to the music."""
+
+FADE_IN_S = Fraction(1, 20)
+FADE_OUT_S = Fraction(2)
+
+
+def plan_moment(
+    video: Path | str,
+    track: Path | str,
+    *,
+    start_s: float | Fraction = 0,
+    sound: str = "drop",
+    cuts_s: Sequence[float] = (),
+    beats_s: Sequence[float] = (),
+) -> tuple[Plan, tuple[str, ...]]:
+    """Plan a video with one part of a track, and return notes for the user.
+
+    Parameters
+    ----------
+    video, track : Path or str
+    start_s : float or Fraction
+        Position in the track at the first picture.
+    sound : {"drop", "keep", "lower", "duck"}
+        The video's own sound: none, as loud as the music, 12 LU below it, or 6 LU above it with the music lowered where
+        the sound is active.
+    cuts_s : sequence of float
+        Times of cuts in the video, for markers.
+    beats_s : sequence of float
+        Times of beats in the track, for markers.
+
+    Raises
+    ------
+    InputError
+        If the start is not inside the track.
+    NotFoundError, MediaError
+        If a file does not exist, or has no pictures or no sound.
+    """
+    pictures = read_pictures(video)
+    song = song_of(track)
+    start = Fraction(start_s)
+    if not 0 <= start < song.length_s:
+        raise InputError(
+            f"--start must be inside the track (0 to {float(song.length_s):.2f} s), got {float(start):.2f}"
+        )
+    notes = []
+    end = min(start + pictures.length_s, song.length_s)
+    if end - start < pictures.length_s:
+        notes.append(
+            f"the track ends {float(pictures.length_s - end + start):.1f} s before the video; it fades out there"
+        )
+    piece = Piece(start, end)
+    plan, more = finish_plan(video, pictures, song, (piece,), sound=sound, cuts_s=cuts_s, beats_s=beats_s)
+    return plan, (*notes, *more)
+
+
+def plan_fit(
+    video: Path | str,
+    track: Path | str,
+    *,
+    beats_s: npt.NDArray[np.float64],
+    is_downbeat: npt.NDArray[np.bool_],
+    start_s: float = 0.0,
+    sound: str = "drop",
+    cuts_s: Sequence[float] = (),
+) -> tuple[Plan, tuple[str, ...]]:
+    """Plan a video with a version of a track that ends with it, and return notes for the user.
+
+    Parameters
+    ----------
+    video, track : Path or str
+    beats_s : ndarray of float64, shape (B,)
+        Times of the track's beats, ascending.
+    is_downbeat : ndarray of bool, shape (B,)
+        Whether a bar starts at the beat.
+    start_s : float
+        Earliest start in the track.
+    sound, cuts_s
+        As for `plan_moment`.
+
+    Raises
+    ------
+    NoFitError
+        If no version has good seams at this length.
+    InputError
+        If the track has too few beats.
+    NotFoundError, MediaError
+        If a file does not exist, or has no pictures or no sound.
+    """
+    pictures, song = read_pictures(video), song_of(track)
+    beats = describe_beats(track, beats_s, is_downbeat)
+    fit = fit_length(beats, pictures.length_s, start_s=start_s)
+    samples = np.concatenate(list(audio_blocks(track, rate_hz=SPECTRUM_RATE_HZ)))
+    pieces = align_seams(fit.pieces, samples, SPECTRUM_RATE_HZ)
+    return finish_plan(
+        video,
+        pictures,
+        song,
+        pieces,
+        sound=sound,
+        cuts_s=cuts_s,
+        beats_s=beats.times_s.tolist(),
+        fade_out_s=FADE_IN_S,
+    )
+
+
+def finish_plan(
+    video: Path | str,
+    pictures: Pictures,
+    song: Song,
+    pieces: tuple[Piece, ...],
+    *,
+    sound: str,
+    cuts_s: Sequence[float],
+    beats_s: Sequence[float],
+    fade_out_s: Fraction = FADE_OUT_S,
+) -> tuple[Plan, tuple[str, ...]]:
+    """Add fades, markers and the handling of the original sound to pieces of a track."""
+    music_s = sum((piece.end_s - piece.start_s for piece in pieces), Fraction(0))
+    plan = Plan(
+        video=Video(str(video), pictures.length_s, pictures.frame_rate_hz),
+        track=song,
+        pieces=pieces,
+        fade_in_s=min(FADE_IN_S, music_s / 4),
+        fade_out_s=min(fade_out_s, music_s / 4),
+        markers=_markers(pieces, pictures.length_s, cuts_s, beats_s),
+    )
+    notes = []
+    if pictures.variable_rate:
+        notes.append(
+            f"the video's frame rate varies; timelines run at {float(pictures.frame_rate_hz):.3f} frames/s"
+        )
+    relative_lu = RELATIVE_LU[sound]
+    if not pictures.has_sound:
+        if relative_lu is not None:
+            notes.append("the video has no sound of its own; only the music is used")
+    elif relative_lu is None:
+        notes.append("the video's own sound is dropped; keep it with --sound keep, lower or duck")
+    else:
+        plan, more = _with_original(plan, relative_lu, ducked=sound == "duck")
+        notes += more
+    return plan, tuple(notes)
+
+
+def _with_original(plan: Plan, relative_lu: float, *, ducked: bool) -> tuple[Plan, list[str]]:
+    """Add the gain of the original sound for a loudness relative to the music, and the ducking of the music."""
+    length_s = plan.video.length_s
+    original = read_stereo(plan.video.path, rate_hz=RATE_HZ, length_s=float(length_s), synchronised=True)
+    loudness = loudness_of(original, RATE_HZ)
+    if loudness.integrated_lufs <= SILENCE_LUFS:
+        return plan, ["the video's own sound is silent; only the music is used"]
+    music = loudness_of(music_of(plan, plan.track.path), RATE_HZ)
+    wanted_db = music.integrated_lufs + relative_lu - loudness.integrated_lufs
+    gain_db = round(min(max(wanted_db, GAIN_DB[0]), GAIN_DB[1]), 2)
+    gain = duck(original, length_s=length_s) if ducked else ()
+    return replace(plan, original_db=gain_db, gain=gain), []
+
+
+def song_of(track: Path | str) -> Song:
+    """Describe a track for a plan.
+
+    Raises
+    ------
+    NotFoundError, MediaError
+        If it does not exist or has no sound.
+    """
+    info = probe(track)
+    if info.audio is None:
+        raise MediaError(
+            "expected music, but no audio can be decoded. Choose another file.", path=track, stream="audio"
+        )
+    length_s = Fraction(round(info.duration_s * 1_000_000), 1_000_000)
+    return Song(
+        path=str(track),
+        hash=content_hash(track),
+        length_s=length_s,
+        title=info.tags.get("title", ""),
+        artist=info.tags.get("artist", ""),
+    )
+
+
+def _markers(
+    pieces: tuple[Piece, ...], length_s: Fraction, cuts_s: Sequence[float], beats_s: Sequence[float]
+) -> tuple[Marker, ...]:
+    """Return the cuts and the beats that are heard, in order of time, in whole microseconds."""
+    found = [Marker(_micro(at), "cut") for at in cuts_s]
+    at = Fraction(0)
+    beats = [_micro(beat) for beat in beats_s]
+    for piece in pieces:
+        found += [
+            Marker(at + beat - piece.start_s, "beat") for beat in beats if piece.start_s <= beat < piece.end_s
+        ]
+        at += piece.end_s - piece.start_s
+    return tuple(sorted((m for m in found if 0 <= m.at_s <= length_s), key=lambda m: (m.at_s, m.kind)))
+
+
+def _micro(time_s: float) -> Fraction:
+    return Fraction(round(time_s * 1_000_000), 1_000_000)
