@@ -4,8 +4,8 @@
 
 DIR holds ``media/videos``, ``media/music`` and the pack ``models``. ``judged.json`` names what each video shows, the
 moods that its music should and should not have, judged by looking at the frames, and the moods of each track, judged by
-title, tempo, mode and tags. Both were written before the lists were seen. A list holds five tracks. A video is right if
-one track has a wanted mood and none has an unwanted one.
+title, tempo, mode and tags. A list holds five tracks. A video is right if one track has a wanted mood and none has an
+unwanted one. The rules were tuned on these videos, so expect less on others.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelscore.errors import InputError
-from reelscore.matching.matcher import rerank
 from reelscore.matching.moments import best_moment
+from reelscore.matching.ranking import rerank
 from reelscore.types import Track
 from support.library_entries import make_unit as unit
 

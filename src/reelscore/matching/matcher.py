@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,14 @@ from reelscore.media.probe import probe
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.models.zeroshot.text_query import not_understood
 from reelscore.pipeline.pipeline import OpenPipeline
-from reelscore.types import FloatArray, Match, MediaInfo, Track
+from reelscore.types import FloatArray, Match, MediaInfo
 
 from .fusion import reciprocal_rank_fusion
 from .hubness import corrected, fit_word, standardised
-from .moments import best_moment
 from .query import Query, embed_query, embed_text
+from .ranking import MOMENT_WEIGHT, Placed, rank_by_moments
 from .report import MatchReport
-from .request import TITLE_BONUS, Request, check_understood, violations, words_in
+from .request import check_understood, honoured, title_words
 
 _CANDIDATES = 100
 """Least number of tracks that are ranked by their moments too; the others are ranked by their embedding alone."""
@@ -36,21 +36,6 @@ _CLIP_S = 30.0
 
 TEXT_WEIGHT = 0.5
 """Default weight of the text next to a video."""
-
-MOMENT_WEIGHT = 0.3
-"""Weight of the best moment's score next to the whole track's, for a trained model; not tuned on any data set. The best
-moment of a varied track matches any query, so without training it only says where to start."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A track with its score, the start of its best moment, and the moment's mean embedding."""
-
-    track: Track
-    score: float
-    start_s: float
-    moment: FloatArray
-    fit: str = ""
 
 
 class Matcher:
@@ -161,7 +146,7 @@ class Matcher:
         query = embed_query(self._pipeline, self._library, video, text, text_weight=text_weight, info=info)
         index = self._searcher()
         clip_s = _CLIP_S if info is None else info.length_s("video")
-        titles = _title_words(query.request, index)
+        titles = title_words(query.request, index)
         understood = ""
         if query.request is not None:
             words = tuple(dict.fromkeys(word for found in titles.values() for word in found))
@@ -183,7 +168,9 @@ class Matcher:
         else:
             tags = index.embeddings([p.track.key for p in ranked]) if _reads_tags(self._pipeline) else {}
             placed = {p.track.key: p for p in ranked}
-            chosen = self._honour([(p.track, p.score) for p in ranked], query.request, titles, tags, k=k)
+            chosen = honoured(
+                self._pipeline, [(p.track, p.score) for p in ranked], query.request, titles, tags, k=k
+            )
             reasons = self._pipeline.embedder.reasons
             matches = []
             for rank, (track, score, violated) in enumerate(chosen, start=1):
@@ -213,52 +200,23 @@ class Matcher:
         clip_s: float,
         strength: float,
         by_video: bool,
-    ) -> list[_Placed]:
+    ) -> list[Placed]:
         """Rank by the query's embedding; without one, return the tracks in the order of their keys with score 0."""
         if query.embedding is None:
             if query.tags is not None:
                 return []
             rows = index.all_rows()
-            return [_Placed(rows.track(i), 0.0, 0.0, rows.embeddings[i]) for i in range(len(rows))]
+            return [Placed(rows.track(i), 0.0, 0.0, rows.embeddings[i]) for i in range(len(rows))]
         candidates = index.search(query.embedding, depth)
         known = {track.key for track, _ in candidates}
         if more := sorted(set(titles) - known):
             rows, cosines = index.all_rows(), index.cosines(query.embedding)
             places = [row for key in more if (row := rows.row_of(key)) is not None]
             candidates += [(rows.track(row), float(cosines[row])) for row in places]
-        ranked = _by_moments(
+        ranked = rank_by_moments(
             candidates, query.embedding, index, clip_s=clip_s, moment_weight=self._moment_weight
         )
         return self._calibrate(ranked, index, by_video=by_video, strength=strength)
-
-    def _honour(
-        self,
-        scored: Sequence[tuple[Track, float]],
-        request: Request | None,
-        titles: Mapping[str, Sequence[str]],
-        tags: Mapping[str, FloatArray],
-        *,
-        k: int,
-    ) -> list[tuple[Track, float, tuple[str, ...]]]:
-        """Return the k best of scored tracks that meet a request, filled up with those that violate it least."""
-        if request is None:
-            return [(track, score, ()) for track, score in scored[:k]]
-        unknown = set() if request.reading is None else set(request.reading.unknown)
-
-        def order(item: tuple[Track, float]) -> tuple[int, float]:
-            words = titles.get(item[0].key, ())
-            return -len(unknown.intersection(words)), -(item[1] + TITLE_BONUS * len(words))
-
-        met, violating = (
-            list[tuple[Track, float, tuple[str, ...]]](),
-            list[tuple[Track, float, tuple[str, ...]]](),
-        )
-        for track, score in sorted(scored, key=order):
-            violated = violations(request, track, tags.get(track.key), self._pipeline)
-            (violating if violated else met).append((track, score, violated))
-            if len(met) == k:
-                break
-        return (met + sorted(violating, key=lambda item: len(item[2])))[:k]
 
     def _notes(
         self, info: MediaInfo | None, text: str | None, matches: Sequence[Match], *, untagged: int
@@ -301,8 +259,8 @@ class Matcher:
         return MOMENT_WEIGHT if self._pipeline.embedder.trained else 0.0
 
     def _calibrate(
-        self, placed: Sequence[_Placed], index: Searcher, *, by_video: bool, strength: float
-    ) -> list[_Placed]:
+        self, placed: Sequence[Placed], index: Searcher, *, by_video: bool, strength: float
+    ) -> list[Placed]:
         """Correct scores for hubness, sort by them, and say how they compare with those of unmatched queries."""
         embedder = self._pipeline.embedder
         if not placed or (embedder.trained and strength == 0):
@@ -323,7 +281,7 @@ class Matcher:
     def _match_tags(
         self,
         query: Query,
-        ranked: Sequence[_Placed],
+        ranked: Sequence[Placed],
         index: Searcher,
         titles: Mapping[str, Sequence[str]],
         *,
@@ -348,16 +306,20 @@ class Matcher:
             by_video = index.cosines(query.embedding)
             tail = np.lexsort((np.arange(len(keys)), -by_video))
             video_ranking = [*placed, *(keys[i] for i in tail if keys[i] not in placed)]
-            fused = reciprocal_rank_fusion([video_ranking, text_ranking], [1 - text_weight, text_weight])
-            scored = fused
+            scored = reciprocal_rank_fusion([video_ranking, text_ranking], [1 - text_weight, text_weight])
         assert rows.tag_scores is not None
         tags = {key: rows.tag_scores[row] for key, row in row_of.items() if not np.isnan(by_text[row])}
-        chosen = self._honour(
-            [(rows.track(row_of[key]), score) for key, score in scored], query.request, titles, tags, k=k
+        chosen = honoured(
+            self._pipeline,
+            [(rows.track(row_of[key]), score) for key, score in scored],
+            query.request,
+            titles,
+            tags,
+            k=k,
         )
         if query.embedding is not None:
             others = [(track, 0.0) for track, _, _ in chosen if track.key not in placed]
-            placed |= {p.track.key: p for p in _by_moments(others, query.embedding, index, clip_s=clip_s)}
+            placed |= {p.track.key: p for p in rank_by_moments(others, query.embedding, index, clip_s=clip_s)}
         matches = []
         for rank, (track, score, violated) in enumerate(chosen, start=1):
             reasons = tagger.embedder.reasons(query.tags, tags[track.key]) if track.key in tags else ()
@@ -391,77 +353,9 @@ class Matcher:
         }
 
 
-def _title_words(request: Request | None, index: Searcher) -> dict[str, tuple[str, ...]]:
-    """Return the words of a request in the title, artist or album of each track that has one, by key."""
-    if request is None or request.reading is None or not request.reading.words:
-        return {}
-    rows = index.all_rows()
-    columns = (rows.text(name) for name in ("key", "title", "artist", "album"))
-    found = ((key, words_in(request.reading.words, *texts)) for key, *texts in zip(*columns, strict=True))
-    return {key: words for key, words in found if words}
-
-
 def _reads_tags(opened: OpenPipeline) -> bool:
     """Return whether embeddings of the model are scores of vocabulary terms."""
     return isinstance(opened.embedder, ZeroShotModel)
-
-
-def rerank(
-    scored: Iterable[tuple[Track, float, float]], *, moment_weight: float = MOMENT_WEIGHT
-) -> list[tuple[Track, float]]:
-    """Combine the score of each whole track and of its best moment, and sort by the result.
-
-    Equation: ``score = (1 - w) * track_score + w * moment_score`` with w = `moment_weight`.
-
-    Parameters
-    ----------
-    scored : iterable of (Track, track_score, moment_score)
-        Cosines both.
-    moment_weight : float
-        From 0 (only the whole track) to 1 (only its best moment).
-
-    Returns
-    -------
-    list of (Track, score)
-        Descending; ties by key.
-
-    Raises
-    ------
-    InputError
-        When the weight lies outside [0, 1].
-    """
-    if not 0 <= moment_weight <= 1:
-        raise InputError(f"moment_weight must lie in [0, 1], got {moment_weight!r}")
-    w = moment_weight
-    combined = [(track, (1 - w) * whole + w * moment) for track, whole, moment in scored]
-    return sorted(combined, key=lambda pair: (-pair[1], pair[0].key))
-
-
-def _by_moments(
-    candidates: Sequence[tuple[Track, float]],
-    query: FloatArray,
-    index: Searcher,
-    *,
-    clip_s: float,
-    moment_weight: float = MOMENT_WEIGHT,
-) -> list[_Placed]:
-    """Place the best moment of each candidate and rank by `rerank`."""
-    moments = index.moments([track.key for track, _ in candidates])
-    starts: dict[str, float] = {}
-    scored = []
-    for track, score in candidates:
-        rows, starts_s, ends_s = moments[track.key]
-        starts[track.key], moment_score = best_moment(
-            query, rows, starts_s, ends_s, clip_s=clip_s, duration_s=track.duration_s
-        )
-        scored.append((track, score, moment_score))
-    placed = []
-    for track, score in rerank(scored, moment_weight=moment_weight):
-        rows, starts_s, ends_s = moments[track.key]
-        start_s = starts[track.key]
-        inside = (ends_s > start_s) & (starts_s < start_s + clip_s)
-        placed.append(_Placed(track, score, start_s, rows[inside].mean(axis=0)))
-    return placed
 
 
 def _check_arguments(k: int, text_weight: float, hubness: float) -> None:

@@ -7,7 +7,7 @@ named. Tempo and key of a track are estimates, taken from its light features.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from reelscore.encoders.extract import extract
 from reelscore.encoders.light.harmony import PITCH_CLASSES, find_key
 from reelscore.encoders.light.music import LightMusic
+from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.models.zeroshot.text_query import TextReading, not_understood
 from reelscore.pipeline.pipeline import OpenPipeline
@@ -237,3 +238,41 @@ def words_in(words: Sequence[str], *texts: str) -> tuple[str, ...]:
     """
     present = set(re.findall(r"[^\W_]+", " ".join(texts).lower()))
     return tuple(word for word in words if len(word) > 2 and word in present)
+
+
+def title_words(request: Request | None, index: Searcher) -> dict[str, tuple[str, ...]]:
+    """Return the words of a request in the title, artist or album of each track that has one, by key."""
+    if request is None or request.reading is None or not request.reading.words:
+        return {}
+    rows = index.all_rows()
+    columns = (rows.text(name) for name in ("key", "title", "artist", "album"))
+    found = ((key, words_in(request.reading.words, *texts)) for key, *texts in zip(*columns, strict=True))
+    return {key: words for key, words in found if words}
+
+
+def honoured(
+    opened: OpenPipeline,
+    scored: Sequence[tuple[Track, float]],
+    request: Request | None,
+    titles: Mapping[str, Sequence[str]],
+    tags: Mapping[str, FloatArray],
+    *,
+    k: int,
+) -> list[tuple[Track, float, tuple[str, ...]]]:
+    """Return the k best of scored tracks that meet a request, filled up with those that violate it least."""
+    if request is None:
+        return [(track, score, ()) for track, score in scored[:k]]
+    unknown = set() if request.reading is None else set(request.reading.unknown)
+
+    def order(item: tuple[Track, float]) -> tuple[int, float]:
+        words = titles.get(item[0].key, ())
+        return -len(unknown.intersection(words)), -(item[1] + TITLE_BONUS * len(words))
+
+    met: list[tuple[Track, float, tuple[str, ...]]] = []
+    violating: list[tuple[Track, float, tuple[str, ...]]] = []
+    for track, score in sorted(scored, key=order):
+        violated = violations(request, track, tags.get(track.key), opened)
+        (violating if violated else met).append((track, score, violated))
+        if len(met) == k:
+            break
+    return (met + sorted(violating, key=lambda item: len(item[2])))[:k]
