@@ -87,7 +87,7 @@ def special_file(request, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @pytest.mark.parametrize("read", [existing_file, open_file, read_file, content_hash])
 def test_only_regular_files_are_read(special_file, read):
-    with pytest.raises(InputError, match=": a (named pipe|socket|device), expected a regular file"):
+    with pytest.raises(InputError, match=r": a (named pipe|socket|device), expected a regular file"):
         read(special_file)
 
 
@@ -95,7 +95,7 @@ def test_only_regular_files_are_read(special_file, read):
 def test_a_file_replaced_by_a_pipe_after_the_check_does_not_block(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
-    monkeypatch.setattr(Path, "stat", lambda _: os.stat(tmp_path / "file"))
+    monkeypatch.setattr(Path, "stat", lambda _, kept=(tmp_path / "file").stat(): kept)
     with pytest.raises(InputError, match="pipe: a named pipe"):
         open_file(tmp_path / "pipe")
 
@@ -103,7 +103,7 @@ def test_a_file_replaced_by_a_pipe_after_the_check_does_not_block(tmp_path, monk
 @pytest.mark.parametrize("name", ["x" * 300, "loop", "a\0b"])
 def test_names_that_cannot_be_read_are_clear_errors(tmp_path, name):
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(NotFoundError, match="cannot be read|does not exist"):
+    with pytest.raises(NotFoundError, match=r"cannot be read|does not exist"):
         existing_file(tmp_path / name)
 
 
@@ -120,7 +120,7 @@ def test_names_that_cannot_be_read_are_clear_errors(tmp_path, name):
     ],
 )
 def test_json_that_cannot_be_read_is_a_value_error(content):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_json(content)
 
 
@@ -128,7 +128,7 @@ def test_json_that_cannot_be_read_is_a_value_error(content):
     "content", ["a = " + "[" * 100_000, "a = " + "9" * 5000, "a = ", b"\xff", "a = " + "{b=" * 10_000]
 )
 def test_toml_that_cannot_be_read_is_a_value_error(content):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         parse_toml(content if isinstance(content, bytes) else content.encode())
 
 

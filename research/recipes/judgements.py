@@ -114,7 +114,7 @@ def _measures(file: Path, columns: tuple[str, ...]) -> tuple[dict[str, FloatArra
 
 def _rows(file: Path, *columns: str) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
-    for row in read_table(existing_file(file), required=columns[0]):
+    for row in read_table(existing_file(file), required=columns[0]).rows:
         if isinstance(row.cells, str):
             raise InputError(f"{file}: line {row.line}: {row.cells}")
         if missing := [name for name in columns if name not in row.cells]:

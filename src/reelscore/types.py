@@ -15,6 +15,9 @@ from .errors import InputError
 Modality = Literal["video", "music"]
 FloatArray = npt.NDArray[np.float32]
 
+END_S, END_SHARE = 0.5, 0.1
+"""Streams whose ends differ by less, in seconds and as a share of the file's length, end together."""
+
 
 @dataclass(frozen=True, slots=True)
 class VideoStream:
@@ -30,8 +33,12 @@ class VideoStream:
         Displayed size, after rotation.
     frame_rate_hz : float or None
         Average rate; None if the container has none.
+    duration_s : float
+        Length of the pictures.
     rotation_deg : int
         Clockwise rotation that decoding applies: 0, 90, 180 or 270.
+    mirrored : bool
+        Whether decoding mirrors the frames left to right, before it rotates them.
     """
 
     index: int
@@ -40,17 +47,34 @@ class VideoStream:
     width_px: int
     height_px: int
     frame_rate_hz: float | None
+    duration_s: float
     rotation_deg: int = 0
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """The audio stream to decode: its index in the container, libav codec name, rate and channel count."""
+    """The audio stream to decode.
+
+    Attributes
+    ----------
+    index : int
+        Index of the stream in the container.
+    codec : str
+        Name in libav.
+    sample_rate_hz, num_channels : int
+    duration_s : float
+        End of the sound, in seconds after the first picture.
+    start_s : float
+        Start of the sound; above 0 where it starts later than the pictures.
+    """
 
     index: int
     codec: str
     sample_rate_hz: int
     num_channels: int
+    duration_s: float
+    start_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +88,8 @@ class MediaInfo:
     container : str
         Name of the container format in libav.
     duration_s : float
-        Duration in seconds, positive; measured from the packets if the container has none.
+        Duration of the longer stream in seconds, positive. Measured from the packets where the container states none
+        or a wrong one.
     video : VideoStream or None
         None if there is no video stream that can be decoded; cover art does not count.
     audio : AudioStream or None
@@ -72,7 +97,10 @@ class MediaInfo:
     tags : Mapping[str, str]
         Container tags with lower-case keys, such as title, artist and album.
     notes : tuple of str
-        Remarks for the user: unused streams, cover art, a missing decoder, an estimated duration.
+        Remarks for the user: unused streams, cover art, a missing decoder, and all of `repairs`.
+    repairs : tuple of str
+        What the file states wrongly or lacks, and how it was read: a measured duration, a stream that cannot be
+        decoded, timestamps that jump.
     """
 
     path: str
@@ -82,6 +110,17 @@ class MediaInfo:
     audio: AudioStream | None
     tags: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+
+    def length_s(self, modality: Modality) -> float:
+        """Return the duration of the pictures (``"video"``) or of the sound (``"music"``), in seconds.
+
+        Streams that end together, within padding, have one duration: that of the file.
+        """
+        stream = self.video if modality == "video" else self.audio
+        if stream is None or self.duration_s - stream.duration_s <= min(END_S, END_SHARE * self.duration_s):
+            return self.duration_s
+        return stream.duration_s
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.duration_s) and self.duration_s > 0):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
+from reelscore.cli import output
 from reelscore.cli.output import print_table, printable
 from reelscore.cli.progress import Progress
 
@@ -113,3 +116,25 @@ def test_a_terminal_shows_one_line_that_is_redrawn(monkeypatch):
     drawn = text.split("\r\x1b[K")[1:]
     assert [line.split("]")[1].split()[0] for line in drawn] == ["1/4", "4/4"]
     assert all(len(line.rstrip("\n")) < 60 for line in drawn)
+
+
+def test_only_the_module_output_prints():
+    folder = Path(output.__file__).parent
+    calls = {
+        f"{file.stem}: {ast.unparse(node.func)}"
+        for file in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "typer.echo", "sys.stdout.write")
+    }
+    assert calls == {"output: print", "output: typer.echo", "command: typer.echo"}, (
+        "others print with `print_line`"
+    )
+
+
+def test_a_long_cell_is_truncated_in_a_pipe_but_no_path(monkeypatch):
+    _, line = table(
+        monkeypatch, [["1", "t" * 100_000, "", "0.9", "f" * 4000]], terminal=False, fixed=["file"]
+    )
+    assert line.count("t") == 255
+    assert line.count("f") == 4000

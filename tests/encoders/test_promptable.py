@@ -11,7 +11,8 @@ import pytest
 
 from reelscore.encoders.extract import extract
 from reelscore.encoders.factory import load_encoders
-from reelscore.encoders.hub.files import INDEX, WEIGHTS, find_model
+from reelscore.encoders.hub.download import INDEX, WEIGHTS
+from reelscore.encoders.hub.files import find_model
 from reelscore.encoders.hub.logits import LOGIT_WEIGHTS, logit_bias, logit_scale
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.promptable import promptable_encoders

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reelscore.media.frames import frames_at
+from reelscore.media.probe import probe
 from support.films import film
 
 COLOURS = {
@@ -135,3 +138,69 @@ def test_scaling_goes_down_and_never_up(tmp_path: Path) -> None:
     assert first(path, short_side_px=500).shape == (121, 161, 3)
     for found, wanted in zip(corners(first(path, short_side_px=60)), CLOCKWISE, strict=True):
         assert np.abs(found.astype(int) - wanted).max() <= 4
+
+
+@pytest.mark.parametrize("a", [-1, 1])
+@pytest.mark.parametrize("d", [-1, 1])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_all_eight_orientations(a: int, d: int, transposed: bool, tmp_path: Path) -> None:
+    path = film(tmp_path / "f.mp4", pictures=[quarters()] * 3)
+    matrix = [[0, a], [d, 0]] if transposed else [[a, 0], [0, d]]
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 44
+    rows = [*matrix[0], 0, *matrix[1], 0, 0, 0]
+    struct.pack_into(">9i", content, at, *(value << 16 for value in rows[:8]), 1 << 30)
+    path.write_bytes(content)
+    # A row vector times the matrix: (x, y) is shown at (x a + y c, x b + y d).
+    shown = {}
+    for name, (x, y) in {
+        "top_left": (-1, -1),
+        "top_right": (1, -1),
+        "bottom_right": (1, 1),
+        "bottom_left": (-1, 1),
+    }.items():
+        place = (x * matrix[0][0] + y * matrix[1][0], x * matrix[0][1] + y * matrix[1][1])
+        shown[place] = COLOURS[name]
+    expected = [shown[place] for place in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    pixels = first(path)
+    assert pixels.shape == ((64, 48, 3) if transposed else (48, 64, 3))
+    for corner, colour in zip(corners(pixels), expected, strict=True):
+        assert corner == pytest.approx(colour, abs=14)
+    video = probe(path).video
+    assert video is not None
+    assert video.mirrored == (np.linalg.det(matrix) < 0)
+
+
+def pq_signal(nits: np.ndarray) -> np.ndarray:
+    power = (nits / 10_000) ** (1305 / 8192)
+    return ((107 / 128 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+
+
+def hlg_signal(nits: np.ndarray) -> np.ndarray:
+    scene = (nits / 1000) ** (1 / 1.2)
+    high = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), high)
+
+
+@pytest.mark.parametrize(("transfer", "signal"), [("smpte2084", pq_signal), ("arib-std-b67", hlg_signal)])
+def test_hdr_is_as_bright_as_the_same_picture_in_bt709(
+    transfer: str, signal: Callable[[np.ndarray], np.ndarray], tmp_path: Path
+) -> None:
+    ramp = np.linspace(0, 1, 64)
+    code = np.round(64 + 876 * signal(203 * ramp**2.4)).astype(np.uint16)
+    luma, chroma = np.tile(code, (48, 1)), np.full((24, 64), 512, np.uint16)
+    picture = np.concatenate([luma, chroma])
+    path = film(
+        tmp_path / "hdr.mp4",
+        pix_fmt="yuv420p10le",
+        picture_format="yuv420p10le",
+        pictures=[picture] * 3,
+        options={"crf": "4", "x264-params": f"transfer={transfer}:colorprim=bt2020:colormatrix=bt2020nc"},
+    )
+    pixels = first(path)
+    assert pixels.dtype == np.uint8
+    row = pixels[24].mean(axis=1)
+    assert row.mean() == pytest.approx(127.5, abs=3)
+    assert row[:48] == pytest.approx(255 * ramp[:48], abs=6)
+    assert (np.diff(row) > -3).all()
+    assert np.ptp(pixels.astype(int), axis=2).max() <= 3  # grey stays grey

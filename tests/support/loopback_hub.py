@@ -26,7 +26,7 @@ class LoopbackHub:
     requests : list of (str, str, str)
         Method, path and range of each request so far.
     cut_after : dict of str to int
-        By file name: close the connection once after this many bytes of the content.
+        By id of a repository: close the connection once after this many bytes of a large file.
     paused : threading.Event
         Set when a large file has sent its first bytes while `stall` is set.
     stall : bool
@@ -101,9 +101,9 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
             target = folder / file[3]
             if not target.is_file():
                 return self._error(404, "EntryNotFound")
-            return self._send_file(target, commit, content=content)
+            return self._send_file(target, repository, commit, content=content)
 
-        def _send_file(self, target: Path, commit: str, *, content: bool) -> None:
+        def _send_file(self, target: Path, repository: str, commit: str, *, content: bool) -> None:
             data = target.read_bytes()
             entry = _entry(target.parent, target)
             etag = entry["lfs"]["oid"] if "lfs" in entry else entry["oid"]
@@ -116,7 +116,7 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
                 end = min(int(span[2] or len(data) - 1), len(data) - 1)
                 headers["Content-Range"] = f"bytes {start}-{end}/{len(data)}"
                 data = data[start : end + 1]
-            cut = hub.cut_after.pop(target.name, None) if content and status == 200 else None
+            cut = hub.cut_after.pop(repository, None) if content and "lfs" in entry else None
             if cut is None and not (hub.stall and content and "lfs" in entry):
                 return self._send(status, data, headers, content)
             self._head(status, len(data), headers)

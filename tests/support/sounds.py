@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import av
 import numpy as np
 
 from reelscore.encoders.light.spectrum import FRAME, HOP, RATE_HZ, describe_frames
@@ -47,3 +50,18 @@ def frames_of(samples):
     num_frames = 1 + len(samples) // HOP
     padded = np.pad(samples, (FRAME // 2, FRAME))
     return describe_frames(padded[: (num_frames - 1) * HOP + FRAME])
+
+
+def write_tagged(path: Path, **tags: str) -> Path:
+    """Write two seconds of a tone as FLAC, with tags of any content."""
+    with av.open(str(path), "w") as out:
+        out.metadata.update(tags)
+        stream = out.add_stream("flac", rate=RATE_HZ, layout="mono")
+        samples = (tone([220], 2.0) * 32767).astype(np.int16)[None]
+        for start in range(0, samples.shape[1], 4096):
+            part = np.ascontiguousarray(samples[:, start : start + 4096])
+            frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = RATE_HZ, start
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path

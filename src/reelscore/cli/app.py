@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from reelscore.cli.commands.render import render
 from reelscore.cli.commands.show import show
 from reelscore.cli.commands.train import train
 from reelscore.cli.commands.transcript import transcript
+from reelscore.cli.output import open_streams, print_line
 
 COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] = (
     ("demo", demo, ["reelscore demo --out demo-output"]),
@@ -117,7 +117,7 @@ app = typer.Typer(
 
 def _print_version(value: bool) -> None:
     if value:
-        typer.echo(f"reelscore {__version__}")
+        print_line(f"reelscore {__version__}")
         raise typer.Exit
 
 
@@ -142,10 +142,7 @@ def run(commands: typer.Typer = app) -> None:
     os.environ["PYTHONSAFEPATH"] = (
         "1"  # processes that libraries start must not import from the current folder
     )
-    # A file name that is not valid UTF-8 must be printable.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="surrogateescape")
+    open_streams()
     commands()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from reelscore.cli.output import printable
+from reelscore.cli.output import close_streams, note
 from reelscore.errors import ReelscoreError, exit_code
 
 INTERRUPTED = 130
@@ -64,15 +64,14 @@ class _Base:
             code = _fail(str(error), exit_code(error))
         except _UsageError as error:
             code = _fail(_usage(error), USAGE)
-        except BrokenPipeError:
-            # The reader of a pipe has stopped, as in `reelscore list | head`. Python must not flush the rest.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            code = 0
+        except (BrokenPipeError, SystemExit):  # typer exits when a pipe is closed
+            code = 0  # the reader has stopped, as in `reelscore list | head`
         except OSError as error:
             name = f" {error.filename}" if error.filename else ""
             code = _fail(f"cannot access{name}: {error.strerror or error}; check the path and permissions", 1)
         if code == INTERRUPTED:
             _fail("interrupted; run the same command again to continue", code)
+        close_streams()
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -103,6 +102,6 @@ def _usage(error: Any) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    text = "\n".join(printable(line) for line in message.splitlines())
-    print(f"reelscore: {text}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody reads it
+        note(f"reelscore: {message}")
     return code

@@ -1,8 +1,10 @@
-"""Tables, JSON and notes; results go to standard output, notes to standard error."""
+"""All output of the command line: lines, tables, JSON and notes, safe on any terminal."""
 
 from __future__ import annotations
 
+import codecs
 import json
+import os
 import re
 import shutil
 import sys
@@ -12,28 +14,79 @@ from typing import Any
 import typer
 
 _MIN_WIDTH = 8
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MAX_CELL = 256  # holds every file name; tags can be longer
+_MAX_EXCERPT = 160
+_MAX_MESSAGE = 8000
+
+# C1 codes with DEL, marks of the writing direction, line and paragraph separators, and the surrogates of file names
+# that are not UTF-8.
+_HIDDEN = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_UNSAFE = re.compile(f"[\x00-\x1f{_HIDDEN}]")
+_UNSAFE_IN_JSON = re.compile(f"[{_HIDDEN}]")  # JSON itself has newlines, and escapes them in texts
+
+
+def open_streams() -> None:
+    """Make standard output and error accept every character, and every line where they are closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_streams() -> None:
+    """Write what is buffered; where nobody reads it, drop it, so that Python does not complain at its end."""
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+        sys.__stdout__,
+        sys.__stderr__,
+    ):  # typer may have wrapped the first two
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def print_line(text: str = "") -> None:
+    """Print a line to standard output."""
+    print(printable(text))
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as indented JSON in UTF-8; raise `ValueError` for NaN, which JSON does not allow."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    """Print `value` as indented JSON; raise `ValueError` for NaN, which JSON does not allow."""
+    is_unicode = codecs.lookup(_encoding()).name.startswith("utf")
+    text = json.dumps(value, ensure_ascii=not is_unicode, indent=2, allow_nan=False)
+    print(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def note(message: str) -> None:
     """Print a line to standard error."""
-    print(printable(message), file=sys.stderr)
+    print(printable(excerpt(message, _MAX_MESSAGE)), file=sys.stderr)
+
+
+def excerpt(text: str, max_chars: int = _MAX_EXCERPT) -> str:
+    """Cut a long text and state its length.
+
+    Examples
+    --------
+    >>> excerpt("abcdef", 4)
+    'abcd… (6 characters)'
+    """
+    return text if len(text) <= max_chars else f"{text[:max_chars]}… ({len(text)} characters)"
 
 
 def printable(text: str) -> str:
-    r"""Escape control characters and changes of writing direction.
+    r"""Escape what could control a terminal, reorder a line or begin a new one.
 
     Examples
     --------
     >>> print(printable("one\ntwo\x1b[2J"))
     one\ntwo\x1b[2J
     """
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def print_table(
@@ -45,7 +98,8 @@ def print_table(
 ) -> None:
     """Print a table, one line for each row.
 
-    On a terminal, long cells are truncated with an ellipsis so that each line fits. In a pipe nothing is truncated.
+    On a terminal, long cells are truncated with an ellipsis so that each line fits. In a pipe only cells over 256
+    characters are.
 
     Parameters
     ----------
@@ -59,10 +113,11 @@ def print_table(
     """
     from rich.cells import cell_len
 
-    lines = [list(columns), *([printable(cell) for cell in row] for row in rows)]
+    flexible = [name not in (*right, *fixed) for name in columns]
+    lines = [list(columns), *([_safe(*cell) for cell in zip(row, flexible, strict=True)] for row in rows)]
     widths = [max(cell_len(line[i]) for line in lines) for i in range(len(columns))]
     if sys.stdout.isatty():
-        _fit(widths, [name not in (*right, *fixed) for name in columns], shutil.get_terminal_size().columns)
+        _fit(widths, flexible, shutil.get_terminal_size().columns)
     for number, line in enumerate(lines):
         cells = [
             _cell(text, width, right=name in right)
@@ -75,6 +130,16 @@ def print_table(
 def minutes(seconds: float) -> str:
     """Format a duration as m:ss."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _safe(text: str, cut: bool) -> str:
+    """Return a cell as the stream will show it, so that columns line up in any encoding."""
+    text = printable(text[: _MAX_CELL - 1] + "…" if cut and len(text) > _MAX_CELL else text)
+    return text.encode(_encoding(), "backslashreplace").decode(_encoding())
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def _fit(widths: list[int], flexible: list[bool], limit: int) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from .output import printable
+
 _LIVE_S = 0.1
 _LINE_S = 10.0
 _BAR_WIDTH = 20
@@ -79,7 +81,7 @@ class Progress:
             parts.append(f"took {duration(elapsed_s)}")
         elif rate:
             parts.append(f"about {duration((total - done) / rate)} left")
-        return "  ".join([*parts, detail] if detail else parts)
+        return printable("  ".join([*parts, detail] if detail else parts))
 
     def _print(self, line: str) -> None:
         if self._live:

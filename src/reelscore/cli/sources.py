@@ -134,6 +134,8 @@ def load_pairs(
     assert source is not None
     assert spec is not None
     manifest = read_rows(source, use_splits=use_splits)
+    for message in manifest.notes:
+        note(f"  note  {source.name}: {message}")
     for problem in manifest.problems:
         note(f"  skipped  line {problem.line}: {problem.reason}")
     own = sum(row.music is None for row in manifest.rows)

@@ -1,7 +1,7 @@
 """Read manifests of pairs and folders of finished videos.
 
-A manifest is a CSV (UTF-8, comma), JSONL or Parquet file with the column ``video`` and optionally ``music``, ``group``,
-``text`` and ``split``; other columns are ignored. Faults of the table raise; faults of a row are recorded.
+A manifest is a CSV, JSONL or Parquet file with the column ``video`` and optionally ``music``, ``group``, ``text`` and
+``split``; other columns are ignored. Faults of the table raise; faults of a row are recorded.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ from pathlib import Path
 from reelscore.errors import InputError, NotFoundError
 from reelscore.files import existing_file
 
-from .pairs import SPLITS, Split
+from .pairs import Split
 from .splits import DEFAULT_FRACTIONS, IGNORE_SPLITS, connected_components, hash_splits
 from .tables import TableRow, read_table
 
 COLUMNS = ("video", "music", "group", "text", "split")
+SPLIT_NAMES: Mapping[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Names of the splits in manifests, in lower case."""
+
 VIDEO_EXTENSIONS = frozenset(
     {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"}
     | {".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
@@ -64,10 +71,11 @@ class RowProblem:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The usable rows in order, and the problems of the others."""
+    """The usable rows in order, the problems of the others, and notes on how the file was read."""
 
     rows: tuple[ManifestRow, ...]
     problems: tuple[RowProblem, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_manifest(path: Path | str, *, use_splits: bool = True) -> Manifest:
@@ -76,7 +84,7 @@ def read_manifest(path: Path | str, *, use_splits: bool = True) -> Manifest:
     Parameters
     ----------
     path : Path or str
-        Ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+        Ends in ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``.
     use_splits : bool
         False: the column ``split`` is neither read nor checked.
 
@@ -98,7 +106,8 @@ def read_manifest(path: Path | str, *, use_splits: bool = True) -> Manifest:
     problems: list[RowProblem] = []
     lines: dict[tuple[Path, Path | None], int] = {}
     columns = [name for name in COLUMNS if use_splits or name != "split"]
-    for entry in read_table(path, required="video"):
+    table = read_table(path, required="video")
+    for entry in table.rows:
         outcome = _row(path, entry, columns)
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
@@ -113,7 +122,7 @@ def read_manifest(path: Path | str, *, use_splits: bool = True) -> Manifest:
     if not rows:
         cause = f"; line {problems[0].line}: {problems[0].reason}" if problems else ", got none"
         raise InputError(f"{path} needs at least one usable row{cause}")
-    return Manifest(tuple(rows), tuple(problems))
+    return Manifest(tuple(rows), tuple(problems), table.notes)
 
 
 def rows_from_folder(folder: Path | str) -> Manifest:
@@ -216,8 +225,9 @@ def _row(manifest: Path, entry: TableRow, columns: Sequence[str]) -> ManifestRow
         text = "" if empty else str(value)
         # A file name may begin or end with a blank; in the other columns blanks are stripped.
         cell[column] = (text if column in ("video", "music") and text.strip() else text.strip()) or None
-    split = (cell["split"] or "").lower()
-    if split and split not in SPLITS:
+    name = (cell["split"] or "").lower()
+    split = SPLIT_NAMES.get(name)
+    if name and split is None:
         raise InputError(
             f"{manifest}: line {entry.line}: split must be train, val, test or empty, got {cell['split']!r}; "
             f"fix the line, or {IGNORE_SPLITS}"
@@ -228,12 +238,13 @@ def _row(manifest: Path, entry: TableRow, columns: Sequence[str]) -> ManifestRow
     for path in (cell["video"], cell["music"]):
         file = None if path is None else _normal(manifest.parent / path)
         if file is not None and (reason := _missing(file)):
-            return RowProblem(entry.line, reason)
+            hint = "; separate folders by '/', not by a backslash" if path and "\\" in path else ""
+            return RowProblem(entry.line, f"{reason}{hint}")
         files.append(file)
     video, music = files
     assert video is not None
     key = cell["video"] if cell["music"] is None else f"{cell['video']} + {cell['music']}"
-    return ManifestRow(video, music, cell["group"], cell["text"], split or None, entry.line, key)
+    return ManifestRow(video, music, cell["group"], cell["text"], split, entry.line, key)
 
 
 def _missing(file: Path) -> str | None:

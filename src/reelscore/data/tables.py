@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reelscore.errors import InputError
 from reelscore.files import parse_json, read_file
+from reelscore.text.encoding import decode
+
+MAX_CELL_CHARS = 1_000_000
+"""A row with a longer cell is skipped."""
+
+_DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +28,16 @@ class TableRow:
     cells: Mapping[str, Any] | str
 
 
-def read_table(path: Path, *, required: str) -> Iterator[TableRow]:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Column names, rows, and notes for the user on how the file was read."""
+
+    columns: set[str]
+    rows: list[TableRow]
+    notes: tuple[str, ...] = ()
+
+
+def read_table(path: Path, *, required: str) -> Table:
     """Read a table in the format of its extension.
 
     Column names are lower-cased and stripped. A JSONL file has a column if any line has it.
@@ -29,59 +45,96 @@ def read_table(path: Path, *, required: str) -> Iterator[TableRow]:
     Parameters
     ----------
     path : Path
-        An existing ``.csv``, ``.jsonl`` or ``.parquet`` file.
+        An existing ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file.
     required : str
-        A column that the table must have.
+        A column that the table must have. The delimiter of a CSV file is that which gives its header this column.
 
     Raises
     ------
     InputError
-        For an unknown extension, text that is not UTF-8, a table that cannot be parsed, is empty or lacks the required
-        column.
+        For an unknown extension, a table that cannot be parsed, is empty or lacks the required column.
     """
-    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
+    readers = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
             f"{path} has the extension {path.suffix!r}; a manifest has one of {', '.join(readers)}: convert it"
         )
-    columns, rows = reader(path)
-    if required not in columns and (columns or rows):
-        hint = "; separate columns by commas" if any(mark in "".join(columns) for mark in ";\t") else ""
+    table = reader(path, required)
+    if required not in table.columns and (table.columns or table.rows):
         raise InputError(
-            f"{path} has no column {required!r}; its columns are {', '.join(sorted(columns)) or 'none'}{hint}"
+            f"{path} has no column {required!r}; its columns are {', '.join(sorted(table.columns)) or 'none'}"
         )
-    if not rows:
+    if not table.rows:
         raise InputError(f"{path} is empty; a manifest has a {required!r} column and a row for each pair")
-    return iter(rows)
+    return table
 
 
-def _csv_rows(path: Path) -> tuple[set[str], list[TableRow]]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+def _read_csv(path: Path, required: str) -> Table:
+    decoded = decode(read_file(path))
+    lines = re.findall(r"[^\n]*\n|[^\n]+", decoded.text)
+    first_line = 0
+    if lines and (named := re.fullmatch(r'"?sep=(.)"?\s*', lines[0], re.IGNORECASE)):
+        delimiter, first_line = named[1], 1  # Excel's own mark
+    else:
+        delimiter = _delimiter(next((line for line in lines if line.strip()), ""), required)
+    reader = csv.reader(lines[first_line:], delimiter=delimiter, strict=True)
     header: list[str] = []
     rows: list[TableRow] = []
+    num_empty = 0
+    limit = csv.field_size_limit(sys.maxsize)  # a long cell fails its row, not the file
     try:
         for cells in reader:
+            line = reader.line_num + first_line
+            while len(cells) > len(header) and not cells[-1].strip():
+                cells.pop()
             if not any(cell.strip() for cell in cells):
-                continue
-            if not header:
+                num_empty += bool(header)
+            elif not header:
+                # Excel writes columns that once had content, without a name.
                 header = [_column(cell) for cell in cells]
                 _check_distinct(path, header)
-            elif len(cells) > len(header):
-                problem = f"{len(cells)} cells but {len(header)} columns in the header; quote cells that hold commas"
-                rows.append(TableRow(reader.line_num, problem))
             else:
-                # The last columns of a short row are empty.
-                rows.append(TableRow(reader.line_num, dict(zip(header, cells, strict=False))))
+                rows.append(TableRow(line, _cells(header, cells)))
     except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num} is not CSV: {error}; fix that line") from error
-    return set(header), rows
+        where = reader.line_num + first_line
+        raise InputError(f"{path}: line {where} is not CSV: {error}; fix that line") from error
+    finally:
+        csv.field_size_limit(limit)
+    notes = [decoded.note] if decoded.note else []
+    if num_empty:
+        notes.append(f"empty rows skipped: {num_empty}")
+    return Table(set(header) - {""}, rows, tuple(notes))
 
 
-def _jsonl_rows(path: Path) -> tuple[set[str], list[TableRow]]:
+def _delimiter(header: str, required: str) -> str:
+    """Return the delimiter that splits a header into most columns, the required one among them; else a comma."""
+    counts = {}
+    for delimiter in _DELIMITERS:
+        columns = [_column(cell) for cell in next(csv.reader([header], delimiter=delimiter), [])]
+        if required in columns:
+            counts[delimiter] = len(columns)
+    return max(counts, key=lambda delimiter: counts[delimiter], default=",")
+
+
+def _cells(header: list[str], cells: list[str]) -> dict[str, str] | str:
+    """Return the cells by column, or what is wrong with the row; the last columns of a short row are empty."""
+    if len(cells) > len(header):
+        return f"{len(cells)} cells but {len(header)} columns in the header; quote cells that hold commas"
+    for name, cell in zip(header, cells, strict=False):
+        if len(cell) > MAX_CELL_CHARS:
+            return (
+                f"the cell in column {name!r} has {len(cell)} characters, more than {MAX_CELL_CHARS}; shorten it, or "
+                "move the text to a .txt file next to the video"
+            )
+    return {name: cell for name, cell in zip(header, cells, strict=False) if name}
+
+
+def _read_jsonl(path: Path, _: str) -> Table:
+    decoded = decode(read_file(path))
     columns: set[str] = set()
     rows: list[TableRow] = []
-    for line, text in enumerate(_text(path).split("\n"), start=1):
+    for line, text in enumerate(decoded.text.split("\n"), start=1):
         if not text.strip():
             continue
         try:
@@ -95,10 +148,10 @@ def _jsonl_rows(path: Path) -> tuple[set[str], list[TableRow]]:
         cells = {_column(key): cell for key, cell in value.items()}
         columns |= set(cells)
         rows.append(TableRow(line, cells))
-    return columns, rows
+    return Table(columns, rows, (decoded.note,) if decoded.note else ())
 
 
-def _parquet_rows(path: Path) -> tuple[set[str], list[TableRow]]:
+def _read_parquet(path: Path, _: str) -> Table:
     import pyarrow
     import pyarrow.parquet
 
@@ -111,14 +164,7 @@ def _parquet_rows(path: Path) -> tuple[set[str], list[TableRow]]:
     columns = [column.to_pylist() for column in table.columns]
     cells: Iterable[tuple[Any, ...]] = zip(*columns, strict=True)
     rows = [TableRow(i, dict(zip(header, row, strict=True))) for i, row in enumerate(cells, start=1)]
-    return set(header), rows
-
-
-def _text(path: Path) -> str:
-    try:
-        return read_file(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} must be UTF-8 text ({error}); save it as UTF-8") from error
+    return Table(set(header), rows)
 
 
 def _column(name: str) -> str:
@@ -126,6 +172,6 @@ def _column(name: str) -> str:
 
 
 def _check_distinct(path: Path, header: list[str]) -> None:
-    repeated = next((name for name in header if header.count(name) > 1), None)
+    repeated = next((name for name in header if name and header.count(name) > 1), None)
     if repeated is not None:
         raise InputError(f"{path} has two columns named {repeated!r}; rename one")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from reelscore.errors import ReelscoreError, missing_extra
-from reelscore.files import data_folder, is_disk_full, write_bytes
+from reelscore.files import data_folder, is_disk_full, read_file, write_bytes
 
 from .pack.manifest import MANIFEST_NAME
 
@@ -72,7 +72,7 @@ def default_pack() -> Path | None:
     """Return the folder of the default pack, or None if there is none or it was deleted."""
     pointer = packs_folder() / _POINTER
     try:
-        name = pointer.read_text(encoding="utf-8").strip()
+        name = read_file(pointer).decode("utf-8", errors="replace").strip()
     except (FileNotFoundError, NotADirectoryError):
         return None
     folder = packs_folder() / name
@@ -120,7 +120,8 @@ def pull_pack(captions: Captions) -> tuple[Path, list[ExportedEncoder]]:
     """
     check_export_libraries()
     from .export.pack_writer import export_pack
-    from .hub.files import find_model, hub_cache
+    from .hub.download import hub_cache
+    from .hub.files import find_model
 
     folder = recommended_folder(captions)
     try:

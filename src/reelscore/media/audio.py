@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,18 +16,26 @@ import numpy.typing as npt
 from reelscore.errors import InputError, MediaError
 from reelscore.types import FloatArray
 
+from .bitstreams import ogg_links
 from .container import open_media, packets, select_stream
+from .length import sound_start_s
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
+CANCELLED = 0.15
+"""A mix below this share of what one channel alone would give has cancelled: -22 dB for stereo."""
+PROBE_STEP = 16
+"""Every 16th sample is enough to compare the loudness of channels."""
+
 
 def audio_blocks(path: Path | str, *, rate_hz: int, block_s: float = 10.0) -> Iterator[FloatArray]:
     """Decode the audio of a file in blocks.
 
-    Channels are averaged, so stereo cannot clip. The block length does not change the samples. Memory use does not
-    depend on the length of the file. Packets that cannot be decoded are skipped.
+    Channels are averaged, so stereo cannot clip; where they cancel, one channel is used. Time 0 is that of the
+    pictures: sound that starts later follows silence. The block length does not change the samples. Memory use does
+    not depend on the length of the file. Packets that cannot be decoded are skipped.
 
     Parameters
     ----------
@@ -47,7 +56,7 @@ def audio_blocks(path: Path | str, *, rate_hz: int, block_s: float = 10.0) -> It
     NotFoundError
         If the file does not exist or is a folder.
     MediaError
-        If the file cannot be open_media, has no audio stream, or no packet can be decoded.
+        If the file cannot be opened, has no audio stream, or no packet can be decoded.
     InputError
         If the rate or the block length is not positive.
     """
@@ -63,8 +72,8 @@ def _blocks(path: Path | str, rate_hz: int, block_length: int) -> Iterator[Float
     num_pending = 0
     any_audio = False
     with open_media(path) as container:
-        stream = select_stream(container, "audio", path)
-        for chunk in _resample(container, stream, rate_hz):
+        silence = _silence(round(sound_start_s(container, path) * rate_hz), block_length)
+        for chunk in itertools.chain(silence, _resample(container, path, rate_hz)):
             any_audio = True
             pending.append(chunk)
             num_pending += len(chunk)
@@ -83,10 +92,15 @@ def _blocks(path: Path | str, rate_hz: int, block_length: int) -> Iterator[Float
         )
 
 
-def _resample(container: InputContainer, stream: AudioStream, rate_hz: int) -> Iterator[FloatArray]:
+def _silence(num_samples: int, block_length: int) -> Iterator[FloatArray]:
+    for start in range(0, num_samples, block_length):
+        yield np.zeros(min(block_length, num_samples - start), np.float32)
+
+
+def _resample(container: InputContainer, path: Path | str, rate_hz: int) -> Iterator[FloatArray]:
     resampler: av.AudioResampler | None = None
     rate_before = 0
-    for samples, rate in _mono_chunks(decode_audio(container, stream)):
+    for samples, rate in _mono_chunks(decode_audio(container, path)):
         # The rate can change within a stream (chained Ogg, broadcast): each part needs its own resampler.
         if rate != rate_before:
             yield from _flush(resampler)
@@ -120,13 +134,13 @@ def _mono_chunks(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[FloatArray, 
     for frame in frames:
         frame_form = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
         if buffer_format is not None and (frame_form != buffer_format or num_buffered >= buffer_format[0]):
-            yield _mean_of_channels(np.concatenate(buffer, axis=1)), buffer_format[0]
+            yield _mono(np.concatenate(buffer, axis=1)), buffer_format[0]
             buffer, num_buffered = [], 0
         buffer_format = frame_form
         buffer.append(_channels_first(frame))
         num_buffered += frame.samples
     if buffer_format is not None:
-        yield _mean_of_channels(np.concatenate(buffer, axis=1)), buffer_format[0]
+        yield _mono(np.concatenate(buffer, axis=1)), buffer_format[0]
 
 
 def _channels_first(frame: av.AudioFrame) -> npt.NDArray[Any]:
@@ -134,12 +148,19 @@ def _channels_first(frame: av.AudioFrame) -> npt.NDArray[Any]:
     return samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
 
 
-def _mean_of_channels(samples: npt.NDArray[Any]) -> FloatArray:
+def _mono(samples: npt.NDArray[Any]) -> FloatArray:
     # Summing channel by channel is eight times as fast as mean(axis=0) on interleaved samples.
     mixed = samples[0].astype(np.float64)
     for channel in samples[1:]:
         mixed += channel
     mixed /= len(samples)
+    zero = 128.0 if samples.dtype == np.uint8 else 0.0
+    if len(samples) > 1:
+        loudness = np.sqrt(np.mean(np.square(samples[:, ::PROBE_STEP] - zero), axis=1, dtype=np.float64))
+        rest = np.sqrt(np.mean(np.square(mixed[::PROBE_STEP] - zero)))
+        if rest < CANCELLED / len(samples) * loudness.max():
+            # The first channel that is about as loud as the loudest: the choice must not alternate between equals.
+            mixed = samples[int(np.argmax(loudness > 0.7 * loudness.max()))].astype(np.float64)
     if samples.dtype == np.uint8:
         mixed = (mixed - 128.0) / 128.0
     elif samples.dtype.kind == "i":
@@ -148,8 +169,25 @@ def _mean_of_channels(samples: npt.NDArray[Any]) -> FloatArray:
     return np.asarray(np.nan_to_num(mixed, nan=0.0, posinf=0.0, neginf=0.0), dtype=np.float32)
 
 
-def decode_audio(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
-    """Yield the frames of an audio stream in order; skip packets that cannot be decoded."""
+def decode_audio(container: InputContainer, path: Path | str) -> Iterator[av.AudioFrame]:
+    """Yield the frames of the preferred audio stream in order; skip packets that cannot be decoded.
+
+    Every link of a chained Ogg file is read; links may differ in rate, channels and codec.
+    """
+    stream = select_stream(container, "audio", path)
+    links = ogg_links(path) if container.format.name == "ogg" else []
+    if len(links) < 2:
+        yield from _decode(container, stream)
+        return
+    for link in links:
+        try:
+            with open_media(path, part=link) as opened:
+                yield from _decode(opened, select_stream(opened, "audio", path))
+        except MediaError:
+            continue  # this link is damaged or has no sound
+
+
+def _decode(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]:
     for packet in packets(container, stream):
         try:
             yield from stream.decode(packet)

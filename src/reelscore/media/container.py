@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, overload
 
 import av
 import av.error
 
-from reelscore.errors import MediaError
+from reelscore.errors import MediaError, ReelscoreError
 from reelscore.files import existing_file, open_file
+
+from .bitstreams import MP4_BOXES, complete_boxes_end, samples_go_on
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -23,20 +26,18 @@ if TYPE_CHECKING:
 
 Kind = Literal["video", "audio"]
 
-# These demuxers render any text as video, or open other files whose names they read in it.
-REJECTED_FORMATS = {
-    "tty",
-    "concat",
-    "hls",
-    "dash",
-    "sdp",
-    "imf",
-    "webm_dash_manifest",
-    "image2",
-    "bin",
-    "vobsub",
-}
+# Demuxers that read nothing but the file itself. Playlists (HLS, DASH, ffconcat) open other files and addresses.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,rm,mxf,nut,ivf,dv,gif,apng,yuv4mpegpipe,"
+    "h264,hevc,av1,obu,vvc,m4v,mpegvideo,mjpeg,h263,vc1,"
+    "mp3,flac,wav,w64,aac,aiff,caf,au,ac3,eac3,dts,truehd,mlp,amr,ape,mpc,mpc8,tta,wv,loas,"
+    "srt,webvtt,ass"
+)
+PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"[playlist]")
+# Twice an 8K picture: 12K panoramas pass, while a small file cannot demand gigabytes of memory for one picture.
+MAX_PIXELS = 1 << 26
 MAX_DEMUX_ERRORS = 16
+LIBAV_ERRORS = (av.error.FFmpegError, OSError, MemoryError, ValueError, OverflowError)
 
 
 def libav_url(path: Path | str) -> str:
@@ -44,14 +45,50 @@ def libav_url(path: Path | str) -> str:
     return "file:" + os.path.abspath(path)  # noqa: PTH100  (resolve() would follow links and rename)
 
 
+class FilePart(io.RawIOBase):
+    """Read-only view of the bytes from `start` to `end` of an open file."""
+
+    def __init__(self, file: IO[bytes], start: int, end: int) -> None:
+        self._file, self._start, self._size = file, start, end - start
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a byte of the part."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Return the current byte of the part."""
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes."""
+        left = max(0, self._size - self._at)
+        self._file.seek(self._start + self._at)
+        data = self._file.read(left if size < 0 else min(size, left))
+        self._at += len(data)
+        return data
+
+
 @contextmanager
-def open_media(path: Path | str) -> Iterator[InputContainer]:
+def open_media(path: Path | str, *, part: tuple[int, int] | None = None) -> Iterator[InputContainer]:
     """Open a media file for reading.
 
     Parameters
     ----------
     path : Path or str
         A file; never a URL or a pattern.
+    part : tuple of int, optional
+        First and end byte of the part to read as if it were the file.
 
     Yields
     ------
@@ -62,7 +99,8 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
     NotFoundError
         If the file does not exist or is a folder.
     MediaError
-        If the file is empty, unreadable, not media, or has no index.
+        If the file is empty, unreadable, not media, or has no index; also for every error of libav while the file
+        is open.
     """
     file_path = existing_file(path)
     try:
@@ -74,34 +112,65 @@ def open_media(path: Path | str) -> Iterator[InputContainer]:
         raise MediaError(f"cannot be read: {error.strerror}", path=path) from error
     if not head:
         raise MediaError("is empty (0 bytes). Copy or download it again.", path=path)
+    options = {"max_pixels": str(MAX_PIXELS)}
+    if head[:4] == b"RIFF" and samples_go_on(file_path):
+        options["ignore_length"] = "1"
+    opened = False
     try:
-        container = av.open(
-            libav_url(file_path),
-            mode="r",
-            metadata_errors="surrogateescape",
-            container_options={"protocol_whitelist": "file", "pattern_type": "none"},
-        )
-    except (av.error.FFmpegError, ValueError) as error:
-        raise MediaError(_why_not_opened(head, error), path=path) from error
-    try:
-        name = container.format.name
-        if REJECTED_FORMATS.intersection(name.split(",")):
+        with _source(file_path, part) as source, _open(source, options) as container:
+            opened = True
+            yield container
+    except ReelscoreError:
+        raise
+    except LIBAV_ERRORS as error:
+        reason = getattr(error, "strerror", None) or str(error) or "out of memory"
+        if opened:
             raise MediaError(
-                f"expected a video or audio file, got text or a playlist ({name}). Give the media file itself.",
-                path=path,
-            )
-        yield container
-    finally:
-        container.close()
+                f"libav cannot read it ({reason}). The file is damaged: copy or download it again.", path=path
+            ) from error
+        whole = complete_boxes_end(file_path) if part is None and head[4:8] in MP4_BOXES else 0
+        if not 0 < whole < file_path.stat().st_size:
+            raise MediaError(_why_not_opened(head, reason), path=path) from error
+    if not opened:  # a fragmented file that ends inside a fragment: read the complete ones
+        with open_media(path, part=(0, whole)) as container:
+            yield container
 
 
-def _why_not_opened(head: bytes, error: Exception) -> str:
-    if head[4:8] in {b"ftyp", b"mdat", b"moov", b"wide", b"free", b"skip"}:
+def _open(source: str | FilePart, options: dict[str, str]) -> InputContainer:
+    container = av.open(
+        source,
+        mode="r",
+        metadata_errors="surrogateescape",
+        options=options,
+        container_options={
+            "protocol_whitelist": "file",
+            "format_whitelist": FORMATS,
+            "pattern_type": "none",
+        },
+    )
+    for stream in container.streams:
+        if has_decoder(stream):
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return container
+
+
+@contextmanager
+def _source(path: Path, part: tuple[int, int] | None) -> Iterator[str | FilePart]:
+    if part is None:
+        yield libav_url(path)
+    else:
+        with open_file(path) as file:
+            yield FilePart(file, *part)
+
+
+def _why_not_opened(head: bytes, reason: str) -> str:
+    if head[4:8] in MP4_BOXES:
         return (
             "is an mp4 or mov file whose index (moov) is missing or damaged, often after an interrupted recording or "
             "download. Download it again, or repair it with the program that recorded it."
         )
-    reason = getattr(error, "strerror", None) or str(error)
+    if any(head.startswith(mark) for mark in PLAYLISTS):
+        return "expected a video or audio file, got a playlist. Give the media files that it names."
     return f"expected a video or audio file, but libav cannot read it ({reason}). Check the file's format."
 
 
@@ -155,7 +224,8 @@ def select_stream(container: InputContainer, kind: Kind, path: Path | str) -> An
 def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
     """Yield the packets of the streams from the container's current position; skip damaged parts.
 
-    The empty packets that libav sends at the end are dropped: the caller flushes the decoder.
+    A packet that demands more memory than there is raises an error. The empty packets that libav sends at the end are
+    dropped: the caller flushes the decoder.
     """
     for _ in range(MAX_DEMUX_ERRORS):
         try:
@@ -164,7 +234,9 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
                     yield packet
         except av.error.EOFError:
             return
-        except (av.error.InvalidDataError, av.error.OSError):
+        except av.error.MemoryError:
+            raise
+        except (av.error.InvalidDataError, av.error.OSError, av.error.PatchWelcomeError):
             continue
         return
 

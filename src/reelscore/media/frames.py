@@ -136,11 +136,16 @@ class _Reader:
 
     def fast(self, instants: list[float], tolerance_s: float) -> Iterator[Frame]:
         with self._video() as (container, stream):
+            timeline = None
             total_px = _total_px(container, stream)
+            if total_px is None:
+                timeline = read_timeline(container, stream)
+                total_px = len(timeline.frames) * stream.width * stream.height
             if total_px <= SHORT_PX:
                 yield from self.exact(instants)
                 return
-            timeline = timeline_from_index(container, stream) or read_timeline(container, stream)
+            if timeline is None:
+                timeline = timeline_from_index(container, stream) or read_timeline(container, stream)
             keys = nearest_key_frames(timeline, instants)
             if total_px <= MEDIUM_PX and _INSTANTS_PER_KEY * len(set(keys)) < len(instants):
                 yield from self.exact(instants)
@@ -245,11 +250,12 @@ class _Reader:
         )
 
 
-def _total_px(container: InputContainer, stream: VideoStream) -> float:
+def _total_px(container: InputContainer, stream: VideoStream) -> float | None:
+    """Return the pixels of all frames, or None if the container does not state its length."""
     num_frames: float = stream.frames
     if not num_frames and container.duration and (rate := stream.average_rate):
         num_frames = container.duration / av.time_base * float(rate)
-    return num_frames * stream.width * stream.height if num_frames else math.inf
+    return num_frames * stream.width * stream.height if num_frames else None
 
 
 def nearest_key_frames(timeline: Timeline, instants: Sequence[float]) -> list[int | None]:

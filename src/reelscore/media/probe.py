@@ -12,7 +12,8 @@ from reelscore.errors import MediaError
 from reelscore.types import AudioStream, MediaInfo, VideoStream
 
 from .container import decodable_streams, has_decoder, open_media, packets, rewind
-from .pixels import rotation_deg
+from .length import sound_start_s, stream_lengths
+from .pixels import orientation
 from .tags import tag_text
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def probe(path: Path | str) -> MediaInfo:
     -------
     MediaInfo
         Cover art does not count as video. Tags have lower-case keys and come from the container, then from the
-        streams (Ogg). ``duration_s`` is that of the longer selected stream.
+        streams (Ogg). Durations are measured from the packets where the container states none or a wrong one.
 
     Raises
     ------
@@ -45,52 +46,61 @@ def probe(path: Path | str) -> MediaInfo:
     MediaError
         If the file is empty, unreadable, truncated or not media, or no stream can be decoded.
     """
-    notes: list[str] = []
+    repairs: list[str] = []
     with open_media(path) as container:
-        container_name = container.format.name
         video_stream = next(iter(decodable_streams(container, "video")), None)
         audio_stream = next(iter(decodable_streams(container, "audio")), None)
-        notes += _stream_notes(container, video_stream, audio_stream)
-        tags = _tags(container, video_stream, audio_stream)
-        lengths = [_stated_length(s) for s in (video_stream, audio_stream) if s is not None]
-        lengths_s = [s for s in lengths if s] or (
-            [container.duration / av.time_base] if container.duration else []
-        )
-        video, audio = None, None
-        if video_stream is not None:
-            frame = _first_frame(container, video_stream)
-            video = _video(video_stream, frame) if frame is not None else None
-            if video is None:
-                notes.append(f"stream {video_stream.index} (video): no frame can be decoded")
-        if audio_stream is not None:
-            frame = _first_frame(container, audio_stream)
-            audio = _audio(audio_stream, frame) if frame is not None else None
-            if audio is None:
-                notes.append(f"stream {audio_stream.index} (audio): nothing can be decoded")
-        if video is None and audio is None:
-            inside = "; ".join(notes) or "no video or audio stream inside"
+        notes = _stream_notes(container, video_stream, audio_stream)
+        picture = None if video_stream is None else _first_frame(container, video_stream)
+        sound = None if audio_stream is None else _first_frame(container, audio_stream)
+        for stream, frame in ((video_stream, picture), (audio_stream, sound)):
+            if stream is not None and frame is None:
+                repairs.append(f"stream {stream.index} ({stream.type}): nothing can be decoded; not used")
+        usable: list[Stream] = [
+            s
+            for s, frame in ((video_stream, picture), (audio_stream, sound))
+            if s is not None and frame is not None
+        ]
+        if not usable:
+            inside = "; ".join([*notes, *repairs]) or "no video or audio stream inside"
             raise MediaError(
                 f"expected pictures or sound, but nothing can be decoded ({inside}). "
                 "Convert it with the program that made it, or choose another file.",
                 path=path,
             )
-    duration_s = max(lengths_s, default=0.0)
-    if duration_s <= 0:
-        duration_s = _measured_length(path, {s.index for s in (video, audio) if s is not None})
-        notes.append("the container does not state its length; measured by reading all packets")
-    return MediaInfo(
-        path=str(path),
-        container=container_name,
-        duration_s=duration_s,
-        video=video,
-        audio=audio,
-        tags=tags,
-        notes=tuple(notes),
-    )
+        lengths = stream_lengths(container, usable, path)
+        for length in lengths:
+            repairs += (note for note in length.repairs if note not in repairs)
+        seconds = {stream.index: length.seconds for stream, length in zip(usable, lengths, strict=True)}
+        start_s = sound_start_s(container, path) if len(usable) == 2 else 0.0
+        if start_s:
+            repairs.append(f"sound: starts {start_s:.1f} s after the pictures; silence before it")
+        video = audio = None
+        if video_stream is not None and picture is not None:
+            video = _video(video_stream, picture, seconds[video_stream.index])
+        if audio_stream is not None and sound is not None:
+            audio = _audio(audio_stream, sound, start_s, start_s + seconds[audio_stream.index])
+        return MediaInfo(
+            path=str(path),
+            container=container.format.name,
+            duration_s=max(one.duration_s for one in (video, audio) if one is not None),
+            video=video,
+            audio=audio,
+            tags=_tags(container, video_stream, audio_stream),
+            notes=(*notes, *repairs),
+            repairs=tuple(repairs),
+        )
 
 
 def _first_frame(container: InputContainer, stream: Any) -> Any:
-    rewind(container, stream, stream.start_time or 0)
+    try:
+        rewind(container, stream, stream.start_time or 0)
+        return _decoded_frame(container, stream)
+    except (av.error.FFmpegError, MemoryError):
+        return None  # such as a sample table without samples
+
+
+def _decoded_frame(container: InputContainer, stream: Any) -> Any:
     for number, packet in enumerate(packets(container, stream)):
         try:
             frames = packet.decode()
@@ -100,14 +110,11 @@ def _first_frame(container: InputContainer, stream: Any) -> Any:
             return frames[0]
         if number > MAX_PROBE_PACKETS:
             return None
-    try:
-        return next(iter(stream.decode(None)), None)
-    except av.error.FFmpegError:
-        return None
+    return next(iter(stream.decode(None)), None)
 
 
-def _video(stream: Stream, frame: av.VideoFrame) -> VideoStream:
-    turn = rotation_deg(frame)
+def _video(stream: Any, frame: av.VideoFrame, duration_s: float) -> VideoStream:
+    turn, mirrored = orientation(frame)
     width, height = frame.width, frame.height
     if turn % 180:
         width, height = height, width
@@ -119,16 +126,20 @@ def _video(stream: Stream, frame: av.VideoFrame) -> VideoStream:
         width_px=width,
         height_px=height,
         frame_rate_hz=float(rate) if rate else None,
+        duration_s=duration_s,
         rotation_deg=turn,
+        mirrored=mirrored,
     )
 
 
-def _audio(stream: Stream, frame: av.AudioFrame) -> AudioStream:
+def _audio(stream: Any, frame: av.AudioFrame, start_s: float, end_s: float) -> AudioStream:
     return AudioStream(
         index=stream.index,
         codec=stream.codec_context.codec.canonical_name,
         sample_rate_hz=frame.sample_rate,
         num_channels=frame.layout.nb_channels,
+        duration_s=end_s,
+        start_s=start_s,
     )
 
 
@@ -155,33 +166,3 @@ def _tags(container: InputContainer, *streams: Stream | None) -> dict[str, str]:
             if text := tag_text(value).strip():
                 tags.setdefault(tag_text(key).lower(), text)
     return tags
-
-
-def _stated_length(stream: Stream) -> float | None:
-    if stream.duration is None or stream.time_base is None:
-        return None
-    return float(stream.duration * stream.time_base)
-
-
-def _measured_length(path: Path | str, indices: set[int]) -> float:
-    starts: dict[int, float] = {}
-    ends: dict[int, float] = {}
-    with open_media(path) as container:
-        streams = [s for s in container.streams if s.index in indices]
-        num_packets = 0
-        for packet in packets(container, *streams):
-            num_packets += 1
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None:
-                continue
-            start_s = float(stamp * packet.time_base)
-            end_s = start_s + float((packet.duration or 0) * packet.time_base)
-            i = packet.stream_index
-            starts[i] = min(starts.get(i, start_s), start_s)
-            ends[i] = max(ends.get(i, end_s), end_s)
-        lengths = [ends[i] - starts[i] for i in starts]
-        if max(lengths, default=0.0) > 0:
-            return max(lengths)
-        rates = [s.average_rate or s.guessed_rate for s in streams if s.type == "video"]
-    # A single frame has no successor that ends it: show it for one period of the stated rate, or of 25 Hz.
-    return max(1, num_packets) / float(next((r for r in rates if r), 25))

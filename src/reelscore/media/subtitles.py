@@ -64,7 +64,7 @@ def parse_subtitles(text: str) -> tuple[SubtitleCue, ...]:
     for name in (None, "srt") if "-->" in text else (None,):
         try:
             with av.open(
-                io.BytesIO(content), "r", format=name, container_options={"format_whitelist": _FORMATS}
+                io.BytesIO(content), mode="r", format=name, container_options={"format_whitelist": _FORMATS}
             ) as container:
                 if cues := _cues(container):
                     return cues

@@ -21,6 +21,7 @@ from reelscore.files import replace_file
 
 from .audio import decode_audio
 from .container import open_media, packets, select_stream
+from .length import sound_start_s, stream_lengths
 from .pixels import Pixels, RgbConverter
 from .probe import probe
 
@@ -145,9 +146,10 @@ def mux(
     length_s = _music_duration_s(music)
     if start_s >= length_s:
         raise InputError(f"start_s must be inside the music ({length_s:.2f} s), got {start_s:.2f}")
+    pictures_s = _pictures_duration_s(video)
     with open_media(video) as pictures, open_media(music) as sounds, output_file(out) as file:
         stream = select_stream(pictures, "video", video)
-        num_samples = max(1, round(_video_duration_s(pictures, stream, video) * MUX_RATE_HZ))
+        num_samples = max(1, round(pictures_s * MUX_RATE_HZ))
         with av.open(file, mode="w", format="mp4") as container:
             if stream.codec_context.codec.canonical_name in MP4_CODECS:
                 picture = _copy_video(pictures, stream, container)
@@ -201,15 +203,13 @@ def _music_duration_s(music: Path | str) -> float:
         raise MediaError(
             "expected music, but no audio can be decoded. Choose another file.", path=music, stream="audio"
         )
-    return info.duration_s
+    return info.length_s("music")
 
 
-def _video_duration_s(container: InputContainer, stream: VideoStream, video: Path | str) -> float:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if container.duration:
-        return container.duration / av.time_base
-    return probe(video).duration_s
+def _pictures_duration_s(video: Path | str) -> float:
+    with open_media(video) as container:
+        stream = select_stream(container, "video", video)
+        return stream_lengths(container, [stream], video)[0].seconds
 
 
 def _copy_video(source: InputContainer, stream: VideoStream, out: OutputContainer) -> Iterator[Timed]:
@@ -291,12 +291,12 @@ def _encode_music(
     num_samples: int,
     num_fade: int,
 ) -> Iterator[Timed]:
-    stream = select_stream(source, "audio", music)
+    start_s -= sound_start_s(source, music)
     encoder = out.add_stream("aac", rate=MUX_RATE_HZ, layout="stereo")
     encoder.bit_rate = AUDIO_BIT_RATE
     resampler = av.AudioResampler("fltp", "stereo", MUX_RATE_HZ)
     return _encode_samples(
-        itertools.chain(decode_audio(source, stream), [None]),
+        itertools.chain(decode_audio(source, music), [None]),
         resampler,
         encoder,
         start_s,

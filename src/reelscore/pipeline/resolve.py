@@ -174,6 +174,7 @@ def _with_text(pack: Path | str | None) -> str | None:
 
 def _unused(pack: Path | str) -> str:
     return (
-        f"the pack {pack} is not used: zero-shot matching needs labels of video and of music or tagger, and a text "
-        "encoder (docs/how-to/packs.md). Train a model on it: reelscore train FOLDER --encoder pack"
+        f"the pack {pack} is not used: zero-shot matching needs a text encoder, and prompts of video and music "
+        "or labels of video and of music or tagger (docs/how-to/packs.md). Train a model on it: reelscore train FOLDER "
+        "--encoder pack"
     )

@@ -64,7 +64,7 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> Decoded:
 def decode(content: bytes) -> Decoded:
     """Decode UTF-8, UTF-16 or UTF-32, or else text in an encoding that charset-normalizer detects.
 
-    In damaged UTF-8, lines with invalid bytes are dropped.
+    In damaged UTF-8, lines with invalid bytes are emptied.
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None) or _without_mark(
         content
@@ -83,9 +83,9 @@ def decode(content: bytes) -> Decoded:
             f"not UTF-8, read as {detected}; if letters are wrong, save it as UTF-8",
         )
     lines = _lines(text).split("\n")
-    valid = [line for line in lines if not re.search("[\udc80-\udcff]", line)]
-    skipped = len(lines) - len(valid)
-    what = "1 line is not UTF-8 and was" if skipped == 1 else f"{skipped} lines are not UTF-8 and were"
+    valid = ["" if re.search("[\udc80-\udcff]", line) else line for line in lines]
+    damaged = sum(line != kept for line, kept in zip(lines, valid, strict=True))
+    what = "1 line is not UTF-8 and was" if damaged == 1 else f"{damaged} lines are not UTF-8 and were"
     return Decoded("\n".join(valid), f"{what} skipped")
 
 

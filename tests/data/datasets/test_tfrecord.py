@@ -105,7 +105,7 @@ def test_one_record_is_held_at_a_time(path):
 def test_a_path_that_is_no_file_raises(tmp_path):
     with pytest.raises(NotFoundError, match=r"no TFRecord file at .*nothing\.tfrecord"):
         list(read_records(tmp_path / "nothing.tfrecord"))
-    with pytest.raises(InputError, match="cannot be read as a TFRecord file"):
+    with pytest.raises(NotFoundError, match="is a folder"):
         list(read_records(tmp_path))
 
 

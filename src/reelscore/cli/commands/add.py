@@ -18,7 +18,7 @@ from reelscore.cli.options import (
     WorkersOption,
     library_folder,
 )
-from reelscore.cli.output import note, print_json
+from reelscore.cli.output import note, print_json, print_line
 from reelscore.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def add(
         print_json(dataclasses.asdict(summary) | {"library": str(folder)})
     else:
         print_summary(summary, verb="added")
-        print(f"library {folder}: {len(opened)} tracks")
+        print_line(f"library {folder}: {len(opened)} tracks")
     if message := opened.untagged_note():
         note(message)
     if summary.failed and not (summary.added or summary.unchanged or summary.moved or summary.duplicates):
@@ -67,7 +67,7 @@ def print_summary(summary: AddSummary, *, verb: str) -> None:
     if summary.duplicates:
         counts.append(f"{len(summary.duplicates)} duplicates skipped")
     counts.append(f"{len(summary.failed)} failed")
-    print(", ".join(counts))
+    print_line(", ".join(counts))
     for path in summary.duplicates:
         note(f"  duplicate  {path}")
     for failure in summary.failed:

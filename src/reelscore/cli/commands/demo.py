@@ -26,9 +26,9 @@ def demo(
     Renders short videos and music tracks with known mood and tempo, trains models with and without the intra-modal
     term, matches three unseen videos and writes an HTML page. Takes a few minutes; needs no downloads.
     """
-    from reelscore.cli.output import note
+    from reelscore.cli.output import note, print_line
     from reelscore.demo.run import run_demo
 
     result = run_demo(out, seed=seed, progress=note)
     for line in result.lines():
-        print(line)
+        print_line(line)

@@ -19,7 +19,7 @@ from reelscore.cli.options import (
     PackOption,
     library_folder,
 )
-from reelscore.cli.output import print_json
+from reelscore.cli.output import print_json, print_line
 from reelscore.errors import ReelscoreError
 
 _PARTS = (
@@ -47,13 +47,15 @@ def doctor(
 
     Shows what the other commands would use with the same options, and what is missing.
     """
+    from reelscore.encoders.default_pack import default_pack
+
     facts: dict[str, object] = {
         "reelscore": __version__,
         "python": platform.python_version(),
         "parts": {name: _version(name) for name in _PARTS},
         "cache": _checked(_cache),
         "light": _checked(lambda: _encoders("light", None)),
-        "pack": _checked(lambda: _pack(pack)),
+        "pack": _checked(lambda: _pack(pack or default_pack())),
         "model": _checked(lambda: _model(model, encoder, pack)),
         "library": _checked(lambda: _library(library_folder(library))),
     }
@@ -113,7 +115,9 @@ def _encoders(kind: str, folder: Path | None) -> dict[str, object]:
 
 def _pack(folder: Path | None) -> dict[str, object]:
     if folder is None:
-        return {"absent": "not set; to use pretrained encoders give --pack FOLDER or set REELSCORE_PACK"}
+        return {
+            "absent": "not set; fetch pretrained encoders with 'reelscore encoders pull', or give --pack FOLDER"
+        }
     from reelscore.encoders.pack.pack import load_pack
 
     loaded = load_pack(folder)
@@ -179,7 +183,7 @@ def _print(facts: dict[str, object]) -> None:
         elif isinstance(fact, dict):
             lines = [_text(key, value) for key, value in fact.items()]
         for number, line in enumerate(lines):
-            print(f"{'' if number else name:<10} {line}")
+            print_line(f"{'' if number else name:<10} {line}")
 
 
 def _text(key: str, value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reelscore.cli.command import Command, Group, examples
-from reelscore.cli.options import INPUT, JsonOption, PackOption
-from reelscore.cli.output import note, print_json, print_table
+from reelscore.cli.options import JsonOption, PackOption
+from reelscore.cli.output import note, print_json, print_line, print_table
+
+from .packs import export_encoders, pull_encoders
 
 if TYPE_CHECKING:
-    from reelscore.encoders.export.pack_writer import ExportedEncoder
     from reelscore.encoders.inventory import EncoderInfo
 
 encoders = typer.Typer(cls=Group, help="Fetch, list, check and export encoders.", rich_markup_mode=None)
@@ -25,73 +25,12 @@ NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="NAMES", help=f"{NAME_HELP} Default: all that are installed.")
 ]
 
-_EXPORTED = ("part", "name", "dim", "licence", "num_bytes", "cosine_distance")
 _SECONDS = 12.0
 _NUM_ROWS = 8
 
-
-@encoders.command(
+encoders.command(
     "pull", cls=Command, epilog=examples("reelscore encoders pull", "reelscore encoders pull --yes")
-)
-def pull_encoders(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download without asking.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Fetch recommended encoders from the Hugging Face hub and make them the default.
-
-    Shows the size of the download first. The models are exported once to a pack of ONNX encoders, which needs the extra
-    'hub'. From then on, 'match' and 'add' use the pack without --pack, without torch and without the hub.
-    """
-    from reelscore.encoders.default_pack import (
-        RECOMMENDED,
-        check_export_libraries,
-        pull_pack,
-        pulled_pack,
-        recommended_folder,
-        use_as_default,
-    )
-    from reelscore.errors import ConfigError
-
-    captions = _captions()
-    exported: list[ExportedEncoder] = []
-    folder = pulled_pack(captions)
-    if folder is not None:
-        use_as_default(folder)
-        note("already pulled: this release's models at these commits; nothing was downloaded")
-    else:
-        check_export_libraries()
-        from reelscore.encoders.hub.files import download_size, hub_cache
-
-        sizes = [download_size(model.name) for model in RECOMMENDED]
-        rows = [
-            {
-                "part": model.role,
-                "model": model.repository,
-                "licence": model.licence,
-                "size": _megabytes(total),
-                "download": _megabytes(missing),
-                "commit": model.commit,
-            }
-            for model, (total, missing) in zip(RECOMMENDED, sizes, strict=True)
-        ]
-        if not json:
-            print_table(tuple(rows[0]), [list(row.values()) for row in rows], right=["size", "download"])
-        note(f"download: {_megabytes(sum(missing for _, missing in sizes))} to {hub_cache()}")
-        note(f"the pack is written to {recommended_folder(captions)}")
-        if not yes:
-            if not sys.stdin.isatty():
-                raise ConfigError(
-                    "nothing was downloaded, because there is no terminal to confirm it; add --yes"
-                )
-            typer.confirm("Download and export?", abort=True, err=True)
-        folder, exported = pull_pack(captions)
-    if json:
-        print_json({"folder": str(folder), "encoders": [_exported_row(part) for part in exported]})
-        return
-    if exported:
-        _table(_EXPORTED, [_exported_row(part) for part in exported])
-    note(f"default pack: {folder}")
-    note("try it: reelscore match VIDEO --music FOLDER")
+)(pull_encoders)
 
 
 @encoders.command("list", cls=Command, epilog=examples("reelscore encoders list --pack my-pack"))
@@ -131,8 +70,8 @@ def show_encoder(
         return
     for row in rows:
         for key, value in row.items():
-            print(f"{key:<12} {value}")
-        print()
+            print_line(f"{key:<12} {value}")
+        print_line()
 
 
 @encoders.command(
@@ -164,48 +103,11 @@ def check_encoders(names: NamesArgument = None, pack: PackOption = None, json: J
         raise typer.Exit(1)
 
 
-@encoders.command(
+encoders.command(
     "export",
     cls=Command,
     epilog=examples("reelscore encoders export my-pack --music laion/clap-htsat-unfused"),
-)
-def export_encoders(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder for the pack.")],
-    video: Annotated[
-        str | None,
-        typer.Option(
-            "--video", metavar="MODEL", help="Image model, an id or a folder.", rich_help_panel=INPUT
-        ),
-    ] = None,
-    music: Annotated[
-        str | None,
-        typer.Option(
-            "--music",
-            metavar="MODEL",
-            help="Audio model (CLAP, AST, ...), an id or a folder.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", metavar="MODEL", help="Text model, an id or a folder.", rich_help_panel=INPUT),
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Export transformers models as a pack of ONNX encoders.
-
-    A pack runs without torch. The outputs of each exported encoder are compared with those of the original model. With
-    --text, a pack of CLIP or SigLIP and CLAP matches without training.
-    """
-    from reelscore.encoders.export.pack_writer import export_pack
-
-    exported = export_pack(folder, video=video, music=music, text=text, captions=_captions())
-    rows = [_exported_row(part) for part in exported]
-    if json:
-        print_json({"folder": str(folder), "encoders": rows})
-        return
-    _table(_EXPORTED, rows)
-    note(f"pack written to {folder}; to train with it: reelscore train VIDEOS --encoder pack --pack {folder}")
+)(export_encoders)
 
 
 def _encoders(names: list[str] | None, pack: Path | None) -> list[EncoderInfo]:
@@ -216,34 +118,6 @@ def _encoders(names: list[str] | None, pack: Path | None) -> list[EncoderInfo]:
     if names:
         return [encoder for name in names for encoder in find_encoders(name, pack)]
     return list_encoders(pack, skipped=lambda name, reason: note(f"  skipped  {name}: {reason}"))
-
-
-def _captions() -> dict[str, tuple[str, ...]]:
-    """Return the captions of the built-in vocabulary by `model_type`."""
-    from reelscore.encoders.hub.music_models import MUSIC_TOWERS
-    from reelscore.models.zeroshot.prompts import CAPTIONS, caption_texts
-    from reelscore.models.zeroshot.vocabulary import read_vocabulary
-
-    vocabulary = read_vocabulary(None)
-    return {
-        kind: caption_texts(vocabulary, kind, modality="music" if kind in MUSIC_TOWERS else "video")
-        for kind in CAPTIONS
-    }
-
-
-def _exported_row(part: ExportedEncoder) -> dict[str, Any]:
-    return {
-        "part": part.role,
-        "name": part.name,
-        "dim": part.dim,
-        "licence": part.licence,
-        "num_bytes": part.num_bytes,
-        "cosine_distance": part.distance,
-    }
-
-
-def _megabytes(num_bytes: int) -> str:
-    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.2f} GB"
 
 
 def _row(encoder: EncoderInfo) -> dict[str, Any]:
@@ -311,7 +185,7 @@ def _measure(encoder: EncoderInfo, film: Path, song: Path) -> dict[str, Any]:
 
 
 def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    numbers = {"dim", "open_s", "rows_per_s", "num_bytes", "cosine_distance"}
+    numbers = {"dim", "open_s", "rows_per_s"}
     cells = [[_cell(row.get(name, "-")) for name in columns] for row in rows]
     print_table(columns, cells, right=[name for name in columns if name in numbers])
 

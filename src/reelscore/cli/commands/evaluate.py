@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from reelscore.cli.options import INPUT, EncoderOption, JsonOption, PackOption, WorkersOption
-from reelscore.cli.output import note, print_json, print_table
+from reelscore.cli.output import note, print_json, print_line, print_table
 from reelscore.cli.sources import DataOption, LabelsOption, PairsArgument, SetOption, check_source, load_pairs
 
 
@@ -82,9 +82,9 @@ def evaluate(
         return
     for header, *lines in report.tables():
         print_table(header, lines, right=header[1:])
-        print()
+        print_line()
     for remark in report.remarks:
-        print(remark)
+        print_line(remark)
     if report.clips:
         note(
             f"clip: {CLIP_S:.0f} s from the middle of the {len(report.clips[0].ranks)} videos longer than "

@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import JsonOption
-from reelscore.cli.output import minutes, print_json, printable
-
-_MAX_CHARS = 160
+from reelscore.cli.output import excerpt, minutes, print_json, print_line
 
 
 def probe(
@@ -35,27 +33,25 @@ def probe(
     rows = [("container", f"{info.container}, {minutes(info.duration_s)} ({info.duration_s:.3f} s)")]
     if video := info.video:
         rate = f"{video.frame_rate_hz:.3f} frames/s" if video.frame_rate_hz else "frame rate not stated"
-        rotation = f", rotated by {video.rotation_deg} degrees" if video.rotation_deg else ""
+        rotation = ", mirrored" if video.mirrored else ""
+        rotation += f", rotated by {video.rotation_deg} degrees" if video.rotation_deg else ""
         size = f"{video.width_px}x{video.height_px}"
-        rows.append(
-            (
-                "video",
-                f"stream {video.index}: {video.codec}, {size}, {video.pixel_format}, {rate}{rotation}",
-            )
-        )
+        shape = f"{size}, {video.pixel_format}, {rate}{rotation}"
+        rows.append(("video", f"stream {video.index}: {video.codec}, {shape}, {video.duration_s:.1f} s"))
     else:
         rows.append(("video", "no usable stream"))
     if audio := info.audio:
         channels = f"{audio.num_channels} channel{'s' if audio.num_channels != 1 else ''}"
-        rows.append(("audio", f"stream {audio.index}: {audio.codec}, {audio.sample_rate_hz} Hz, {channels}"))
+        span = f"{audio.start_s:.1f} to " if audio.start_s else ""
+        span += f"{audio.duration_s:.1f} s"
+        sound = f"{audio.codec}, {audio.sample_rate_hz} Hz, {channels}, {span}"
+        rows.append(("audio", f"stream {audio.index}: {sound}"))
     else:
         rows.append(("audio", "no usable stream"))
-    rows += [("tag", f"{key}: {value}") for key, value in sorted(info.tags.items())]
+    rows += [("tag", f"{excerpt(key)}: {excerpt(value)}") for key, value in sorted(info.tags.items())]
     for name, source in sources.items():
-        text = source.text
-        excerpt = text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}… ({len(text)} characters)"
-        rows.append(("text", f"{name.replace('_', ' ')} ({source.source}): {excerpt}"))
+        rows.append(("text", f"{name.replace('_', ' ')} ({source.source}): {excerpt(source.text)}"))
     rows += [("note", line) for line in notes]
-    print(printable(info.path))
+    print_line(info.path)
     for label, value in rows:
-        print(f"  {label:<10} {printable(value)}")
+        print_line(f"  {label:<10} {value}")

@@ -16,6 +16,7 @@ from reelscore.cli.options import (
     WorkersOption,
     library_folder,
 )
+from reelscore.cli.output import print_line
 from reelscore.cli.progress import progress_bar
 
 from .add import print_summary
@@ -53,4 +54,4 @@ def rebuild(
             progress=progress,
         )
     print_summary(summary, verb="rebuilt")
-    print(f"library {opened.path}: {len(opened)} tracks")
+    print_line(f"library {opened.path}: {len(opened)} tracks")

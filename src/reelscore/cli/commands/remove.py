@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import LibraryOption, library_folder
-from reelscore.cli.output import printable
+from reelscore.cli.output import excerpt, print_line
 
 
 def remove(
@@ -22,5 +22,5 @@ def remove(
 
     opened = Library.open(library_folder(library), create=False)
     for track in opened.remove(tracks):
-        print(printable(f"removed {track.title} ({track.path})"))
-    print(f"library {opened.path}: {len(opened)} tracks")
+        print_line(f"removed {excerpt(track.title)} ({track.path})")
+    print_line(f"library {opened.path}: {len(opened)} tracks")

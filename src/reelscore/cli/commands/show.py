@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import JsonOption, LibraryOption, library_folder
-from reelscore.cli.output import minutes, print_json, printable
+from reelscore.cli.output import excerpt, minutes, print_json, print_line
 
 
 def show(
@@ -32,4 +32,4 @@ def show(
         return
     fields["duration_s"] = f"{entry.track.duration_s:.3f} ({minutes(entry.track.duration_s)})"
     for name, value in fields.items():
-        print(f"{name:<12} {printable(str(value))}")
+        print_line(f"{name:<12} {value if name == 'path' else excerpt(str(value))}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import JsonOption, OnScreenOption, SpeechOption
-from reelscore.cli.output import note, print_json, printable
+from reelscore.cli.output import note, print_json, print_line
 
 
 def transcript(
@@ -40,12 +40,12 @@ def transcript(
         print_json({"video": str(video), "words": fields})
         return
     for name, one in texts.items():
-        print(f"{name.replace('_', ' ')} ({one.source})")
+        print_line(f"{name.replace('_', ' ')} ({one.source})")
         for line in one.lines:
             confidence = "     " if line.confidence is None else f"{100 * line.confidence:4.0f}%"
-            print(f"  {_time(line.start_s)} – {_time(line.end_s)}  {confidence}  {printable(line.text)}")
+            print_line(f"  {_time(line.start_s)} – {_time(line.end_s)}  {confidence}  {line.text}")
         if not one.lines:
-            print(f"  {printable(one.text)}")
+            print_line(f"  {one.text}")
     if not texts:
         others = [*([] if on_screen else ["--on-screen"]), *([] if speech else ["--speech MODEL"])]
         advice = f"; to read the frames or the sound, give {' or '.join(others)}" if others else ""

@@ -133,7 +133,7 @@ def read_rows(folder: Path, split: Split) -> tuple[Row, ...]:
     path = table_path(folder, split)
     if path is None:
         raise NotFoundError(f"there is no {split}_data.csv in {folder} or {folder / 'dataset' / 'MGSV-EC'}")
-    return tuple(_row(path, row) for row in read_table(path, required="music_id"))
+    return tuple(_row(path, row) for row in read_table(path, required="music_id").rows)
 
 
 def _row(path: Path, row: TableRow) -> Row:

@@ -220,7 +220,7 @@ def label_numbers(labels: Sequence[str], folder: Path) -> frozenset[int] | None:
             "vocabulary.csv into that folder, or give label numbers"
         )
     matched: set[str] = set()
-    for row in read_table(path, required="index"):
+    for row in read_table(path, required="index").rows:
         if isinstance(row.cells, str):
             raise InputError(f"{path}: line {row.line}: {row.cells}")
         name = (row.cells.get("name") or "").strip().casefold()

@@ -7,37 +7,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
-from reelscore.files import is_disk_full, open_file, parse_json, read_file
+from reelscore.files import open_file, parse_json, read_file
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+from .download import WEIGHTS, download, has_weights, hub_library, weight_files
 
 T = TypeVar("T")
 
-_ALLOW_PATTERNS = (
-    "README.md",
-    "config.json",
-    "generation_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "vocab.*",
-    "merges.txt",
-    "sentence_bert_config.json",
-    "modules.json",
-    "*_Pooling/config.json",
-    "*_Dense/config.json",
-    f"*_Dense/{WEIGHTS}",
-    WEIGHTS,
-    INDEX,
-    "model-*.safetensors",
-)
 _ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 ALTERNATIVES = (
     "use a model that is part of transformers (pictures: CLIP, SigLIP, DINOv2, DINOv3; music: CLAP, AST, "
@@ -161,41 +140,13 @@ def find_model(name: str) -> HubFiles:
     repository, _, revision = name.partition("@")
     if not _ID.fullmatch(repository) or ("@" in name and not re.fullmatch(r"[\w./-]+", revision)):
         raise ConfigError(f"expected a folder, an id such as org/model, or id@revision, got {name!r}")
-    snapshot = _snapshot(repository, revision or None)
+    snapshot = download(repository, revision or None)
     return _validated_files(repository, snapshot, identity=snapshot.name)
-
-
-def download_size(name: str) -> tuple[int, int]:
-    """Return the bytes of a model's files, ``id@commit``, and how many of them are not yet in the hub's cache.
-
-    Raises
-    ------
-    NotFoundError
-        If the hub cannot be reached or does not have the model.
-    """
-    repository, _, revision = name.partition("@")
-    hub = _hub()
-    if (snapshot := _cached_snapshot(repository, revision)) is not None:
-        return sum(path.stat().st_size for path in snapshot.rglob("*") if path.is_file()), 0
-    hub.utils.disable_progress_bars()  # the dry run has one too
-    try:
-        files = _download(repository, revision, dry_run=True)
-    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
-        reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
-        _raise_not_found(repository, revision, reason, offline=hub.constants.is_offline_mode())
-    finally:
-        hub.utils.enable_progress_bars()
-    return sum(file.file_size for file in files), sum(file.file_size for file in files if file.will_download)
-
-
-def hub_cache() -> Path:
-    """Return the folder of the hub's local cache."""
-    return Path(_hub().constants.HF_HUB_CACHE)
 
 
 def cached_models() -> list[HubFiles]:
     """Return the newest revision of each model in the local cache that can be read, sorted by name."""
-    hub = _hub()
+    hub = hub_library()
     if not Path(hub.constants.HF_HUB_CACHE).is_dir():
         return []
     models = []
@@ -214,64 +165,6 @@ def cached_models() -> list[HubFiles]:
     return models
 
 
-def _snapshot(repository: str, revision: str | None) -> Path:
-    hub = _hub()
-    offline = hub.constants.is_offline_mode()
-    # A cached commit never changes, so try the cache before the network.
-    if revision is not None and _COMMIT.fullmatch(revision) and not offline:
-        cached = _cached_snapshot(repository, revision)
-        if cached is not None:
-            return cached
-    try:
-        return Path(_download(repository, revision, local_files_only=offline))
-    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
-        if is_disk_full(error):
-            raise
-        _raise_not_found(repository, revision, error, offline=offline)
-
-
-def _cached_snapshot(repository: str, revision: str) -> Path | None:
-    """Return the complete snapshot of a commit in the cache, or None."""
-    hub = _hub()
-    try:
-        snapshot = Path(_download(repository, revision, local_files_only=True))
-    except (OSError, ValueError, hub.errors.HfHubHTTPError):
-        return None
-    return snapshot if _has_weights(snapshot) else None
-
-
-def _download(repository: str, revision: str | None, **options: Any) -> Any:
-    return _hub().snapshot_download(
-        repository, revision=revision, allow_patterns=list(_ALLOW_PATTERNS), **options
-    )
-
-
-def _raise_not_found(repository: str, revision: str | None, error: Exception, *, offline: bool) -> NoReturn:
-    what = repository + (f" at revision {revision}" if revision else "")
-    if offline:
-        raise NotFoundError(
-            f"the model {what} is not in the local cache, and offline mode is on (HF_HUB_OFFLINE or "
-            f"TRANSFORMERS_OFFLINE); download it while online (hf download {repository}), or give a local folder"
-        ) from error
-    raise NotFoundError(
-        f"the model {what} could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}); check the "
-        "name, the network and, for a gated model, that you are logged in (hf auth login), or give a local folder"
-    ) from error
-
-
-def _hub() -> Any:
-    try:
-        import huggingface_hub
-        import huggingface_hub.constants
-        import huggingface_hub.errors
-    except ImportError as error:
-        raise NotFoundError(
-            "hub encoders need transformers and huggingface_hub, which are not installed; "
-            "install them: python -m pip install 'reelscore[hub]'"
-        ) from error
-    return huggingface_hub
-
-
 def _validated_files(name: str, folder: Path, *, identity: str | None) -> HubFiles:
     files = HubFiles(name, folder, identity or "", model_licence(folder), {}, identity is None)
     config = files.json("config.json")
@@ -284,7 +177,7 @@ def _validated_files(name: str, folder: Path, *, identity: str | None) -> HubFil
         )
     if not isinstance(config.get("model_type"), str):
         raise ConfigError(f"the config.json of {name} has no model_type; give a model saved by transformers")
-    if not _has_weights(folder):
+    if not has_weights(folder):
         raise ArtifactError(
             f"{folder} has no complete {WEIGHTS}, the only form of weights that reelscore reads (pickle files can "
             "run code); fetch the model again, convert it with transformers' save_pretrained, or give another"
@@ -294,25 +187,9 @@ def _validated_files(name: str, folder: Path, *, identity: str | None) -> HubFil
     )
 
 
-def _weights(folder: Path) -> list[Path]:
-    """Return the weight files that the folder must hold, sorted by name."""
-    index = folder / INDEX
-    if (folder / WEIGHTS).is_file() or not index.is_file():
-        return [folder / WEIGHTS]
-    try:
-        shards = set(parse_json(read_file(index))["weight_map"].values())
-        return [index, *(folder / shard for shard in sorted(shards))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{index} lists no weights: {error}; fetch the model again") from error
-
-
-def _has_weights(folder: Path) -> bool:
-    return all(path.is_file() for path in _weights(folder))
-
-
 def _content_identity(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=20)
-    for path in (folder / "config.json", *_weights(folder)):
+    for path in (folder / "config.json", *weight_files(folder)):
         with open_file(path) as file:
             digest.update(hashlib.file_digest(file, hashlib.sha256).digest())
     return digest.hexdigest()

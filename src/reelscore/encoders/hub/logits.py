@@ -8,7 +8,8 @@ from pathlib import Path
 
 from reelscore.errors import ArtifactError
 
-from .files import INDEX, WEIGHTS, HubFiles
+from .download import INDEX, WEIGHTS
+from .files import HubFiles
 
 LOGIT_WEIGHTS: dict[str, tuple[str, str | None]] = {
     "clip": ("logit_scale", None),

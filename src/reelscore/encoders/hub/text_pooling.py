@@ -16,7 +16,8 @@ from typing import Any
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.files import parse_json, read_file
 
-from .files import ALTERNATIVES, WEIGHTS, HubFiles
+from .download import WEIGHTS
+from .files import ALTERNATIVES, HubFiles
 
 MODULES = "modules.json"
 
