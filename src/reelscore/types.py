@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,28 @@ FloatArray = npt.NDArray[np.float32]
 
 END_S, END_SHARE = 0.5, 0.1
 """Streams whose ends differ by less, in seconds and as a share of the file's length, end together."""
+
+
+class FileState(NamedTuple):
+    """Size and times of a file, by which an unchanged one is recognised.
+
+    A program that keeps the modification time, such as a tag editor, still changes `ctime_ns`.
+    """
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, path: str) -> FileState | None:
+        """Return the state of a regular file, or None without one."""
+        try:
+            found = os.stat(path)  # noqa: PTH116
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +269,10 @@ class Match:
         Start of the best matching moment of the track, in seconds.
     reasons : tuple of str
         What query and track have in common, strongest first; empty if the model gives no reasons.
+    fit : {"good", "fair", "poor", ""}
+        How the score of an untrained model compares with the track's scores for unmatched queries; else empty.
+    violations : tuple of str
+        What the text query excluded or asked for and the track has or lacks, such as ``"drums"`` or ``"96 bpm"``.
     """
 
     rank: int
@@ -252,3 +280,5 @@ class Match:
     track: Track
     start_s: float
     reasons: tuple[str, ...] = ()
+    fit: str = ""
+    violations: tuple[str, ...] = ()

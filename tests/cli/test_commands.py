@@ -22,8 +22,8 @@ def as_json(*arguments):
 def test_probe_prints_the_text_of_a_video(tmp_path):
     film = subtitled(tmp_path / "film.mkv", ["Land ahoy", "x" * 300], codec="srt", tags={"title": "Storm"})
     text = reelscore("probe", film).stdout
-    assert "  text       title: Storm\n" in text
-    assert "  text       transcript: Land ahoy xxx" in text
+    assert "  text       title (tags): Storm\n" in text
+    assert "  text       transcript (subtitles): Land ahoy xxx" in text
     assert "… (310 characters)" in text
     assert as_json("probe", film)["words"] == {"title": "Storm", "transcript": "Land ahoy " + "x" * 300}
 
@@ -79,6 +79,7 @@ def test_text_next_to_the_videos_is_read_by_evaluate_and_match(tmp_path, videos,
     model = shutil.copytree(text_model, tmp_path / "m")
     card = json.loads((model / "model.json").read_text())
     card["words"]["encoder"] = str(tmp_path / "moved")
+    del card["checksum"]
     (model / "model.json").write_text(json.dumps(card))
     evaluate = ("evaluate", model, videos, "--split", "all", "--workers", 1)
     assert "also uses the text" in reelscore(*evaluate).stderr
@@ -198,6 +199,27 @@ def test_unusual_file_names(tmp_path, monkeypatch, library):
     for name in (odd, "./" + odd.name):
         assert len(as_json("match", name, "--library", library)["matches"]) == 6
     assert reelscore("match", "--library", library, "--", odd.name).stdout
+
+
+def test_files_that_are_gone_are_marked_and_pruned(tmp_path, music_folder, video_file):
+    music = shutil.copytree(music_folder, tmp_path / "music")
+    options = ("--library", tmp_path / "lib")
+    reelscore("add", music, *options, "--workers", 1)
+    (music / "song 2.wav").unlink()
+    listed = reelscore("list", *options)
+    assert [line.split("  ")[-1] for line in listed.stdout.splitlines() if "song 2" in line] == [
+        "(gone) song 2.wav"
+    ]
+    assert "gone: 1, remove them with 'reelscore add FOLDER --prune'" in listed.stderr
+    assert [one["gone"] for one in as_json("list", *options)] == [False, False, True, False, False, False]
+    assert "(gone) song 2.wav" in reelscore("match", video_file, *options).stdout
+    pruned = reelscore("add", music, "--prune", *options)
+    assert pruned.stdout.splitlines()[0] == "0 added, 5 unchanged, 1 removed, 0 failed"
+    assert reelscore("add", music, "--prune", *options).stdout.splitlines()[0] == "5 tracks up to date"
+    music.rename(tmp_path / "unmounted")
+    assert "does not exist, so no track is pruned" in error_of(
+        reelscore("add", music, "--prune", *options, code=5)
+    )
 
 
 def test_an_unreadable_file_is_an_error(tmp_path, video_file, library):

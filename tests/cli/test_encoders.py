@@ -38,6 +38,7 @@ def test_list_shows_light_the_pack_and_the_cache(models, pack, hub) -> None:
         ("light", "light", "music", "built in"),
         ("pack", "tiny-image", "video", "CC0-1.0"),
         ("pack", "tiny-sound", "music", "CC0-1.0"),
+        ("pack", "tiny-tags", "tagger", "CC0-1.0"),
         ("pack", "tiny-text", "text", "CC0-1.0"),
         ("hub", f"cli/clip@{COMMIT}", "video", "mit"),
         ("hub", f"cli/clip@{COMMIT}", "text", "mit"),
@@ -60,7 +61,7 @@ def test_check_runs_each_encoder_and_measures_its_speed(models, pack, tmp_path) 
     parts = [(row["kind"], row["part"]) for row in rows]
     assert parts == [
         *(("light", part) for part in ("video", "music")),
-        *(("pack", part) for part in ("video", "music", "text")),
+        *(("pack", part) for part in ("video", "music", "tagger", "text")),
         *(("hub", part) for part in ("video", "text", "music", "text")),
     ]
     assert all(row["rows_per_s"] > 0 and row["open_s"] > 0 for row in rows)
@@ -70,6 +71,23 @@ def test_check_runs_each_encoder_and_measures_its_speed(models, pack, tmp_path) 
     broken = reelscore("encoders", "check", "light", folder, code=1)
     assert "cannot load the weights" in broken.stderr
     assert "light" in broken.stdout
+
+
+def test_check_runs_every_part_of_a_pack_and_names_the_damaged_ones(pack, tmp_path) -> None:
+    copy = shutil.copytree(pack, tmp_path / "pack")
+    good = json.loads(reelscore("encoders", "check", "pack", "--pack", copy, "--json").stdout)
+    assert [row["part"] for row in good] == ["video", "music", "tagger", "text"]
+    assert all("problem" not in row for row in good)
+    for file, part in (("image", "video"), ("sound", "music"), ("tags", "tagger"), ("text", "text")):
+        model = copy / f"{file}.onnx"
+        content = model.read_bytes()
+        model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        rows = json.loads(reelscore("encoders", "check", "pack", "--pack", copy, "--json", code=1).stdout)
+        assert [row["part"] for row in rows if "problem" in row] == [part]
+        model.write_bytes(content)
+    (copy / "colours.csv").write_text("id,name\n0,red\n1,green\n2,grey\n")
+    rows = json.loads(reelscore("encoders", "check", "pack", "--pack", copy, "--json", code=1).stdout)
+    assert [row["part"] for row in rows if "sha256" in row.get("problem", "")] == ["video"]
 
 
 def test_export_writes_a_pack_that_check_can_run(models, tmp_path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reelscore.cli import output
-from reelscore.cli.output import print_table, printable
+from reelscore.cli.output import note_failures, print_table, printable
 from reelscore.cli.progress import Progress
 
 COLUMNS = ["rank", "title", "artist", "score", "file"]
@@ -138,3 +138,19 @@ def test_a_long_cell_is_truncated_in_a_pipe_but_no_path(monkeypatch):
     )
     assert line.count("t") == 255
     assert line.count("f") == 4000
+
+
+def test_many_failures_are_summed_up_and_listed_in_a_file(tmp_path, capsys):
+    failures = [(f"/m/{i}.mp3", f"/m/{i}.mp3 at {i}.5 s: is truncated") for i in range(15_000)]
+    failures += [(f"/m/x\n{i}.mp3", "is empty") for i in range(5_000)]
+    note_failures(failures, tmp_path / "failed.txt")
+    assert capsys.readouterr().err.splitlines() == [
+        "  failed  15000 files: /m/0.mp3 at 0.5 s: is truncated (first: /m/0.mp3)",
+        "  failed  5000 files: is empty (first: /m/x\\n0.mp3)",
+        f"20000 files failed; the list is in {tmp_path / 'failed.txt'}",
+    ]
+    lines = (tmp_path / "failed.txt").read_text().splitlines()
+    assert (len(lines), lines[-1]) == (20_000, "/m/x\\n4999.mp3\tis empty")
+    note_failures(failures[:3], tmp_path / "none.txt")
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    assert not (tmp_path / "none.txt").exists()

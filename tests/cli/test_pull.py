@@ -77,6 +77,12 @@ class Home:
             self.folder.glob("data/reelscore/packs/.*")
         )
 
+    @property
+    def pack(self) -> Path:
+        """The folder of the only pack."""
+        (folder,) = [path for path in self.packs if path.is_dir()]
+        return folder
+
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackHub]:
@@ -170,8 +176,9 @@ def test_sizes_licences_and_commits_are_shown_before(pulled) -> None:
 
 
 def test_the_pack_is_complete_and_records_its_sources(pulled) -> None:
-    (folder, pointer) = pulled.home.packs
-    assert pointer.read_text().strip() == folder.name
+    folder = pulled.home.pack
+    assert [each.name for each in pulled.home.packs] == sorted(["default", folder.name])
+    assert (folder.parent / "default").read_text().strip() == folder.name
     load_pack(folder).verify()
     readme = (folder / "README.md").read_text()
     for model in RECOMMENDED:
@@ -180,21 +187,21 @@ def test_the_pack_is_complete_and_records_its_sources(pulled) -> None:
 
 def test_a_second_pull_does_nothing_and_says_so(pulled, hub) -> None:
     hub.requests.clear()
-    before = {path: path.stat().st_mtime_ns for path in pulled.home.packs[0].iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in pulled.home.pack.iterdir()}
     _, errors = pulled.home.run("encoders", "pull", program=(sys.executable, "-c", WITHOUT_HUB))
     assert "already pulled" in errors
     assert hub.requests == []
-    assert {path: path.stat().st_mtime_ns for path in pulled.home.packs[0].iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in pulled.home.pack.iterdir()} == before
 
 
 def test_a_damaged_pack_is_written_again_without_the_hub(pulled, tmp_path) -> None:
     home = Home(shutil.copytree(pulled.home.folder, tmp_path / "home", symlinks=True), pulled.home.hub)
-    damaged = home.packs[0] / "sound.onnx"
+    damaged = home.pack / "sound.onnx"
     content = damaged.read_bytes()
     damaged.write_bytes(content[:-1])
     home.run("encoders", "pull", "--yes", HF_ENDPOINT="http://127.0.0.1:9")
     assert len(home.packs) == 2
-    load_pack(home.packs[0]).verify()
+    load_pack(home.pack).verify()
     assert damaged.read_bytes() == content
 
 
@@ -215,7 +222,7 @@ def test_matching_uses_the_pack_without_torch_and_without_the_hub(pulled, tmp_pa
     library = tmp_path / "lib"
     run("add", music, "--library", library, "--workers", 1)
     meta = json.loads((library / "library.json").read_text())["meta"]
-    assert meta["encoder_folder"] == str(pulled.home.packs[0])
+    assert meta["encoder_folder"] == str(pulled.home.pack)
     assert (meta["video_licence"], meta["music_licence"]) == ("apache-2.0", "apache-2.0")
     again = json.loads(run("match", film, "--library", library, "--json"))
     assert [m["score"] for m in again["matches"]] == [m["score"] for m in found["matches"]]
@@ -227,7 +234,7 @@ def test_list_shows_the_default_pack_and_how_to_change_it(pulled, monkeypatch, p
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(pulled.home.folder / "none"))
     listed = reelscore("encoders", "list")
     assert "siglip2-base-patch32-256" in listed.stdout
-    assert f"default pack: {pulled.home.packs[0]}" in listed.stderr
+    assert f"default pack: {pulled.home.pack}" in listed.stderr
     assert "--pack FOLDER or REELSCORE_PACK; remove it: delete that folder" in listed.stderr
     rows = json.loads(reelscore("encoders", "list", "--json").stdout)
     assert [row["default"] for row in rows] == [False, False, True, True, True]

@@ -136,7 +136,8 @@ def test_a_model_reads_the_text_that_it_was_trained_on(tmp_path: Path, pack: Pat
     assert (result["model"]["reads_words"], result["model"]["missing_words"]) == (True, [])
     doctor = ("doctor", "--model", tmp_path / "m", "--library", tmp_path / "none", "--json")
     assert "note" not in json.loads(reelscore(*doctor).stdout)["model"]
-    (tmp_path / "m" / "model.json").write_text(json.dumps({k: v for k, v in card.items() if k != "words"}))
+    del card["words"], card["checksum"]  # an older model has neither
+    (tmp_path / "m" / "model.json").write_text(json.dumps(card))
     old = json.loads(reelscore(*match, "--pack", pack).stdout)
     assert old["matches"] != result["matches"], "a model card without this entry reads no frames"
     report = json.loads(reelscore(*doctor).stdout)["model"]

@@ -101,3 +101,22 @@ def test_clips_are_windows_of_the_video_and_the_music_is_whole(tmp_path: Path) -
     )
     assert [clip.tobytes() for clip in random] == [clip.tobytes() for clip in again]
     assert [clip.tobytes() for clip in random] != [clip.tobytes() for clip in other]
+
+
+def test_repaired_readings_are_noted(tmp_path: Path) -> None:
+    films = [worlds.finished(tmp_path / f"film {i}.mp4", i=i, seconds=1.0) for i in range(2)]
+    song = worlds.song(tmp_path / "song.wav", tempo_bpm=90)
+    song.write_bytes(song.read_bytes()[:-20_000])
+    rows = [ManifestRow(films[0], key="a"), ManifestRow(films[1], music=song, key="b")]
+    notes: list[str] = []
+    extract_pairs(
+        rows,
+        EncoderSpec(),
+        name="films",
+        cache_folder=tmp_path / "cache",
+        num_segments=2,
+        num_random_samples=0,
+        workers=1,
+        notes=notes,
+    )
+    assert notes == ["b: the file is truncated, or its header is wrong"]

@@ -205,8 +205,8 @@ def test_backslashes_get_a_hint(folder):
     assert ["separate folders by '/'" in problem.reason for problem in manifest.problems] == [True, True]
 
 
-def test_a_folder_gives_its_videos_at_any_depth_and_no_hidden_ones(folder):
-    for hidden in (".h/x.mp4", ".part.mp4"):
+def test_a_folder_gives_its_videos_at_any_depth_without_system_files(folder):
+    for hidden in (".git/x.mp4", "._a.mp4", "...And Justice/f.mp4"):
         (folder / hidden).parent.mkdir(exist_ok=True)
         (folder / hidden).write_bytes(b"x")
     (folder / "UPPER.MP4").write_bytes(b"x")
@@ -214,6 +214,7 @@ def test_a_folder_gives_its_videos_at_any_depth_and_no_hidden_ones(folder):
     manifest = rows_from_folder(folder)
     assert [row.key for row in manifest.rows] == [
         "-dash.mp4",
+        "...And Justice/f.mp4",
         "UPPER.MP4",
         "a.mp4",
         "b.mp4",

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
-from reelscore.matching.hubness import hubness
 from support.captioned import captioned
+from support.films import film
 from support.subtitled import subtitled
 from support.tiny_pack import sha256, write_tiny_pack
 
@@ -35,15 +35,34 @@ def test_the_json_shape_is_kept_and_byte_equal(library, video_file):
     reports = [json.dumps(Matcher(library).report(video_file, k=3).to_json()) for _ in range(2)]
     assert reports[0] == reports[1]
     found = json.loads(reports[0])
-    assert set(found) == {"query", "model", "matches"}
+    assert set(found) == {"query", "model", "matches", "notes"}
     assert found["model"]["trained"] is False
-    assert set(found["query"]) == {"video", "duration_s", "text"}
+    assert set(found["query"]) == {"video", "duration_s", "text", "understood"}
     keys = {"rank", "track", "title", "artist", "score", "start_s", "duration_s", "reasons"}
+    keys |= {"fit", "violations"}
     assert set(found["matches"][0]) == keys
 
 
 def test_a_path_is_as_good_as_a_library(library, video_file):
     assert Matcher(library.path).match(video_file) == Matcher(library).match(video_file)
+
+
+def test_music_is_matched_to_the_pictures_alone(library, tmp_path):
+    path = film(tmp_path / "long-sound.mp4", num_frames=75, rate=25, sound_s=12.0)
+    report = Matcher(library).report(path)
+    assert report.to_json()["query"]["duration_s"] == pytest.approx(3.0, abs=0.05)
+
+
+def test_a_video_whose_sound_cannot_be_decoded_is_matched_with_a_note(library, tmp_path):
+    path = film(tmp_path / "film.mp4", num_frames=75, rate=25, sound_s=3.0)
+    content = bytearray(path.read_bytes())
+    sound = content.index(b"soun")  # the sizes of the sound's samples follow, after those of the pictures
+    sizes = content.index(b"stsz", sound)
+    content[sizes + 12 : sizes + 16] = bytes(4)
+    path.write_bytes(content)
+    report = Matcher(library).report(path)
+    assert len(report.matches) == 6
+    assert any("(audio): nothing can be decoded" in note for note in report.notes)
 
 
 def test_matching_loads_neither_torch_nor_lancedb(library, video_file):
@@ -104,7 +123,12 @@ def test_words_alone_find_music_and_opposite_words_turn_the_list(wordy):
     matcher = Matcher(wordy)
     calm, fast = (matcher.report(text=text, k=6) for text in ("calm", "fast"))
     assert calm.query is None
-    assert calm.to_json()["query"] == {"video": None, "duration_s": None, "text": "calm"}
+    assert calm.to_json()["query"] == {
+        "video": None,
+        "duration_s": None,
+        "text": "calm",
+        "understood": "calm",
+    }
     order = [match.track.key for match in calm.matches]
     turned = [match.track.key for match in fast.matches]
     assert (order[0], order[-1]) == (turned[-1], turned[0])
@@ -164,7 +188,7 @@ def test_the_title_of_a_film_moves_its_list_as_its_words_do(wordy, tmp_path):
     matcher, opened = Matcher(wordy), wordy.pipeline
 
     def film(name: str, **tags: str) -> Path:
-        return subtitled(tmp_path / f"{name}.mkv", [], codec="srt", tags=tags)
+        return subtitled(tmp_path / f"{name}.mkv", [], codec="srt", tags=tags, rgb=(0, 0, 255))
 
     bare, calm, fast = film("calm sea"), film("a", title="calm"), film("b", title="fast")
     silent = opened.video(bare)[0]  # the file's name is not part of the text
@@ -241,16 +265,18 @@ def test_a_correction_for_hubs_takes_off_what_any_query_gives(library, wordy, vi
     for opened in (library, wordy):
         matcher = Matcher(opened)
         plain, corrected = (matcher.report(video_file, k=6, hubness=h).matches for h in (0.0, 1.0))
-        bank = opened.pipeline.embedder.bank
+        bank = opened.pipeline.embedder.bank.astype(np.float64)
         np.testing.assert_allclose(np.linalg.norm(bank, axis=1), 1, atol=1e-5)
-        index = opened.searcher()
-        found = index.embeddings([m.track.key for m in plain])
-        less = {key: float(hubness(row[None], bank)[0]) for key, row in found.items()}
+        found = opened.searcher().embeddings([m.track.key for m in plain])
         before, after = ({m.track.key: m.score for m in side} for side in (plain, corrected))
         for key, score in after.items():
-            assert score == pytest.approx(before[key] - 0.7 * less[key], abs=1e-5)  # the moment counts 0.3
+            unmatched = bank @ found[key].astype(np.float64)
+            assert score == pytest.approx((before[key] - unmatched.mean()) / unmatched.std(), abs=1e-4)
         assert [m.score for m in corrected] == sorted(after.values(), reverse=True)
-    for opened, usual in ((library, 0.0), (wordy, 0.5)):
+        word = {True: "good", False: "poor"}
+        for match in corrected:
+            assert match.fit == word[match.score >= 1] or 0.25 <= match.score < 1
+    for opened, usual in ((library, 0.0), (wordy, 0.9)):
         assert Matcher(opened).match(video_file) == Matcher(opened).match(video_file, hubness=usual)
     with pytest.raises(InputError, match="hubness must lie"):
         Matcher(library).match(video_file, hubness=2)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import wave
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,8 @@ from hypothesis import strategies as st
 
 from reelscore.errors import InputError
 from reelscore.media.audio import audio_blocks
-from support.films import sound_file, tone
+from reelscore.media.probe import probe
+from support.films import grey, sound_file, tone
 
 
 def decode(path: Path, rate_hz: int, block_s: float = 10.0) -> np.ndarray:
@@ -150,3 +153,57 @@ def test_real_music(shared: Path) -> None:
             blocks = list(audio_blocks(path, rate_hz=16_000))
             assert len(blocks) >= 3
             assert 0.001 < np.abs(np.concatenate(blocks)).max() < 2
+
+
+@pytest.mark.parametrize("opposite", [1.0, 0.95])
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_u8", "pcm_f32le"])
+def test_channels_that_cancel_fall_back_to_one(opposite: float, codec: str, tmp_path: Path) -> None:
+    left = tone(3.0, 22_050)[0]
+    path = sound_file(tmp_path / "anti.wav", np.stack([left, -opposite * left]), 22_050, codec=codec)
+    assert decode(path, 22_050) == pytest.approx(left, abs=0.01)
+
+
+def test_six_channels_that_cancel_fall_back_to_one(tmp_path: Path) -> None:
+    loud = tone(2.0, 48_000)[0]
+    six = np.stack([loud, -loud, 0 * loud, 0 * loud, 0.3 * loud, -0.3 * loud])
+    path = sound_file(tmp_path / "six.wav", six, 48_000, codec="pcm_f32le")
+    assert decode(path, 48_000) == pytest.approx(loud, abs=1e-4)
+
+
+def test_one_channel_alone_and_a_quiet_mix_are_still_averaged(tmp_path: Path) -> None:
+    loud = tone(2.0, 48_000)[0]
+    six = np.stack([loud, *[0 * loud] * 5])
+    path = sound_file(tmp_path / "one.wav", six, 48_000, codec="pcm_f32le")
+    assert decode(path, 48_000) == pytest.approx(loud / 6, abs=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize("late_s", [0.0, 3.0])
+def test_sound_that_starts_late_follows_silence(late_s: float, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"late.{suffix}"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream("aac", rate=44_100, layout="mono")
+        for number in range(200):
+            frame = av.VideoFrame.from_ndarray(grey(number), format="rgb24")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        samples = tone(4.0, 44_100)
+        for start in range(0, samples.shape[1], 1024):
+            part = np.ascontiguousarray(samples[:, start : start + 1024])
+            sound = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+            sound.sample_rate, sound.time_base = 44_100, Fraction(1, 44_100)
+            sound.pts = start + round(late_s * 44_100)
+            container.mux(audio.encode(sound))
+        container.mux(audio.encode(None))
+    heard = decode(path, 8000)
+    begin_s = int(np.argmax(np.abs(heard) > 0.2)) / 8000
+    assert begin_s == pytest.approx(late_s, abs=0.1)
+    assert len(heard) / 8000 == pytest.approx(late_s + 4.0, abs=0.15)
+    info = probe(path)
+    assert info.audio is not None
+    assert info.audio.start_s == pytest.approx(late_s, abs=0.1)
+    assert info.audio.duration_s == pytest.approx(late_s + 4.0, abs=0.15)
+    assert bool(info.repairs) == bool(late_s)

@@ -276,3 +276,33 @@ def test_a_fragmented_file_is_read_by_all_its_fragments(tmp_path: Path) -> None:
     assert distinct_frames(path) == 32
     cut(path, 0.5)
     assert 2 < probe(path).duration_s < 6
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "song.m4a"])
+def test_space_reserved_for_a_download_is_not_read(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "film.mp4":
+        film(path, num_frames=200, rate=25)
+    else:
+        sound_file(path, tone(8.0, 44_100, channels=2), 44_100, codec="aac")
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"mdat") + 4
+    end = begin - 8 + int.from_bytes(content[begin - 8 : begin - 4], "big")
+    middle = (begin + end) // 2
+    content[middle:end] = bytes(end - middle)
+    path.write_bytes(content)
+    info = probe(path)
+    assert 2 < info.duration_s < 6
+    assert "are in the file, not 8.0 s" in info.repairs[0]
+
+
+def test_sound_whose_end_is_damaged_has_the_length_of_what_decodes(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.m4a", quiet_start(), 44_100, "aac", movflags="+faststart")
+    content = bytearray(path.read_bytes())
+    middle = (content.index(b"mdat") + len(content)) // 2
+    content[middle:] = b"\x55" * (len(content) - middle)
+    path.write_bytes(content)
+    info = probe(path)
+    assert info.duration_s == pytest.approx(decoded_s(path), abs=0.1)
+    assert info.duration_s < 9
+    assert "can be decoded" in info.repairs[0]

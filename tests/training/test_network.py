@@ -137,6 +137,21 @@ def test_an_interrupted_run_that_is_resumed_gives_the_same_bytes(
     assert_equal(again, uninterrupted)
 
 
+def test_a_state_is_saved_at_once(pairs: PairSet, uninterrupted: Network, tmp_path: Path) -> None:
+    def stop(report: EpochReport) -> None:
+        if report.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_network(pairs, LAST, tmp_path, progress=stop)
+    assert (tmp_path / STATE_FILE).is_file()
+    epochs: list[int] = []
+    assert_equal(
+        fit_network(pairs, LAST, tmp_path, progress=lambda report: epochs.append(report.epoch)), uninterrupted
+    )
+    assert epochs[0] == 1
+
+
 def test_the_seed_determines_the_weights_to_the_byte(
     pairs: PairSet, uninterrupted: Network, tmp_path: Path
 ) -> None:

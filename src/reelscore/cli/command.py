@@ -102,6 +102,6 @@ def _usage(error: Any) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # nobody reads it
+    with contextlib.suppress(OSError):  # standard error is closed
         note(f"reelscore: {message}")
     return code

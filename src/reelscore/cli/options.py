@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reelscore.errors import ConfigError, NotFoundError
+from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.files import cache_folder, data_folder
 
 INPUT = "Input"
@@ -54,7 +54,7 @@ PackOption = Annotated[
     typer.Option(
         "--pack",
         metavar="FOLDER",
-        help="Folder of ONNX encoders; create one with 'reelscore encoders export' (docs: packs).",
+        help="Folder of ONNX encoders; default: the pack of 'reelscore encoders pull' (docs: packs).",
         envvar="REELSCORE_PACK",
         rich_help_panel=LIBRARY,
     ),
@@ -108,6 +108,33 @@ def check_one_place(music: Path | None, library: Path | None) -> None:
     """Raise `ConfigError` if a music folder and a library are both given on the command line."""
     if music is not None and library is not None and str(library) != os.environ.get("REELSCORE_LIBRARY"):
         raise ConfigError(f"got --music {music} and --library {library}; give one of them, not both")
+
+
+def check_pack(library: Path, pack: Path | None) -> None:
+    """Raise `ArtifactError` if ``--pack`` is given for a library of the light encoder, which would ignore it.
+
+    A pack that the environment names is for the libraries that can use it.
+    """
+    if pack is None or str(pack) == os.environ.get("REELSCORE_PACK"):
+        return
+    from reelscore.library.storage.meta import LibraryMeta
+    from reelscore.pipeline.resolve import find_tagger
+
+    if not LibraryMeta.exists(library):
+        return
+    meta = LibraryMeta.read(library)
+    if meta.model_path is not None or meta.encoder_kind != "light":
+        return
+    if find_tagger(pack, required=True) is None:
+        raise ArtifactError(
+            f"the library {library} was built with the light encoder, and the pack {pack} has no labels or no text "
+            "encoder to match with. Omit --pack, or train a model on the pack: reelscore train VIDEOS --encoder pack "
+            f"--pack {pack} --model MODEL"
+        )
+    raise ArtifactError(
+        f"the library {library} was built with the light encoder, not with the pack {pack}. Embed its tracks with the "
+        f"pack: reelscore rebuild --library {library} --pack {pack}. Or omit --pack"
+    )
 
 
 def folder_library(music: Path, pipeline_name: str) -> Path:

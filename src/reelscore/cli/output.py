@@ -9,11 +9,17 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
 
+from reelscore.files import write_bytes
+
 _MIN_WIDTH = 8
+_MOST_FAILURES = 20
+"""Number of failures up to which each is printed."""
+_MOST_REASONS = 10
 _MAX_CELL = 256  # holds every file name; tags can be longer
 _MAX_EXCERPT = 160
 _MAX_MESSAGE = 8000
@@ -36,16 +42,11 @@ def open_streams() -> None:
 
 
 def close_streams() -> None:
-    """Write what is buffered; where nobody reads it, drop it, so that Python does not complain at its end."""
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-        sys.__stdout__,
-        sys.__stderr__,
-    ):  # typer may have wrapped the first two
+    """Write what is buffered; drop it where it cannot be written, so that Python does not complain at its end."""
+    # typer may have wrapped the first two.
+    for stream in filter(None, (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
         try:
-            if stream is not None:
-                stream.flush()
+            stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -125,6 +126,43 @@ def print_table(
         ]
         text = "  ".join(cells).rstrip()
         typer.echo(text if number else typer.style(text, bold=True))
+
+
+def note_failures(failures: Sequence[tuple[str, str]], file: Path) -> None:
+    """Print (path, reason) of each failure to standard error.
+
+    Many failures are summed up by reason, and the list is written to `file`, one failure a line.
+    """
+    if len(failures) <= _MOST_FAILURES:
+        for path, reason in failures:
+            note(f"  failed  {path}: {reason}")
+        return
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for path, reason in failures:
+        # Times, sizes and names differ from file to file.
+        kind = re.sub(r"\d+(\.\d+)?", "N", reason.replace(path, "").replace(Path(path).name, ""))
+        groups.setdefault(kind, []).append((path, reason))
+    for group in sorted(groups.values(), key=len, reverse=True)[:_MOST_REASONS]:
+        path, reason = group[0]
+        note(f"  failed  {len(group)} files: {reason} (first: {path})")
+    if len(groups) > _MOST_REASONS:
+        note(f"  and {len(groups) - _MOST_REASONS} other reasons")
+    lines = "".join(f"{printable(path)}\t{printable(reason)}\n" for path, reason in failures)
+    try:
+        write_bytes(file, lines.encode("utf-8", "backslashreplace"))
+        note(f"{len(failures)} files failed; the list is in {file}")
+    except OSError as error:
+        note(f"{len(failures)} files failed; the list cannot be written to {file}: {error.strerror}")
+
+
+def is_gone(path: str) -> bool:
+    """Return whether a track's file does not exist, or cannot be reached."""
+    return not os.path.exists(path)  # noqa: PTH110  (an invalid name is no error)
+
+
+def file_cell(path: str, *, full: bool) -> str:
+    """Return the cell of a file in a table; one that does not exist is marked."""
+    return ("(gone) " if is_gone(path) else "") + (path if full else Path(path).name)
 
 
 def minutes(seconds: float) -> str:

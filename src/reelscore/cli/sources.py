@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reelscore.errors import ConfigError, NotFoundError
+from reelscore.files import cache_folder
 
 from .options import INPUT
-from .output import note
+from .output import note, note_failures
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -164,8 +165,8 @@ def load_pairs(
         )
     for message in notes:
         note(f"  note  {message}")
-    for failure in failures:
-        note(f"  failed  {failure.path}: {failure.reason}")
+    failed = cache_folder() / f"{source.name}.failed.txt"
+    note_failures([(one.path, one.reason) for one in failures], failed)
     return pairs
 
 

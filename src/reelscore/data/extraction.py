@@ -17,6 +17,7 @@ from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.files import content_hash, existing_file
+from reelscore.media.probe import probe
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
@@ -101,7 +102,7 @@ def extract_pairs(
     progress : callable, optional
         Called with the number of finished rows and of all rows.
     notes : list of str, optional
-        Receives a message for each text file next to a video that is not read in full.
+        Receives a message for each file that is not read as it states, and for each text file that is not read in full.
 
     Returns
     -------
@@ -191,8 +192,17 @@ def prepare_pair(
     def work(item: tuple[int, str, str, str | None]) -> _Pair:
         _, video, music, text = item
         keys = {path: content_hash(existing_file(path)) for path in {video, music}}
+        infos = {path: probe(path) for path in keys}
         read_video, read_music = (
-            partial(extract, path, encoder, num_segments=num_segments, content=keys[path], cache=cache)
+            partial(
+                extract,
+                path,
+                encoder,
+                num_segments=num_segments,
+                content=keys[path],
+                duration_s=infos[path].length_s(encoder.modality),
+                cache=cache,
+            )
             for path, encoder in ((video, encoders.video), (music, encoders.music))
         )
         samples = [read_video(draw=sample_seed) for sample_seed in sample_seeds]
@@ -207,7 +217,10 @@ def prepare_pair(
             text=None if reader is None else reader.rows(video, given={"description": text}),
             clips=tuple(read_video(span=span).values for span in spans),
             row_s=(samples[0].row_s, tracks[0].row_s),
-            notes=() if reader is None else reader.take_notes(),
+            notes=(
+                *(message for path in dict.fromkeys((video, music)) for message in infos[path].repairs),
+                *(() if reader is None else reader.take_notes()),
+            ),
         )
 
     return work

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from reelscore.errors import InputError, NotFoundError
 from reelscore.files import existing_file
+from reelscore.media.folders import existing_path, find_files
 
 from .pairs import Split
 from .splits import DEFAULT_FRACTIONS, IGNORE_SPLITS, connected_components, hash_splits
@@ -128,8 +129,8 @@ def read_manifest(path: Path | str, *, use_splits: bool = True) -> Manifest:
 def rows_from_folder(folder: Path | str) -> Manifest:
     """Return a row for each video file below `folder`, with the video's own sound as music.
 
-    Files of `VIDEO_EXTENSIONS` at any depth, sorted by path, without hidden files and folders. Unreadable folders and
-    broken links are among the problems.
+    Files of `VIDEO_EXTENSIONS` at any depth, sorted by path; see `find_files`. What cannot be read is among the
+    problems.
 
     Raises
     ------
@@ -138,33 +139,21 @@ def rows_from_folder(folder: Path | str) -> Manifest:
     NotFoundError
         When it is no folder.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise NotFoundError(f"{folder} is not a folder; give the folder of finished videos")
-    problems: list[RowProblem] = []
-    videos: list[Path] = []
-
-    def unreadable(error: OSError) -> None:
-        problems.append(RowProblem(0, f"{error.filename}: {error.strerror}; check the folder's permissions"))
-
-    for place, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        videos += [
-            Path(place, name)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_EXTENSIONS
-        ]
-    rows: list[ManifestRow] = []
-    for number, video in enumerate(sorted(videos, key=lambda p: p.relative_to(folder).parts), start=1):
-        if video.is_file():
-            key = video.relative_to(folder).as_posix()
-            rows.append(ManifestRow(video=_normal(video), line=number, key=key))
-        else:
-            problems.append(RowProblem(number, f"{video} is a broken link; fix or delete it"))
+    found = find_files([folder], VIDEO_EXTENSIONS)
+    top = existing_path(folder)
+    keys = sorted((Path(file).relative_to(top) for file in found.files), key=lambda key: key.parts)
+    rows = [
+        ManifestRow(video=Path(top, key), line=number, key=key.as_posix())
+        for number, key in enumerate(keys, start=1)
+    ]
     if not rows:
         known = ", ".join(sorted(VIDEO_EXTENSIONS))
         raise InputError(f"{folder} holds no video files at any depth (looked for {known})")
-    return Manifest(tuple(rows), tuple(problems))
+    problems = tuple(RowProblem(0, f"{failure.path}: {failure.reason}") for failure in found.failures)
+    return Manifest(tuple(rows), problems, (found.skipped_note,) if found.skipped_note else ())
 
 
 def assign_splits(

@@ -1,6 +1,6 @@
 """Feature cache on disk.
 
-An entry is one .npz file at ``<folder>/v1/<first two hex digits>/<hash of content, recipe and sampling>.npz``. It holds
+An entry is one .npz file at ``<folder>/v2/<first two hex digits>/<hash of content, recipe and sampling>.npz``. It holds
 no pickled objects. Writes are atomic, so processes may share a folder. A damaged entry counts as absent and is replaced
 by the next `put`.
 """
@@ -20,7 +20,8 @@ from reelscore.errors import ArtifactError, InputError
 from reelscore.files import cache_folder, read_file, write_bytes
 from reelscore.types import FeatureSequence, Segment
 
-_LAYOUT = "v1"
+_LAYOUT = "v2"
+"""Version 1 has features of damaged files by the length that they state."""
 
 
 class FeatureCache:

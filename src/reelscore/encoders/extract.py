@@ -40,7 +40,7 @@ def extract(
         A video or music file.
     encoder : Encoder
     num_segments : int
-        N, the number of segments over the whole duration, or over `span`.
+        N, the number of segments over the whole pictures (or sound), or over `span`.
     draw : int, optional
         Seed, at least 0, of random instants, one inside each segment; they depend on the seed and the file's content.
         Without it each instant is the middle of its segment.
@@ -50,7 +50,7 @@ def extract(
     content : str, optional
         The file's `content_hash`, if known. If the cache has the entry, the file is then not opened.
     duration_s : float, optional
-        The file's duration, if known; the file is then not probed.
+        Duration of the stream that the encoder reads, if known; the file is then not probed.
     cache : FeatureCache, optional
         Searched before the file is opened, and filled afterwards. Each part of a `ConcatEncoder` has its own entry,
         which other encoders with that part share.
@@ -84,7 +84,7 @@ def extract(
         if draw is not None and content is not None:
             rng = np.random.default_rng([draw, *content.encode()])
         if span is None:
-            start_s, end_s = 0.0, duration_s or probe(source).duration_s
+            start_s, end_s = 0.0, duration_s or probe(source).length_s(encoder.modality)
         else:  # the cache key has milliseconds
             start_s, end_s = (round(time_s, 3) for time_s in span)
         segments = tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ from reelscore.types import TextEncoder
 from .base import Encoder
 
 Kind = Literal["light", "pack", "hub"]
-Part = Literal["video", "music", "text"]
+Part = Literal["video", "music", "tagger", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class EncoderInfo:
     kind : {"light", "pack", "hub"}
     name : str
         Name in a pack, hub id at its commit, or folder.
-    part : {"video", "music", "text"}
-        Modality of its input.
+    part : {"video", "music", "tagger", "text"}
+        Modality of its input; a tagger takes music.
     dim : int
         D, the number of columns.
     licence : str
@@ -117,14 +117,20 @@ def parts_of(files: HubFiles) -> tuple[Part, ...]:
 def _pack_encoders(folder: Path | None) -> list[EncoderInfo]:
     if folder is None:
         raise ConfigError("no pack is named: give --pack FOLDER or set REELSCORE_PACK")
+    from reelscore.encoders.pack.music import PackMusic
     from reelscore.encoders.pack.pack import load_pack
 
     pack = load_pack(folder)
     infos = []
-    for part, make in (("video", pack.video_encoder), ("music", pack.music_encoder)):
+    makers: dict[Literal["video", "music", "tagger"], Callable[[], Encoder]] = {
+        "video": pack.video_encoder,
+        "music": pack.music_encoder,
+        "tagger": lambda: PackMusic(pack.tagger()),
+    }
+    for part, make in makers.items():
         if part in pack.specs:
             spec = pack.specs[part]
-            infos.append(_media_info("pack", spec.name, spec.licence, make()))
+            infos.append(replace(_media_info("pack", spec.name, spec.licence, make()), part=part))
     if "text" in pack.specs:
         spec = pack.specs["text"]
         infos.append(_text_info("pack", spec.name, spec.licence, pack.text_encoder()))

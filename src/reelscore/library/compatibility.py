@@ -11,7 +11,7 @@ from reelscore.models.trained.folder import read_card
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.pipeline.resolve import find_tagger, resolve
 
-from .storage.meta import LibraryMeta
+from .storage.meta import LibraryMeta, check_kind
 
 
 def library_meta(opened: OpenPipeline) -> LibraryMeta:
@@ -63,7 +63,7 @@ def pipeline_of_library(
     ArtifactError, ConfigError
         As `resolve`, and for a library of a retired kind.
     """
-    _check_kind(built, library)
+    check_kind(built, library)
     trained = built.model_path is not None
     folder = pack or built.encoder_folder or built.tags_folder
     if not trained and built.encoder_folder is None:
@@ -84,6 +84,8 @@ def pipeline_of_library(
             cache=cache,
         )
     except NotFoundError as error:
+        if (encoder, pack, vocabulary) != (None, None, None):
+            raise  # it is the place just given that does not exist
         raise NotFoundError(
             f"{error}. The library {library} was built with it. If it has moved, name its new place (--pack FOLDER, "
             "--encoder hub:VIDEO+MUSIC or --vocabulary FILE)"
@@ -104,15 +106,16 @@ def check_encoder(
         pair = opened.encoders
         if (pair.video.fingerprint, pair.music.fingerprint) == (built.video_encoder, built.music_encoder):
             return opened
+    needs = {"pack": " --pack FOLDER --model MODEL", "words": " --pack FOLDER"}.get(encoder, "")
     raise ArtifactError(
         f"the library {library} was built with the {built.encoder_kind} encoder, not {encoder}. Build another one: "
-        f"reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}"
+        f"reelscore add MUSIC_FOLDER --library OTHER --encoder {encoder}{needs}"
     )
 
 
 def check_model(built: LibraryMeta, library: Path, model: Path | str) -> None:
     """Raise `ArtifactError` unless a library was built with the trained model in a folder."""
-    _check_kind(built, library)
+    check_kind(built, library)
     _check_fingerprints(
         built, library, f" --model {model}", ("model", built.model_fingerprint, read_card(model).fingerprint)
     )
@@ -173,15 +176,6 @@ def untagged_note(library: Path, count: int) -> str | None:
         f"tracks without tag scores, and so without a rank by text: {count}. Compute the scores: reelscore rebuild "
         f"--library {library} --pack FOLDER"
     )
-
-
-def _check_kind(built: LibraryMeta, library: Path) -> None:
-    if built.model_fingerprint.startswith("blend-"):
-        raise ArtifactError(
-            f"the library {library} was built with a blend of the model {built.model_path} and a pack, which reelscore "
-            f"no longer supports. Embed it again with the model alone: reelscore rebuild --library {library} "
-            f"--model {built.model_path}"
-        )
 
 
 def _check_fingerprints(

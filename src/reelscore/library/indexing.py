@@ -1,10 +1,9 @@
-"""Find music files and embed them in worker processes."""
+"""Embed music files in worker processes."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.encoders.cache import FeatureCache
+from reelscore.errors import MediaError
 from reelscore.files import content_hash
 from reelscore.media.probe import probe
 from reelscore.pipeline.pipeline import TrackEmbedding, open_pipeline
@@ -20,122 +20,43 @@ from reelscore.types import FloatArray, Track
 
 from .storage.entry import TrackEntry
 
-MUSIC_SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
-        "aac", "ac3", "aif", "aiff", "alac", "ape", "flac", "m4a", "m4b", "mka", "mp2", "mp3",
-        "mpc", "oga", "ogg", "opus", "tta", "wav", "weba", "wma", "wv",
-    )
-)  # fmt: skip
-"""Suffixes of music files in a folder; a file given by name may have any suffix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be added, and the reason."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class AddSummary:
-    """Paths by outcome of `add` or `rebuild`, each tuple in order of path."""
-
-    added: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
-    moved: tuple[str, ...] = ()
-    duplicates: tuple[str, ...] = ()
-    failed: tuple[Failure, ...] = ()
-
-
-@dataclass(slots=True)
-class AddCounts:
-    """Paths by outcome, collected while an `add` runs."""
-
-    added: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
-    duplicates: list[str] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
-
-    def place(self, entry: TrackEntry, *, by_key: dict[str, str], batch: list[TrackEntry]) -> None:
-        """Classify an embedded file, and append it to `batch` unless it is a duplicate."""
-        path, key = entry.track.path, entry.track.key
-        elsewhere = by_key.get(key)
-        if elsewhere is None:
-            self.added.append(path)
-        elif elsewhere == path:
-            self.unchanged.append(path)
-        elif Path(elsewhere).is_file() and content_hash(elsewhere) == key:
-            self.duplicates.append(path)
-            return
-        else:
-            self.moved.append(path)
-        by_key[key] = path
-        batch.append(entry)
-
-    def summary(self) -> AddSummary:
-        """Return the summary."""
-        return AddSummary(
-            tuple(sorted(self.added)),
-            tuple(sorted(self.unchanged)),
-            tuple(sorted(self.moved)),
-            tuple(sorted(self.duplicates)),
-            tuple(sorted(self.failed, key=lambda f: f.path)),
-        )
-
-
-def music_files(paths: Iterable[Path | str]) -> tuple[list[str], list[Failure]]:
-    """Return the sorted absolute paths of music files at and below `paths`, and the paths that cannot be listed."""
-    found: set[str] = set()
-    problems: list[Failure] = []
-    for given in paths:
-        path = Path(given).expanduser().absolute()
-        if not path.exists():
-            problems.append(Failure(str(given), "it does not exist. Check the spelling"))
-        elif path.is_dir():
-            for folder, folders, names in os.walk(
-                path, onerror=lambda e: problems.append(Failure(str(e.filename), f"{e.strerror}"))
-            ):
-                folders[:] = sorted(f for f in folders if not f.startswith("."))
-                found.update(
-                    str(Path(folder, n))
-                    for n in names
-                    if Path(n).suffix.lower() in MUSIC_SUFFIXES and not n.startswith(".")
-                )
-        else:
-            found.add(str(path))
-    present = sorted(f for f in found if Path(f).exists())
-    problems += [Failure(f, "it is a broken link") for f in sorted(found.difference(present))]
-    return present, problems
-
 
 def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], TrackEntry]:
     """Open a pipeline in a worker and return its function from a music file to the file's entry."""
     opened = open_pipeline(pipeline, cache=FeatureCache(Path(cache_folder)))
 
     def embed(path: str) -> TrackEntry:
-        stat = Path(path).stat()
-        info = probe(path)
-        key = content_hash(path)
-        embedding = opened.track(path, content=key, duration_s=info.duration_s)
-        tags = info.tags
+        try:
+            stat = Path(path).stat()
+            info = probe(path)
+            key = content_hash(path)
+            embedding = opened.track(path, content=key, duration_s=info.length_s("music"))
+        except OSError as error:
+            raise MediaError(f"cannot be read: {error.strerror or error}", path=path) from error
+
+        def tag(*names: str) -> str:
+            return next((text for name in names if (text := _composed(info.tags.get(name, "")))), "")
+
         return TrackEntry(
             track=Track(
                 key=key,
                 path=path,
-                title=tags.get("title", "").strip() or Path(path).stem,
-                artist=tags.get("artist", "").strip() or tags.get("album_artist", "").strip(),
-                duration_s=info.duration_s,
+                title=tag("title") or _composed(Path(path).stem),
+                artist=tag("artist", "album_artist"),
+                duration_s=info.length_s("music"),
             ),
-            album=tags.get("album", "").strip(),
+            album=tag("album"),
             size_bytes=stat.st_size,
             mtime_ns=stat.st_mtime_ns,
+            repairs=info.repairs,
             **_vectors(embedding),
         )
 
     return embed
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
 
 
 class Vectors(TypedDict):

@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reelscore.encoders.cache import FeatureCache, default_folder
-from reelscore.errors import ArtifactError, InputError, NotFoundError
-from reelscore.pipeline.pipeline import OpenPipeline
-from reelscore.pipeline.resolve import encoder_specs, resolve
+from reelscore.errors import ArtifactError, NotFoundError
+from reelscore.media.folders import Failure
 from reelscore.types import Track
-from reelscore.workers.local import available_cores, run_all, time_limit_s
+from reelscore.workers.local import run_all, time_limit_s
 
-from .compatibility import (
-    can_tag,
-    check_encoder,
-    check_model,
-    check_pipeline,
-    library_meta,
-    pipeline_of_library,
-    untagged_note,
-)
-from .indexing import (
-    MUSIC_SUFFIXES,
-    AddCounts,
-    AddSummary,
-    Failure,
-    music_files,
-    prepare_rebuild,
-    prepare_track,
-)
+from .adding import AddCounts, AddRun, AddSummary, Progress, num_workers
 from .storage.entry import TrackEntry
-from .storage.meta import LibraryFile, LibraryMeta, foreign_entries
+from .storage.meta import LibraryFile, LibraryMeta, check_kind, foreign_entries, way_to_create
 from .storage.open import Searcher, open_for_search
+from .storage.snapshot import Snapshot
 
+# Encoders, models and LanceDB are imported where they are needed: listing tracks and adding nothing new need none.
 if TYPE_CHECKING:
+    from reelscore.pipeline.pipeline import OpenPipeline
+
     from .storage.store import Store
-
-_BATCH = 64
-_COMMIT_EVERY_S = 4.0
-# A commit follows each batch, or this many seconds: a killed `add` loses little, and commits stay rare.
-
-Progress = Callable[[int, int], None]
-"""Called with (files done, files in all)."""
 
 
 class Library:
@@ -65,19 +42,27 @@ class Library:
     """
 
     def __init__(
-        self, file: LibraryFile, pipeline: OpenPipeline | Callable[[], OpenPipeline], *, cache_folder: Path
+        self,
+        file: LibraryFile,
+        pipeline: OpenPipeline | None,
+        *,
+        cache_folder: Path,
+        open_pipeline: Callable[[], OpenPipeline] | None = None,
     ) -> None:
         self.path = file.library
         self.cache_folder = cache_folder
         self._file = file
         self._pipeline = pipeline
+        self._open_pipeline = open_pipeline
         self._pack: Path | str | None = None
+        self._has_options = False
 
     @property
     def pipeline(self) -> OpenPipeline:
         """Encoders and model of the library; opened at first use, since listing tracks needs none."""
-        if not isinstance(self._pipeline, OpenPipeline):
-            self._pipeline = self._pipeline()
+        if self._pipeline is None:
+            assert self._open_pipeline is not None
+            self._pipeline = self._open_pipeline()
         return self._pipeline
 
     @property
@@ -138,11 +123,11 @@ class Library:
         file = LibraryFile(folder)
         if not LibraryMeta.exists(folder):
             if not create:
-                raise NotFoundError(
-                    f"there is no library at {folder}. Create one: reelscore add MUSIC_FOLDER --library {folder}"
-                )
+                raise NotFoundError(f"there is no library at {folder}. Create one: {way_to_create(folder)}")
             if folder.exists() and (not folder.is_dir() or foreign_entries(folder)):
                 raise ArtifactError(f"{folder} exists but is not a library. Choose another folder for it")
+            from reelscore.pipeline.resolve import resolve
+
             opened = pipeline or resolve(
                 model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=features
             )
@@ -152,26 +137,32 @@ class Library:
         meta = file.read().meta
         loaded = None
         if encoder is not None:
+            from reelscore.pipeline.resolve import encoder_specs
+
+            from .compatibility import check_encoder
+
             # A library stores a hub encoder by commit or absolute folder.
             encoder = encoder_specs(encoder)[0].name if encoder.startswith("hub:") else encoder
             loaded = check_encoder(meta, folder, encoder, cache=features)
-        library = cls(
-            file,
-            loaded
-            or (
-                lambda: pipeline_of_library(
-                    meta, folder, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=features
-                )
-            ),
-            cache_folder=cache_folder,
-        )
+
+        def open_stored() -> OpenPipeline:
+            from .compatibility import pipeline_of_library
+
+            return pipeline_of_library(
+                meta, folder, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=features
+            )
+
+        library = cls(file, loaded, cache_folder=cache_folder, open_pipeline=open_stored)
         library._pack = pack
+        library._has_options = pack is not None or vocabulary is not None
         if model is not None:
             library.check_model(model)
         return library
 
     def check_model(self, model: Path | str) -> None:
         """Raise `ArtifactError`, with the command that rebuilds, unless the library was built with a trained model."""
+        from .compatibility import check_model
+
         if self.meta is not None:
             check_model(self.meta, self.path, model)
 
@@ -179,29 +170,42 @@ class Library:
         """Return a message about tracks without tag scores in a library that keeps them; None if there are none."""
         if self.meta is None or not self.meta.has_tags:
             return None
-        return untagged_note(self.path, self._store().count_without_tags())
+        from .compatibility import untagged_note
+
+        snapshot = Snapshot.open(self._file)
+        if snapshot is None:
+            return untagged_note(self.path, self._store().count_without_tags())
+        return untagged_note(self.path, int((~snapshot.all_rows().has_tag_scores).sum()))
 
     def __len__(self) -> int:
-        return len(self._store()) if LibraryMeta.exists(self.path) else 0
+        return len(open_for_search(self._file)) if LibraryMeta.exists(self.path) else 0
 
     def searcher(self) -> Searcher:
         """Return a searcher over the newest version."""
         if not LibraryMeta.exists(self.path):
-            raise NotFoundError(
-                f"there is no library at {self.path}. Create one: reelscore add MUSIC_FOLDER --library {self.path}"
-            )
+            raise NotFoundError(f"there is no library at {self.path}. Create one: {way_to_create(self.path)}")
         return open_for_search(self._file)
 
     def tracks(self) -> list[Track]:
         """Return every track, ordered by path."""
-        return (
-            sorted(self._store().tracks(), key=lambda t: (t.path, t.key))
-            if LibraryMeta.exists(self.path)
-            else []
-        )
+        if not LibraryMeta.exists(self.path):
+            return []
+        searcher = open_for_search(self._file)
+        if isinstance(searcher, Snapshot):
+            rows = searcher.all_rows()
+            found = [rows.track(row) for row in range(len(rows))]
+        else:
+            found = self._store().tracks()
+        return sorted(found, key=lambda t: (t.path, t.key))
 
     def show(self, name: str) -> TrackEntry:
-        """Return the entry of a track by path, key, title or prefix; raise `NotFoundError` unless one matches."""
+        """Return the entry of a track; raise `NotFoundError` unless one matches.
+
+        Parameters
+        ----------
+        name : str
+            A path (relative ones, ``~`` and links too), a key, a title, or the first characters of a key or title.
+        """
         return self._store().get(name)
 
     def remove(self, names: Sequence[str]) -> list[Track]:
@@ -232,72 +236,13 @@ class Library:
         *paths : path
             Music files, or folders searched for files with a suffix in `MUSIC_SUFFIXES`.
         prune : bool
-            Whether to remove the tracks that are not among these files.
+            Whether to remove the tracks at and below these paths whose files are gone. Each path must exist.
         workers : int, optional
             Number of processes; by default one per available core.
         progress : callable, optional
             Called with (files done, files in all).
         """
-        files, problems = music_files(paths)
-        if not files and not problems:
-            where = ", ".join(str(p) for p in paths)
-            raise InputError(f"no music found in {where}. Searched for {' '.join(sorted(MUSIC_SUFFIXES))}")
-        tally = AddCounts(failed=problems)
-        if self.meta is not None:
-            check_pipeline(self.meta, self.path, self.pipeline)
-        with self._store(create=True) as store:
-            store.begin()  # a second writer must learn of the first before it embeds anything
-            known = store.known()
-            by_key = {key: path for path, (_, _, key) in known.items()}
-            fresh = [file for file in files if known.get(file, ())[:2] != _size_and_time(file)]
-            tally.unchanged += sorted(set(files).difference(fresh))
-            self._embed(fresh, len(files), by_key, tally, store, workers, progress)
-            if prune:
-                store.remove([key for key, path in by_key.items() if path not in set(files)])
-        return tally.summary()
-
-    def _embed(
-        self,
-        fresh: Sequence[str],
-        num_files: int,
-        by_key: dict[str, str],
-        tally: AddCounts,
-        store: Store,
-        workers: int | None,
-        progress: Progress | None,
-    ) -> None:
-        """Embed files in worker processes and commit them in batches, also when interrupted."""
-        if progress:
-            progress(num_files - len(fresh), num_files)
-        batch: list[TrackEntry] = []
-        committed_at = time.monotonic()
-        spec = self.pipeline.spec
-        if fresh and spec.tagger is not None and not can_tag(store.meta, self.pipeline):
-            spec = replace(spec, tagger=None)  # scores of another pack or vocabulary are not comparable
-        outcomes = run_all(
-            fresh,
-            prepare_track,
-            spec,
-            str(self.cache_folder),
-            workers=_num_workers(workers, len(fresh)),
-            limit_s=time_limit_s,
-        )
-        try:
-            for done, outcome in enumerate(outcomes, start=num_files - len(fresh) + 1):
-                if outcome.value is None:
-                    reason = (outcome.reason or "").removeprefix(f"{outcome.item}: ")
-                    tally.failed.append(Failure(outcome.item, reason))
-                else:
-                    tally.place(outcome.value, by_key=by_key, batch=batch)
-                if len(batch) >= _BATCH or time.monotonic() - committed_at > _COMMIT_EVERY_S:
-                    store.upsert(batch)
-                    batch.clear()
-                    committed_at = time.monotonic()
-                if progress:
-                    progress(done, num_files)
-        finally:
-            outcomes.close()
-            store.upsert(batch)
+        return AddRun(self, paths, prune=prune, workers=workers, progress=progress).run()
 
     def rebuild(
         self,
@@ -327,6 +272,11 @@ class Library:
         progress : callable, optional
             Called with (tracks done, tracks in all).
         """
+        from reelscore.pipeline.resolve import resolve
+
+        from .compatibility import library_meta
+        from .indexing import prepare_rebuild
+
         store = self._store()
         meta = store.meta
         if meta.has_tags:
@@ -355,7 +305,7 @@ class Library:
                 prepare_rebuild,
                 opened.spec,
                 str(self.cache_folder),
-                workers=_num_workers(workers, len(items)),
+                workers=num_workers(workers, len(items)),
                 limit_s=lambda item: time_limit_s(item[0]),
             )
             for done, outcome in enumerate(outcomes, start=1):
@@ -372,26 +322,29 @@ class Library:
                 raise ArtifactError(
                     f"{len(tally.failed)} of {len(items)} tracks could not be embedded again, so the library "
                     f"stays as it was (first: {first.path}: {first.reason}). Restore the files, or drop those tracks: "
-                    "reelscore rebuild --drop-missing"
+                    f"reelscore rebuild --library {self.path}{opened.spec.options} --drop-missing"
                 )
 
         store.replace(library_meta(opened), rebuilt())
         self._pipeline = opened
         return tally.summary()
 
+    def _check_pipeline(self, *, if_given: bool = False) -> None:
+        """Raise `ArtifactError` unless the library was built with its pipeline; `if_given` skips a stored one."""
+        if self.meta is None:
+            return
+        check_kind(self.meta, self.path)
+        if if_given and self._pipeline is None and not self._has_options:
+            return
+        from .compatibility import check_pipeline
+
+        check_pipeline(self.meta, self.path, self.pipeline)
+
     def _store(self, *, create: bool = False) -> Store:
         from .storage.store import Store
 
         if create and not LibraryMeta.exists(self.path):
+            from .compatibility import library_meta
+
             return Store.create(self._file, library_meta(self.pipeline))
         return Store.open(self._file)
-
-
-def _num_workers(workers: int | None, num_items: int) -> int:
-    """Return the number of workers, at most one per item, since a process takes seconds to start."""
-    return max(1, min(workers or available_cores(), num_items))
-
-
-def _size_and_time(path: str) -> tuple[int, int]:
-    stat = Path(path).stat()
-    return stat.st_size, stat.st_mtime_ns

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +13,23 @@ from reelscore.library.compatibility import check_pipeline, untagged_note
 from reelscore.library.library import Library
 from reelscore.library.storage.open import Searcher
 from reelscore.media.probe import probe
+from reelscore.models.zeroshot.model import ZeroShotModel
+from reelscore.models.zeroshot.text_query import not_understood
+from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.types import FloatArray, Match, MediaInfo, Track
 
 from .fusion import reciprocal_rank_fusion
-from .hubness import corrected
+from .hubness import corrected, fit_word, standardised
 from .moments import best_moment
 from .query import Query, embed_query, embed_text
 from .report import MatchReport
+from .request import TITLE_BONUS, Request, check_understood, violations, words_in
 
 _CANDIDATES = 100
 """Least number of tracks that are ranked by their moments too; the others are ranked by their embedding alone."""
+
+_CONDITIONAL = 2000
+"""The same for a text with conditions, such as a tempo."""
 
 _CLIP_S = 30.0
 """Length of the moment for a text query, which has no duration."""
@@ -31,7 +38,8 @@ TEXT_WEIGHT = 0.5
 """Default weight of the text next to a video."""
 
 MOMENT_WEIGHT = 0.3
-"""Weight of the best moment's score next to the whole track's; not tuned on any data set."""
+"""Weight of the best moment's score next to the whole track's, for a trained model; not tuned on any data set. The best
+moment of a varied track matches any query, so without training it only says where to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,7 @@ class _Placed:
     score: float
     start_s: float
     moment: FloatArray
+    fit: str = ""
 
 
 class Matcher:
@@ -124,7 +133,7 @@ class Matcher:
             Weight of the text next to a video: 0 ranks by the video alone, 1 by the text alone.
         hubness : float, optional
             Strength of the hubness correction, 0 (off) to 1. Lowers tracks that rank high for every query. By default
-            that of the model: 0.5 for the zero-shot model, 0 for a trained one. It does not apply to tag scores.
+            that of the model: 0.9 for the zero-shot model, 0 for a trained one. It does not apply to tag scores.
         info : MediaInfo, optional
             Result of `probe` on the video, if known.
 
@@ -151,35 +160,124 @@ class Matcher:
             info = probe(video)
         query = embed_query(self._pipeline, self._library, video, text, text_weight=text_weight, info=info)
         index = self._searcher()
-        clip_s = _CLIP_S if info is None else info.duration_s
-        ranked: list[_Placed] = []
-        if query.embedding is not None:
-            candidates = index.search(query.embedding, max(_CANDIDATES, 2 * k))
-            candidates = corrected(candidates, index, self._pipeline.embedder, strength=strength)
-            ranked = _by_moments(candidates, query.embedding, index, clip_s=clip_s)
-        if query.tags is None:
-            assert query.embedding is not None
-            reasons = self._pipeline.embedder.reasons
-            matches = [
-                Match(i, p.score, p.track, p.start_s, reasons(query.embedding, p.moment))
-                for i, p in enumerate(ranked[:k], start=1)
-            ]
-            untagged = 0
-        else:
-            matches = self._match_tags(query, ranked, index, k=k, text_weight=text_weight, clip_s=clip_s)
+        clip_s = _CLIP_S if info is None else info.length_s("video")
+        titles = _title_words(query.request, index)
+        understood = ""
+        if query.request is not None:
+            words = tuple(dict.fromkeys(word for found in titles.values() for word in found))
+            check_understood(query.request, text or "", words)
+            understood = query.request.understood(words)
+        # A condition may hold far down the list.
+        depth = max(_CANDIDATES, 2 * k)
+        if query.request is not None and (query.request.has_conditions or titles):
+            depth = max(depth, _CONDITIONAL)
+        ranked = self._rank(
+            query, index, titles, depth=depth, clip_s=clip_s, strength=strength, by_video=info is not None
+        )
+        untagged = 0
+        if query.tags is not None:
+            matches = self._match_tags(
+                query, ranked, index, titles, k=k, text_weight=text_weight, clip_s=clip_s
+            )
             untagged = int((~index.all_rows().has_tag_scores).sum())
-        untagged_text = untagged_note(self._library.path, untagged)
-        notes = [untagged_text] if untagged_text else []
-        if video is not None:
-            reader = self._pipeline.text_reader
-            notes = [*self._pipeline.spec.missing, *(reader.take_notes() if reader else ()), *notes]
+        else:
+            tags = index.embeddings([p.track.key for p in ranked]) if _reads_tags(self._pipeline) else {}
+            placed = {p.track.key: p for p in ranked}
+            chosen = self._honour([(p.track, p.score) for p in ranked], query.request, titles, tags, k=k)
+            reasons = self._pipeline.embedder.reasons
+            matches = []
+            for rank, (track, score, violated) in enumerate(chosen, start=1):
+                p = placed[track.key]
+                shared = () if query.embedding is None else reasons(query.embedding, p.moment)
+                matches.append(Match(rank, score, track, p.start_s, shared, p.fit, violated))
         return MatchReport(
             info,
             text,
             self._model_facts(by_tags=query.tags is not None),
             tuple(matches),
-            tuple(notes),
+            self._notes(info, text, matches, untagged=untagged),
+            understood,
         )
+
+    def check_text(self, text: str) -> None:
+        """Raise as `embed_text` for a text that cannot be used. Its words may still turn out to be those of a title."""
+        embed_text(self._pipeline, self._library, text)
+
+    def _rank(
+        self,
+        query: Query,
+        index: Searcher,
+        titles: Mapping[str, Sequence[str]],
+        *,
+        depth: int,
+        clip_s: float,
+        strength: float,
+        by_video: bool,
+    ) -> list[_Placed]:
+        """Rank by the query's embedding; without one, return the tracks in the order of their keys with score 0."""
+        if query.embedding is None:
+            if query.tags is not None:
+                return []
+            rows = index.all_rows()
+            return [_Placed(rows.track(i), 0.0, 0.0, rows.embeddings[i]) for i in range(len(rows))]
+        candidates = index.search(query.embedding, depth)
+        known = {track.key for track, _ in candidates}
+        if more := sorted(set(titles) - known):
+            rows, cosines = index.all_rows(), index.cosines(query.embedding)
+            places = [row for key in more if (row := rows.row_of(key)) is not None]
+            candidates += [(rows.track(row), float(cosines[row])) for row in places]
+        ranked = _by_moments(
+            candidates, query.embedding, index, clip_s=clip_s, moment_weight=self._moment_weight
+        )
+        return self._calibrate(ranked, index, by_video=by_video, strength=strength)
+
+    def _honour(
+        self,
+        scored: Sequence[tuple[Track, float]],
+        request: Request | None,
+        titles: Mapping[str, Sequence[str]],
+        tags: Mapping[str, FloatArray],
+        *,
+        k: int,
+    ) -> list[tuple[Track, float, tuple[str, ...]]]:
+        """Return the k best of scored tracks that meet a request, filled up with those that violate it least."""
+        if request is None:
+            return [(track, score, ()) for track, score in scored[:k]]
+        unknown = set() if request.reading is None else set(request.reading.unknown)
+
+        def order(item: tuple[Track, float]) -> tuple[int, float]:
+            words = titles.get(item[0].key, ())
+            return -len(unknown.intersection(words)), -(item[1] + TITLE_BONUS * len(words))
+
+        met, violating = (
+            list[tuple[Track, float, tuple[str, ...]]](),
+            list[tuple[Track, float, tuple[str, ...]]](),
+        )
+        for track, score in sorted(scored, key=order):
+            violated = violations(request, track, tags.get(track.key), self._pipeline)
+            (violating if violated else met).append((track, score, violated))
+            if len(met) == k:
+                break
+        return (met + sorted(violating, key=lambda item: len(item[2])))[:k]
+
+    def _notes(
+        self, info: MediaInfo | None, text: str | None, matches: Sequence[Match], *, untagged: int
+    ) -> tuple[str, ...]:
+        notes: list[str] = []
+        if info is not None:
+            reader = self._pipeline.text_reader
+            notes += [f"{Path(info.path).name}: {note}" for note in info.repairs]
+            notes += [*self._pipeline.spec.missing, *(reader.take_notes() if reader else ())]
+        without_tags = untagged_note(self._library.path, untagged)
+        if without_tags:
+            notes.append(without_tags)
+        if matches and all(match.fit == "poor" for match in matches):
+            way = "describe what you want with --text" if text is None else "use other words"
+            notes.append(
+                "nothing here fits well: the best track fits your query no better than one at random. Add "
+                f"music, or {way}"
+            )
+        return tuple(notes)
 
     def embed_text(self, text: str) -> FloatArray:
         """Return the embedding of a text query, norm 1: (D,), or (V,) where the library is searched by tag scores.
@@ -193,14 +291,41 @@ class Matcher:
         """
         query = embed_text(self._pipeline, self._library, text)
         embedding = query.tags if query.embedding is None else query.embedding
-        assert embedding is not None
+        if embedding is None:
+            assert query.request is not None
+            raise not_understood(text, query.request.names)
         return embedding
+
+    @property
+    def _moment_weight(self) -> float:
+        return MOMENT_WEIGHT if self._pipeline.embedder.trained else 0.0
+
+    def _calibrate(
+        self, placed: Sequence[_Placed], index: Searcher, *, by_video: bool, strength: float
+    ) -> list[_Placed]:
+        """Correct scores for hubness, sort by them, and say how they compare with those of unmatched queries."""
+        embedder = self._pipeline.embedder
+        if not placed or (embedder.trained and strength == 0):
+            return list(placed)
+        bank = embedder.bank if by_video else embedder.text_bank
+        found = index.embeddings([p.track.key for p in placed])
+        candidates = np.stack([found[p.track.key] for p in placed])
+        plain = np.array([p.score for p in placed])
+        # The correction applies to the track as a whole, not to its moment.
+        strength *= 1 - self._moment_weight
+        scores = corrected(plain, candidates, embedder, bank, strength=strength)
+        fits = [""] * len(placed)
+        if not embedder.trained and bank is not None:
+            fits = [fit_word(z) for z in standardised(plain, candidates, bank)]
+        order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
+        return [replace(placed[i], score=float(scores[i]), fit=fits[i]) for i in order]
 
     def _match_tags(
         self,
         query: Query,
         ranked: Sequence[_Placed],
         index: Searcher,
+        titles: Mapping[str, Sequence[str]],
         *,
         k: int,
         text_weight: float,
@@ -218,24 +343,26 @@ class Matcher:
         row_of = {key: i for i, key in enumerate(keys)}
         placed = {p.track.key: p for p in ranked}
         if query.embedding is None:
-            scored = [(key, float(by_text[row_of[key]])) for key in text_ranking[:k]]
+            scored = [(key, float(by_text[row_of[key]])) for key in text_ranking]
         else:
             by_video = index.cosines(query.embedding)
             tail = np.lexsort((np.arange(len(keys)), -by_video))
             video_ranking = [*placed, *(keys[i] for i in tail if keys[i] not in placed)]
             fused = reciprocal_rank_fusion([video_ranking, text_ranking], [1 - text_weight, text_weight])
-            scored = fused[:k]
-            others = [(rows.track(row_of[key]), 0.0) for key, _ in scored if key not in placed]
+            scored = fused
+        assert rows.tag_scores is not None
+        tags = {key: rows.tag_scores[row] for key, row in row_of.items() if not np.isnan(by_text[row])}
+        chosen = self._honour(
+            [(rows.track(row_of[key]), score) for key, score in scored], query.request, titles, tags, k=k
+        )
+        if query.embedding is not None:
+            others = [(track, 0.0) for track, _, _ in chosen if track.key not in placed]
             placed |= {p.track.key: p for p in _by_moments(others, query.embedding, index, clip_s=clip_s)}
         matches = []
-        for rank, (key, score) in enumerate(scored, start=1):
-            row = row_of[key]
-            reasons: tuple[str, ...] = ()
-            if not np.isnan(by_text[row]):
-                assert rows.tag_scores is not None
-                reasons = tagger.embedder.reasons(query.tags, rows.tag_scores[row])
-            start_s = placed[key].start_s if key in placed else 0.0
-            matches.append(Match(rank, score, rows.track(row), start_s, reasons))
+        for rank, (track, score, violated) in enumerate(chosen, start=1):
+            reasons = tagger.embedder.reasons(query.tags, tags[track.key]) if track.key in tags else ()
+            start_s = placed[track.key].start_s if track.key in placed else 0.0
+            matches.append(Match(rank, score, track, start_s, reasons, violations=violated))
         return matches
 
     def _searcher(self) -> Searcher:
@@ -262,6 +389,21 @@ class Matcher:
             "missing_words": list(self._pipeline.spec.missing),
             "blend": None,  # retired; the keys of the JSON do not change
         }
+
+
+def _title_words(request: Request | None, index: Searcher) -> dict[str, tuple[str, ...]]:
+    """Return the words of a request in the title, artist or album of each track that has one, by key."""
+    if request is None or request.reading is None or not request.reading.words:
+        return {}
+    rows = index.all_rows()
+    columns = (rows.text(name) for name in ("key", "title", "artist", "album"))
+    found = ((key, words_in(request.reading.words, *texts)) for key, *texts in zip(*columns, strict=True))
+    return {key: words for key, words in found if words}
+
+
+def _reads_tags(opened: OpenPipeline) -> bool:
+    """Return whether embeddings of the model are scores of vocabulary terms."""
+    return isinstance(opened.embedder, ZeroShotModel)
 
 
 def rerank(
@@ -296,7 +438,12 @@ def rerank(
 
 
 def _by_moments(
-    candidates: Sequence[tuple[Track, float]], query: FloatArray, index: Searcher, *, clip_s: float
+    candidates: Sequence[tuple[Track, float]],
+    query: FloatArray,
+    index: Searcher,
+    *,
+    clip_s: float,
+    moment_weight: float = MOMENT_WEIGHT,
 ) -> list[_Placed]:
     """Place the best moment of each candidate and rank by `rerank`."""
     moments = index.moments([track.key for track, _ in candidates])
@@ -309,7 +456,7 @@ def _by_moments(
         )
         scored.append((track, score, moment_score))
     placed = []
-    for track, score in rerank(scored):
+    for track, score in rerank(scored, moment_weight=moment_weight):
         rows, starts_s, ends_s = moments[track.key]
         start_s = starts[track.key]
         inside = (ends_s > start_s) & (starts_s < start_s + clip_s)

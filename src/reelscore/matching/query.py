@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,18 @@ import numpy as np
 from reelscore.errors import ConfigError, InputError
 from reelscore.library.compatibility import tagger_of
 from reelscore.library.library import Library
+from reelscore.models.base import check_query
+from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.pipeline.pipeline import OpenPipeline
+from reelscore.text.video_text import clean
 from reelscore.types import FloatArray, MediaInfo
+
+from .request import Request, read_request
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """An embedded query; at least one of the two is given.
+    """An embedded query. Neither embedding is given for a text that only names a tempo, a key or a title.
 
     Attributes
     ----------
@@ -24,10 +29,13 @@ class Query:
         In the space of the library's model, norm 1.
     tags : ndarray of float32, shape (V,), optional
         The text in the space of the tag scores, norm 1, for a model that takes no text.
+    request : Request, optional
+        The text in its parts.
     """
 
     embedding: FloatArray | None
     tags: FloatArray | None = None
+    request: Request | None = None
 
 
 def embed_query(
@@ -59,10 +67,10 @@ def embed_query(
         return by_text
     by_video, _ = opened.video(video, info=info)
     if by_text is None or by_text.embedding is None:
-        return Query(by_video, None if by_text is None else by_text.tags)
+        return replace(by_text or Query(None), embedding=by_video)
     both = (1 - text_weight) * by_video + text_weight * by_text.embedding
     length = float(np.linalg.norm(both))
-    return Query((both / length).astype(np.float32) if length > 0 else by_video)
+    return replace(by_text, embedding=(both / length).astype(np.float32) if length > 0 else by_video)
 
 
 def embed_text(opened: OpenPipeline, library: Library, text: str) -> Query:
@@ -70,16 +78,22 @@ def embed_text(opened: OpenPipeline, library: Library, text: str) -> Query:
 
     Raises as `embed_query`.
     """
-    embedding = opened.embed_text(text)
+    text = clean(text)
+    check_query(text)
+    if isinstance(opened.embedder, ZeroShotModel):
+        request = read_request(text, opened)
+        return Query(_embedding(opened.embedder, request), request=request)
+    request = read_request(text, None)
+    embedding = opened.embed_text(request.rest) if request.rest else None
     if embedding is not None:
-        return Query(embedding)
+        return Query(embedding, request=request)
     built = library.meta
     if opened.spec.model is None or (
         opened.embedder.text_encoder is not None and not _has_tags(library, opened)
     ):
         raise ConfigError(
-            f"the model {opened.embedder.name!r} of {library.path} takes no text here. {_ways_to_ask(opened)}, or omit "
-            "the text"
+            f"the model {opened.embedder.name!r} of {library.path} takes no text here. "
+            f"{_ways_to_ask(opened, library.path)}, or omit the text"
         )
     if built is None:
         if opened.tagger is None:
@@ -90,18 +104,30 @@ def embed_text(opened: OpenPipeline, library: Library, text: str) -> Query:
         tagger = opened.tagger
     else:
         tagger = tagger_of(built, library.path, opened)
-    return Query(None, tagger.embed_text(text))
+    assert isinstance(tagger.embedder, ZeroShotModel)
+    request = read_request(text, tagger)
+    return Query(None, _embedding(tagger.embedder, request), request)
+
+
+def _embedding(model: ZeroShotModel, request: Request) -> FloatArray | None:
+    """Return the embedding of what the model understands of a text; None if that is nothing."""
+    assert request.reading is not None
+    scores = request.reading.scores
+    return model.embed_scores(scores) if np.abs(scores).max() > 0 else None
 
 
 def _has_tags(library: Library, opened: OpenPipeline) -> bool:
     return opened.spec.tagger is not None if library.meta is None else library.meta.has_tags
 
 
-def _ways_to_ask(opened: OpenPipeline) -> str:
+def _ways_to_ask(opened: OpenPipeline, library: Path) -> str:
     """Return what a user can do to search by text where the model takes none."""
     missing, text_encoder = opened.spec.missing, opened.embedder.text_encoder
     if missing:
         return missing[0]
     if text_encoder is not None:
         return f"Give the pack that holds its text encoder {text_encoder} (--pack FOLDER)"
-    return "Build a library for the zero-shot model: --encoder words --pack FOLDER"
+    return (
+        "Text needs encoders that know words: get a pack ('reelscore encoders pull'), then give it: reelscore rebuild "
+        f"--library {library} --pack FOLDER"
+    )

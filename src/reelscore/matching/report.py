@@ -25,7 +25,9 @@ class MatchReport:
         (``missing_words``). ``blend`` is always None.
     matches : tuple of Match
     notes : tuple of str
-        Messages for the user about this query; not part of the JSON.
+        Messages for the user about this query, such as that nothing fits well.
+    understood : str
+        What the text query was understood as; empty without one.
     """
 
     query: MediaInfo | None
@@ -33,15 +35,19 @@ class MatchReport:
     model: Mapping[str, Any]
     matches: tuple[Match, ...]
     notes: tuple[str, ...] = ()
+    understood: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, with keys that do not change between releases."""
-        video, duration_s = (None, None) if self.query is None else (self.query.path, self.query.duration_s)
+        video, duration_s = None, None
+        if self.query is not None:
+            video, duration_s = self.query.path, self.query.length_s("video")
         return {
             "query": {
                 "video": video,
                 "duration_s": None if duration_s is None else round(duration_s, 3),
                 "text": self.text,
+                "understood": self.understood or None,
             },
             "model": dict(self.model),
             "matches": [
@@ -54,7 +60,10 @@ class MatchReport:
                     "start_s": round(m.start_s, 3),
                     "duration_s": round(m.track.duration_s, 3),
                     "reasons": list(m.reasons),
+                    "fit": m.fit or None,
+                    "violations": list(m.violations),
                 }
                 for m in self.matches
             ],
+            "notes": list(self.notes),
         }

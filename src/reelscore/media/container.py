@@ -36,6 +36,8 @@ FORMATS = (
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"[playlist]")
 # Twice an 8K picture: 12K panoramas pass, while a small file cannot demand gigabytes of memory for one picture.
 MAX_PIXELS = 1 << 26
+# A search for a timestamp in these can end after the first key frame.
+BY_BYTES = {"mpegts", "mpeg"}
 MAX_DEMUX_ERRORS = 16
 LIBAV_ERRORS = (av.error.FFmpegError, OSError, MemoryError, ValueError, OverflowError)
 
@@ -227,7 +229,8 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
     A packet that demands more memory than there is raises an error. The empty packets that libav sends at the end are
     dropped: the caller flushes the decoder.
     """
-    for _ in range(MAX_DEMUX_ERRORS):
+    num_errors = 0
+    while num_errors < MAX_DEMUX_ERRORS:
         try:
             for packet in container.demux(*streams):
                 if packet.size:
@@ -237,14 +240,20 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
         except av.error.MemoryError:
             raise
         except (av.error.InvalidDataError, av.error.OSError, av.error.PatchWelcomeError):
+            num_errors += 1
+        # PyAV raises it for a packet of a stream that appears while it reads; the packet is skipped.
+        except IndexError:
             continue
-        return
+        else:
+            return
 
 
 def rewind(container: InputContainer, stream: Stream, start: int) -> None:
     """Seek to the beginning of a stream whose first timestamp is `start`."""
-    try:
-        container.seek(start, stream=stream)
-    except av.error.FFmpegError:
-        # A raw elementary stream has no timestamps: seek to its first byte.
-        container.seek(0, unsupported_byte_offset=True)
+    if not BY_BYTES.intersection(container.format.name.split(",")):
+        try:
+            container.seek(start, stream=stream)
+            return
+        except av.error.FFmpegError:
+            pass  # a raw elementary stream has no timestamps
+    container.seek(0, unsupported_byte_offset=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import av
 import av.error
@@ -34,6 +34,10 @@ MAX_PAUSE_S, MAX_PACKET_S = 1.0, 10.0
 """Longest step between audio packets that is not a pause, and longest packet; the frames of ape last up to 7 s."""
 LATE_S = 0.1
 """Sound that starts at least this much after the pictures is placed by its timestamps; less is imperceptible."""
+SHORTEST_S = 0.04
+"""Length of a stream that has a frame but no duration: one picture at 25 Hz."""
+ZERO_BYTES = 64
+"""A compressed sample never begins with this many zeros."""
 _NOUNS = {"video": "pictures", "audio": "sound"}
 
 
@@ -53,7 +57,7 @@ class Length:
 
 
 def stream_lengths(container: InputContainer, streams: Sequence[Stream], path: Path | str) -> list[Length]:
-    """Return the length of each stream, as far as its packets are in the file.
+    """Return the length of each stream, from the packets that are in the file.
 
     Packets are read, but not decoded, only where the container states no length or a wrong one.
 
@@ -74,7 +78,7 @@ def stream_lengths(container: InputContainer, streams: Sequence[Stream], path: P
     if len(links) > 1:
         lengths = [sum(_link_s(path, link) for link in links)]
     elif INDEXED & names:
-        lengths = [_indexed_s(container, stream) for stream in streams]
+        lengths = [_indexed_s(container, stream, path) for stream in streams]
     elif "mp3" in names and only_sound:
         lengths = [mpeg_audio_length(path) for _ in streams]
     elif "ogg" in names and only_sound:
@@ -84,11 +88,19 @@ def stream_lengths(container: InputContainer, streams: Sequence[Stream], path: P
     else:
         lengths = [None] * len(streams)
     repairs: list[list[str]] = [[] for _ in streams]
+    if len(links) < 2 and only_sound and "mp3" not in names:
+        for i, stream in enumerate(streams):
+            decoded_s = None if lengths[i] is None else _decoded_s(container, stream, lengths[i] or 0.0, path)
+            if decoded_s is not None:
+                repairs[i].append(
+                    f"sound: only {decoded_s:.1f} of {lengths[i]:.1f} s can be decoded (damaged)"
+                )
+                lengths[i] = decoded_s
     if len(links) > 1:
         repairs[0].append(f"{len(links)} recordings in sequence (chained Ogg); all are read")
     if None in lengths:
         with open_media(path) as again:
-            same = [again.streams[stream.index] for stream in streams]
+            same = [_same_stream(again, stream, path) for stream in streams]
             times = read_packets(again, *same)
             for i, stream in enumerate(same):
                 lengths[i], jumps = _packets_s(stream, times[stream.index])
@@ -127,7 +139,7 @@ def sound_start_s(container: InputContainer, path: Path | str) -> float:
     if late_s < LATE_S:
         return 0.0
     with open_media(path) as again:
-        (pictures,) = stream_lengths(again, [again.streams[video.index]], path)
+        (pictures,) = stream_lengths(again, [_same_stream(again, video, path)], path)
     return late_s if late_s < pictures.seconds else 0.0
 
 
@@ -135,6 +147,7 @@ def _checked(
     stream: Stream, measured: float, stated: float | None, repairs: tuple[str, ...], *, estimated: bool
 ) -> Length:
     what = _NOUNS[stream.type]
+    measured = measured if measured > 0 else SHORTEST_S
     if stated is None:
         note = f"{what}: the container does not state its length; measured by reading all packets"
         return Length(measured, repairs or (note,))
@@ -143,7 +156,7 @@ def _checked(
     if repairs:
         return Length(measured, repairs)
     if estimated:
-        reason = "libav only estimated it"
+        reason = "its header is wrong or missing"
     elif measured < stated:
         reason = "truncated, or its header is wrong"
     else:
@@ -157,10 +170,12 @@ def _stated_s(stream: Stream) -> float | None:
     return float(stream.duration * stream.time_base)
 
 
-def _indexed_s(container: InputContainer, stream: Stream) -> float | None:
+def _indexed_s(container: InputContainer, stream: Stream, path: Path | str) -> float | None:
     """Return the length from a complete index of the file's samples; None without one or if its times jump."""
-    entries, num_frames = stream.index_entries, stream.frames
-    if not num_frames or len(entries) < num_frames or stream.time_base is None:
+    entries = stream.index_entries
+    if (
+        not stream.frames or not len(entries) or stream.time_base is None
+    ):  # a fragmented file states no frames
         return None
     unit_s = float(stream.time_base)
     first, last = entries[0], entries[len(entries) - 1]
@@ -168,14 +183,34 @@ def _indexed_s(container: InputContainer, stream: Stream) -> float | None:
     rate = getattr(stream, "base_rate", None)
     if rate and (last.timestamp - first.timestamp) * unit_s - len(entries) / float(rate) > JUMP_S:
         return None
-    if last.pos + last.size > container.size:
-        inside = [e.timestamp for e in entries if e.pos + e.size <= container.size]
-        return (max(inside) - first.timestamp + step) * unit_s if inside else 0.0
+    with Path(path).open("rb") as file:
+        if not _is_written(stream, last, file, container.size):
+            inside = [e.timestamp for e in entries if _is_written(stream, e, file, container.size)]
+            return (max(inside) - first.timestamp + step) * unit_s if inside else 0.0
     length_s, step_s, stated_s = (last.timestamp - first.timestamp) * unit_s, step * unit_s, _stated_s(stream)
     # The index does not tell how long the last frame is shown.
     if stated_s is not None and (len(entries) == 1 or length_s <= stated_s <= length_s + 2 * step_s):
-        return stated_s
-    return length_s + step_s
+        length_s, step_s = stated_s, 0.0
+    return _bounded_s(stream, length_s + step_s, len(entries))
+
+
+def _is_written(stream: Any, entry: Any, file: IO[bytes], num_bytes: int) -> bool:
+    """Return whether a sample of the index is in the file: a download may reserve its space, filled with zeros."""
+    if entry.pos + entry.size > num_bytes:
+        return False
+    file.seek(entry.pos)
+    head = file.read(min(entry.size, ZERO_BYTES))
+    return not head or any(head) or stream.codec_context.name.startswith("pcm")
+
+
+def _bounded_s(stream: Any, length_s: float, num_packets: int) -> float:
+    """Return a length, or that of the packets' samples if the length is more than they can decode to."""
+    if stream.type != "audio":
+        return length_s
+    samples, rate_hz = stream.codec_context.frame_size, stream.codec_context.sample_rate
+    packets_s = num_packets * (samples / rate_hz if samples and rate_hz else MAX_PACKET_S)
+    # HE-AAC decodes to twice the samples of its frames.
+    return packets_s if length_s > 2 * packets_s + TOLERANCE_S else length_s
 
 
 def _tail_s(container: InputContainer, streams: Sequence[Stream], *, gaps: bool) -> list[float | None]:
@@ -200,6 +235,37 @@ def _tail_s(container: InputContainer, streams: Sequence[Stream], *, gaps: bool)
     if abs(max(ends.values()) - start_s - stated_s) > TOLERANCE_S or 0.0 in ends.values():
         return unknown
     return [ends[s.index] - float((s.start_time or 0) * (s.time_base or 0)) for s in streams]
+
+
+def _decoded_s(container: InputContainer, stream: Any, length_s: float, path: Path | str) -> float | None:
+    """Return the length of what decodes if the end of the sound does not; None if it does."""
+    unit_s, start = float(stream.time_base or 1), stream.start_time or 0
+    try:
+        container.seek(start + int(max(0.0, length_s - TAIL_S) / unit_s), stream=stream)
+        ends = [frame.time + frame.samples / frame.sample_rate for frame in _frames(container, stream)]
+    except (av.error.FFmpegError, TypeError):
+        return None
+    if ends and ends[-1] - start * unit_s > length_s - TAIL_S / 2:
+        return None
+    with open_media(path) as again:
+        same = _same_stream(again, stream, path)
+        return float(sum(frame.samples / frame.sample_rate for frame in _frames(again, same)))
+
+
+def _same_stream(container: InputContainer, stream: Stream, path: Path | str) -> Any:
+    """Return the stream in another container of the file; libav can find more streams while it reads."""
+    for one in container.streams:
+        if one.index == stream.index:
+            return one
+    raise MediaError("its streams are damaged. Copy or download it again.", path=path)
+
+
+def _frames(container: InputContainer, stream: Any) -> Iterator[Any]:
+    for packet in packets(container, stream):
+        try:
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            continue
 
 
 def _index_jumps(streams: Sequence[Stream], stated_s: float) -> bool:

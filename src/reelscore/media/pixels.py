@@ -10,11 +10,11 @@ Recommendation ITU-R BT.2100 (PQ, HLG and the HLG system gamma) and BT.2408 (dif
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 
 Pixels = npt.NDArray[np.uint8]
@@ -85,7 +85,7 @@ def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     Mirroring exchanges left and right.
     """
     turn_deg = int(round(-frame.rotation / 90) * 90)
-    side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    side_data: Any = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return turn_deg % 360, False
     a, b, _, c, d = np.frombuffer(bytes(side_data), np.int32)[:5].astype(np.int64).tolist()
@@ -94,8 +94,8 @@ def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     return (turn_deg + 180 * mirrored) % 360, mirrored
 
 
-def tone_mapped(pixels: npt.NDArray[np.uint16], transfer: ColorTrc, primaries: ColorPrimaries) -> Pixels:
-    """Convert PQ or HLG frames, shape (H, W, 3), to BT.709; diffuse white becomes nearly full white."""
+def tone_mapped(pixels: npt.NDArray[Any], transfer: ColorTrc, primaries: ColorPrimaries) -> Pixels:
+    """Convert 16-bit PQ or HLG frames, shape (H, W, 3), to BT.709; diffuse white becomes nearly full white."""
     linear = _linear_table(transfer)[pixels >> (16 - TABLE_BITS)]
     if transfer == ColorTrc.ARIB_STD_B67:
         luma = np.maximum(linear @ BT2020_LUMA, 1e-6)

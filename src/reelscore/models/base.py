@@ -33,7 +33,9 @@ class Embedder(Protocol):
     text_encoder : str, optional
         Fingerprint of the encoder of the video's text; None if the model takes no text.
     bank : ndarray of float32, shape (B, D), optional
-        Embeddings of typical queries, for the hubness correction; None if the model has none.
+        Embeddings of typical videos, for the hubness correction and `Match.fit`; None if the model has none.
+    text_bank : ndarray of float32, shape (B, D), optional
+        The same for text queries.
     default_hubness : float
         Default strength of the hubness correction, in [0, 1].
     """
@@ -50,6 +52,11 @@ class Embedder(Protocol):
 
     @property
     def bank(self) -> FloatArray | None:
+        """See the attributes."""
+        ...
+
+    @property
+    def text_bank(self) -> FloatArray | None:
         """See the attributes."""
         ...
 

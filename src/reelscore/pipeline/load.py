@@ -14,7 +14,7 @@ from reelscore.models.base import Embedder
 from reelscore.models.trained.embedder import load_embedder
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.models.zeroshot.prompts import Logits, PromptTags, caption_texts
-from reelscore.models.zeroshot.tag_scores import ClassifierTags
+from reelscore.models.zeroshot.tag_scores import ClassifierTags, ImageClassTags
 from reelscore.models.zeroshot.term_embeddings import TermEmbeddings
 from reelscore.models.zeroshot.vocabulary import Vocabulary, read_vocabulary
 from reelscore.types import Modality
@@ -141,7 +141,7 @@ def _with_classifiers(
         vocabulary,
         embeddings=embeddings,
         video_scorers=[
-            ClassifierTags.for_video(
+            ImageClassTags.of_labels(
                 text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms
             )
             for labels in encoders.video_labels

@@ -154,7 +154,7 @@ class OpenPipeline:
             path,
             self.encoders.video,
             num_segments=self.embedder.num_segments,
-            duration_s=None if info is None else info.duration_s,
+            duration_s=None if info is None else info.length_s("video"),
             cache=self.cache,
         )
         text = None if self.text_reader is None else self.text_reader.rows(path, info=info)
@@ -188,10 +188,10 @@ class OpenPipeline:
         content : str, optional
             The file's content hash, if known.
         duration_s : float, optional
-            The file's duration, if known. With both known and the features cached, the file is not read.
+            Duration of the sound, if known. With both known and the features cached, the file is not read.
         """
         content = content or content_hash(existing_file(path))
-        duration_s = duration_s or probe(path).duration_s
+        duration_s = duration_s or probe(path).length_s("music")
         dense, k = self._dense(path, content=content, duration_s=duration_s)
         scores = None
         if self.tagger is not None:

@@ -135,8 +135,8 @@ def identity_of(opened: OpenPipeline) -> str:
     spec = opened.spec
     # The text of a video does not affect tracks. The form is that of the first version, so that its caches stay valid.
     identity = f"Pipeline(encoder={spec.encoder!r}, model={spec.model!r}, vocabulary={spec.vocabulary!r}, words=None)"
-    if spec.model is not None:
-        identity += f" {opened.model.fingerprint}"
+    # The model of an untrained pipeline changes with reelscore, and then the folder is embedded again.
+    identity += f" {opened.model.fingerprint}"
     return identity if opened.tagger is None else f"{identity} tags {opened.tagger.model.fingerprint}"
 
 

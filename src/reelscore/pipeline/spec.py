@@ -44,8 +44,15 @@ class Pipeline:
 
     @property
     def options(self) -> str:
-        """Options of ``rebuild`` for this model and vocabulary, each with a leading space."""
-        given = (("--model", self.model), ("--vocabulary", self.vocabulary))
+        """Options of ``rebuild`` for this pipeline, each with a leading space."""
+        pack = self.encoder.folder or (None if self.tagger is None else self.tagger.folder)
+        hub = self.encoder.name if self.encoder.name.startswith("hub:") else None
+        given = (
+            ("--model", self.model),
+            ("--encoder", hub),
+            ("--pack", pack),
+            ("--vocabulary", self.vocabulary),
+        )
         return "".join(f" {option} {value}" for option, value in given if value is not None)
 
     def with_text_from(self, *, on_screen: bool = False, speech: str | None = None) -> Pipeline:

@@ -19,7 +19,7 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-# Encodings that editors and subtitle programs write. Between more candidates, short texts cannot be told apart.
+# Encodings that editors and subtitle programs write. Between more candidates, short texts cannot be distinguished.
 _LATIN = ("cp1252", "cp1250", "cp1254")
 _OTHER_SCRIPTS = (
     "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp932", "euc_jp", "gb18030", "big5", "cp949",

@@ -77,7 +77,7 @@ class OcrReader:
         MediaError
             If no frame can be decoded.
         """
-        duration_s = probe(video).duration_s
+        duration_s = probe(video).length_s("video")
         segments = global_sparse(duration_s, num_segments=num_frames(duration_s))
         return track_lines([(s, self._read_frame(video, s, p)) for s, p in _frames(video, segments)])
 

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from reelscore.data.batching import inference_rows
 from reelscore.data.clips import CLIP_S, clip_queries
@@ -19,6 +17,7 @@ from reelscore.files import read_file, write_bytes
 from reelscore.models.base import Embedder
 from reelscore.models.kernel.model import KernelModel
 from reelscore.models.trained.embedder import load_embedder
+from reelscore.models.trained.folder import dump_checked, load_checked
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
 from .features import fit_kernel, has_time, pooled_clips, pooled_features, training_pairs
@@ -38,7 +37,7 @@ def fit_baseline(pairs: PairSet, folder: Path | str) -> None:
         return
     # It is fitted here, not at evaluation, so that it can be scored on files that are new to both.
     cca = fit_kernel(training_pairs(pairs), kernels=("linear",))
-    write_bytes(file, save_tensors(cca.to_arrays()))
+    write_bytes(file, dump_checked(cca.to_arrays()))
 
 
 def evaluate_model(folder: Path | str, pairs: PairSet, *, seed: int = 0, num_bootstrap: int = 1000) -> Report:
@@ -155,7 +154,7 @@ def _load_baseline(folder: Path) -> KernelModel | None:
     if not file.exists():
         return None
     try:
-        return KernelModel.from_arrays(load_tensors(read_file(file)))
+        return KernelModel.from_arrays(load_checked(read_file(file)))
     except Exception as error:
         raise ArtifactError(
             f"the CCA baseline {file} is damaged ({error}); delete it to evaluate without it, or train again"

@@ -25,6 +25,7 @@ from .resume import TrainingState, load_state, save_state
 from .validation import is_better, validate
 
 _SAVE_INTERVAL_S = 10.0
+"""Longest time from one saved state to the next; the first states follow sooner, see `Trainer.run`."""
 
 _VALIDATION_INTERVAL = 10  # in epochs, if the last epoch is kept in any case
 
@@ -136,6 +137,9 @@ class Trainer:
     ) -> TrainingState:
         """Train up to epoch `epochs` and save the state now and then; resume if there is a saved state.
 
+        A state is saved after the first epoch, which is epoch 0 in a new run, then after 1, 2, 4 and 8 s, then every
+        10 s, in each case when the epoch has ended.
+
         Parameters
         ----------
         state_path : Path
@@ -158,7 +162,7 @@ class Trainer:
         state = TrainingState()
         if state_path.exists():
             state = load_state(state_path, identity=identity, modules=self.modules, optimizer=self.optimizer)
-        saved_at = time.monotonic()
+        saved_at, interval_s = time.monotonic(), 0.0
         while not self._is_finished(state, epochs):
             started = time.monotonic()
             epoch = state.next_epoch
@@ -170,7 +174,7 @@ class Trainer:
             if progress is not None:
                 progress(self._report(state, epochs, time.monotonic() - started))
             state.next_epoch += 1
-            if self._is_finished(state, epochs) or time.monotonic() - saved_at >= _SAVE_INTERVAL_S:
+            if self._is_finished(state, epochs) or time.monotonic() - saved_at >= interval_s:
                 save_state(
                     state_path,
                     identity=identity,
@@ -178,7 +182,7 @@ class Trainer:
                     modules=self.modules,
                     optimizer=self.optimizer,
                 )
-                saved_at = time.monotonic()
+                saved_at, interval_s = time.monotonic(), min(_SAVE_INTERVAL_S, max(1.0, 2 * interval_s))
         return state
 
     def _is_finished(self, state: TrainingState, epochs: int) -> bool:

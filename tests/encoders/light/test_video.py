@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reelscore.encoders.light.video import COLUMNS, LightVideo, describe_structure
+from reelscore.encoders.light.video import COLUMNS, LightVideo, describe_frame, describe_structure
 from reelscore.errors import MediaError
 from reelscore.features.sampling import global_sparse
+from reelscore.media.frames import Frame
 from reelscore.media.writer import write_audio, write_video
 
 RED, BLUE = (200, 30, 20), (20, 40, 210)
@@ -107,6 +108,12 @@ def test_structure_of_a_checkerboard():
     assert (flat_density, flat_detail) == (0, 0)
     np.testing.assert_allclose(layout, 0.5)
     np.testing.assert_allclose(flat_layout, 0.25)
+
+
+def test_a_frame_before_a_change_of_size_has_no_motion():
+    picture = with_square(50)
+    changed = Frame(0.0, 0.0, picture, with_square(60, size=(160, 120)), 0.1)
+    np.testing.assert_array_equal(describe_frame(changed), describe_frame(Frame(0.0, 0.0, picture)))
 
 
 def test_the_real_videos(shared):

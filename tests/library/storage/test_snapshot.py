@@ -257,9 +257,33 @@ def test_damaged_tag_scores_are_never_believed(tagged, unit, damage):
     else:
         content[-1] ^= 0x7F
         file.write_bytes(content[:-9] if damage == "cut" else content)
-    snapshot = Snapshot.open(tagged)
-    if damage == "flip":
-        with pytest.raises(ArtifactError, match="is damaged"):
-            snapshot.tag_cosines(unit(3, 7))
-    else:
-        assert snapshot is None
+    assert Snapshot.open(tagged) is None
+
+
+def test_no_changed_byte_of_a_snapshot_is_ever_believed(tagged, unit):
+    def answers(snapshot):
+        keys = snapshot.rows.text("key")
+        moments = snapshot.moments(keys)
+        found = snapshot.search(unit(4, 16), 12)
+        tags = snapshot.tag_cosines(unit(3, 7))
+        return repr((found, tags.tolist(), [[part.tobytes() for part in moments[key]] for key in keys]))
+
+    expected = answers(Snapshot.open(tagged))
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for file in sorted(f for f in (tagged / "snapshot").rglob("*") if f.is_file()):
+        content = file.read_bytes()
+        for position in {0, len(content) - 1, *rng.integers(0, len(content), 60).tolist()}:
+            changed = bytearray(content)
+            changed[position] ^= 1 << int(rng.integers(8))
+            file.write_bytes(changed)
+            snapshot = Snapshot.open(tagged)
+            try:
+                outcome = "rebuild" if snapshot is None else answers(snapshot)
+            except ArtifactError:
+                outcome = "error"
+            assert outcome in ("rebuild", "error", expected), (file.name, position)
+            outcomes.add((file.suffix, "same" if outcome == expected else outcome))
+        file.write_bytes(content)
+    assert {(".f16", "error"), (".f64", "error"), (".npy", "rebuild"), (".json", "rebuild")} <= outcomes
+    assert not {(".f16", "same"), (".f64", "same")} & outcomes

@@ -79,7 +79,7 @@ def test_the_score_is_the_mean_cosine_of_the_differences(seeds):
     video, music = random_sequence("video", seeds[0]), random_sequence("music", seeds[1])
     v, m = MODEL.embed_video(video), MODEL.embed_music(music)
     d_v, d_m = (np.array(list(MODEL.describe(s).values())) for s in (video, music))
-    assert float(v @ m) == pytest.approx(float(WEIGHTS @ np.cos(np.pi / 2 * (d_v - d_m))), abs=1e-5)
+    assert float(v @ m) == pytest.approx(float(WEIGHTS @ np.cos(np.pi * (d_v - d_m))), abs=1e-5)
     assert 0 <= float(v @ m) <= 1 + 1e-6
 
 
@@ -159,3 +159,24 @@ def test_a_real_town_is_happier_than_a_real_labyrinth(real):
 
 def test_a_real_fire_is_more_arousing_than_real_bottles_on_a_belt(real):
     assert real("videos", "fire.mp4")["arousal"] > real("videos", "bottles.mp4")["arousal"] + 0.3
+
+
+def test_the_lack_of_colour_and_light_says_little():
+    """A lively black-and-white film is not sad, and neither is a dark one."""
+    vivid = constant_sequence(
+        "video", brightness=0.5, saturation=0.5, colourfulness=50, warmth=0.1, shadows=0.1, subject_flow=0.1
+    )
+    grey = constant_sequence(
+        "video", brightness=0.5, saturation=0, colourfulness=0, warmth=0, shadows=0.1, subject_flow=0.1
+    )
+    dark = constant_sequence(
+        "video", brightness=0.05, saturation=0, colourfulness=0, warmth=0, shadows=0, subject_flow=0.1
+    )
+    valence = [MODEL.describe(each)["valence"] for each in (vivid, grey, dark)]
+    assert valence == sorted(valence, reverse=True)
+    assert 0.45 < valence[1] < 0.65
+    assert valence[2] > 0.35
+
+
+def test_the_camera_is_in_no_rule():
+    assert not {"motion_flow", "motion_energy", "motion_peak", "camera_speed"} & set(columns_of("video"))

@@ -15,7 +15,7 @@ from reelscore.features.sampling import global_sparse
 from reelscore.models.affect.rules import RULES
 from reelscore.models.zeroshot.model import TEXT_WEIGHT, ZeroShotModel
 from reelscore.models.zeroshot.prompts import Logits, PromptTags, caption_texts
-from reelscore.models.zeroshot.tag_scores import ClassifierTags
+from reelscore.models.zeroshot.tag_scores import ClassifierTags, ImageClassTags
 from reelscore.models.zeroshot.term_embeddings import TermEmbeddings
 from reelscore.models.zeroshot.vocabulary import Term, Vocabulary
 from reelscore.types import FeatureSequence, FloatArray, Modality
@@ -66,7 +66,7 @@ def zero_shot(vocabulary: Vocabulary = WORDS) -> ZeroShotModel:
     return ZeroShotModel(
         vocabulary,
         embeddings=texts,
-        video_scorers=[ClassifierTags.for_video(encode(VIDEO_LABELS), vocabulary=vocabulary, terms=terms)],
+        video_scorers=[ImageClassTags.of_labels(encode(VIDEO_LABELS), vocabulary=vocabulary, terms=terms)],
         music_scorers=[ClassifierTags.for_music(encode(MUSIC_LABELS), vocabulary=vocabulary, terms=terms)],
         num_light=(len(COLUMNS["video"]), len(COLUMNS["music"])),
         video_encoder="video",
@@ -158,7 +158,7 @@ def test_a_label_that_means_a_bit_of_everything_says_nothing() -> None:
     model = ZeroShotModel(
         many,
         embeddings=TermEmbeddings(many, Plane(), rows=np.concatenate([shared, shared])),
-        video_scorers=[ClassifierTags.for_video(label, vocabulary=many, terms=shared)],
+        video_scorers=[ImageClassTags.of_labels(label, vocabulary=many, terms=shared)],
         music_scorers=[ClassifierTags.for_music(label, vocabulary=many, terms=shared)],
         num_light=(len(COLUMNS["video"]), len(COLUMNS["music"])),
         video_encoder="video",

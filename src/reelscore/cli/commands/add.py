@@ -16,13 +16,16 @@ from reelscore.cli.options import (
     PackOption,
     VocabularyOption,
     WorkersOption,
+    check_pack,
     library_folder,
 )
-from reelscore.cli.output import note, print_json, print_line
+from reelscore.cli.output import note, note_failures, print_json, print_line
 from reelscore.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from reelscore.library.indexing import AddSummary
+    from reelscore.library.adding import AddSummary
+
+_MOST_PATHS = 20
 
 
 def add(
@@ -34,24 +37,29 @@ def add(
     encoder: EncoderOption = None,
     pack: PackOption = None,
     vocabulary: VocabularyOption = None,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Also remove the tracks below PATHS whose files are gone."),
+    ] = False,
     workers: WorkersOption = None,
     json: JsonOption = False,
 ) -> None:
     """Add music files to a library.
 
-    Files that are already in the library are skipped. The model and the encoder are set by the first call; to change
-    them, use 'reelscore rebuild'.
+    Files that are already in the library and unchanged are skipped. Linked folders are followed. The model and the
+    encoder are set by the first call; to change them, use 'reelscore rebuild'.
     """
     from reelscore.library.library import Library
 
     folder = library_folder(library)
+    check_pack(folder, pack)
     opened = Library.open(folder, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
     with progress_bar("adding", "tracks") as progress:
-        summary = opened.add(*paths, workers=workers, progress=progress)
+        summary = opened.add(*paths, prune=prune, workers=workers, progress=progress)
     if json:
         print_json(dataclasses.asdict(summary) | {"library": str(folder)})
     else:
-        print_summary(summary, verb="added")
+        print_summary(summary, verb="added", failures=folder / "failed.txt")
         print_line(f"library {folder}: {len(opened)} tracks")
     if message := opened.untagged_note():
         note(message)
@@ -59,16 +67,30 @@ def add(
         raise typer.Exit(3)
 
 
-def print_summary(summary: AddSummary, *, verb: str) -> None:
-    """Print the counts on one line, and duplicates and failures on standard error."""
-    counts = [f"{len(summary.added)} {verb}", f"{len(summary.unchanged)} unchanged"]
-    if summary.moved:
-        counts.append(f"{len(summary.moved)} moved")
-    if summary.duplicates:
-        counts.append(f"{len(summary.duplicates)} duplicates skipped")
-    counts.append(f"{len(summary.failed)} failed")
-    print_line(", ".join(counts))
-    for path in summary.duplicates:
+def print_summary(summary: AddSummary, *, verb: str, failures: Path) -> None:
+    """Print the counts on one line, and duplicates, failures and notes on standard error.
+
+    Many failures are listed in the file `failures`.
+    """
+    copies = [f"{len(summary.duplicates)} duplicates skipped"] if summary.duplicates else []
+    if summary.is_empty:
+        tracks = "track" if len(summary.unchanged) == 1 else "tracks"
+        print_line(", ".join([f"{len(summary.unchanged)} {tracks} up to date", *copies]))
+    else:
+        counts = [f"{len(summary.added)} {verb}", f"{len(summary.unchanged)} unchanged"]
+        if summary.moved:
+            counts.append(f"{len(summary.moved)} moved")
+        if summary.removed:
+            counts.append(f"{len(summary.removed)} removed")
+        print_line(", ".join([*counts, *copies, f"{len(summary.failed)} failed"]))
+    for path in summary.duplicates[:_MOST_PATHS]:
         note(f"  duplicate  {path}")
-    for failure in summary.failed:
-        note(f"  failed  {failure.path}: {failure.reason}")
+    if len(summary.duplicates) > _MOST_PATHS:
+        note(f"  and {len(summary.duplicates) - _MOST_PATHS} more duplicates")
+    for path in summary.removed[:_MOST_PATHS]:
+        note(f"  removed  {path}")
+    if len(summary.removed) > _MOST_PATHS:
+        note(f"  and {len(summary.removed) - _MOST_PATHS} more removed")
+    note_failures([(failure.path, failure.reason) for failure in summary.failed], failures)
+    for message in summary.notes:
+        note(message)

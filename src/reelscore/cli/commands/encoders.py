@@ -173,6 +173,11 @@ def _measure(encoder: EncoderInfo, film: Path, song: Path) -> dict[str, Any]:
         segments = global_sparse(_SECONDS, num_segments=num_rows)
         return int(encoder.media_encoder.encode(path, segments).values.shape[1])
 
+    model = getattr(encoder.media_encoder, "model", None)
+    if encoder.kind == "pack" and model is not None:
+        for output in model.spec.outputs:
+            if output.labels is not None:
+                model.labels(output.name)  # raises if the labels are damaged
     start = time.perf_counter()
     run(1)
     opened = time.perf_counter()

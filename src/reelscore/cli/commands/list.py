@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from reelscore.cli.options import JsonOption, LibraryOption, PathsOption, library_folder
-from reelscore.cli.output import minutes, note, print_json, print_table
+from reelscore.cli.output import file_cell, is_gone, minutes, note, print_json, print_table
 
 
 def list_tracks(library: LibraryOption = None, paths: PathsOption = False, json: JsonOption = False) -> None:
@@ -16,13 +15,15 @@ def list_tracks(library: LibraryOption = None, paths: PathsOption = False, json:
     opened = Library.open(library_folder(library), create=False)
     tracks = opened.tracks()
     if json:
-        print_json([dataclasses.asdict(t) for t in tracks])
+        print_json([dataclasses.asdict(t) | {"gone": is_gone(t.path)} for t in tracks])
         return
     file = "path" if paths else "file"
     print_table(
         ["title", "artist", "length", file],
-        [[t.title, t.artist, minutes(t.duration_s), t.path if paths else Path(t.path).name] for t in tracks],
+        [[t.title, t.artist, minutes(t.duration_s), file_cell(t.path, full=paths)] for t in tracks],
         right=["length"],
         fixed=["path"],
     )
-    note(f"{len(tracks)} tracks in {opened.path}")
+    num_gone = sum(is_gone(t.path) for t in tracks)
+    gone = f"; gone: {num_gone}, remove them with 'reelscore add FOLDER --prune'" if num_gone else ""
+    note(f"{len(tracks)} tracks in {opened.path}{gone}")

@@ -23,10 +23,11 @@ from reelscore.cli.options import (
     VocabularyOption,
     WorkersOption,
     check_one_place,
+    check_pack,
     folder_library,
     library_folder,
 )
-from reelscore.cli.output import minutes, note, print_json, print_table
+from reelscore.cli.output import file_cell, minutes, note, note_failures, print_json, print_table
 from reelscore.cli.progress import progress_bar
 from reelscore.errors import InputError, MediaError
 
@@ -78,7 +79,7 @@ def match(
             metavar="H",
             min=0,
             max=1,
-            help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.5 "
+            help="Strength of the hubness correction: lowers tracks that rank high for every video. Default: 0.9 "
             "without a trained model, else 0 (off).",
             rich_help_panel=MATCHING,
         ),
@@ -115,12 +116,15 @@ def match(
         opened = Library.open(folder_library(music, identity_of(pipeline)), pipeline=pipeline)
         matcher = Matcher(opened, on_screen=on_screen, speech=speech)
         if text is not None:
-            matcher.embed_text(text)
+            matcher.check_text(text)
         with progress_bar("indexing", "tracks") as progress:
             summary = opened.add(music, workers=workers, progress=progress, prune=True)
-        for failure in summary.failed:
-            note(f"  failed  {failure.path}: {failure.reason}")
+        failures = [(failure.path, failure.reason) for failure in summary.failed]
+        note_failures(failures, opened.path / "failed.txt")
+        for message in summary.notes:
+            note(f"  note  {message}")
     else:
+        check_pack(library_folder(library), pack)
         opened = Library.open(
             library_folder(library),
             model=model,
@@ -134,34 +138,51 @@ def match(
     if json:
         print_json(report.to_json())
         return
-    if not report.model["trained"]:
-        method = (
-            "rules on arousal, valence and pace"
-            if report.model["name"] == "affect"
-            else "scores of vocabulary terms"
+    if report.model["name"] == "affect":
+        note(
+            "untrained, a rough guess: matched by light, motion, loudness and tempo alone. Better: fetch encoders once "
+            "with 'reelscore encoders pull', or train a model on your own videos ('reelscore train')"
         )
-        note(f"untrained: matched by {method}; see 'reelscore train'")
+    elif not report.model["trained"]:
+        note("untrained: matched by scores of vocabulary terms; see 'reelscore train'")
+    if report.understood:
+        note(f"understood as: {report.understood}")
     for message in report.notes:
         note(message)
-    reasons = any(m.reasons for m in report.matches)
+    reasons, fits, violations = (
+        any(getattr(m, name) for m in report.matches) for name in ("reasons", "fit", "violations")
+    )
     file = "path" if paths else "file"
     # Scores of a rank fusion are below 1 / 60; three digits would not tell them apart.
     digits = 3 if any(abs(m.score) > 0.1 for m in report.matches) else 5
     print_table(
-        ["rank", "title", "artist", "score", "start", "length", *(["both"] if reasons else []), file],
+        [
+            "rank",
+            "title",
+            "artist",
+            "score",
+            *(["fit"] if fits else []),
+            "start",
+            "length",
+            *(["both"] if reasons else []),
+            *(["but"] if violations else []),
+            file,
+        ],
         [
             [
                 str(m.rank),
                 m.track.title,
                 m.track.artist,
                 f"{m.score:.{digits}f}",
+                *([m.fit] if fits else []),
                 minutes(m.start_s),
                 minutes(m.track.duration_s),
                 *([", ".join(m.reasons)] if reasons else []),
-                m.track.path if paths else Path(m.track.path).name,
+                *([", ".join(m.violations)] if violations else []),
+                file_cell(m.track.path, full=paths),
             ]
             for m in report.matches
         ],
         right=["rank", "score", "start", "length"],
-        fixed=["path"],
+        fixed=["fit", "path"],
     )

@@ -150,7 +150,9 @@ def cached_models() -> list[HubFiles]:
     if not Path(hub.constants.HF_HUB_CACHE).is_dir():
         return []
     models = []
-    for repository in sorted(hub.scan_cache_dir().repos, key=lambda r: str(r.repo_id)):
+    for repository in sorted(
+        hub.scan_cache_dir(hub.constants.HF_HUB_CACHE).repos, key=lambda r: str(r.repo_id)
+    ):
         if repository.repo_type != "model":
             continue
         newest = max(

@@ -45,9 +45,10 @@ def camera_motion(luma: FloatArray, following: FloatArray, *, cell_px: int) -> n
     structure = texture(cells(luma, cell_px)).ravel()
     for _ in range(_STEPS):
         aligned, inside = align(luma, following, camera)
-        flow = cell_px * (np.array([1, 1j]) @ np.stack(flow_between(luma, aligned, cell_px)).reshape(2, -1))
+        across, down = flow_between(luma, aligned, cell_px)
+        flow = (cell_px * (across.astype(np.float64) + 1j * down)).ravel()
         known = structure * (cells(inside.astype(np.float32), cell_px).ravel() > 0.99)
-        camera = camera + _fit(flow, known, tuple(n // cell_px for n in luma.shape), cell_px)
+        camera += _fit(flow, known, tuple(n // cell_px for n in luma.shape), cell_px)
     return camera
 
 

@@ -29,7 +29,7 @@ def flow_between(luma: FloatArray, following: FloatArray, cell_px: int) -> tuple
 
 def texture(means: FloatArray) -> FloatArray:
     """Return how well the motion of each cell is determined, 0..1: its structure in both directions."""
-    down, across = np.gradient(means)
+    down, across = (np.asarray(slope, np.float32) for slope in np.gradient(means))
     xx, yy, xy = _box(across * across), _box(down * down), _box(across * down)
     smaller = (xx * yy - xy * xy) / np.maximum(xx + yy, np.float32(1e-12))
     determined: FloatArray = smaller / (smaller + np.float32(_RIDGE))

@@ -88,6 +88,10 @@ def describe_frame(frame: Frame) -> FloatArray:
     """Compute `colour.COLUMNS`, `STRUCTURE_COLUMNS` and `motion.COLUMNS` of one frame."""
     brightness = colour.luma(frame.pixels)
     following = None if frame.following is None else colour.luma(frame.following)
+    if (
+        following is not None and following.shape != brightness.shape
+    ):  # the picture's size changes between the two
+        following = None
     gap_s = 0.0 if frame.following_time_s is None else frame.following_time_s - frame.time_s
     return np.concatenate(
         [

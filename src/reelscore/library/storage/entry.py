@@ -46,6 +46,8 @@ class TrackEntry:
         Start and end of each segment, in seconds; starts ascend.
     tag_scores : ndarray of float32, shape (V,), optional
         Embedding of the whole track by the zero-shot model, norm 1; None where the library keeps none.
+    repairs : tuple of str
+        `MediaInfo.repairs` of a track that was just read; not stored.
     """
 
     track: Track
@@ -57,6 +59,7 @@ class TrackEntry:
     moment_starts_s: npt.NDArray[np.float64]
     moment_ends_s: npt.NDArray[np.float64]
     tag_scores: FloatArray | None = None
+    repairs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         track = self.track

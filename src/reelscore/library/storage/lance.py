@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,18 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault(
-    "LANCE_LOG", "error"
-)  # read at import; its warnings are not meant for users of a command
-
-import lancedb
 import pyarrow as pa
-from lancedb.index import BTree, IvfSq
 
 from reelscore.errors import ArtifactError, ReelscoreError
 from reelscore.types import FloatArray
 
 from .filters import one_of
+from .local_lancedb import BTree, IvfSq, lancedb
 from .meta import damaged
 from .snapshot import TABLE_NAME, tables_folder
 
@@ -43,7 +37,7 @@ def lance_errors(library: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         if not isinstance(error, (RuntimeError, ValueError, OSError, pa.ArrowException)) and (
-            type(error).__name__ != "PanicException"
+            type(error).__name__ not in ("PanicException", "RustPanic")
         ):
             raise
         message = " ".join(str(error).split())

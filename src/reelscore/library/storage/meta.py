@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import ArtifactError, InputError, NotFoundError
@@ -131,8 +134,15 @@ class LibraryFile:
 
 def foreign_entries(folder: Path) -> list[str]:
     """Return the sorted names in a folder that no writer of a library creates, killed ones included."""
-    names = {entry.name for entry in folder.iterdir()} - {"lock", "tables", "snapshot", FILE_NAME}
-    return sorted(name for name in names if not name.startswith(f".{FILE_NAME}."))
+    names = {entry.name for entry in folder.iterdir()} - {
+        "lock",
+        "tables",
+        "snapshot",
+        "files.json",
+        "failed.txt",
+        FILE_NAME,
+    }
+    return sorted(name for name in names if not name.startswith((f".{FILE_NAME}.", ".files.json.")))
 
 
 def write_pointer(library: Path, pointer: Pointer) -> None:
@@ -148,6 +158,7 @@ def write_pointer(library: Path, pointer: Pointer) -> None:
         "generation": pointer.generation,
         "meta": to_mapping(pointer.meta),
     }
+    document["checksum"] = _checksum(document)
     content = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
     try:
         write_bytes(library / FILE_NAME, content)
@@ -173,9 +184,7 @@ def read_pointer(library: Path) -> Pointer:
         content = read_file(file)
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a library (no library.json inside)" if library.exists() else "does not exist"
-        raise NotFoundError(
-            f"{library} {what}. Create a library: reelscore add MUSIC_FOLDER --library {library}"
-        ) from None
+        raise NotFoundError(f"{library} {what}. Create a library: {way_to_create(library)}") from None
     except OSError as error:
         raise ArtifactError(f"cannot read {file}: {error.strerror}. Check its permissions") from error
     try:
@@ -183,14 +192,37 @@ def read_pointer(library: Path) -> Pointer:
         format_, generation, values = document["format"], document["generation"], document["meta"]
         if not isinstance(format_, int) or not isinstance(generation, int):
             raise TypeError("format and generation must be whole numbers")
+        checksum = document.pop("checksum", None)
         if format_ > FORMAT:
             raise ArtifactError(
                 f"{library} has library format {format_}, this reelscore reads up to {FORMAT}. Update reelscore"
             )
+        if len(document) != 3 or checksum not in (None, _checksum(document)):  # older libraries have none
+            raise ValueError("it differs from what was written")
         kept = {key: value for key, value in dict(values).items() if key not in RETIRED_KEYS}
         return Pointer(from_mapping(LibraryMeta, kept, where="meta"), generation)
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(library, f"{FILE_NAME}: {error}") from error
+
+
+def way_to_create(folder: Path) -> str:
+    """Return the command that creates a library at a folder, or elsewhere if the folder holds something else."""
+    taken = folder.exists() and (not folder.is_dir() or foreign_entries(folder))
+    return f"reelscore add MUSIC_FOLDER --library {'OTHER_FOLDER' if taken else folder}"
+
+
+def check_kind(built: LibraryMeta, library: Path) -> None:
+    """Raise `ArtifactError` for a library of a retired kind."""
+    if built.model_fingerprint.startswith("blend-"):
+        raise ArtifactError(
+            f"the library {library} was built with a blend of the model {built.model_path} and a pack, which reelscore "
+            f"no longer supports. Embed it again with the model alone: reelscore rebuild --library {library} "
+            f"--model {built.model_path}"
+        )
+
+
+def _checksum(document: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(document, sort_keys=True).encode())
 
 
 def damaged(library: Path | str, what: str) -> ArtifactError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -12,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import ArtifactError, NotFoundError
-from reelscore.types import FloatArray, Track
+from reelscore.files import content_hash
+from reelscore.types import FileState, FloatArray, Track
 
 from . import schema
 from .entry import Moments, NotUnitError, TrackEntry, check_moments
@@ -99,30 +102,24 @@ class View:
     def get(self, name: str) -> TrackEntry:
         """Return the entry with this path, key or title, or with this prefix of its key or title.
 
-        An exact match takes precedence over a prefix. Case does not matter in titles.
+        An exact match takes precedence over a prefix. A path may be relative, begin with ``~`` or lead over links;
+        accents may be composed or not. Case does not matter in titles.
 
         Raises
         ------
         NotFoundError
             When no track or more than one matches; the message lists the candidates.
         """
-        text, lower = quoted(name), quoted(name.lower())
-        for where in (
-            f"path = {text} OR key = {text}",
-            f"lower(title) = {lower}",
-            f"starts_with(key, {text}) OR starts_with(lower(title), {lower})",
-        ):
-            found = (
-                self._table.scan(["key", "title", "path"], where=where).sort_by("path").to_pylist()
-                if name
-                else []
-            )
-            if len(found) == 1:
-                return self._entry(found[0]["key"])
-            if found:
-                several = ", ".join(f"{row['title']!r} ({row['path']})" for row in found[:5])
-                more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-                raise NotFoundError(f"{name!r} matches {several}{more}. Give the path or key of one")
+        # No track has a name with surrogates, which stand for bytes that are not UTF-8; LanceDB cannot compare them.
+        if name and not any("\ud800" <= character <= "\udfff" for character in name):
+            for where in _conditions(name):
+                found = self._table.scan(["key", "title", "path"], where=where).sort_by("path").to_pylist()
+                if len(found) == 1:
+                    return self._entry(found[0]["key"])
+                if found:
+                    several = ", ".join(f"{row['title']!r} ({row['path']})" for row in found[:5])
+                    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+                    raise NotFoundError(f"{name!r} matches {several}{more}. Give the path or key of one")
         raise NotFoundError(
             f"no track {name!r} in {self.path}. List its tracks: reelscore list --library {self.path}"
         )
@@ -205,6 +202,38 @@ class View:
 
     def _forget(self) -> None:
         self._rows = self._indexed = None
+
+
+def _conditions(name: str) -> Iterator[str]:
+    """Yield what may identify a track, as SQL in order of precedence."""
+    text, titles = quoted(name), _compositions(name.lower())
+    yield f"{one_of('path', _paths(name))} OR key = {text}"
+    yield one_of("lower(title)", titles)
+    if content := _content(name):  # a file that was added by another path
+        yield f"key = {quoted(content)}"
+    yield " OR ".join(
+        [f"starts_with(key, {text})", *(f"starts_with(lower(title), {quoted(t)})" for t in titles)]
+    )
+
+
+def _paths(name: str) -> list[str]:
+    """Return the paths that a name may mean."""
+    path = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111  (links are kept)
+    return [form for one in (name, path, os.path.realpath(path)) for form in _compositions(one)]
+
+
+def _compositions(text: str) -> list[str]:
+    """Return a text as it is, and with composed and decomposed accents."""
+    return list(dict.fromkeys([text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))]))
+
+
+def _content(name: str) -> str:
+    """Return the content hash of a file, or an empty text without one."""
+    path = os.path.expanduser(name)  # noqa: PTH111
+    try:
+        return content_hash(path) if FileState.of(path) else ""
+    except OSError:
+        return ""
 
 
 def _sql(where: TrackFilter | None) -> str | None:

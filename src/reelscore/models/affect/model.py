@@ -4,10 +4,11 @@ Music fits a picture of similar affect (Cohen 2013, "Congruence-association mode
 et al. 2012, "The acousticvisual emotion Gaussians model", match by valence and arousal). `rules` estimate three
 quantities d in [0, 1] from both modalities. Each becomes an angle:
 
-    e(d) = (sqrt(w_k) cos(pi d_k / 2), sqrt(w_k) sin(pi d_k / 2))  for k = arousal, valence, pace,  sum_k w_k = 1
-    e(v) . e(m) = sum_k w_k cos(pi/2 (d_k(v) - d_k(m)))
+    e(d) = (sqrt(w_k) cos(pi d_k), sqrt(w_k) sin(pi d_k))  for k = arousal, valence, pace,  sum_k w_k = 1
+    e(v) . e(m) = sum_k w_k cos(pi (d_k(v) - d_k(m)))
 
-Every embedding has norm 1. The score is 1 for equal affect and 0 for opposite affect on all three axes.
+Every embedding has norm 1. The score is 1 for equal affect and -1 for opposite affect on all three axes. It is a rough
+guess: the rules know light, motion and loudness, not what is seen or played.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class AffectModel:
         self.video_encoder = video_encoder
         self.music_encoder = music_encoder
         self.num_segments = DEFAULT_NUM_SEGMENTS
-        self.fingerprint = f"affect-1-{video_encoder}-{music_encoder}"
+        self.fingerprint = f"affect-2-{video_encoder}-{music_encoder}"
 
     def embed_video(self, sequence: FeatureSequence, text: FloatArray | None = None) -> FloatArray:
         """Return the embedding of a video, shape (6,), from the mean of its rows; raise if there is text."""
@@ -71,6 +72,11 @@ class AffectModel:
         levels = np.array([0.1, 0.5, 0.9], dtype=np.float32)
         return _angles(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, len(AXES)))
 
+    @property
+    def text_bank(self) -> FloatArray:
+        """The same; the rules read no text."""
+        return self.bank
+
     def describe(self, sequence: FeatureSequence) -> dict[str, float]:
         """Return arousal, valence and pace of a video or a track, each in [0, 1]."""
         modality: Modality = "video" if sequence.encoder == self.video_encoder else "music"
@@ -84,7 +90,7 @@ class AffectModel:
 
 def _angles(quantities: FloatArray) -> FloatArray:
     """Return points of norm 1, shape (..., 6), for quantities in [0, 1] of shape (..., 3)."""
-    angles = np.float32(np.pi / 2) * quantities
+    angles = np.float32(np.pi) * quantities
     sides = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * np.sqrt(WEIGHTS)[:, None]
     points = sides.reshape(*quantities.shape[:-1], 2 * len(AXES))
     unit: FloatArray = (points / np.linalg.norm(points, axis=-1, keepdims=True)).astype(np.float32)

@@ -89,7 +89,7 @@ VIDEO_RULES: dict[Axis, tuple[Rule, ...]] = {
         Rule("subject_energy", 0.03, 0.50, 2, "motion activity: Hanjalic and Xu 2005", logarithmic=True),
         Rule("cut_rate_hz", -0.20, 0.30, 2, "edits excite: Lang et al. 2000; Hanjalic and Xu 2005"),
         Rule("saturation", 0.05, 0.70, 1.5, "saturation excites: Valdez and Mehrabian 1994", floor=0),
-        Rule("contrast", 0.08, 0.30, 1, "hard light excites: Wang and Cheong 2006, lighting key"),
+        Rule("contrast", 0.08, 0.30, 1.5, "hard light excites: Wang and Cheong 2006, lighting key"),
     ),
     "valence": (
         Rule(

@@ -89,6 +89,11 @@ class TrainedEmbedder:
         return None if self._folder is None else read_bank(self._folder, self.card)
 
     @property
+    def text_bank(self) -> FloatArray | None:
+        """The same: a model that takes text embeds it where its videos are."""
+        return self.bank
+
+    @property
     def linear_cca(self) -> KernelModel | None:
         """The linear CCA within a kernel model without text, the baseline of an evaluation; else None."""
         first = self._heads[0][1]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as dump_tensors
 
@@ -28,6 +29,8 @@ from reelscore.types import FloatArray
 FORMAT_VERSION = 7
 DESCRIPTION = "model.json"
 BANK = "bank"
+
+_CHECKSUM = "checksum"  # of the description, and name of the tensor that holds that of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +134,11 @@ def save_model(
     write_bytes(target / tensor_file("weights", digest), content)
     if bank is not None:
         write_bytes(
-            target / tensor_file(BANK, digest), dump_tensors({BANK: np.ascontiguousarray(bank, np.float32)})
+            target / tensor_file(BANK, digest), dump_checked({BANK: np.ascontiguousarray(bank, np.float32)})
         )
-    text = json.dumps({**described, "fingerprint": written.fingerprint}, indent=2, allow_nan=False)
+    described["fingerprint"] = written.fingerprint
+    described[_CHECKSUM] = _description_checksum(described)
+    text = json.dumps(described, indent=2, allow_nan=False)
     write_bytes(target / DESCRIPTION, (text + "\n").encode())
     for what in ("weights", BANK):
         for file in target.glob(f"{what}-*.safetensors"):
@@ -196,6 +201,8 @@ def read_card(folder: Path | str) -> ModelCard:
             f"model {source} has format {version!r}, but this version reads format {FORMAT_VERSION}. Train it again: "
             f"reelscore train PAIRS --model {source} --overwrite"
         )
+    checksum = values.pop(_CHECKSUM, None)
+    actual = _description_checksum(values)
     fingerprint = values.pop("fingerprint", None)
     try:
         card = from_mapping(ModelCard, values, where=str(path))
@@ -203,6 +210,8 @@ def read_card(folder: Path | str) -> ModelCard:
         raise _damaged(source, str(error)) from error
     if card.fingerprint != fingerprint:
         raise _damaged(source, f"{DESCRIPTION} does not agree with its fingerprint {fingerprint!r}")
+    if checksum not in (None, actual):  # older models have none
+        raise _damaged(source, f"{DESCRIPTION} differs from what was written")
     return card
 
 
@@ -218,12 +227,39 @@ def read_bank(folder: Path | str, card: ModelCard) -> FloatArray | None:
     if not path.is_file():
         return None
     try:
-        bank: FloatArray = load_tensors(read_file(path))[BANK]
+        bank = load_checked(read_file(path))[BANK]
     except Exception as error:  # safetensors does not export its exception type
         raise _damaged(Path(folder), f"{path.name}: {error}") from error
     if bank.shape[1:] != (card.dim,) or not np.isfinite(bank).all():
         raise _damaged(Path(folder), f"{path.name} has shape {bank.shape}")
     return bank
+
+
+def dump_checked(tensors: Mapping[str, FloatArray]) -> bytes:
+    """Return a safetensors file with a checksum of the tensors."""
+    return dump_tensors({**tensors, _CHECKSUM: _tensors_checksum(tensors)})
+
+
+def load_checked(content: bytes) -> dict[str, FloatArray]:
+    """Read what `dump_checked` wrote; raise `ValueError` if it has changed. Older files have no checksum."""
+    tensors = dict(load_tensors(content))
+    checksum = tensors.pop(_CHECKSUM, None)
+    if checksum is not None and not np.array_equal(checksum, _tensors_checksum(tensors)):
+        raise ValueError("its tensors differ from what was written")
+    return tensors
+
+
+def _tensors_checksum(tensors: Mapping[str, FloatArray]) -> npt.NDArray[np.uint8]:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
+def _description_checksum(described: Mapping[str, Any]) -> str:
+    content = json.dumps(described, sort_keys=True).encode()
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def tensor_file(what: str, digest: str) -> str:

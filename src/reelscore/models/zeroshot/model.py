@@ -3,7 +3,7 @@
 The V terms (moods, scenes, genres, instruments) are the axes of the embedding space. Coordinate a_w of an item is the
 score of term w:
 
-    video  a = C r + s + S s                s: tag scores of scenes and moods
+    video  a = (1 - d max s) C r + s + S s  s: tag scores of scenes and moods
     music  a = C r + t                      t: tag scores of moods, genres and instruments
     text   a = q + affect(q) + S q          q: scores of the terms that the query names
     e = u(K diag(k) a),      score = e(v) . e(m)
@@ -11,7 +11,8 @@ score of term w:
 `affect.rules` estimate r in [-1, 1], the arousal, valence and pace of a video or a track. C (V, 3) holds the
 vocabulary's affect of each term, S (V, V) which music a scene suggests. Tag scores come from a `TagScorer`: the labels
 of classifiers, or captions in a joint embedding space. K lets terms of similar meaning overlap, k weighs the kinds of
-terms, u scales to norm 1.
+terms, u scales to norm 1. What a picture shows outweighs its light and motion: d lowers the affect where scenes are
+recognised. A scene counts by the quarter of the frames that show it best.
 
 The video's text (title, description, subtitles, transcript, OCR) gives a second embedding w. It moves the embedding p
 of the video: e = u(p + TEXT_WEIGHT m w), where m in [0, 1] is the highest score of a term.
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -33,14 +35,24 @@ from reelscore.types import FeatureSequence, FloatArray, Modality
 
 from .tag_scores import TagScorer
 from .term_embeddings import TermEmbeddings
-from .text_query import score_chunks, score_query
+from .text_query import TextReading, read_query, score_chunks, score_query
 from .vocabulary import Vocabulary
 
-VERSION = "1"
+VERSION = "2"
 AFFECT_WEIGHT = 0.8
 MOOD_TAG_WEIGHT = 0.4
 VIDEO_GENRE_WEIGHT = 0.7
 """Share of `AFFECT_WEIGHT` for genres and instruments of a video, which affect predicts less well than moods."""
+
+CONTENT_DAMPING = 0.3
+"""d: share of a video's affect that a recognised scene replaces."""
+
+SCENE_ROWS = 0.25
+"""Share of a video's rows, those with the highest probability, that scores a scene."""
+
+TYPICAL_AFFECT, AFFECT_SPREAD = (-0.1, 0.3, -0.2), 0.35
+TYPICAL_SCENES = (0.2, 0.6)
+"""Mean and spread of r over real videos, and usual scores of a scene: the generic videos of `bank`."""
 
 SUGGESTION_WEIGHT = 0.8
 SCENE_WEIGHT = 0.7
@@ -76,7 +88,7 @@ class ZeroShotModel:
 
     name = "bridge"  # an identity: it is stored in libraries and in the JSON of a match, like the fingerprint's prefix
     trained = False
-    default_hubness = 0.5
+    default_hubness = 0.9
 
     def __init__(
         self,
@@ -158,14 +170,38 @@ class ZeroShotModel:
         InputError
             If the query is empty, too long, or matches no term.
         """
-        vectors = self._embeddings.vectors
-        scores = score_query(text, self._embeddings.encode, vectors, self.vocabulary.names)
+        scores = score_query(text, self._embeddings.encode, self._embeddings.vectors, self.vocabulary.names)
+        return self.embed_scores(scores)
+
+    def read_text(self, text: str) -> TextReading:
+        """Return what a text query is understood as; see `read_query`."""
+        return read_query(text, self._embeddings.encode, self._embeddings.vectors)
+
+    def embed_scores(self, scores: FloatArray) -> FloatArray:
+        """Return the embedding (V,) of the scores of a text query."""
         query: FloatArray = self._embed_terms(scores[None])[0]
         return query
 
-    @property
+    @cached_property
     def bank(self) -> FloatArray:
-        """Embeddings of the queries that name one term, shape (V, V)."""
+        """Embeddings of generic videos: every scene and none, at 27 points of affect around the typical one."""
+        num_terms = len(self.vocabulary)
+        scenes = np.eye(num_terms, dtype=np.float32)[self.vocabulary.mask("scene")]
+        # As many videos without a recognised scene as with any five of them.
+        contents = np.concatenate(
+            [
+                np.zeros((max(1, len(scenes) // 5), num_terms), np.float32),
+                *(score * scenes for score in TYPICAL_SCENES),
+            ]
+        )
+        steps = AFFECT_SPREAD * np.sqrt(1.5) * (np.indices((3, 3, 3)).reshape(3, -1).T - 1)
+        affects = (np.array(TYPICAL_AFFECT) + steps).astype(np.float32)
+        tags = np.tile(contents, (len(affects), 1))
+        return self._embed(self._video_scores(np.repeat(affects, len(contents), axis=0), tags))
+
+    @cached_property
+    def text_bank(self) -> FloatArray:
+        """Embeddings of the text queries that name one term, shape (V, V)."""
         return self._embed_terms(np.eye(len(self.vocabulary), dtype=np.float32))
 
     def reasons(self, query: FloatArray, embedding: FloatArray, /, *, most: int = 3) -> tuple[str, ...]:
@@ -184,10 +220,11 @@ class ZeroShotModel:
             mean: FloatArray = rows.mean(axis=0, keepdims=True) if whole else neighbour_means(rows)
             return mean
 
+        pool_tags = _mean_of_best if modality == "video" else pool
         start, scores = self._num_light[modality], []
         for scorer in self._scorers[modality]:
             columns = sequence.values[:, start : start + scorer.num_columns]
-            scores.append(scorer.term_scores(pool(scorer.probabilities(columns))))
+            scores.append(scorer.term_scores(pool_tags(scorer.probabilities(columns))))
             start += scorer.num_columns
         affect = 2 * squash(pool(rule_readings(sequence, modality))) - 1
         tags: FloatArray = np.max(scores, axis=0)
@@ -196,7 +233,9 @@ class ZeroShotModel:
     def _video_scores(self, affect: FloatArray, tags: FloatArray) -> FloatArray:
         mood = self.vocabulary.mask("mood")
         tags = np.where(mood, np.float32(MOOD_TAG_WEIGHT) * tags, tags)
-        weight = np.where(mood, AFFECT_WEIGHT, AFFECT_WEIGHT * VIDEO_GENRE_WEIGHT)
+        weight = np.where(mood, np.float32(AFFECT_WEIGHT), np.float32(AFFECT_WEIGHT * VIDEO_GENRE_WEIGHT))
+        shown = np.where(self.vocabulary.mask("scene"), tags, 0).max(axis=1, keepdims=True)
+        weight = weight * (1 - np.float32(CONTENT_DAMPING) * shown)
         scores: FloatArray = weight * (affect @ self.vocabulary.affect.T) + tags + self._suggestions(tags)
         return scores
 
@@ -231,6 +270,13 @@ class ZeroShotModel:
 
     def _embed(self, scores: FloatArray) -> FloatArray:
         return _unit(scores @ self._overlap.T)
+
+
+def _mean_of_best(rows: FloatArray) -> FloatArray:
+    """Return the mean of each column over its highest `SCENE_ROWS`, shape (1, L)."""
+    num = max(1, int(SCENE_ROWS * len(rows)))
+    best: FloatArray = np.sort(rows, axis=0)[-num:].mean(axis=0, keepdims=True)
+    return best
 
 
 def _unit(points: FloatArray) -> FloatArray:

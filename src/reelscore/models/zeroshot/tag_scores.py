@@ -18,6 +18,13 @@ MAX_TERMS = 12
 """A label that is near to more terms than this scores none."""
 
 
+_LABEL_COSINES = (0.35, 0.5)
+"""Cosines from which on a class means a term a little, and fully."""
+
+_SMOOTHING, _GUESS_SHARE = 0.01, 0.15
+"""A probability that proves little, and the share of the scale that noise reaches."""
+
+
 class TagScorer(Protocol):
     """Scores of V terms from some columns of an item's features.
 
@@ -70,7 +77,7 @@ def strength(probabilities: FloatArray, floor: float | FloatArray) -> FloatArray
 
 @dataclass(frozen=True, slots=True)
 class ClassifierTags:
-    """Term scores from the labels of one classifier. Implements `TagScorer`.
+    """Term scores from the labels of an audio tagger. Implements `TagScorer`.
 
     Label l scores term w by R_wl = (cos(text_w, text_l) - r) / (1 - r). It scores only terms that are nearly as close
     as the closest one. A generic label (*Music*), close to many terms, scores none.
@@ -93,8 +100,8 @@ class ClassifierTags:
         return int(self.links.shape[1])
 
     @classmethod
-    def for_video(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ClassifierTags:
-        """Return the scorer of an image classifier, one of whose classes applies: below 0.1 it is a guess.
+    def for_music(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ClassifierTags:
+        """Return the scorer of an audio tagger, whose tags have independent probabilities.
 
         Parameters
         ----------
@@ -104,11 +111,6 @@ class ClassifierTags:
         terms : ndarray of float32, shape (V, E)
             Unit text embeddings of its terms.
         """
-        return cls(_links(rows, vocabulary, terms, kinds=("scene",), lowest=0.35), floor=0.1)
-
-    @classmethod
-    def for_music(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ClassifierTags:
-        """Return the scorer of an audio tagger, whose tags have independent probabilities; see `for_video`."""
         links = _links(rows, vocabulary, terms, kinds=("mood", "genre", "instrument"), lowest=0.5)
         return cls(links, floor=0.01)
 
@@ -119,6 +121,55 @@ class ClassifierTags:
     def term_scores(self, probabilities: FloatArray) -> FloatArray:
         """Return the score of each term by its strongest label, shape (B, V)."""
         return np.stack([(self.links * row).max(axis=1) for row in strength(probabilities, self.floor)])
+
+
+@dataclass(frozen=True, slots=True)
+class ImageClassTags:
+    """Term scores from an image classifier, one of whose classes applies. Implements `TagScorer`.
+
+    The probability of term w is the sum over the classes that mean it, p_w = sum_l R_wl p_l: a picture of a bird shares
+    its probability out among many kinds of bird. With c_w the probability of a classifier that guesses and a = 0.01,
+
+        score = log((p_w + a) / (c_w + a)) / log((max_l R_wl + a) / (c_w + a))
+
+    less a share that guessing reaches.
+
+    Attributes
+    ----------
+    links : ndarray of float32, shape (V, L)
+        R.
+    """
+
+    links: FloatArray
+    fingerprint = "image-classes-1"
+
+    @property
+    def num_columns(self) -> int:
+        """L."""
+        return int(self.links.shape[1])
+
+    @classmethod
+    def of_labels(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ImageClassTags:
+        """Return the scorer of a classifier's labels; see `ClassifierTags.for_music`."""
+        links = _links(rows, vocabulary, terms, kinds=("scene",), lowest=_LABEL_COSINES[0])
+        full = (_LABEL_COSINES[1] - _LABEL_COSINES[0]) / (1 - _LABEL_COSINES[0])
+        return cls(np.minimum(links / np.float32(full), np.float32(1)))
+
+    def probabilities(self, features: FloatArray) -> FloatArray:
+        """Return p of each term for each row, shape (T, V)."""
+        summed: FloatArray = features @ self.links.T
+        return summed
+
+    def term_scores(self, probabilities: FloatArray) -> FloatArray:
+        """Return the score of each term, shape (B, V); 0 for a term without classes."""
+        guess = self.links.mean(axis=1) + np.float32(_SMOOTHING)
+        full = np.log((self.links.max(axis=1) + np.float32(_SMOOTHING)) / guess)
+        evidence = np.log((probabilities + np.float32(_SMOOTHING)) / guess) / np.maximum(
+            full, np.float32(1e-6)
+        )
+        scores = np.clip((evidence - np.float32(_GUESS_SHARE)) / np.float32(1 - _GUESS_SHARE), 0, 1)
+        known: FloatArray = np.where(full > 1e-3, scores, np.float32(0)).astype(np.float32)
+        return known
 
 
 def _links(

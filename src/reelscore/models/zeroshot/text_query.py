@@ -1,7 +1,7 @@
 """Scores of vocabulary terms for a text query and for a video's text.
 
-`score_query` reads the query word by word. A word, or a run of up to three words that is a term (*hip hop*), scores the
-terms of similar meaning. After *no* or *without* it scores them negatively: "calm piano, no drums".
+`read_query` reads the query word by word. A word, or a run of up to three words that is a term (*hip hop*), scores the
+terms of similar meaning. After *no* or *without* it excludes them: "calm piano, no drums".
 
 `score_chunks` reads titles and transcripts, which were not written as queries. A chunk scores moods and scenes alone:
 *rock* or *house* in a title is seldom a genre. A term counts if the chunk is clearly nearer to it than to most others,
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from .vocabulary import Vocabulary
 
 MIN_COSINE = 0.4
 """Cosine from which on a word and a term are related."""
+
+WORD_MIN_COSINE = 0.46
+"""Cosine with the nearest term below which a word is not understood: letters at random reach 0.44 with MiniLM."""
 
 SAME_COSINE = 0.8
 """Cosine from which on a run of words is a term."""
@@ -42,16 +46,43 @@ _STOP_WORDS = frozenset(
     word
     for line in (
         "a an and any as at by for from in into is it its like make me music of on or our please put",
-        "some something song that the this to track tune very video we which with you",
+        "some something song that the this to track tune very video we which with you i i'd want need would find give",
+        "looking more too bit little really kind sort feel feeling feels mood style vibe be should are has have tempo",
+        "key bpm beats per minute about around between pace background",
     )
     for word in line.split()
 )
 
+_INSTRUMENTAL = frozenset({"instrumental", "instrumentals"})
+
 Encode = Callable[[Sequence[str]], FloatArray]
 
 
-def score_query(text: str, encode: Encode, terms: FloatArray, names: Sequence[str]) -> FloatArray:
-    """Return the score of each term for a text query.
+@dataclass(frozen=True, slots=True)
+class TextReading:
+    """What a text query was understood as.
+
+    Attributes
+    ----------
+    scores : ndarray of float32, shape (V,)
+        Sum over the words, each in [-1, 1].
+    wanted, excluded : tuple of int
+        Indices of the nearest term of each word, and of the terms that words after a negation mean.
+    words : tuple of str
+        The words without a negation, in lower case, for titles and names.
+    unknown : tuple of str
+        Those of all words that mean no term.
+    """
+
+    scores: FloatArray
+    wanted: tuple[int, ...]
+    excluded: tuple[int, ...]
+    words: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def read_query(text: str, encode: Encode, terms: FloatArray) -> TextReading:
+    """Read a text query; it may mean no term at all.
 
     Parameters
     ----------
@@ -61,34 +92,60 @@ def score_query(text: str, encode: Encode, terms: FloatArray, names: Sequence[st
         Texts -> unit rows (N, E).
     terms : ndarray of float32, shape (R, V, E)
         Unit rows of each term, for R texts of it.
-    names : sequence of str
-        Names of the terms, for messages.
 
-    Returns
-    -------
-    ndarray of float32, shape (V,)
-        Sum over the words, each in [-1, 1].
+    Raises
+    ------
+    InputError
+        If the query is empty or too long.
+    """
+    check_query(text)
+    clauses = _clauses(text.lower())
+    runs = sorted({run for _, words in clauses for run in _runs(words)})
+    scores = np.zeros(terms.shape[1], np.float32)
+    wanted, excluded, unknown = list[int](), list[int](), list[str]()
+    cosines = dict(zip(runs, (encode(runs) @ terms.swapaxes(1, 2)).max(axis=0), strict=True)) if runs else {}
+    for sign, words in clauses:
+        for run in _segment(words, cosines):
+            if cosines[run].max() < WORD_MIN_COSINE:
+                unknown.append(run)
+                continue
+            found = _run_scores(cosines[run])
+            scores += sign * found
+            if sign > 0:
+                wanted.append(int(found.argmax()))
+            else:
+                excluded += np.flatnonzero(found > 0).tolist()
+    words = [word for sign, words in clauses if sign > 0 for word in words]
+    return TextReading(
+        scores,
+        tuple(dict.fromkeys(wanted)),
+        tuple(dict.fromkeys(excluded)),
+        tuple(dict.fromkeys(words)),
+        tuple(dict.fromkeys(unknown)),
+    )
+
+
+def score_query(text: str, encode: Encode, terms: FloatArray, names: Sequence[str]) -> FloatArray:
+    """Return the scores of `read_query`, shape (V,).
 
     Raises
     ------
     InputError
         If the query is empty, too long, or related to no term.
     """
-    check_query(text)
-    clauses = _clauses(text.lower())
-    runs = sorted({run for _, words in clauses for run in _runs(words)})
-    scores = np.zeros(len(names), np.float32)
-    if runs:
-        cosines = dict(zip(runs, (encode(runs) @ terms.swapaxes(1, 2)).max(axis=0), strict=True))
-        for sign, words in clauses:
-            for run in _segment(words, cosines):
-                scores += sign * _run_scores(cosines[run])
+    scores = read_query(text, encode, terms).scores
     if not np.abs(scores).max() > 0:
-        raise InputError(
-            f"nothing in {text!r} means anything to the vocabulary; use English words such as "
-            f"{', '.join(names[:4])}, or a vocabulary and a text encoder of your own"
-        )
+        raise not_understood(text, names)
     return scores
+
+
+def not_understood(text: str, names: Sequence[str]) -> InputError:
+    """Return the error for a query of which no word is known."""
+    return InputError(
+        f"nothing in {text!r} was understood (English only, unless your pack's text encoder knows other languages). "
+        f"Write moods, genres, instruments or scenes, such as {', '.join(names[:4])}; a tempo (120 bpm), a key (A "
+        "minor), or words of a title, artist or album"
+    )
 
 
 def score_chunks(rows: FloatArray, terms: FloatArray, vocabulary: Vocabulary) -> FloatArray:
@@ -122,7 +179,9 @@ def _clauses(text: str) -> list[tuple[int, list[str]]]:
     for part in re.split(r"[,;.:!?\n]|\bbut\b", text):
         sign, words = 1, list[str]()
         for word in re.findall(r"[^\W_]+(?:[-'’][^\W_]+)*", part):
-            if word.replace("’", "'") in _NEGATIONS:
+            if word in _INSTRUMENTAL:
+                clauses.append((-1, ["vocals"]))
+            elif word.replace("’", "'") in _NEGATIONS:
                 clauses.append((sign, words))
                 sign, words = -1, []
             elif word not in _STOP_WORDS:
