@@ -49,16 +49,24 @@ def measure_loudness(path: Path | str) -> Loudness:
     NotFoundError, MediaError
         If the file cannot be opened, has no audio stream, or no packet can be decoded.
     """
-    metadata: dict[str, str] | None = None
     with open_media(path) as container:
-        for frame in _measured(_uniform(decode_audio(container, path))):
-            metadata = frame.metadata or metadata or {}
-    if metadata is None:
+        loudness = measure_frames(decode_audio(container, path))
+    if loudness is None:
         raise MediaError(
             "expected sound, but no audio packet can be decoded. The file is damaged: copy or download it again.",
             path=path,
             stream="audio",
         )
+    return loudness
+
+
+def measure_frames(frames: Iterable[av.AudioFrame]) -> Loudness | None:
+    """Measure the loudness of decoded frames as `measure_loudness`; None without any."""
+    metadata: dict[str, str] | None = None
+    for frame in _measured(_uniform(frames)):
+        metadata = frame.metadata or metadata or {}
+    if metadata is None:
+        return None
     if not metadata:
         return Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
     # The filter gives the peak as an amplitude, not in dB.

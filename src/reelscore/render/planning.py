@@ -15,7 +15,8 @@ from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
 from reelscore.errors import InputError, MediaError
 from reelscore.files import content_hash
 from reelscore.media.audio import audio_blocks
-from reelscore.media.levels import SILENCE_LUFS, loudness_of
+from reelscore.media.levels import loudness_of
+from reelscore.media.loudness import SILENT_LUFS
 from reelscore.media.probe import probe
 from reelscore.media.remux import Pictures, read_pictures
 from reelscore.media.stereo import read_stereo
@@ -177,7 +178,7 @@ def _with_original(plan: Plan, relative_lu: float, *, ducked: bool) -> tuple[Pla
     length_s = plan.video.length_s
     original = read_stereo(plan.video.path, rate_hz=RATE_HZ, length_s=float(length_s), synchronised=True)
     loudness = loudness_of(original, RATE_HZ)
-    if loudness.integrated_lufs <= SILENCE_LUFS:
+    if loudness.integrated_lufs <= SILENT_LUFS:
         return plan, ["the video's own sound is silent; only the music is used"]
     music = loudness_of(music_of(plan, plan.track.path), RATE_HZ)
     wanted_db = music.integrated_lufs + relative_lu - loudness.integrated_lufs
