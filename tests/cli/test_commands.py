@@ -58,7 +58,7 @@ def test_match_prints_the_same_json_each_time_and_nothing_else(library, video_fi
 def test_match_prints_a_table_and_a_note_without_a_trained_model(library, video_file, music_folder):
     result = reelscore("match", video_file, "--library", library, "--top", 2)
     header, *rows = result.stdout.splitlines()
-    assert header.split() == ["rank", "title", "artist", "score", "start", "length", "file"]
+    assert header.split() == ["rank", "title", "artist", "score", "fit", "start", "length", "file"]
     assert len(rows) == 2
     assert max(map(len, rows)) <= 80
     assert "untrained" in result.stderr
