@@ -15,7 +15,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "config", "files", "workers", "features"),
     ("media", "losses", "evaluation", "library.storage"),
     ("encoders", "models"),
-    ("text",),
+    ("text", "analysis"),
     ("pipeline", "data"),
     ("training", "library"),
     ("matching",),

@@ -118,14 +118,15 @@ def data_folder() -> Path:
 def replace_file(path: Path | str, *, mode: str = "wb") -> Iterator[IO[bytes]]:
     """Replace `path` atomically by what is written to the yielded binary file.
 
-    The content goes to a temporary file in the same folder, which is synced and renamed over `path`. After an error
-    the old file is unchanged. Missing parent folders are created.
+    The content goes to a temporary file in the same folder (``file.name``), which is synced and renamed over `path`.
+    After an error the old file is unchanged. Missing parent folders are created.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:80]}.", suffix=".part")
     try:
-        with os.fdopen(handle, mode) as file:
+        os.close(handle)
+        with Path(temporary).open(mode) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reelscore.media.levels import SILENCE_LUFS, limit_peaks, loudness_of
+from reelscore.media.levels import limit_peaks, loudness_of
+from reelscore.media.loudness import SILENT_LUFS
 
 RATE_HZ = 48_000
 
@@ -27,8 +28,8 @@ def test_short_sounds_have_a_loudness(seconds):
 
 
 def test_silence_is_silent():
-    assert loudness_of(np.zeros((2, RATE_HZ), np.float32), RATE_HZ).integrated_lufs <= SILENCE_LUFS
-    assert loudness_of(sine(-60.0), RATE_HZ).integrated_lufs > SILENCE_LUFS
+    assert loudness_of(np.zeros((2, RATE_HZ), np.float32), RATE_HZ).integrated_lufs <= SILENT_LUFS
+    assert loudness_of(sine(-60.0), RATE_HZ).integrated_lufs > SILENT_LUFS
 
 
 def test_peaks_between_samples_are_seen():

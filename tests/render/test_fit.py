@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelscore.analysis.frames import describe
+from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
+from reelscore.errors import InputError
+from reelscore.media.audio import audio_blocks
 from reelscore.media.writer import write_audio
 from reelscore.render.beat_features import describe_beats, seam_costs
-from reelscore.render.fit import MAX_COST, NoFitError, align_seams, fit_length
+from reelscore.render.fit import ALIGN_S, MAX_COST, NoFitError, align_seams, fit_length
 from reelscore.render.mix import RATE_HZ, music_of
 from reelscore.render.plan import Piece, Plan, Song, Video
+from reelscore.render.planning import plan_fit
+from reelscore.render.video import render
+from support.films import film
 from support.seams import burst_db, harmony_distance, phase_error_s
 
 CHORDS = {
@@ -47,11 +54,17 @@ def performance(form: str) -> np.ndarray:
         time_s = np.arange(round(length * RATE_HZ)) / RATE_HZ
         notes = (*chord, chord[0] - 24)
         tone = sum(np.sin(2 * np.pi * 440 * 2 ** ((note - 69) / 12) * time_s + note) for note in notes)
-        part = 0.06 * tone * np.minimum(1, time_s / 0.01) * np.exp(-1.5 * time_s)
-        part += 0.25 * (number % 4 == 0) * np.sin(60 * np.exp(-25 * time_s)) * np.exp(-20 * time_s)
-        part[: len(hat)] += 0.03 * hat
+        part = 0.06 * tone * np.clip(np.minimum(time_s, length - time_s) / 0.02, 0, 1) * np.exp(-1.5 * time_s)
+        part += (
+            0.25
+            * (number % 4 == 0)
+            * np.sin(60 * np.exp(-25 * time_s))
+            * np.exp(-20 * time_s)
+            * np.minimum(1, time_s / 0.005)
+        )
+        part[: len(hat)] += 0.0015 * hat
         samples[start : start + len(part)] += part[: len(samples) - start]
-    return samples
+    return samples + 0.0004 * rng.standard_normal(len(samples))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +77,13 @@ def track(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def beats(track):
     times = beats_of(FORM)
-    return describe_beats(track, times, np.arange(len(times)) % 4 == 0)
+    return described(track, times)
+
+
+def described(track: Path, times: np.ndarray):
+    """Return the features of beats in 4/4."""
+    frames = describe(audio_blocks(track, rate_hz=SPECTRUM_RATE_HZ))
+    return describe_beats(frames, times, np.arange(len(times)) % 4 == 0)
 
 
 LENGTHS_S = [
@@ -130,7 +149,7 @@ def test_costs_are_small_where_the_music_repeats(beats):
     assert np.abs(np.diagonal(costs)[4:-4]).max() < 1e-6
     # Bars 1 and 9 both begin four bars of A; bar 5 begins B.
     assert costs[8, 40] < 0.7
-    assert costs[8, 24] > 1.2
+    assert costs[8, 24] > 1
     assert np.allclose(costs, costs.T)
 
 
@@ -158,7 +177,7 @@ def test_music_that_never_returns_has_no_good_seam(tmp_path):
                 0.3 * level * np.sin(2 * np.pi * 110 * 2 ** (number / 100) * partial * time_s)
             )
     write_audio(tmp_path / "free.wav", samples, rate_hz=RATE_HZ)
-    free = describe_beats(tmp_path / "free.wav", times, np.arange(len(times)) % 4 == 0)
+    free = described(tmp_path / "free.wav", times)
     with pytest.raises(NoFitError, match="no good seam at this length") as caught:
         fit_length(free, Fraction(20))
     assert caught.value.nearest_s[-1] > 24
@@ -172,12 +191,12 @@ def rendered(track, pieces, beats):
         track=Song(str(track), "ab", Fraction(round(1e6 * (beats.end_s + 1)), 1_000_000)),
         pieces=pieces,
     )
-    heard = [
-        float(at)
-        + beats.times_s[(beats.times_s >= piece.start_s) & (beats.times_s < piece.end_s)]
-        - float(piece.start_s)
-        for at, piece in zip(plan.starts_s, pieces, strict=False)
-    ]
+    heard = []
+    for at, piece in zip(plan.starts_s, pieces, strict=False):
+        # Alignment moves the starts of pieces by a few milliseconds.
+        start, end = float(piece.start_s) - ALIGN_S, float(piece.end_s) - ALIGN_S
+        inside = beats.times_s[(beats.times_s >= start) & (beats.times_s < end)]
+        heard.append(float(at) + inside - float(piece.start_s))
     return (
         music_of(plan, track).mean(axis=0),
         [float(at) for at in plan.starts_s[1:-1]],
@@ -243,3 +262,28 @@ def test_alignment_finds_the_shift_and_keeps_the_length():
     assert abs(aligned[1].start_s - 6) < Fraction(1, 500_000)
     assert aligned[0].end_s == 2
     assert sum(p.end_s - p.start_s for p in aligned) == sum(p.end_s - p.start_s for p in pieces)
+
+
+@pytest.mark.parametrize("seconds", [21, 83])
+def test_a_film_gets_a_version_with_the_ending(tmp_path, track, seconds):
+    path = film(tmp_path / "film.mp4", num_frames=25 * seconds + 7)
+    plan, notes = plan_fit(path, track)
+    assert all("bars of the track are uncertain" in note for note in notes)
+    assert plan.music_s == plan.video.length_s == seconds + Fraction(7, 25)
+    assert len(plan.pieces) > 1
+    assert {marker.kind for marker in plan.markers} == {"beat"}
+    done = render(plan, tmp_path / "out.mp4", video=path, track=track)
+    assert done.notes == ()
+    assert done.loudness.true_peak_db <= -1
+
+
+def test_a_track_without_a_steady_beat_is_an_error(tmp_path):
+    noise = np.random.default_rng(0).standard_normal(20 * RATE_HZ)
+    write_audio(tmp_path / "noise.wav", 0.1 * noise, rate_hz=RATE_HZ)
+    with pytest.raises(InputError, match="no steady beat"):
+        plan_fit(film(tmp_path / "film.mp4"), tmp_path / "noise.wav")
+
+
+def test_too_few_beats_are_an_error(track):
+    with pytest.raises(InputError, match="has 9 beats, expected at least 16"):
+        described(track, beats_of(FORM)[:9])

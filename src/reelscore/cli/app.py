@@ -52,7 +52,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] =
         render,
         [
             "reelscore render holiday.mp4 song.mp3 --start 34 -o finished.mp4",
-            "reelscore render holiday.mp4 song.mp3 -o plan.json",
+            "reelscore render holiday.mp4 song.mp3 --fit -o plan.json",
             "reelscore render holiday.mp4 song.mp3 --plan plan.json -o timeline.fcpxml",
         ],
     ),

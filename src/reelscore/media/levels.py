@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import av
-import av.error
-import av.filter
 import numpy as np
 import numpy.typing as npt
 
 from reelscore.types import FloatArray
 
-SILENCE_LUFS = -70.0
-"""The absolute gate of EBU R 128; a quieter sound has no loudness."""
+from .loudness import SILENT_LUFS, SILENT_PEAK_DB, Loudness, measure_frames
 
 _BLOCK = 48_000
 _OVERSAMPLING = 4
 _TAPS = 12  # on each side of a sample, twice as many as ITU-R BS.1770
 _LOOKAHEAD_S = 0.004
 _RELEASE_S = 0.04
-
-
-@dataclass(frozen=True, slots=True)
-class Loudness:
-    """Integrated loudness in LUFS, -70 or less for silence, loudness range in LU and true peak in dBTP."""
-
-    integrated_lufs: float
-    range_lu: float
-    true_peak_db: float
 
 
 def loudness_of(samples: FloatArray, rate_hz: int) -> Loudness:
@@ -50,28 +34,9 @@ def loudness_of(samples: FloatArray, rate_hz: int) -> Loudness:
     if 0 < samples.shape[1] < block:
         samples = np.tile(samples, -(-block // samples.shape[1]))
     samples = np.pad(samples, ((0, 0), (0, -samples.shape[1] % (rate_hz // 10))))
-    graph = av.filter.Graph()
-    source = graph.add_abuffer(
-        sample_rate=rate_hz, format="fltp", layout="stereo", time_base=Fraction(1, rate_hz)
-    )
-    meter = graph.add("ebur128", "metadata=1:peak=true")
-    sink = graph.add("abuffersink")
-    source.link_to(meter)
-    meter.link_to(sink)
-    graph.configure()
-    last: dict[str, str] = {}
-    for start in range(0, samples.shape[1], _BLOCK):
-        frame = stereo_frame(samples[:, start : start + _BLOCK], rate_hz, start)
-        graph.push(frame)
-        for done in _pull(graph):
-            last = done.metadata or last
-    graph.push(None)
-    for done in _pull(graph):
-        last = done.metadata or last  # only frames that complete a gating block carry values
-    values = {name: float(last.get(f"lavfi.r128.{name}", "nan")) for name in ("I", "LRA", "true_peak")}
-    integrated = values["I"] if math.isfinite(values["I"]) else SILENCE_LUFS
-    peak = values["true_peak"]  # linear, in contrast to the filter's log
-    return Loudness(integrated, values["LRA"], 20 * math.log10(peak) if peak > 0 else -math.inf)
+    starts = range(0, samples.shape[1], _BLOCK)
+    frames = (stereo_frame(samples[:, start : start + _BLOCK], rate_hz, start) for start in starts)
+    return measure_frames(frames) or Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
 
 
 def limit_peaks(samples: FloatArray, rate_hz: int, *, ceiling_db: float) -> FloatArray:
@@ -110,14 +75,6 @@ def stereo_frame(samples: FloatArray, rate_hz: int, start: int) -> av.AudioFrame
     frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout="stereo")
     frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
     return frame
-
-
-def _pull(graph: av.filter.Graph) -> Iterator[Any]:
-    while True:
-        try:
-            yield graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
 
 
 def _true_peaks(samples: FloatArray, ceiling: float) -> npt.NDArray[np.float64]:

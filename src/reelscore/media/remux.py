@@ -16,7 +16,7 @@ import numpy as np
 from reelscore.errors import MediaError
 from reelscore.types import FloatArray
 
-from .container import decodable_streams, open_media, packets, select_stream
+from .container import decodable_streams, libav_url, open_media, packets, select_stream
 from .levels import stereo_frame
 from .writer import output_file, with_decoding_times
 
@@ -175,7 +175,7 @@ def remux(video: Path | str, sound: AacSound, out: Path | str) -> None:
         stream = select_stream(source, "video", video)
         codec = stream.codec_context.codec.canonical_name
         check_container(codec, out)
-        with av.open(file, mode="w", format=FORMATS[suffix], options=options) as container:
+        with av.open(libav_url(file.name), mode="w", format=FORMATS[suffix], options=options) as container:
             try:
                 picture = container.add_stream_from_template(stream, opaque=True)
                 picture.time_base = stream.time_base

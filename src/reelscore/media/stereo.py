@@ -60,7 +60,7 @@ def read_stereo(
     position: int | None = None
     with open_media(path) as container:
         origin_s = _first_picture_s(container) if synchronised else None
-        for at_s, samples in _stereo(container, path, rate_hz, timed=origin_s is not None):
+        for at_s, samples in _stereo(decode_audio(container, path), rate_hz, timed=origin_s is not None):
             if at_s is not None and origin_s is not None:
                 stamp = round((at_s - origin_s) * rate_hz)
                 position = stamp if position is None else max(position, stamp)
@@ -93,14 +93,14 @@ def _first_picture_s(container: InputContainer) -> float | None:
 
 
 def _stereo(
-    container: InputContainer, path: Path | str, rate_hz: int, *, timed: bool
+    frames: Iterator[av.AudioFrame], rate_hz: int, *, timed: bool
 ) -> Iterator[tuple[float | None, FloatArray]]:
     """Yield samples with the time of the first one, None where they follow the samples before."""
     resampler: av.AudioResampler | None = None
     form: tuple[object, ...] | None = None
     end_s: float | None = None
     at_s: float | None = None
-    for frame in decode_audio(container, path):
+    for frame in frames:
         # The form can change within a stream (chained Ogg, broadcast): each part needs its own resampler.
         frame_form = (frame.sample_rate, frame.layout.name, frame.layout.nb_channels, frame.format.name)
         start_s = frame.time if timed else None

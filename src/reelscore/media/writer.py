@@ -20,7 +20,7 @@ from reelscore.errors import InputError, MediaError
 from reelscore.files import replace_file
 
 from .audio import decode_audio
-from .container import open_media, packets, select_stream
+from .container import libav_url, open_media, packets, select_stream
 from .length import sound_start_s, stream_lengths
 from .pixels import Pixels, RgbConverter
 from .probe import probe
@@ -73,7 +73,7 @@ def write_video(
         raise InputError(f"frame_rate_hz must be positive, got {frame_rate_hz!r}")
     rate = Fraction(frame_rate_hz).limit_denominator(60_000)
     encoder: VideoStream | None = None
-    with output_file(path) as file, av.open(file, mode="w", format="mp4") as container:
+    with output_file(path) as file, av.open(libav_url(file.name), mode="w", format="mp4") as container:
         for number, pixels in enumerate(frames):
             if encoder is None:
                 encoder = _encoder(container, pixels, rate, crf)
@@ -150,7 +150,7 @@ def mux(
     with open_media(video) as pictures, open_media(music) as sounds, output_file(out) as file:
         stream = select_stream(pictures, "video", video)
         num_samples = max(1, round(pictures_s * MUX_RATE_HZ))
-        with av.open(file, mode="w", format="mp4") as container:
+        with av.open(libav_url(file.name), mode="w", format="mp4") as container:
             if stream.codec_context.codec.canonical_name in MP4_CODECS:
                 picture = _copy_video(pictures, stream, container)
             else:
@@ -162,7 +162,10 @@ def mux(
 
 @contextmanager
 def output_file(path: Path | str) -> Iterator[IO[bytes]]:
-    """Open a file that replaces `path` when it is complete; raise `MediaError` if it cannot be written."""
+    """Open a file that replaces `path` when it is complete; raise `MediaError` if it cannot be written.
+
+    Give its name to libav: an interruption with Ctrl-C inside libav's call of a Python file's `write` would be lost.
+    """
     try:
         with replace_file(path) as file:
             yield file

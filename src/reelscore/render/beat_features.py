@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.encoders.light.spectrum import CHROMA, FRAME, HOP, MEL, RATE_HZ, describe_frames, mfcc
+from reelscore.analysis.frames import CHROMA_HZ, FRAMES_HZ, Frames
+from reelscore.encoders.light.spectrum import mfcc
 from reelscore.errors import InputError
-from reelscore.media.audio import audio_blocks
 from reelscore.types import FloatArray
 
 Array = npt.NDArray[np.float64]
@@ -19,7 +17,7 @@ Array = npt.NDArray[np.float64]
 CONTEXT_BEATS = 4
 """Beats that are compared on each side of a seam."""
 _ONSET_BINS = 8
-_BLOCK_FRAMES = 512
+_LEAST_BEAT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,14 +47,15 @@ class Beats:
         return np.diff(self.times_s, append=self.end_s)
 
 
-def describe_beats(track: Path | str, times_s: Array, is_downbeat: npt.NDArray[np.bool_]) -> Beats:
+def describe_beats(frames: Frames, beats_s: Array, is_downbeat: npt.NDArray[np.bool_]) -> Beats:
     """Compute the features of a track's beats.
 
     Parameters
     ----------
-    track : Path or str
-    times_s : ndarray of float64, shape (B,)
-        Ascending.
+    frames : Frames
+        Features of the whole track.
+    beats_s : ndarray of float64, shape (B,)
+        Times of the beats, ascending.
     is_downbeat : ndarray of bool, shape (B,)
         Whether a bar starts at the beat.
 
@@ -65,25 +64,24 @@ def describe_beats(track: Path | str, times_s: Array, is_downbeat: npt.NDArray[n
     InputError
         If there are fewer than two contexts of beats.
     """
-    frames, num_samples = _frames(track)
-    end_s = _audible_end_s(frames, num_samples / RATE_HZ)
-    inside = times_s < end_s - 0.05
-    times, places = np.asarray(times_s[inside], np.float64), _positions(np.asarray(is_downbeat, bool)[inside])
+    decibels = frames.mel_db
+    end_s = _audible_end_s(decibels, frames.duration_s)
+    inside = beats_s < end_s - _LEAST_BEAT_S
+    times = np.asarray(beats_s[inside], np.float64)
     if len(times) < 4 * CONTEXT_BEATS:
         raise InputError(
-            f"{track}: {len(times)} beats found, expected at least {4 * CONTEXT_BEATS}; "
-            "choose another track, or a part of this one with --start and no --fit"
+            f"the track has {len(times)} beats, expected at least {4 * CONTEXT_BEATS}; choose another track, or omit "
+            "--fit for a part of this one"
         )
-    decibels = frames[:, MEL]
     flux = np.maximum(np.diff(decibels, axis=0, prepend=decibels[:1]), 0).mean(axis=1)
     edges = np.append(times, min(end_s, times[-1] + float(np.median(np.diff(times)))))
-    chroma = _unit(_means(frames[:, CHROMA], edges))
-    timbre = _means(mfcc(decibels), edges)
+    chroma = _unit(_means(frames.chroma, edges * CHROMA_HZ))
+    timbre = _means(mfcc(decibels), edges * FRAMES_HZ)
     timbre = (timbre - timbre.mean(axis=0)) / np.maximum(timbre.std(axis=0), 1e-6)
     parts = edges[:-1, None] + np.diff(edges)[:, None] * np.arange(_ONSET_BINS) / _ONSET_BINS
-    onsets = _means(flux[:, None], np.append(parts.ravel(), edges[-1])).reshape(-1, _ONSET_BINS)
+    onsets = _means(flux[:, None], np.append(parts.ravel(), edges[-1]) * FRAMES_HZ).reshape(-1, _ONSET_BINS)
     features = np.concatenate([chroma, timbre, _unit(onsets)], axis=1).astype(np.float32)
-    return Beats(times, places, end_s, features)
+    return Beats(times, _positions(np.asarray(is_downbeat, bool)[inside]), end_s, features)
 
 
 def seam_costs(beats: Beats) -> Array:
@@ -135,34 +133,18 @@ def _distances(features: FloatArray) -> Array:
     return total
 
 
-def _frames(track: Path | str) -> tuple[FloatArray, int]:
-    """Return the features of all frames, frame k centred on sample k * HOP, and the number of samples."""
-    half = np.zeros(FRAME // 2, np.float32)
-    rest, parts, total = np.zeros(0, np.float32), [], 0
-    for block in chain([half], audio_blocks(track, rate_hz=RATE_HZ), [half]):
-        total += len(block)
-        rest = np.concatenate([rest, block])
-        while len(rest) >= FRAME + (_BLOCK_FRAMES - 1) * HOP:
-            parts.append(describe_frames(rest[: FRAME + (_BLOCK_FRAMES - 1) * HOP]))
-            rest = rest[_BLOCK_FRAMES * HOP :]
-    if len(rest) >= FRAME:
-        count = (len(rest) - FRAME) // HOP
-        parts.append(describe_frames(rest[: FRAME + count * HOP]))
-    return np.concatenate(parts), total - FRAME
-
-
-def _audible_end_s(frames: FloatArray, length_s: float) -> float:
+def _audible_end_s(mel_db: FloatArray, duration_s: float) -> float:
     """Return the time after which every frame is 60 dB below the loudest."""
-    level = frames[:, MEL].max(axis=1)
-    last = int(np.flatnonzero(level > level.max() - 60)[-1])
-    return min(length_s, (last + 2) * HOP / RATE_HZ)
+    level = mel_db.max(axis=1, initial=-np.inf)
+    loud = np.flatnonzero(level > level.max(initial=-np.inf) - 60)
+    return min(duration_s, (int(loud[-1]) + 2) / FRAMES_HZ) if len(loud) else 0.0
 
 
-def _means(values: FloatArray, edges_s: Array) -> Array:
-    """Return means of frames between successive times; a short interval takes its nearest frame."""
-    edges = np.clip(np.round(edges_s * RATE_HZ / HOP).astype(int), 0, len(values) - 1)
+def _means(values: FloatArray, edges: Array) -> Array:
+    """Return means of the rows between successive places; a short interval takes its nearest row."""
+    places = np.clip(np.round(edges).astype(int), 0, len(values) - 1)
     total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
-    low, high = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
+    low, high = places[:-1], np.maximum(places[1:], places[:-1] + 1)
     means: Array = (total[high] - total[low]) / (high - low)[:, None]
     return means
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import MediaError
-from reelscore.media.levels import Loudness, limit_peaks, loudness_of
+from reelscore.media.levels import limit_peaks, loudness_of
+from reelscore.media.loudness import Loudness
 from reelscore.media.remux import AacSound, encode_aac
 from reelscore.media.stereo import read_stereo
 from reelscore.types import FloatArray
@@ -82,7 +83,7 @@ def level(samples: FloatArray) -> LevelledSound:
         gain_db = highest_db
     ceiling_db, target_lufs = CEILING_DB - _AAC_MARGIN_DB, TARGET_LUFS
     for number in range(_MAX_ENCODINGS):
-        limited, gain_db = _limited(samples, gain_db, highest_db, ceiling_db, target_lufs)
+        limited, gain_db = _limited(samples, before, gain_db, highest_db, ceiling_db, target_lufs)
         sound = encode_aac(limited, RATE_HZ)
         after = loudness_of(sound.decode(), RATE_HZ)
         excess_db = after.true_peak_db - CEILING_DB
@@ -140,13 +141,20 @@ def duck(original: FloatArray, *, length_s: Fraction) -> tuple[GainPoint, ...]:
 
 
 def _limited(
-    samples: FloatArray, gain_db: float, highest_db: float, ceiling_db: float, target_lufs: float
+    samples: FloatArray,
+    before: Loudness,
+    gain_db: float,
+    highest_db: float,
+    ceiling_db: float,
+    target_lufs: float,
 ) -> tuple[FloatArray, float]:
     """Return limited samples at a loudness, or at the highest gain, and the gain."""
     for _ in range(4):
-        limited = limit_peaks(samples * np.float32(10 ** (gain_db / 20)), RATE_HZ, ceiling_db=ceiling_db)
-        missing_lu = target_lufs - loudness_of(limited, RATE_HZ).integrated_lufs
-        next_db = min(gain_db + missing_lu, highest_db)
+        raised = samples * np.float32(10 ** (gain_db / 20))
+        limited = limit_peaks(raised, RATE_HZ, ceiling_db=ceiling_db)
+        unlimited_lufs = before.integrated_lufs + gain_db
+        lufs = unlimited_lufs if limited is raised else loudness_of(limited, RATE_HZ).integrated_lufs
+        next_db = min(gain_db + target_lufs - lufs, highest_db)
         if abs(next_db - gain_db) <= _TOLERANCE_LU:
             break
         gain_db = next_db

@@ -8,19 +8,21 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from reelscore.analysis.frames import describe
+from reelscore.analysis.rhythm import LEAST_STEADINESS, find_rhythm
 from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
 from reelscore.errors import InputError, MediaError
 from reelscore.files import content_hash
 from reelscore.media.audio import audio_blocks
-from reelscore.media.levels import SILENCE_LUFS, loudness_of
+from reelscore.media.levels import loudness_of
+from reelscore.media.loudness import SILENT_LUFS
 from reelscore.media.probe import probe
 from reelscore.media.remux import Pictures, read_pictures
 from reelscore.media.stereo import read_stereo
 
 from .beat_features import describe_beats
-from .fit import align_seams, fit_length
+from .fit import ALIGN_S, align_seams, fit_length
 from .mix import RATE_HZ, duck, music_of
 from .plan import GAIN_DB, Marker, Piece, Plan, Song, Video
 
@@ -84,8 +86,6 @@ def plan_fit(
     video: Path | str,
     track: Path | str,
     *,
-    beats_s: npt.NDArray[np.float64],
-    is_downbeat: npt.NDArray[np.bool_],
     start_s: float = 0.0,
     sound: str = "drop",
     cuts_s: Sequence[float] = (),
@@ -95,10 +95,6 @@ def plan_fit(
     Parameters
     ----------
     video, track : Path or str
-    beats_s : ndarray of float64, shape (B,)
-        Times of the track's beats, ascending.
-    is_downbeat : ndarray of bool, shape (B,)
-        Whether a bar starts at the beat.
     start_s : float
         Earliest start in the track.
     sound, cuts_s
@@ -109,16 +105,24 @@ def plan_fit(
     NoFitError
         If no version has good seams at this length.
     InputError
-        If the track has too few beats.
+        If the track has no steady beat, or too few beats.
     NotFoundError, MediaError
         If a file does not exist, or has no pictures or no sound.
     """
     pictures, song = read_pictures(video), song_of(track)
-    beats = describe_beats(track, beats_s, is_downbeat)
-    fit = fit_length(beats, pictures.length_s, start_s=start_s)
     samples = np.concatenate(list(audio_blocks(track, rate_hz=SPECTRUM_RATE_HZ)))
+    frames = describe([samples])
+    rhythm = find_rhythm(frames)
+    if not rhythm.is_steady:
+        raise InputError(
+            f"{track}: no steady beat (steadiness {rhythm.steadiness:.2f}, expected {LEAST_STEADINESS:g} or more), so "
+            "no seams can be planned; choose another track, or omit --fit for a part of this one"
+        )
+    notes = [] if rhythm.knows_bars else ["the bars of the track are uncertain; 4/4 is assumed at seams"]
+    beats = describe_beats(frames, rhythm.beats_s, rhythm.is_downbeat)
+    fit = fit_length(beats, pictures.length_s, start_s=start_s)
     pieces = align_seams(fit.pieces, samples, SPECTRUM_RATE_HZ)
-    return finish_plan(
+    plan, more = finish_plan(
         video,
         pictures,
         song,
@@ -128,6 +132,7 @@ def plan_fit(
         beats_s=beats.times_s.tolist(),
         fade_out_s=FADE_IN_S,
     )
+    return plan, (*notes, *more)
 
 
 def finish_plan(
@@ -173,7 +178,7 @@ def _with_original(plan: Plan, relative_lu: float, *, ducked: bool) -> tuple[Pla
     length_s = plan.video.length_s
     original = read_stereo(plan.video.path, rate_hz=RATE_HZ, length_s=float(length_s), synchronised=True)
     loudness = loudness_of(original, RATE_HZ)
-    if loudness.integrated_lufs <= SILENCE_LUFS:
+    if loudness.integrated_lufs <= SILENT_LUFS:
         return plan, ["the video's own sound is silent; only the music is used"]
     music = loudness_of(music_of(plan, plan.track.path), RATE_HZ)
     wanted_db = music.integrated_lufs + relative_lu - loudness.integrated_lufs
@@ -213,11 +218,12 @@ def _markers(
     at = Fraction(0)
     beats = [_micro(beat) for beat in beats_s]
     for piece in pieces:
-        found += [
-            Marker(at + beat - piece.start_s, "beat") for beat in beats if piece.start_s <= beat < piece.end_s
-        ]
+        # Alignment may have moved the start off its beat.
+        start, end = piece.start_s - Fraction(ALIGN_S), piece.end_s - Fraction(ALIGN_S)
+        found += [Marker(at + beat - piece.start_s, "beat") for beat in beats if start <= beat < end]
         at += piece.end_s - piece.start_s
-    return tuple(sorted((m for m in found if 0 <= m.at_s <= length_s), key=lambda m: (m.at_s, m.kind)))
+    inside = (marker for marker in found if 0 <= marker.at_s <= length_s)
+    return tuple(sorted(inside, key=lambda marker: (marker.at_s, marker.kind)))
 
 
 def _micro(time_s: float) -> Fraction:

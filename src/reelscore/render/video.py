@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reelscore.errors import InputError
 from reelscore.files import content_hash, existing_file
-from reelscore.media.levels import Loudness
+from reelscore.media.loudness import Loudness
 from reelscore.media.remux import FORMATS, check_container, read_pictures, remux
 
 from .mix import level, mix

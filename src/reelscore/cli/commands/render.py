@@ -36,6 +36,15 @@ def render(
             rich_help_panel=EDIT,
         ),
     ] = None,
+    fit: Annotated[
+        bool,
+        typer.Option(
+            "--fit",
+            help="Shorten, lengthen or loop the track so that its own ending ends the video. --start is then the "
+            "earliest start.",
+            rich_help_panel=EDIT,
+        ),
+    ] = False,
     plan: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +77,7 @@ def render(
     from reelscore.errors import ConfigError
     from reelscore.render.output import check_suffix, write_plan
     from reelscore.render.plan import load_plan
-    from reelscore.render.planning import RELATIVE_LU, plan_moment
+    from reelscore.render.planning import RELATIVE_LU, plan_fit, plan_moment
     from reelscore.render.video import check_output
 
     check_suffix(out)
@@ -78,12 +87,13 @@ def render(
     check_output(out, *sources, force=force)
     notes: tuple[str, ...] = ()
     if plan is None:
-        made, notes = plan_moment(video, track, start_s=start or 0, sound=sound or "drop")
-    elif start is None and sound is None:
+        make = plan_fit if fit else plan_moment
+        made, notes = make(video, track, start_s=start or 0, sound=sound or "drop")
+    elif start is None and sound is None and not fit:
         made = load_plan(plan)
     else:
         raise ConfigError(
-            "--plan has its own start and sound; edit the plan, or give --start and --sound without it"
+            "--plan has its own start, sound and length; edit the plan, or give --start, --sound and --fit without it"
         )
     result = write_plan(made, out, video=video, track=track, force=force)
     if json:

@@ -1,0 +1,1 @@
+"""What a track is: rhythm, key, loudness, sections and a fingerprint of the recording."""
