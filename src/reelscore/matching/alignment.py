@@ -19,7 +19,7 @@ from reelscore.analysis.rhythm import Rhythm
 Array = npt.NDArray[np.float64]
 
 MIN_CUTS = 5
-"""Fewer cuts cannot be told from random ones (power .63 at five cuts with 30 % off the beat)."""
+"""Fewer cuts cannot be distinguished from random ones (power .63 at five cuts with 30 % off the beat)."""
 
 _STEP_S = 0.01
 _TOLERANCE_S = 0.05  # a frame at 25 Hz and the error of a beat
@@ -116,7 +116,7 @@ def align_start(
 def _steps(reach_s: float) -> Array:
     """Return shifts from -reach to reach."""
     count = int(reach_s / _STEP_S)
-    return _STEP_S * np.arange(-count, count + 1)
+    return np.linspace(-count * _STEP_S, count * _STEP_S, 2 * count + 1)
 
 
 def _closeness(positions_s: Array, marks_s: Array, unit_s: float) -> Array:
@@ -138,7 +138,7 @@ def _nearest_best(total: Array, starts: Array, start_s: float) -> int:
 def _chance(num_cuts: int, unit: float) -> float:
     """Return the 95th percentile of the best score of random cuts; `unit` is the tolerance in beats.
 
-    Cuts at random times have random phases in the beat, whatever the track. Each sample is shifted to its own best
+    Cuts at random times have random phases in the beat, in any track. Each sample is shifted to its own best
     phase, as real cuts are.
     """
     phases = np.random.default_rng(_SEED).random((_NUM_RANDOM, num_cuts))
