@@ -23,7 +23,7 @@ LEAST_BAR_CONFIDENCE = 0.3
 _LATENCY_S = (
     FRAME / 4 / RATE_HZ
 )  # the flux is largest a quarter of a window before its centre reaches the onset
-_SAME_TEMPO = 0.04
+_NEAR_GAP = 0.1  # share of the period; wide enough that rounding to frames falls on both sides
 _MAGIC = b"RB"
 _VERSION = 1
 _HEADER = struct.Struct("<2sBBffffII")
@@ -151,7 +151,7 @@ def _refined_bpm(beats: npt.NDArray[np.int64], bpm: float) -> float:
     """Return the tempo of the gaps near the estimate; the candidates alone are half a percent apart."""
     gaps = np.diff(beats)
     period = 60 * FRAMES_HZ / bpm
-    near = gaps[np.abs(gaps / period - 1) < max(_SAME_TEMPO, 1 / period)]
+    near = gaps[np.abs(gaps / period - 1) < _NEAR_GAP]
     return 60 * FRAMES_HZ / float(near.mean()) if len(near) else bpm
 
 

@@ -1,0 +1,116 @@
+"""Starts are found modulo a beat from made cuts; nothing is claimed of random cuts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from reelscore.analysis.frames import describe
+from reelscore.analysis.rhythm import Rhythm, find_rhythm
+from reelscore.matching.alignment import MIN_CUTS, align_start
+from tests.support.rhythms import PATTERNS, held_chords, song
+
+CLIP_S = 30.0
+RATE = 25
+
+
+@cache
+def track(pattern, bpm):
+    """Return the rhythm as analysed, and the true beats and downbeats."""
+    samples, beats_s, downbeats_s = song(pattern, bpm, 60.0)
+    return find_rhythm(describe([samples])), beats_s, downbeats_s
+
+
+def cuts_on(marks_s, start_s, num_cuts, off_share, rng):
+    """Return cuts on frames: at marks of the track from `start_s` on, some of them at random times."""
+    inside = marks_s[(marks_s > start_s + 0.5) & (marks_s < start_s + CLIP_S - 0.5)] - start_s
+    times = rng.choice(inside, num_cuts, replace=False)
+    num_off = int(off_share * num_cuts)
+    times[:num_off] = rng.uniform(0.5, CLIP_S - 0.5, num_off)
+    return np.round(np.sort(times) * RATE) / RATE
+
+
+def test_made_cuts_give_the_start_modulo_a_beat():
+    rng = np.random.default_rng(0)
+    right = claimed = 0
+    trials = 120
+    for trial in range(trials):
+        pattern = list(PATTERNS)[trial % len(PATTERNS)]
+        rhythm, beats_s, _ = track(pattern, (88.0, 104.0, 123.0)[trial % 3])
+        truth_s = rng.uniform(5, 25)
+        cuts_s = cuts_on(beats_s, truth_s, int(rng.integers(10, 25)), rng.uniform(0, 0.3), rng)
+        bar_s = rhythm.meter * 60 / rhythm.bpm
+        found = align_start(
+            truth_s + rng.uniform(-bar_s / 2, bar_s / 2), cuts_s, rhythm, clip_s=CLIP_S, duration_s=60.0
+        )
+        beat_s = 60 / rhythm.bpm
+        error_s = (found.start_s - truth_s + beat_s / 2) % beat_s - beat_s / 2
+        right += abs(error_s) <= 0.1
+        claimed += found.is_on_beat
+    assert right / trials >= 0.95
+    assert claimed / trials >= 0.8
+
+
+def test_random_cuts_are_claimed_at_most_as_often_as_the_percentile_says():
+    rng = np.random.default_rng(1)
+    rhythm, _, _ = track("rock", 104.0)
+    trials = 300
+    claimed = 0
+    for _ in range(trials):
+        cuts_s = np.sort(rng.uniform(0, CLIP_S, int(rng.integers(5, 30))))
+        claimed += align_start(10.0, cuts_s, rhythm, clip_s=CLIP_S, duration_s=60.0).is_on_beat
+    # 5 % expected; 4 standard deviations above.
+    assert claimed / trials <= 0.10
+
+
+def test_cuts_on_bars_meet_the_downbeats():
+    rng = np.random.default_rng(2)
+    for pattern in ("rock", "waltz"):
+        rhythm, _, downbeats_s = track(pattern, 104.0)
+        assert rhythm.knows_bars
+        for _ in range(10):
+            truth_s = rng.uniform(5, 20)
+            cuts_s = cuts_on(downbeats_s, truth_s, 8, 0, rng)
+            shift_s = rng.uniform(-0.8, 0.8)
+            found = align_start(truth_s + shift_s, cuts_s, rhythm, clip_s=CLIP_S, duration_s=60.0)
+            assert found.start_s == pytest.approx(truth_s, abs=0.1)
+            assert found.is_on_beat
+            assert found.gain == pytest.approx(found.score - found.chance)
+
+
+def test_few_cuts_claim_nothing_but_start_on_a_downbeat():
+    rhythm, beats_s, downbeats_s = track("rock", 104.0)
+    cuts_s = beats_s[10 : 10 + MIN_CUTS - 1] - 5.0
+    found = align_start(5.0, cuts_s, rhythm, clip_s=CLIP_S, duration_s=60.0)
+    assert (found.is_on_beat, found.gain) == (False, 0)
+    assert np.abs(downbeats_s - found.start_s).min() < 0.05
+    assert abs(found.start_s - 5.0) <= 2 * 60 / 104 + 0.01
+
+
+def test_music_without_a_beat_leaves_the_start():
+    rhythm = find_rhythm(describe([held_chords(30.0)]))
+    found = align_start(3.21, np.arange(1, 20), rhythm, clip_s=20.0, duration_s=30.0)
+    assert (found.start_s, found.is_on_beat) == (3.21, False)
+
+
+@pytest.mark.parametrize("start_s", [-1.0, 0.0, 29.9, 30.0, 99.0])
+def test_the_clip_stays_inside_the_track(start_s):
+    rhythm, beats_s, _ = track("rock", 104.0)
+    for cuts_s in ([], beats_s[:40]):
+        found = align_start(start_s, cuts_s, rhythm, clip_s=CLIP_S, duration_s=60.0)
+        assert 0 <= found.start_s <= 30.0
+        longer = align_start(start_s, cuts_s, rhythm, clip_s=90.0, duration_s=60.0)
+        assert longer.start_s == 0
+
+
+def test_a_thousand_cuts_and_cuts_outside_the_video():
+    rhythm, _, _ = track("rock", 104.0)
+    many = align_start(5.0, np.linspace(-10, 50, 1000), rhythm, clip_s=CLIP_S, duration_s=60.0)
+    assert not many.is_on_beat
+
+
+def test_a_single_beat_is_no_steady_beat():
+    one = Rhythm(120.0, 60.0, 0.5, np.array([500]), np.array([True]), 4, 1.0)
+    assert align_start(1.0, range(1, 9), one, clip_s=9.0, duration_s=20.0).start_s == 1.0
