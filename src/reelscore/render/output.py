@@ -29,7 +29,8 @@ class Output:
     def line(self) -> str:
         """Return one line of text about the file."""
         plan = self.plan
-        seams = f", {len(plan.pieces) - 1} seams" if len(plan.pieces) > 1 else ""
+        count = len(plan.pieces) - 1
+        seams = f", {count} seam{'s' if count > 1 else ''}" if count else ""
         length_s, start_s = float(plan.video.length_s), float(plan.pieces[0].start_s)
         text = f"{self.path}: {length_s:.3f} s, music from {start_s:.3f} s{seams}"
         if self.render is None:
