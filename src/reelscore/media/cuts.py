@@ -154,7 +154,8 @@ def _times_s(stamps_s: Array) -> Array:
     ahead = filled > np.minimum.accumulate(filled[::-1])[::-1]
     good &= ~(ahead if ahead.sum() < behind.sum() else behind)
     times: Array = np.interp(rows, rows[good], stamps_s[good])
-    return times - times[0]
+    times -= times[0]
+    return times
 
 
 def _histogram(small: Small) -> Array:
