@@ -9,6 +9,7 @@ Hanjalic 2002, "Shot-boundary detection: unraveled and resolved".
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ Array = npt.NDArray[np.float64]
 Small = npt.NDArray[np.uint8]
 
 WIDTH_PX, HEIGHT_PX = 64, 36
+USUAL_RATE_HZ = 25.0
+"""Rate of a stream without time stamps."""
 
 # A cut is a change of the picture that lasts, is large, and is larger than the changes around it.
 _LEAST_CHANGE, _LEAST_RATIO = 0.10, 2.2
@@ -68,14 +71,11 @@ class VideoCuts:
         Dissolves and fades.
     motion_peaks_s : tuple of float
         Middles of half-seconds with more motion than their surroundings.
-    duration_s : float
-        Time stamp of the last frame.
     """
 
     cuts_s: tuple[float, ...]
     transitions: tuple[Transition, ...]
     motion_peaks_s: tuple[float, ...]
-    duration_s: float
 
 
 def find_cuts(path: Path | str) -> VideoCuts:
@@ -103,50 +103,59 @@ def find_cuts(path: Path | str) -> VideoCuts:
             path=path,
             stream="video",
         )
-    stamps = np.array(times)
+    stamps = _times_s(np.array(times))
     thumbnails = np.stack(luma)
     cuts = _cuts(np.array(changes))
     return VideoCuts(
         cuts_s=tuple(float(stamps[row]) for row in cuts),
         transitions=_transitions(stamps, thumbnails, cuts),
         motion_peaks_s=_motion_peaks(stamps, thumbnails, cuts),
-        duration_s=float(stamps[-1]),
     )
 
 
 def _small_frames(path: Path | str) -> Iterator[tuple[float, Small]]:
-    """Yield time and picture of each frame, as YUV of shape (3, 36, 64)."""
+    """Yield time stamp in seconds (NaN without one) and picture of each frame, as YUV of shape (3, 36, 64)."""
     scaler = VideoReformatter()
-    start_s: float | None = None
-    last_s = -1.0
     with open_media(path) as container:
         stream = select_stream(container, "video", path)
         stream.codec_context.thread_type = "AUTO"
         assert stream.time_base is not None, "libav sets a time base on every input stream"
         time_base = stream.time_base
-        step_s = 1 / float(stream.average_rate or stream.guessed_rate or 25)
         for packet in itertools.chain(packets(container, stream), [None]):
             try:
                 frames = stream.decode(packet)
             except av.error.FFmpegError:
                 continue
             for frame in frames:
+                small = scaler.reformat(
+                    frame,
+                    width=WIDTH_PX,
+                    height=HEIGHT_PX,
+                    format="yuv444p",
+                    interpolation=Interpolation.AREA,
+                    threads=1,
+                )
                 # Frames that the decoder still holds at the end have a time stamp, but no time base of their own.
-                stamp = frame.pts
-                time_s = last_s + step_s if stamp is None else float(stamp * time_base)
-                start_s = time_s if start_s is None else start_s
-                # A frame that is not after the one before it has a damaged time stamp.
-                if time_s - start_s > last_s:
-                    last_s = time_s - start_s
-                    small = scaler.reformat(
-                        frame,
-                        width=WIDTH_PX,
-                        height=HEIGHT_PX,
-                        format="yuv444p",
-                        interpolation=Interpolation.AREA,
-                        threads=1,
-                    )
-                    yield last_s, small.to_ndarray().astype(np.uint8, copy=False)
+                time_s = math.nan if frame.pts is None else float(frame.pts * time_base)
+                yield time_s, small.to_ndarray().astype(np.uint8, copy=False)
+
+
+def _times_s(stamps_s: Array) -> Array:
+    """Return ascending times after the first frame; damaged time stamps are interpolated.
+
+    A stamp is damaged if it is missing, or on the side of the fewer stamps that are out of order.
+    """
+    rows = np.arange(len(stamps_s))
+    good = np.isfinite(stamps_s)
+    if good.sum() < 2:
+        return rows / USUAL_RATE_HZ
+    filled = np.interp(rows, rows[good], stamps_s[good])
+    behind = filled < np.maximum.accumulate(filled)
+    ahead = filled > np.minimum.accumulate(filled[::-1])[::-1]
+    good &= ~(ahead if ahead.sum() < behind.sum() else behind)
+    times: Array = np.interp(rows, rows[good], stamps_s[good])
+    times -= times[0]
+    return times
 
 
 def _histogram(small: Small) -> Array:
