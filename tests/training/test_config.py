@@ -26,7 +26,7 @@ def test_a_configuration_is_rebuilt_from_its_mapping() -> None:
         ({"method": "cca"}, "'auto', 'kernel', 'ii', got 'cca'"),
         ({"keep": "first"}, "'auto', 'best', 'last', got 'first'"),
         ({"learning_rate": 0.0}, "must be positive, got 0.0"),
-        ({"learning_rate": float("inf")}, "must be positive, got inf"),
+        ({"learning_rate": float("inf")}, "must be finite, got inf"),
         ({"weight_decay": -0.1}, "must be not negative"),
         ({"warmup": 1.0}, r"must be in \[0, 1\)"),
         ({"batch_size": 1}, "a single pair has no negative"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.options import OUTPUT, JsonOption
-from reelscore.cli.output import note, print_json
+from reelscore.cli.output import note, print_json, print_line
 
 EDIT = "Edit"
 
@@ -69,7 +69,7 @@ def render(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Put a track under a video and write a finished video, a timeline or a plan.
+    """Write a video with music, a timeline or an edit plan.
 
     Pictures are copied, not encoded again. The sound is brought to -14 LUFS and at most -1 dBTP, measured on the
     encoded result.
@@ -101,4 +101,4 @@ def render(
         return
     for message in (*notes, *result.notes):
         note(message)
-    print(result.line())
+    print_line(result.line())
