@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -132,11 +129,8 @@ def test_sound_without_pictures_is_an_error(tmp_path):
         find_cuts(tmp_path / "a.wav")
 
 
-@pytest.mark.skipif(
-    "REELSCORE_MEDIA" not in os.environ, reason="REELSCORE_MEDIA names no folder of real videos"
-)
 @pytest.mark.parametrize(
     "name", ["bottles", "cars", "cockatoo", "crystal", "fire", "frog", "monster", "rabbit320"]
 )
-def test_real_single_shots_have_no_cut(name):
-    assert find_cuts(Path(os.environ["REELSCORE_MEDIA"]) / f"{name}.mp4").cuts_s == ()
+def test_real_single_shots_have_no_cut(shared, name):
+    assert find_cuts(shared / "media" / "videos" / f"{name}.mp4").cuts_s == ()
