@@ -53,7 +53,7 @@ VERSION = 7
 """Raise it when a change of code changes outcomes: cached outcomes are then computed again."""
 
 GPU_JOBS = 8
-"""Workers that share a GPU, which one small model at a time leaves idle."""
+"""Workers that share a GPU, since one small model at a time does not use it fully."""
 
 BUILDERS: Mapping[str, Builder] = {
     "set": public.SET,

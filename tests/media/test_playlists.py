@@ -88,7 +88,7 @@ def test_a_playlist_opens_no_neighbour(read: Callable[[Path], object], kind: str
     opened, finished = threading.Event(), threading.Event()
 
     def watch() -> None:
-        # A pipe can be opened for writing only while somebody has it open for reading.
+        # A pipe can be opened for writing only while a reader has it open for reading.
         while not finished.is_set():
             try:
                 os.close(os.open(neighbour, os.O_WRONLY | os.O_NONBLOCK))

@@ -30,7 +30,7 @@ def test_tags_and_the_subtitle_stream_speak_where_nothing_else_does(film: Path) 
     assert read_video_text(film) == VideoText("Storm", "A ship", "Set sail now", "")
 
 
-def test_files_beside_come_first_and_what_is_given_before_them(film: Path) -> None:
+def test_files_next_to_the_video_come_first_and_what_is_given_before_them(film: Path) -> None:
     film.with_suffix(".txt").write_text("\ufeffA sailing ship\nin a storm", encoding="utf-8")
     film.with_suffix(".srt").write_text(SRT.format("Land ahoy"), encoding="utf-8")
     assert read_video_text(film) == VideoText("Storm", "A sailing ship in a storm", "Land ahoy", "")
@@ -48,7 +48,7 @@ def test_no_words_are_no_error(tmp_path: Path) -> None:
     assert words.chunks() == ()
 
 
-def beside(film: Path, ending: str, content: str | bytes) -> Path:
+def write_next_to(film: Path, ending: str, content: str | bytes) -> Path:
     file = film.parent / f"{film.stem}{ending}"
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     return file
@@ -76,15 +76,15 @@ def beside(film: Path, ending: str, content: str | bytes) -> Path:
 def test_names_of_downloaders_and_editors_are_read(
     film: Path, ending: str, content: str, field: str, text: str
 ) -> None:
-    file = beside(film, ending, content)
+    file = write_next_to(film, ending, content)
     source = find_text_sources(film)[field]
     assert (source.text, source.source) == (text, f"file {file.name}")
 
 
 def test_english_subtitles_come_first_then_those_without_a_language(film: Path) -> None:
     for ending in (".de.srt", ".srt", ".en.forced.srt", ".eng.vtt"):
-        beside(film, ending, SRT.format(ending[1:]))
-    beside(film, ".eng.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\neng.vtt\n")
+        write_next_to(film, ending, SRT.format(ending[1:]))
+    write_next_to(film, ".eng.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\neng.vtt\n")
     for expected in ("eng.vtt", "srt", "de.srt", "en.forced.srt"):
         notes: list[str] = []
         assert find_text_sources(film, notes=notes)["transcript"].text == expected
@@ -95,9 +95,9 @@ def test_english_subtitles_come_first_then_those_without_a_language(film: Path) 
 
 
 def test_the_subtitles_of_another_film_are_not_read(film: Path) -> None:
-    beside(film, ".cut.mp4", film.read_bytes())
-    beside(film, ".cut.srt", SRT.format("cut"))
-    beside(film, ".part two.srt", SRT.format("part two"))
+    write_next_to(film, ".cut.mp4", film.read_bytes())
+    write_next_to(film, ".cut.srt", SRT.format("cut"))
+    write_next_to(film, ".part two.srt", SRT.format("part two"))
     assert find_text_sources(film)["transcript"].source == "subtitles"
 
 
@@ -131,7 +131,7 @@ CYRILLIC = "Привет, мир. Как дела"
 def test_encodings_are_detected_and_a_bad_line_costs_a_line(
     film: Path, content: bytes, text: str, message: str | None
 ) -> None:
-    beside(film, ".srt", content)
+    write_next_to(film, ".srt", content)
     notes: list[str] = []
     assert read_video_text(film, notes=notes).transcript == text
     assert [note for note in notes if message is None or message not in note] == []
@@ -156,7 +156,7 @@ def test_encodings_are_detected_and_a_bad_line_costs_a_line(
 def test_a_broken_file_costs_a_note_never_the_video(
     film: Path, ending: str, content: bytes, message: str | None
 ) -> None:
-    beside(film, ending, content)
+    write_next_to(film, ending, content)
     notes: list[str] = []
     text = read_video_text(film, notes=notes)
     assert (text.title, text.transcript) == ("Storm", "Set sail now")
@@ -166,7 +166,7 @@ def test_a_broken_file_costs_a_note_never_the_video(
 
 
 def test_numbers_are_text(film: Path) -> None:
-    beside(film, ".json", '{"title": 2024, "description": ["calm", 7]}')
+    write_next_to(film, ".json", '{"title": 2024, "description": ["calm", 7]}')
     notes: list[str] = []
     assert read_video_text(film, notes=notes) == VideoText("2024", "calm 7", "Set sail now")
     assert notes == ["film.json: title must be text, got int; read as '2024'"]

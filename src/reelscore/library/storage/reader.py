@@ -110,7 +110,7 @@ class View:
         NotFoundError
             When no track or more than one matches; the message lists the candidates.
         """
-        # No track has a name with surrogates, which stand for bytes that are not UTF-8; LanceDB cannot compare them.
+        # No track has a name with surrogates, the bytes that are not UTF-8; LanceDB cannot compare them.
         if name and not any("\ud800" <= character <= "\udfff" for character in name):
             for where in _conditions(name):
                 found = self._table.scan(["key", "title", "path"], where=where).sort_by("path").to_pylist()
