@@ -142,7 +142,7 @@ def test_a_model_and_a_library_store_their_encoders_and_licences(models, videos,
     meta = json.loads(Path("lib/library.json").read_text())["meta"]
     assert meta["encoder_kind"] == pinned
     assert (meta["video_licence"], meta["music_licence"]) == ("mit", "mit")
-    assert "3 unchanged" in reelscore("add", "music", "--library", "lib", *encoder, *one).stdout
+    assert "3 tracks up to date" in reelscore("add", "music", "--library", "lib", *encoder, *one).stdout
     doctor = ("doctor", "--library", "lib", "--model", "my.model", *encoder, "--json")
     report = json.loads(reelscore(*doctor).stdout)
     assert report["library"]["music_licence"] == "mit"

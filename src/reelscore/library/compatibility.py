@@ -84,7 +84,8 @@ def pipeline_of_library(
             cache=cache,
         )
     except NotFoundError as error:
-        if (encoder, pack, vocabulary) != (None, None, None):
+        models = (encoder or "").removeprefix("hub:").split("+")
+        if any(place in str(error) for place in (*models, str(pack or ""), str(vocabulary or "")) if place):
             raise  # it is the place just given that does not exist
         raise NotFoundError(
             f"{error}. The library {library} was built with it. If it has moved, name its new place (--pack FOLDER, "
