@@ -114,7 +114,7 @@ def interrupted(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> t
     try:
         assert hub.paused.wait(120)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
         hub.stall = False
