@@ -25,7 +25,8 @@ from reelscore.types import FloatArray
 FOLDER = "shortvideo_human_relevance"
 _FILES = ("video_val.csv", "audio_val.csv", "val_candidates.csv", "val_relevance_final.csv")
 _MAX_BRIGHTNESS = 255.0
-_FLOW_PX = 60.0  # pixels a frame that count as 1 of `motion_flow`; the source does not state the frame size
+# Pixels a frame that count as 1 of `subject_flow`, from which the source does not take off the motion of the camera.
+_FLOW_PX = 60.0  # the source does not state the frame size
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def read_judgements(folder: Path | str) -> Judgements:
         {
             "brightness": video["brightness_mean"] / np.float32(_MAX_BRIGHTNESS),
             "saturation": video["saturation_mean"] / np.float32(_MAX_BRIGHTNESS),
-            "motion_flow": video["flow_mean"] / np.float32(_FLOW_PX),
+            "subject_flow": video["flow_mean"] / np.float32(_FLOW_PX),
         },
         {
             "tempo_bpm": music["bpm"],

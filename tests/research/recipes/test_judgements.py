@@ -32,7 +32,7 @@ def test_measures_come_in_the_units_of_the_light_encoder(tmp_path: Path) -> None
     judgements = read_judgements(written(tmp_path))
     np.testing.assert_allclose(judgements.video["brightness"], [1, 0.2], rtol=1e-6)
     np.testing.assert_allclose(judgements.video["saturation"], [0, 0.5], rtol=1e-6)
-    np.testing.assert_allclose(judgements.video["motion_flow"], [0.1, 1], rtol=1e-6)
+    np.testing.assert_allclose(judgements.video["subject_flow"], [0.1, 1], rtol=1e-6)
     np.testing.assert_allclose(judgements.music["loudness_db"][[0, 2]], [-20, 0], atol=1e-5)
     rows = [(c.video, c.track, c.rank, c.relevant) for c in judgements.candidates]
     assert rows == [(0, 0, 1, False), (0, 2, 2, True), (1, 0, 2, False)]

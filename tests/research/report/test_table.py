@@ -107,4 +107,4 @@ def test_every_study_has_a_stored_result_that_its_table_shows() -> None:
 
 def test_the_stored_page_is_the_generated_one() -> None:
     assert PAGE.read_text(encoding="utf-8") == page_text(), "run `python -m research tables`"
-    assert len(page_text().splitlines()) <= 170
+    assert len(page_text().splitlines()) <= 200

@@ -21,7 +21,7 @@ def judgements(criterion: str, *, num_videos: int = 40, seed: int = 0) -> Judgem
     video = {
         "brightness": np.full(num_videos, 0.4),
         "saturation": np.full(num_videos, 0.3),
-        "motion_flow": 0.015 * (0.40 / 0.015) ** motion,
+        "subject_flow": 0.012 * (0.20 / 0.012) ** motion,
     }
     music = {
         "tempo_bpm": 70 * (165 / 70) ** tempo,
