@@ -35,6 +35,8 @@ class Study:
         Heading of the first column of the table.
     baseline : str, optional
         The system from which the table shows differences; by default each row's first baseline.
+    column : int
+        Which label of a row's place is the column of the table.
     shown : callable
         ``shown(row)``: whether the table on the page holds the row.
     """
@@ -49,4 +51,5 @@ class Study:
     finding: Callable[[Result], str]
     corner: str = "loss"
     baseline: str | None = None
+    column: int = 0
     shown: Callable[[Row], bool] = lambda _: True

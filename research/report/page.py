@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reelscore.files import write_bytes
 from research.registry import STUDIES
-from research.result import Result, read_result
+from research.result import Result, Row, read_result
 
 from .table import markdown_table
 
@@ -40,17 +41,23 @@ def page_text(folder: Path = RESULTS) -> str:
 
 
 def section(result: Result) -> str:
-    """Return the section of one result: question, setup, table, finding and note."""
+    """Return the section of one result: question, setup, finding, note and table."""
     study = STUDIES[result.name]
-    rows = [row for row in result.rows if study.shown(row)]
+    rows = [_with_column(row, study.column) for row in result.rows if study.shown(row)]
     failed = f"{len(result.failures)} runs failed." if result.failures else ""
     parts = [
         f"## {study.title}",
-        f"{study.question} {study.setup}",
+        " ".join(
+            part for part in (study.question, study.setup, study.finding(result), failed, result.note) if part
+        ),
         "\n".join(markdown_table(rows, corner=study.corner, baseline=study.baseline)),
-        " ".join(part for part in (study.finding(result), failed, result.note) if part),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _with_column(row: Row, column: int) -> Row:
+    place = row.place
+    return replace(row, place=(place[column], *place[:column], *place[column + 1 :]))
 
 
 def write_page(page: Path = PAGE, folder: Path = RESULTS) -> None:

@@ -96,6 +96,7 @@ STUDY = Study(
     run=run,
     sets=lambda plan: plan.sets,
     finding=finding,
-    corner="set, method",
+    corner="share, set",
+    column=2,
     baseline=INFONCE,
 )

@@ -36,6 +36,7 @@ STUDY = Study(
     run=run,
     sets=lambda plan: plan.sets,
     finding=finding,
-    corner="set, method",
+    corner="share, set",
+    column=2,
     baseline=INFONCE,
 )
