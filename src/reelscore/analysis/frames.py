@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from reelscore.encoders.light.spectrum import FLOOR_POWER, FRAME, RATE_HZ, chroma_filters, mel_filters, to_db
+from reelscore.encoders.light.spectrum import FRAME, RATE_HZ, mel_filters, pitch_classes, to_db
 from reelscore.types import FloatArray
 
 HOP = 256
@@ -58,7 +58,7 @@ def describe(blocks: Iterable[FloatArray]) -> Frames:
     counted = _Counted(blocks)
     for power in _power(counted):
         mel.append(to_db(power @ mel_filters().T))
-        chroma.append(_chroma(np.sqrt(power[::CHROMA_STEP])))
+        chroma.append(pitch_classes(np.sqrt(power[::CHROMA_STEP])))
         bands.append(_pitch_bands(power))
     return Frames(
         np.concatenate(mel), np.concatenate(chroma), np.concatenate(bands), counted.num_samples / RATE_HZ
@@ -101,14 +101,6 @@ def _spectra(samples: FloatArray) -> FloatArray:
     bins = np.fft.rfft(frames * _hann(), axis=1)
     power: FloatArray = np.square(bins.real) + np.square(bins.imag)
     return power
-
-
-def _chroma(magnitude: FloatArray) -> FloatArray:
-    raw = magnitude @ chroma_filters().T
-    peak = raw.max(axis=1, keepdims=True)
-    floor = np.float32(FLOOR_POWER**0.5)
-    chroma: FloatArray = np.where(peak > floor, raw / np.maximum(peak, floor), 0)
-    return chroma
 
 
 def _pitch_bands(power: FloatArray) -> FloatArray:

@@ -62,7 +62,7 @@ def describe_frames(samples: FloatArray) -> FloatArray:
     out = np.empty((len(frames), WIDTH), np.float32)
     out[:, MEL] = to_db(power @ mel_filters().T)
     magnitude = np.sqrt(power)
-    out[:, CHROMA] = _chroma(magnitude)
+    out[:, CHROMA] = pitch_classes(magnitude)
     out[:, CONTRAST] = _contrast_db(power)
     out[:, LEVEL] = np.einsum("ij,ij->i", frames, frames) / FRAME
     out[:, CENTROID : FLATNESS + 1] = _shape(power, magnitude)
@@ -107,14 +107,14 @@ def chroma_filters() -> FloatArray:
     return _frozen(np.pad(np.roll(weight, -3, axis=0), ((0, 0), (1, 0))))
 
 
-def _chroma(magnitude: FloatArray) -> FloatArray:
+def pitch_classes(magnitude: FloatArray) -> FloatArray:
     """Return pitch class magnitudes relative to the strongest, shape (F, 12)."""
     # Magnitudes, because with powers a single loud note would hide the rest of a chord.
     raw = magnitude @ chroma_filters().T
     peak = raw.max(axis=1, keepdims=True)
     floor = np.float32(FLOOR_POWER**0.5)
-    chroma: FloatArray = np.where(peak > floor, raw / np.maximum(peak, floor), 0)
-    return chroma
+    relative: FloatArray = np.where(peak > floor, raw / np.maximum(peak, floor), 0)
+    return relative
 
 
 def _contrast_db(power: FloatArray) -> FloatArray:
