@@ -176,6 +176,15 @@ class Library:
             return untagged_note(self.path, self._store().count_without_tags())
         return untagged_note(self.path, int((~snapshot.all_rows().has_tag_scores).sum()))
 
+    def facts_note(self) -> str | None:
+        """Return a message about a library without facts, which an older version created; None for any other."""
+        if self.meta is None or self.meta.has_facts:
+            return None
+        return (
+            f"the library {self.path} has no tempo, key, loudness and other facts about its tracks. Add them: "
+            f"reelscore rebuild --library {self.path}"
+        )
+
     def __len__(self) -> int:
         return len(open_for_search(self._file)) if LibraryMeta.exists(self.path) else 0
 
