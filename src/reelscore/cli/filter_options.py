@@ -128,8 +128,12 @@ def filters(
     if length is not None:
         conditions.append(_between("length_s", *_near(*_bounds("--length", length, _seconds))))
     if min_length is not None:
-        low, _ = _bounds("--min-length", min_length, _seconds)
-        conditions.append(_between("length_s", low, None))
+        try:
+            conditions.append(f"length_s >= {_seconds(min_length.strip()):g}")
+        except ValueError:
+            raise InputError(
+                f"--min-length {min_length!r} is no length. Give it as 1:30, or in seconds"
+            ) from None
     if key is not None:
         tonic, major = parse_key(key)
         mode = "" if major is None else f" and mode = '{'major' if major else 'minor'}'"
