@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,9 @@ from reelscore.cli.options import (
 from reelscore.cli.output import file_cell, minutes, note, note_failures, print_json, print_table
 from reelscore.cli.progress import progress_bar
 from reelscore.errors import InputError, MediaError
+
+if TYPE_CHECKING:
+    from reelscore.types import Moment
 
 
 def match(
@@ -152,6 +155,7 @@ def match(
     reasons, fits, violations = (
         any(getattr(m, name) for m in report.matches) for name in ("reasons", "fit", "violations")
     )
+    on_beat = any(m.moment.is_on_beat for m in report.matches)
     file = "path" if paths else "file"
     # Scores of a rank fusion are below 1 / 60; three digits would not tell them apart.
     digits = 3 if any(abs(m.score) > 0.1 for m in report.matches) else 5
@@ -164,6 +168,7 @@ def match(
             *(["fit"] if fits else []),
             "start",
             "length",
+            *(["on beat"] if on_beat else []),
             *(["both"] if reasons else []),
             *(["but"] if violations else []),
             file,
@@ -177,12 +182,18 @@ def match(
                 *([m.fit] if fits else []),
                 minutes(m.start_s),
                 minutes(m.track.duration_s),
+                *([_cuts_on_beat(m.moment)] if on_beat else []),
                 *([", ".join(m.reasons)] if reasons else []),
                 *([", ".join(m.violations)] if violations else []),
                 file_cell(m.track.path, full=paths),
             ]
             for m in report.matches
         ],
-        right=["rank", "score", "start", "length"],
+        right=["rank", "score", "start", "length", "on beat"],
         fixed=["fit", "path"],
     )
+
+
+def _cuts_on_beat(moment: Moment) -> str:
+    """Return the share of the cuts that fall on beats, where more do than random cuts would."""
+    return f"{moment.num_on_beat} of {moment.num_cuts}" if moment.is_on_beat else ""
