@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from reelscore.errors import InputError
+from reelscore.errors import InputError, MediaError, NotFoundError
 from reelscore.library.compatibility import check_pipeline, untagged_note
 from reelscore.library.library import Library
 from reelscore.library.storage.open import Searcher
@@ -16,8 +16,10 @@ from reelscore.media.probe import probe
 from reelscore.models.zeroshot.text_query import not_understood
 from reelscore.types import FloatArray, Match, MediaInfo
 
+from .filter_notes import none_left, unknown_values
+from .filters import Condition, join, parse_filter
 from .query import embed_query, embed_text
-from .report import MatchReport
+from .report import FailedVideo, MatchReport
 from .request import MatchRequest
 from .search import Search
 
@@ -99,6 +101,8 @@ class Matcher:
             When the library was built with another model, encoder or vocabulary than the available one.
         MediaError
             When the video has no frames that can be decoded.
+        NotFoundError
+            When no track passes the filter; the message says which condition leaves nothing.
         """
         request = (
             replace(query, **options)
@@ -109,8 +113,9 @@ class Matcher:
             info = None
         elif info is None:
             info = probe(request.video)
+        index, conditions, allowed = self._filtered(request)
         embedded = embed_query(self._pipeline, self._library, request, info=info)
-        search = Search(self._pipeline, self._searcher(), request, embedded, info)
+        search = Search(self._pipeline, index, request, embedded, info, join(conditions), allowed)
         page = islice(search.ordered(), request.offset, request.offset + request.k)
         matches = tuple(
             Match(
@@ -125,15 +130,31 @@ class Matcher:
             for rank, (placed, violated) in enumerate(page, start=request.offset + 1)
         )
         by_tags = embedded.tags is not None
-        untagged = int((~search.index.all_rows().has_tag_scores).sum()) if by_tags else 0
+        untagged = int((~index.all_rows().has_tag_scores).sum()) if by_tags else 0
+        notes = self._notes(info, request.text, matches, untagged=untagged)
         return MatchReport(
             info,
             request.text,
             self._model_facts(by_tags=by_tags),
             matches,
-            self._notes(info, request.text, matches, untagged=untagged),
+            (*notes, *unknown_values(conditions, index, self._library.path)),
             search.understood,
         )
+
+    def reports(
+        self, videos: Iterable[Path | str], request: MatchRequest | None = None, **options: Any
+    ) -> Iterator[MatchReport | FailedVideo]:
+        """Match several videos with the same request; see `report`.
+
+        A video that does not exist or cannot be decoded gives a `FailedVideo`, and the others go on.
+        """
+        request = replace(request or MatchRequest(), **options)
+        self._filtered(request)  # what is wrong for every video is raised at once
+        for video in videos:
+            try:
+                yield self.report(request, video=video)
+            except (MediaError, NotFoundError) as error:
+                yield FailedVideo(str(video), error)
 
     def check_text(self, text: str) -> None:
         """Raise as `embed_text` for a text that cannot be used. Its words may still turn out to be those of a title."""
@@ -174,6 +195,16 @@ class Matcher:
             assert query.text_request is not None
             raise not_understood(text, query.text_request.names)
         return embedding
+
+    def _filtered(self, request: MatchRequest) -> tuple[Searcher, tuple[Condition, ...], set[str] | None]:
+        """Return a searcher, the filter, and the keys of the tracks that pass it; None without a filter."""
+        index = self._searcher()
+        conditions = parse_filter(request.where, index.columns()) if request.where else ()
+        where = join(conditions)
+        allowed = None if where is None else index.keys_where(where)
+        if allowed is not None and not allowed:
+            raise NotFoundError(none_left(conditions, index, self._library.path))
+        return index, conditions, allowed
 
     def _searcher(self) -> Searcher:
         """Return a searcher over the library, once it matches the pipeline and has a track."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class MatchRequest:
     video : path, optional
     text : str, optional
         Description of the music, such as ``"calm, hopeful, no drums"``.
+    where : str or sequence of str
+        Filters that must all hold, such as ``"bpm between 90 and 120 and vocals = 'no'"``.
     k : int
         Number of matches.
     offset : int
@@ -38,12 +41,14 @@ class MatchRequest:
 
     video: Path | str | None = None
     text: str | None = None
+    where: str | Sequence[str] = ()
     k: int = 10
     offset: int = 0
     text_weight: float = TEXT_WEIGHT
     hubness: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "where", (self.where,) if isinstance(self.where, str) else tuple(self.where))
         if self.k < 1:
             raise InputError(f"k, the number of matches, must be at least 1, got {self.k}")
         if self.offset < 0:

@@ -45,13 +45,19 @@ class Search:
         The embedded request.
     info : MediaInfo, optional
         Of the video.
+    where : str, optional
+        SQL of the filter.
+    allowed : set of str, optional
+        Keys of the tracks that pass it; None without a filter.
     """
 
     pipeline: OpenPipeline
     index: Searcher
     request: MatchRequest
     query: Query
-    info: MediaInfo | None
+    info: MediaInfo | None = None
+    where: str | None = None
+    allowed: set[str] | None = None
 
     def __post_init__(self) -> None:
         if self.query.text_request is not None:
@@ -121,7 +127,8 @@ class Search:
     @cached_property
     def _titles(self) -> dict[str, tuple[str, ...]]:
         """Words of the text in the title, artist or album of tracks, by key."""
-        return title_words(self.query.text_request, self.index)
+        titles = title_words(self.query.text_request, self.index)
+        return {key: words for key, words in titles.items() if self.allowed is None or key in self.allowed}
 
     @property
     def _title_words(self) -> tuple[str, ...]:
@@ -142,7 +149,12 @@ class Search:
             first = next(self._ranked_by_embedding(), [])
             by_video = self.query.embedding, [placed.track.key for placed in first]
         blocks = tag_blocks(
-            self.index, self.query.tags, by_video, text_weight=self.request.text_weight, size=self._size
+            self.index,
+            self.query.tags,
+            by_video,
+            text_weight=self.request.text_weight,
+            allowed=self.allowed,
+            size=self._size,
         )
         for block in blocks:
             yield rank_by_moments(
@@ -152,12 +164,13 @@ class Search:
     def _ranked_by_embedding(self) -> Iterator[list[Placed]]:
         embedding, embedder = self.query.embedding, self.pipeline.embedder
         if embedding is None:
-            for block in unscored_blocks(self.index):
+            for block in unscored_blocks(self.index, self.allowed):
                 yield rank_by_moments(block, None, self.index, clip_s=self.clip_s, moment_weight=0.0)
             return
         strength = embedder.default_hubness if self.request.hubness is None else self.request.hubness
         bank = embedder.text_bank if self.info is None else embedder.bank
         weight = moment_weight(embedder)
-        for block in nearest_blocks(self.index, embedding, size=self._size, also=self._titles):
+        blocks = nearest_blocks(self.index, embedding, where=self.where, size=self._size, also=self._titles)
+        for block in blocks:
             placed = rank_by_moments(block, embedding, self.index, clip_s=self.clip_s, moment_weight=weight)
             yield calibrate(placed, embedder, bank, strength=strength)

@@ -15,6 +15,7 @@ import numpy as np
 from reelscore.encoders.extract import extract
 from reelscore.encoders.light.harmony import PITCH_CLASSES, find_key
 from reelscore.encoders.light.music import LightMusic
+from reelscore.errors import InputError
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.models.zeroshot.text_query import TextReading, not_understood
@@ -157,6 +158,28 @@ def parse_conditions(text: str) -> TextRequest:
             break
     rest = re.sub(r"\s+", " ", text).strip(" ,;.")
     return TextRequest(rest if re.search(r"\w", rest) else "", tempo, tonic, major)
+
+
+def parse_key(text: str) -> tuple[int, bool | None]:
+    """Return the tonic of a key and whether it is major, None for both modes.
+
+    Raises
+    ------
+    InputError
+        When the text is no key.
+
+    Examples
+    --------
+    >>> parse_key("A minor"), parse_key("Bb"), parse_key("F#m")
+    ((9, False), (10, None), (6, False))
+    """
+    name = re.sub(r"^([a-g][#b♯♭]?)m$", r"\1 minor", text.strip().lower())
+    found = parse_conditions(f"key of {name}")
+    if found.tonic is None or found.rest:
+        raise InputError(
+            f"{text!r} is no key. Give a note and a mode, such as 'A minor' or 'Bb major', or a note"
+        )
+    return found.tonic, found.major
 
 
 def key_name(tonic: int, major: bool | None) -> str:
