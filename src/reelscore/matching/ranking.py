@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from reelscore.errors import InputError
+from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.base import Embedder
 from reelscore.types import FloatArray, Track
@@ -33,18 +34,24 @@ class Placed:
         Start of the moment.
     embedding : ndarray of float32, shape (D,)
         Of the whole track.
+    facts : TrackFacts
     moment : ndarray of float32, shape (D,), optional
         Mean embedding of the moment; None without a query embedding, where the moment is the start of the track.
     fit : str
         See `Match`.
+    parts : Mapping of str to float
+        What the score is made of: the cosines of the whole ``track`` and of its ``moment``, what the ``hubness``
+        correction adds, or the ranks by ``video`` and by ``text``.
     """
 
     track: Track
     score: float
     start_s: float
     embedding: FloatArray
+    facts: TrackFacts = TrackFacts()  # noqa: RUF009  (immutable)
     moment: FloatArray | None = None
     fit: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def moment_weight(embedder: Embedder) -> float:
@@ -93,11 +100,15 @@ def rank_by_moments(
 ) -> list[Placed]:
     """Place the best moment of each candidate and rank by `rerank`. Without a query each track starts at 0."""
     keys = [track.key for track, _ in candidates]
-    embeddings = index.embeddings(keys)
+    embeddings, facts = index.embeddings(keys), index.facts(keys)
     if query is None:
-        return [Placed(track, score, 0.0, embeddings[track.key]) for track, score in candidates]
+        return [
+            Placed(track, score, 0.0, embeddings[track.key], facts.get(track.key, TrackFacts()))
+            for track, score in candidates
+        ]
     moments = index.moments(keys)
     starts: dict[str, float] = {}
+    parts: dict[str, dict[str, float]] = {}
     scored = []
     for track, score in candidates:
         rows, starts_s, ends_s = moments[track.key]
@@ -105,12 +116,17 @@ def rank_by_moments(
             query, rows, starts_s, ends_s, clip_s=clip_s, duration_s=track.duration_s
         )
         scored.append((track, score, moment_score))
+        parts[track.key] = {"track": score, "moment": moment_score}
     placed = []
     for track, score in rerank(scored, moment_weight=moment_weight):
         rows, starts_s, ends_s = moments[track.key]
         start_s = starts[track.key]
         inside = (ends_s > start_s) & (starts_s < start_s + clip_s)
-        placed.append(Placed(track, score, start_s, embeddings[track.key], rows[inside].mean(axis=0)))
+        moment = rows[inside].mean(axis=0)
+        known = facts.get(track.key, TrackFacts())
+        placed.append(
+            Placed(track, score, start_s, embeddings[track.key], known, moment, parts=parts[track.key])
+        )
     return placed
 
 
@@ -139,4 +155,13 @@ def calibrate(
     if not embedder.trained and bank is not None:
         fits = [fit_word(z) for z in standardised(plain, candidates, bank)]
     order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
-    return [replace(placed[i], score=float(scores[i]), fit=fits[i]) for i in order]
+    added = scores - plain
+    return [
+        replace(
+            placed[i],
+            score=float(scores[i]),
+            fit=fits[i],
+            parts={**placed[i].parts, **({"hubness": float(added[i])} if added[i] else {})},
+        )
+        for i in order
+    ]
