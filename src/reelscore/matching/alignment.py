@@ -139,7 +139,9 @@ def _chance(num_cuts: int, unit: float) -> float:
     Cuts at random times have random phases in the beat, in any track. Each sample of phases, in bins, is shifted to
     its own best phase, as real cuts are.
     """
-    counts = np.random.default_rng(_SEED).multinomial(num_cuts, np.full(_NUM_BINS, 1 / _NUM_BINS), _NUM_RANDOM)
+    counts = np.random.default_rng(_SEED).multinomial(
+        num_cuts, np.full(_NUM_BINS, 1 / _NUM_BINS), _NUM_RANDOM
+    )
     bins = np.arange(_NUM_BINS)
     gaps = (bins[:, None] - bins) % _NUM_BINS / _NUM_BINS
     closeness = np.exp(-0.5 * np.square(np.minimum(gaps, 1 - gaps) / unit))
