@@ -37,9 +37,9 @@ def test_the_json_shape_is_kept_and_byte_equal(library, video_file):
     found = json.loads(reports[0])
     assert set(found) == {"query", "model", "matches", "notes"}
     assert found["model"]["trained"] is False
-    assert set(found["query"]) == {"video", "duration_s", "text", "understood"}
+    assert set(found["query"]) == {"video", "duration_s", "text", "understood", "like", "not", "where"}
     keys = {"rank", "track", "title", "artist", "score", "start_s", "duration_s", "reasons"}
-    keys |= {"end_s", "beat", "fit", "violations"}
+    keys |= {"end_s", "beat", "fit", "violations", "explanation"}
     assert set(found["matches"][0]) == keys
 
 
@@ -130,18 +130,21 @@ def test_a_pack_that_names_things_matches_through_words_by_default(wordy, video_
 
 def test_words_alone_find_music_and_opposite_words_turn_the_list(wordy):
     matcher = Matcher(wordy)
-    calm, fast = (matcher.report(text=text, k=6) for text in ("calm", "fast"))
+    calm, fast = (matcher.report(text=text, k=6, diversity=0) for text in ("calm", "fast"))
     assert calm.query is None
     assert calm.to_json()["query"] == {
         "video": None,
         "duration_s": None,
         "text": "calm",
         "understood": "calm",
+        "like": [],
+        "not": [],
+        "where": [],
     }
     order = [match.track.key for match in calm.matches]
     turned = [match.track.key for match in fast.matches]
     assert (order[0], order[-1]) == (turned[-1], turned[0])
-    assert [m.track.key for m in matcher.match(text="no\x00 calm", k=6)] == turned
+    assert [m.track.key for m in matcher.match(text="no\x00 calm", k=6, diversity=0)] == turned
     assert all(match.start_s + 30 <= match.track.duration_s or match.start_s == 0 for match in calm.matches)
 
 
