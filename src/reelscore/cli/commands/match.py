@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reelscore.cli.finish import Finish, FitOption, ForceOption, MatchOutOption, PickOption, SoundOption
 from reelscore.cli.options import (
     INPUT,
     LIBRARY,
@@ -90,12 +91,18 @@ def match(
             "--top", "-k", metavar="K", min=1, help="Number of tracks to show.", rich_help_panel=OUTPUT
         ),
     ] = 10,
+    out: MatchOutOption = None,
+    pick: PickOption = None,
+    fit: FitOption = False,
+    sound: SoundOption = None,
+    force: ForceOption = False,
     paths: PathsOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find music for a video, a text query, or both.
 
-    Prints the best tracks with their score, and the position in each track at which to start it.
+    Prints the best tracks with their score, and the position in each track at which to start it. Writes the video
+    with the best one, or a timeline, where -o names a file.
     """
     from reelscore.encoders.cache import FeatureCache, default_folder
     from reelscore.library.library import Library
@@ -110,6 +117,8 @@ def match(
     info = None if video is None else probe(video)
     if video is not None and info is not None and info.video is None:
         raise MediaError("has audio but no video stream; give a video file", path=video, stream="video")
+    finish = Finish(out, pick, fit, sound, force)
+    finish.check(video)
     if music is not None:
         cache = FeatureCache(default_folder())
         pipeline = resolve(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=cache)
@@ -134,9 +143,11 @@ def match(
             create=False,
         )
         matcher = Matcher(opened, on_screen=on_screen, speech=speech)
-    report = matcher.report(video, k=top, text=text, text_weight=text_weight, hubness=hubness, info=info)
+    report = matcher.report(
+        video, k=finish.depth(top), text=text, text_weight=text_weight, hubness=hubness, info=info
+    )
     if json:
-        print_json(report.to_json())
+        print_json(report.to_json() | finish.write(video, report, json=True))
         return
     if report.model["name"] == "affect":
         note(
@@ -186,3 +197,4 @@ def match(
         right=["rank", "score", "start", "length"],
         fixed=["fit", "path"],
     )
+    finish.write(video, report, json=False)

@@ -1,0 +1,167 @@
+"""Options of ``render``, and of ``match`` for the file that it writes of a match."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reelscore.errors import ConfigError, InputError, NotFoundError
+
+from .options import OUTPUT
+from .output import is_gone, note, print_line
+
+if TYPE_CHECKING:
+    from reelscore.matching.report import MatchReport
+    from reelscore.render.output import Output
+    from reelscore.render.plan import Plan
+
+EDIT = "Edit"
+_OUT_HELP = "a video (.mp4, .mov, .mkv), a timeline (.otio, .fcpxml, .xml, .edl) or a plan (.json)."
+
+OutOption = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FILE", help=f"Output: {_OUT_HELP}", rich_help_panel=OUTPUT)
+]
+MatchOutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help=f"Write the video with the best track from its moment: {_OUT_HELP}",
+        rich_help_panel=OUTPUT,
+    ),
+]
+PickOption = Annotated[
+    int | None,
+    typer.Option(
+        "--pick",
+        metavar="RANK",
+        min=1,
+        help="Use the track of this rank for -o. Default: 1.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+FitOption = Annotated[
+    bool,
+    typer.Option(
+        "--fit",
+        help="Shorten, lengthen or loop the track so that its own ending ends the video. The start is then the "
+        "earliest one.",
+        rich_help_panel=EDIT,
+    ),
+]
+SoundOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sound",
+        metavar="HOW",
+        help="The video's own sound: drop (default), keep (as loud as the music), lower (12 LU below the music) or "
+        "duck (the music is lowered where the video has sound).",
+        rich_help_panel=EDIT,
+    ),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=OUTPUT)
+]
+
+
+def check_sound(sound: str | None) -> str:
+    """Return how the video's own sound is used; raise `ConfigError` for an unknown word."""
+    from reelscore.render.planning import RELATIVE_LU
+
+    if sound is not None and sound not in RELATIVE_LU:
+        raise ConfigError(f"--sound must be one of {', '.join(RELATIVE_LU)}, got {sound!r}")
+    return sound or "drop"
+
+
+def write(
+    plan: Plan,
+    notes: tuple[str, ...],
+    out: Path,
+    *,
+    video: Path,
+    track: Path | str,
+    force: bool,
+    json: bool,
+) -> dict[str, Any]:
+    """Write a plan as a file, print its notes and one line about it unless `json`, and return its fields."""
+    from reelscore.render.output import write_plan
+
+    result: Output = write_plan(plan, out, video=video, track=track, force=force)
+    notes = (*notes, *result.notes)
+    if not json:
+        for message in notes:
+            note(message)
+        print_line(result.line())
+    return {**result.to_json(), "notes": list(notes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The file that ``match`` writes of a match; `check` before the search, `write` after it."""
+
+    out: Path | None
+    pick: int | None
+    fit: bool
+    sound: str | None
+    force: bool
+
+    def check(self, video: Path | None) -> None:
+        """Raise an error for options that contradict each other, or a file that may not be written."""
+        if self.out is None:
+            given = {
+                "--pick": self.pick,
+                "--fit": self.fit,
+                "--sound": self.sound,
+                "--force": self.force,
+            }
+            for name, value in given.items():
+                if value:
+                    raise ConfigError(
+                        f"{name} is for a file that 'match' writes; name it with -o FILE, or omit {name}"
+                    )
+            return
+        from reelscore.render.output import check_target
+
+        if video is None:
+            raise InputError(
+                f"-o {self.out} writes a video with music, but only a text is given; give a video too"
+            )
+        check_sound(self.sound)
+        check_target(self.out, video, force=self.force)
+
+    def depth(self, top: int) -> int:
+        """Return how many tracks to rank: `top`, or as many as `pick` needs."""
+        return max(top, self.pick or 1)
+
+    def write(self, video: Path | None, report: MatchReport, *, json: bool) -> dict[str, Any]:
+        """Write the chosen match, and return the fields for JSON; empty without an output."""
+        if self.out is None or video is None:
+            return {}
+        from reelscore.render.output import make_plan
+
+        rank = self.pick or 1
+        if rank > len(report.matches):
+            raise InputError(
+                f"--pick {rank}: the list has {len(report.matches)} tracks; give one of their ranks"
+            )
+        match = report.matches[rank - 1]
+        track = match.track.path
+        if is_gone(track):
+            raise NotFoundError(
+                f"{track}, the track of rank {rank}, does not exist any more. Choose another one with --pick, or "
+                "remove such tracks from the library with 'reelscore add FOLDER --prune'"
+            )
+        plan, notes = make_plan(
+            self.out,
+            video,
+            track,
+            start_s=match.start_s,
+            fit=self.fit,
+            sound=check_sound(self.sound),
+        )
+        written = write(plan, notes, self.out, video=video, track=track, force=self.force, json=json)
+        return {"output": {"rank": rank, "track": track, **written}}
