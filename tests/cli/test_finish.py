@@ -59,6 +59,21 @@ def test_a_plan_has_markers_at_the_cuts_and_beats(tmp_path, library):
     assert len([m for m in markers if m.kind == "beat"]) > 2
 
 
+def test_the_report_is_a_page_of_the_list(tmp_path, library, video_file, ranked):
+    page = tmp_path / "page.html"
+    report = json.loads(match(video_file, library, "--report", page, "--top", 2, "--json").stdout)
+    assert report["report"] == str(page)
+    html = page.read_text()
+    assert html.count("<li><label>") == 2
+    assert Path(ranked[0]["track"]).name in html
+    failed = match(video_file, library, "--report", page, code=2)
+    assert "--force" in error_of(failed)
+    failed = match(video_file, library, "--report", tmp_path / "page.pdf", code=2)
+    assert "ends in .html" in error_of(failed)
+    match(video_file, library, "--report", page, "--top", 1, "--force")
+    assert page.read_text().count("<li><label>") == 1
+
+
 def test_the_output_is_checked_before_the_search(tmp_path, video_file):
     existing = tmp_path / "existing.mp4"
     existing.write_bytes(b"precious")
@@ -97,4 +112,6 @@ def test_a_track_that_is_gone_is_an_error(tmp_path, video_file):
 def test_a_track_shorter_than_the_video_fades_out_and_is_noted(tmp_path, library):
     video = worlds.film(tmp_path / "long.mp4", seconds=6)
     result = match(video, library, "-o", tmp_path / "out.mp4")
-    assert "the track ends 2.0 s before the video; it fades out there. Lengthen it with --fit" in result.stderr
+    assert (
+        "the track ends 2.0 s before the video; it fades out there. Lengthen it with --fit" in result.stderr
+    )

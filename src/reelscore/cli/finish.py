@@ -1,4 +1,4 @@
-"""Options of ``render``, and of ``match`` for the file that it writes of a match."""
+"""Options of ``render``, and of ``match`` for the files that it writes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from reelscore.errors import ConfigError, InputError, NotFoundError
 
 from .options import OUTPUT
 from .output import is_gone, note, print_line
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from reelscore.matching.report import MatchReport
@@ -31,6 +32,15 @@ MatchOutOption = Annotated[
         "-o",
         metavar="FILE",
         help=f"Write the video with the best track from its moment: {_OUT_HELP}",
+        rich_help_panel=OUTPUT,
+    ),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write a web page (.html) that plays the video with an excerpt of each track.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -101,45 +111,65 @@ def write(
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The file that ``match`` writes of a match; `check` before the search, `write` after it."""
+    """The files that ``match`` writes: `check` before the search, `write` after it."""
 
     out: Path | None
     pick: int | None
     fit: bool
     sound: str | None
+    report: Path | None
     force: bool
 
     def check(self, video: Path | None) -> None:
         """Raise an error for options that contradict each other, or a file that may not be written."""
-        if self.out is None:
-            given = {
-                "--pick": self.pick,
-                "--fit": self.fit,
-                "--sound": self.sound,
-                "--force": self.force,
-            }
-            for name, value in given.items():
-                if value:
-                    raise ConfigError(
-                        f"{name} is for a file that 'match' writes; name it with -o FILE, or omit {name}"
-                    )
-            return
-        from reelscore.render.output import check_target
-
-        if video is None:
-            raise InputError(
-                f"-o {self.out} writes a video with music, but only a text is given; give a video too"
-            )
+        given = {"--pick": self.pick, "--fit": self.fit, "--sound": self.sound}
+        if self.report is None:
+            given["--force"] = self.force
+        for name, value in given.items():
+            if value and self.out is None:
+                raise ConfigError(
+                    f"{name} is for a file that 'match' writes; name it with -o FILE, or omit {name}"
+                )
         check_sound(self.sound)
-        check_target(self.out, video, force=self.force)
+        for name, file in (("-o", self.out), ("--report", self.report)):
+            if file is not None and video is None:
+                raise InputError(f"{name} {file} needs a video, but only a text is given; give a video too")
+        if self.report is not None and video is not None:
+            from reelscore.render.page.page import SUFFIX
+            from reelscore.render.video import check_output
+
+            if self.report.suffix.lower() != SUFFIX:
+                raise InputError(f"--report {self.report}: expected a file name that ends in {SUFFIX}")
+            check_output(self.report, video, force=self.force)
+        if self.out is not None and video is not None:
+            from reelscore.render.output import check_target
+
+            check_target(self.out, video, force=self.force)
 
     def depth(self, top: int) -> int:
         """Return how many tracks to rank: `top`, or as many as `pick` needs."""
         return max(top, self.pick or 1)
 
     def write(self, video: Path | None, report: MatchReport, *, json: bool) -> dict[str, Any]:
-        """Write the chosen match, and return the fields for JSON; empty without an output."""
-        if self.out is None or video is None:
+        """Write the files, print a line about each unless `json`, and return the fields for JSON."""
+        if video is None:
+            return {}
+        return self._write_page(video, report, json=json) | self._write_match(video, report, json=json)
+
+    def _write_page(self, video: Path, report: MatchReport, *, json: bool) -> dict[str, Any]:
+        if self.report is None:
+            return {}
+        from reelscore.render.page.page import write_page
+
+        with progress_bar("report", "tracks") as progress:
+            write_page(self.report, video, report, progress=progress)
+        if not json:
+            size_mb = self.report.stat().st_size / 1e6
+            print_line(f"{self.report}: {len(report.matches)} tracks, {size_mb:.1f} MB")
+        return {"report": str(self.report)}
+
+    def _write_match(self, video: Path, report: MatchReport, *, json: bool) -> dict[str, Any]:
+        if self.out is None:
             return {}
         from reelscore.render.output import make_plan
 
@@ -156,12 +186,7 @@ class Finish:
                 "remove such tracks from the library with 'reelscore add FOLDER --prune'"
             )
         plan, notes = make_plan(
-            self.out,
-            video,
-            track,
-            start_s=match.start_s,
-            fit=self.fit,
-            sound=check_sound(self.sound),
+            self.out, video, track, start_s=match.start_s, fit=self.fit, sound=check_sound(self.sound)
         )
         written = write(plan, notes, self.out, video=video, track=track, force=self.force, json=json)
         return {"output": {"rank": rank, "track": track, **written}}

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from reelscore.cli.finish import Finish, FitOption, ForceOption, MatchOutOption, PickOption, SoundOption
+from reelscore.cli.finish import (
+    Finish,
+    FitOption,
+    ForceOption,
+    MatchOutOption,
+    PickOption,
+    ReportOption,
+    SoundOption,
+)
 from reelscore.cli.options import (
     INPUT,
     LIBRARY,
@@ -95,14 +103,15 @@ def match(
     pick: PickOption = None,
     fit: FitOption = False,
     sound: SoundOption = None,
+    report_page: ReportOption = None,
     force: ForceOption = False,
     paths: PathsOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find music for a video, a text query, or both.
 
-    Prints the best tracks with their score, and the position in each track at which to start it. Writes the video
-    with the best one, or a timeline, where -o names a file.
+    Prints the best tracks with their score, and the position in each track at which to start it. With -o, writes
+    the video with the best one, or a timeline; with --report, a page to compare them.
     """
     from reelscore.encoders.cache import FeatureCache, default_folder
     from reelscore.library.library import Library
@@ -117,7 +126,7 @@ def match(
     info = None if video is None else probe(video)
     if video is not None and info is not None and info.video is None:
         raise MediaError("has audio but no video stream; give a video file", path=video, stream="video")
-    finish = Finish(out, pick, fit, sound, force)
+    finish = Finish(out, pick, fit, sound, report_page, force)
     finish.check(video)
     if music is not None:
         cache = FeatureCache(default_folder())
