@@ -91,14 +91,22 @@ def test_the_output_is_checked_before_the_search(tmp_path, video_file):
         failed = match(video_file, tmp_path / "none", *options, code=2)
         assert message in error_of(failed)
     assert existing.read_bytes() == b"precious"
-    failed = reelscore("match", "--text", "calm", "--library", tmp_path / "none", "-o", existing, code=2)
-    assert "give a video too" in error_of(failed)
+    for query in (("--text", "calm"), (video_file, video_file)):
+        failed = reelscore("match", *query, "--library", tmp_path / "none", "-o", existing, code=2)
+        assert "give one video" in error_of(failed)
 
 
 def test_a_rank_that_is_not_in_the_list_is_an_error(tmp_path, library, video_file):
     failed = match(video_file, library, "-o", tmp_path / "out.mp4", "--pick", 7, code=2)
-    assert "--pick 7: the list has 6 tracks" in failed.stderr
+    assert "--pick 7: the list has ranks 1 to 6; give one of its ranks" in failed.stderr
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_the_best_of_a_page_is_its_first(tmp_path, library, video_file, ranked):
+    result = match(video_file, library, "-o", tmp_path / "a.json", "--offset", 2, "--top", 1, "--json")
+    assert json.loads(result.stdout)["output"]["track"] == ranked[2]["track"]
+    failed = match(video_file, library, "-o", tmp_path / "b.json", "--offset", 2, "--pick", 1, code=2)
+    assert "--pick 1: the list has ranks 3 to 6" in failed.stderr
 
 
 def test_a_track_that_is_gone_is_an_error(tmp_path, video_file):

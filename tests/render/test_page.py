@@ -23,7 +23,7 @@ from reelscore.media.stereo import read_stereo
 from reelscore.media.writer import write_audio
 from reelscore.render.page.content import MAX_TRACKS, page_content
 from reelscore.render.page.page import page_html, write_page
-from reelscore.types import Match, Track
+from reelscore.types import Match, Moment, Track
 from support import rhythms
 from support.browser import CHROMIUM, Browser
 from support.films import film
@@ -41,7 +41,7 @@ def match_of(path: Path, *, rank: int = 1, start_s: float = 0.0, length_s: float
     track = Track(
         key=str(rank), path=str(path), title=title, artist=others.pop("artist", ""), duration_s=length_s
     )
-    return Match(rank, 1 / rank, track, start_s, **others)
+    return Match(rank, 1 / rank, track, Moment(start_s, length_s), **others)
 
 
 @pytest.fixture(scope="module")

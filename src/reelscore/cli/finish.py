@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ from .output import is_gone, note, print_line
 from .progress import progress_bar
 
 if TYPE_CHECKING:
-    from reelscore.matching.report import MatchReport
+    from reelscore.matching.report import FailedVideo, MatchReport
     from reelscore.render.output import Output
     from reelscore.render.plan import Plan
 
@@ -120,7 +121,7 @@ class Finish:
     report: Path | None
     force: bool
 
-    def check(self, video: Path | None) -> None:
+    def check(self, videos: Sequence[Path]) -> None:
         """Raise an error for options that contradict each other, or a file that may not be written."""
         given = {"--pick": self.pick, "--fit": self.fit, "--sound": self.sound}
         if self.report is None:
@@ -132,28 +133,31 @@ class Finish:
                 )
         check_sound(self.sound)
         for name, file in (("-o", self.out), ("--report", self.report)):
-            if file is not None and video is None:
-                raise InputError(f"{name} {file} needs a video, but only a text is given; give a video too")
-        if self.report is not None and video is not None:
+            if file is not None and len(videos) != 1:
+                raise InputError(f"{name} {file} is for one video, got {len(videos)}; give one video")
+        if self.report is not None:
             from reelscore.render.page.page import SUFFIX
             from reelscore.render.video import check_output
 
             if self.report.suffix.lower() != SUFFIX:
                 raise InputError(f"--report {self.report}: expected a file name that ends in {SUFFIX}")
-            check_output(self.report, video, force=self.force)
-        if self.out is not None and video is not None:
+            check_output(self.report, videos[0], force=self.force)
+        if self.out is not None:
             from reelscore.render.output import check_target
 
-            check_target(self.out, video, force=self.force)
+            check_target(self.out, videos[0], force=self.force)
 
-    def depth(self, top: int) -> int:
-        """Return how many tracks to rank: `top`, or as many as `pick` needs."""
-        return max(top, self.pick or 1)
+    def depth(self, top: int, offset: int) -> int:
+        """Return how many tracks to rank after the first `offset`: `top`, or as many as `pick` needs."""
+        return max(top, (self.pick or 0) - offset)
 
-    def write(self, video: Path | None, report: MatchReport, *, json: bool) -> dict[str, Any]:
-        """Write the files, print a line about each unless `json`, and return the fields for JSON."""
-        if video is None:
+    def write(self, report: MatchReport | FailedVideo, *, json: bool) -> dict[str, Any]:
+        """Write the files of one video, print a line about each unless `json`, and return the fields for JSON."""
+        from reelscore.matching.report import MatchReport
+
+        if not isinstance(report, MatchReport) or report.query is None:
             return {}
+        video = Path(report.query.path)
         return self._write_page(video, report, json=json) | self._write_match(video, report, json=json)
 
     def _write_page(self, video: Path, report: MatchReport, *, json: bool) -> dict[str, Any]:

@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reelscore.errors import ReelscoreError
 from reelscore.types import Match, MediaInfo
+
+
+@dataclass(frozen=True, slots=True)
+class FailedVideo:
+    """One of several videos that cannot be matched, and why."""
+
+    video: str
+    error: ReelscoreError
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; the matches of other videos have no key ``error``."""
+        return {"query": {"video": self.video}, "error": str(self.error)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,9 @@ def _track(track: PageTrack, number: int, video_s: float) -> str:
     moment = f"from {_time(match.start_s)} to {_time(end_s)}"
     ends = f"ends {missing_s:.0f} s before the video" if missing_s >= 0.5 else ""
     tempo = "" if track.error else "no steady beat" if track.bpm is None else f"{track.bpm:.0f} bpm"
-    details = " · ".join(filter(None, [moment, ends, tempo, _FITS.get(match.fit, "")]))
+    beats = match.moment
+    cuts = f"{beats.num_on_beat} of {beats.num_cuts} cuts on the beat" if beats.is_on_beat else ""
+    details = " · ".join(filter(None, [moment, ends, tempo, cuts, _FITS.get(match.fit, "")]))
     said = f"{match.rank}. {name}{f', {artist}' if artist else ''}, {details}"
     reasons = "".join(f"<li>{_text(reason)}</li>" for reason in match.reasons)
     reasons += "".join(f'<li class="but">but {_text(reason)}</li>' for reason in match.violations)
