@@ -308,7 +308,8 @@ class Match:
     fit : {"good", "fair", "poor", ""}
         How the score of an untrained model compares with the track's scores for unmatched queries; else empty.
     violations : tuple of str
-        What the text query excluded or asked for and the track has or lacks, such as ``"drums"`` or ``"96 bpm"``.
+        What the text query excluded or asked for and the track has or lacks, such as ``"drums"`` or ``"96 bpm"``, and
+        ``"shorter than the video"`` for a track that cannot be extended.
     """
 
     rank: int

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reelscore.cli.output import file_cell, minutes, note, print_line, print_table
 from reelscore.matching.report import FailedVideo, MatchReport
+from reelscore.types import Moment
 
 
 def print_reports(reports: Sequence[MatchReport | FailedVideo], *, paths: bool) -> None:
@@ -41,6 +42,7 @@ def _print_matches(report: MatchReport, *, paths: bool) -> None:
     reasons, fits, violations = (
         any(getattr(m, name) for m in report.matches) for name in ("reasons", "fit", "violations")
     )
+    on_beat = any(m.moment.is_on_beat for m in report.matches)
     file = "path" if paths else "file"
     # Scores of a rank fusion are below 1 / 60; three digits would not tell them apart.
     digits = 3 if any(abs(m.score) > 0.1 for m in report.matches) else 5
@@ -53,6 +55,7 @@ def _print_matches(report: MatchReport, *, paths: bool) -> None:
             *(["fit"] if fits else []),
             "start",
             "length",
+            *(["on beat"] if on_beat else []),
             *(["both"] if reasons else []),
             *(["but"] if violations else []),
             file,
@@ -66,12 +69,18 @@ def _print_matches(report: MatchReport, *, paths: bool) -> None:
                 *([m.fit] if fits else []),
                 minutes(m.start_s),
                 minutes(m.track.duration_s),
+                *([_cuts_on_beat(m.moment)] if on_beat else []),
                 *([", ".join(m.reasons)] if reasons else []),
                 *([", ".join(m.violations)] if violations else []),
                 file_cell(m.track.path, full=paths),
             ]
             for m in report.matches
         ],
-        right=["rank", "score", "start", "length"],
+        right=["rank", "score", "start", "length", "on beat"],
         fixed=["fit", "path"],
     )
+
+
+def _cuts_on_beat(moment: Moment) -> str:
+    """Return how many cuts fall on beats, where more do than random cuts would."""
+    return f"{moment.num_on_beat} of {moment.num_cuts} cuts" if moment.is_on_beat else ""

@@ -122,7 +122,7 @@ class Matcher:
                 rank,
                 placed.score,
                 placed.track,
-                placed.start_s,
+                search.moment_of(placed),
                 search.shared_terms(placed),
                 placed.fit,
                 violated,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reelscore.errors import InputError
+from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.base import Embedder
 from reelscore.types import FloatArray, Track
@@ -33,6 +34,8 @@ class Placed:
         Start of the moment.
     embedding : ndarray of float32, shape (D,)
         Of the whole track.
+    facts : TrackFacts
+        Empty without a query embedding.
     moment : ndarray of float32, shape (D,), optional
         Mean embedding of the moment; None without a query embedding, where the moment is the start of the track.
     fit : str
@@ -43,6 +46,7 @@ class Placed:
     score: float
     start_s: float
     embedding: FloatArray
+    facts: TrackFacts = TrackFacts()  # noqa: RUF009  (immutable)
     moment: FloatArray | None = None
     fit: str = ""
 
@@ -96,7 +100,7 @@ def rank_by_moments(
     embeddings = index.embeddings(keys)
     if query is None:
         return [Placed(track, score, 0.0, embeddings[track.key]) for track, score in candidates]
-    moments = index.moments(keys)
+    moments, facts = index.moments(keys), index.facts(keys)
     starts: dict[str, float] = {}
     scored = []
     for track, score in candidates:
@@ -110,7 +114,10 @@ def rank_by_moments(
         rows, starts_s, ends_s = moments[track.key]
         start_s = starts[track.key]
         inside = (ends_s > start_s) & (starts_s < start_s + clip_s)
-        placed.append(Placed(track, score, start_s, embeddings[track.key], rows[inside].mean(axis=0)))
+        moment = rows[inside].mean(axis=0)
+        placed.append(
+            Placed(track, score, start_s, embeddings[track.key], facts.get(track.key, TrackFacts()), moment)
+        )
     return placed
 
 

@@ -10,14 +10,16 @@ import numpy as np
 
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
+from reelscore.pipeline.cuts import cached_cuts
 from reelscore.pipeline.pipeline import OpenPipeline
-from reelscore.types import FloatArray, MediaInfo
+from reelscore.types import FloatArray, MediaInfo, Moment
 
 from .candidates import BLOCK, nearest_blocks, tag_blocks, unscored_blocks
+from .placement import TOO_SHORT, lasts, place, rhythm_of
 from .query import Query
 from .ranking import Placed, calibrate, moment_weight, rank_by_moments
 from .request import MatchRequest
-from .text_request import check_understood, honoured, title_words
+from .text_request import check_understood, honoured, title_words, violations
 
 _CONDITIONAL_BLOCK = 2000
 """Size of a block for a text with conditions, such as a tempo, since a condition may hold far down the list."""
@@ -73,8 +75,31 @@ class Search:
         return _CLIP_S if self.info is None else self.info.length_s("video")
 
     def ordered(self) -> Iterator[tuple[Placed, tuple[str, ...]]]:
-        """Yield every track and what it violates of the text, best first."""
-        return honoured(self._ranked(), self.query.text_request, self._titles, self.tags_of, self.pipeline)
+        """Yield every track and what it violates of the text or of the video's length, best first."""
+        return honoured(self._ranked(), self.query.text_request, self._titles, self._violated)
+
+    def moment_of(self, placed: Placed) -> Moment:
+        """Return the part of a track that is played with the query.
+
+        The cuts of the video are looked for when the first track with a steady beat is placed.
+        """
+        cuts_s = () if rhythm_of(placed.facts) is None else self._cuts_s
+        return place(placed.track, placed.facts, placed.start_s, cuts_s=cuts_s, clip_s=self.clip_s)
+
+    @cached_property
+    def _cuts_s(self) -> tuple[float, ...]:
+        if self.info is None:
+            return ()
+        return cached_cuts(self.info.path, self.pipeline.cache).cuts_s
+
+    def _violated(self, placed: Placed) -> tuple[str, ...]:
+        found: tuple[str, ...] = ()
+        if self.query.text_request is not None:
+            tags = self.tags_of(placed)
+            found = violations(self.query.text_request, placed.track, tags, self.pipeline)
+        if self.info is not None and not lasts(placed.track, placed.facts, clip_s=self.clip_s):
+            found += (TOO_SHORT,)
+        return found
 
     def tags_of(self, placed: Placed) -> FloatArray | None:
         """Return the scores of vocabulary terms of a track, (V,), where they are known."""

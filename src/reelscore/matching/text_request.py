@@ -279,10 +279,9 @@ def honoured(
     blocks: Iterable[Sequence[Placed]],
     request: TextRequest | None,
     titles: Mapping[str, Sequence[str]],
-    tags_of: Callable[[Placed], FloatArray | None],
-    opened: OpenPipeline,
+    violated: Callable[[Placed], tuple[str, ...]],
 ) -> Iterator[tuple[Placed, tuple[str, ...]]]:
-    """Yield the tracks that meet a request, each block followed by its tracks that violate it, the least first."""
+    """Yield the tracks that violate nothing, each block followed by its tracks that do, the least first."""
     unknown = set() if request is None or request.reading is None else set(request.reading.unknown)
 
     def order(placed: Placed) -> tuple[int, float]:
@@ -290,14 +289,10 @@ def honoured(
         return -len(unknown.intersection(words)), -(placed.score + TITLE_BONUS * len(words))
 
     for block in blocks:
-        if request is None:
-            yield from ((placed, ()) for placed in block)
-            continue
         violating = []
-        for placed in sorted(block, key=order):
-            violated = violations(request, placed.track, tags_of(placed), opened)
-            if violated:
-                violating.append((placed, violated))
+        for placed in block if request is None else sorted(block, key=order):
+            if found := violated(placed):
+                violating.append((placed, found))
             else:
                 yield placed, ()
         yield from sorted(violating, key=lambda item: len(item[1]))
