@@ -8,16 +8,19 @@ from functools import cached_property
 
 import numpy as np
 
+from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.pipeline.cuts import cached_cuts
 from reelscore.pipeline.pipeline import OpenPipeline
-from reelscore.types import FloatArray, MediaInfo, Moment
+from reelscore.types import FloatArray, Match, MediaInfo, Moment
 
 from .candidates import BLOCK, nearest_blocks, tag_blocks, unscored_blocks
+from .diversity import diversified, one_per_recording
 from .placement import TOO_SHORT, lasts, place, rhythm_of
 from .query import Query
 from .ranking import Placed, calibrate, moment_weight, rank_by_moments
+from .reasons import explain
 from .request import MatchRequest
 from .text_request import check_understood, honoured, title_words, violations
 
@@ -76,7 +79,22 @@ class Search:
 
     def ordered(self) -> Iterator[tuple[Placed, tuple[str, ...]]]:
         """Yield every track and what it violates of the text or of the video's length, best first."""
-        return honoured(self._ranked(), self.query.text_request, self._titles, self._violated)
+        items = honoured(self._ranked(), self.query.text_request, self._titles, self._violated)
+        given = {entry.track.key: entry.facts for entry in (*self.query.like, *self.query.unlike)}
+        items = (item for item in items if item[0].track.key not in given)
+        if not self.request.all_recordings:
+            known = (_recording(facts) for facts in given.values())
+            items = one_per_recording(
+                items, lambda item: _recording(item[0].facts), seen=[one for one in known if one is not None]
+            )
+        return diversified(
+            items,
+            diversity=self.request.diversity,
+            score_of=lambda item: item[0].score,
+            embedding_of=lambda item: item[0].embedding,
+            # A track that violates something never passes one that does not.
+            group_of=lambda item: (len(item[1]), self._titles.get(item[0].track.key, ())),
+        )
 
     def moment_of(self, placed: Placed) -> Moment:
         """Return the part of a track that is played with the query.
@@ -114,7 +132,13 @@ class Search:
         scores: FloatArray = rows.tag_scores[row]
         return None if np.isnan(scores[:1]).any() else scores
 
-    def shared_terms(self, placed: Placed) -> tuple[str, ...]:
+    def match(self, rank: int, placed: Placed, violated: tuple[str, ...]) -> Match:
+        """Return the match of a ranked track, with its moment and reasons."""
+        moment, terms = self.moment_of(placed), self._shared_terms(placed)
+        explanation = explain(placed, moment, terms, self.query, clip_s=self.clip_s)
+        return Match(rank, placed.score, placed.track, moment, terms, placed.fit, violated, explanation)
+
+    def _shared_terms(self, placed: Placed) -> tuple[str, ...]:
         """Return the terms that query and track share, highest score first."""
         if self.query.tags is not None:
             tags = self.tags_of(placed)
@@ -169,8 +193,15 @@ class Search:
             return
         strength = embedder.default_hubness if self.request.hubness is None else self.request.hubness
         bank = embedder.text_bank if self.info is None else embedder.bank
+        if self.info is None and self.query.text_request is None:
+            bank, strength = None, 0.0  # tracks alone: the banks hold videos and texts
         weight = moment_weight(embedder)
         blocks = nearest_blocks(self.index, embedding, where=self.where, size=self._size, also=self._titles)
         for block in blocks:
             placed = rank_by_moments(block, embedding, self.index, clip_s=self.clip_s, moment_weight=weight)
             yield calibrate(placed, embedder, bank, strength=strength)
+
+
+def _recording(facts: TrackFacts) -> str | None:
+    recording = facts.values.get("recording_id")
+    return None if recording is None else str(recording)
