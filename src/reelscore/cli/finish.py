@@ -16,6 +16,7 @@ from .output import is_gone, note, print_line
 from .progress import progress_bar
 
 if TYPE_CHECKING:
+    from reelscore.encoders.cache import FeatureCache
     from reelscore.matching.report import FailedVideo, MatchReport
     from reelscore.render.output import Output
     from reelscore.render.plan import Plan
@@ -77,6 +78,13 @@ SoundOption = Annotated[
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=OUTPUT)
 ]
+
+
+def cuts_cache() -> FeatureCache:
+    """Return the user's feature cache, which keeps the cuts of videos."""
+    from reelscore.encoders.cache import FeatureCache, default_folder
+
+    return FeatureCache(default_folder())
 
 
 def check_sound(sound: str | None) -> str:
@@ -166,7 +174,7 @@ class Finish:
         from reelscore.render.page.page import write_page
 
         with progress_bar("report", "tracks") as progress:
-            write_page(self.report, video, report, progress=progress)
+            write_page(self.report, video, report, cache=cuts_cache(), progress=progress)
         if not json:
             size_mb = self.report.stat().st_size / 1e6
             print_line(f"{self.report}: {len(report.matches)} tracks, {size_mb:.1f} MB")
@@ -190,7 +198,13 @@ class Finish:
                 "remove such tracks from the library with 'reelscore add FOLDER --prune'"
             )
         plan, notes = make_plan(
-            self.out, video, track, start_s=match.start_s, fit=self.fit, sound=check_sound(self.sound)
+            self.out,
+            video,
+            track,
+            start_s=match.start_s,
+            fit=self.fit,
+            sound=check_sound(self.sound),
+            cache=cuts_cache(),
         )
         written = write(plan, notes, self.out, video=video, track=track, force=self.force, json=json)
         return {"output": {"rank": rank, "track": track, **written}}

@@ -60,20 +60,23 @@ def measure_loudness(path: Path | str) -> Loudness:
     return loudness
 
 
-def measure_frames(frames: Iterable[av.AudioFrame]) -> Loudness | None:
-    """Measure the loudness of decoded frames as `measure_loudness`; None without any."""
+def measure_frames(frames: Iterable[av.AudioFrame], *, peak: bool = True) -> Loudness | None:
+    """Measure the loudness of decoded frames as `measure_loudness`; None without any.
+
+    Without `peak` the true peak is not measured, and is -100 dBTP: a third of the time.
+    """
     metadata: dict[str, str] | None = None
-    for frame in _measured(_uniform(frames)):
+    for frame in _measured(_uniform(frames), peak=peak):
         metadata = frame.metadata or metadata or {}
     if metadata is None:
         return None
     if not metadata:
         return Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
     # The filter gives the peak as an amplitude, not in dB.
-    peak = float(metadata["lavfi.r128.true_peak"])
+    amplitude = float(metadata["lavfi.r128.true_peak"]) if peak else 0.0
     return Loudness(
         integrated_lufs=max(SILENT_LUFS, _finite(metadata["lavfi.r128.I"], SILENT_LUFS)),
-        true_peak_db=max(SILENT_PEAK_DB, 20 * math.log10(peak)) if peak > 0 else SILENT_PEAK_DB,
+        true_peak_db=max(SILENT_PEAK_DB, 20 * math.log10(amplitude)) if amplitude > 0 else SILENT_PEAK_DB,
         range_lu=_finite(metadata["lavfi.r128.LRA"], 0.0),
     )
 
@@ -106,7 +109,7 @@ def _uniform(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
         yield from resampler.resample(None)
 
 
-def _measured(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+def _measured(frames: Iterable[av.AudioFrame], *, peak: bool) -> Iterator[av.AudioFrame]:
     """Yield the frames with the loudness so far in their metadata."""
     graph: av.filter.Graph | None = None
     for frame in frames:
@@ -115,7 +118,7 @@ def _measured(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
             source = graph.add_abuffer(
                 format=frame.format.name, layout=frame.layout.name, sample_rate=frame.sample_rate
             )
-            meter = graph.add("ebur128", "peak=true:metadata=1:framelog=quiet")
+            meter = graph.add("ebur128", f"peak={'true' if peak else 'none'}:metadata=1:framelog=quiet")
             sink = graph.add("abuffersink")
             source.link_to(meter)
             meter.link_to(sink)

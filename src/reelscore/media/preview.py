@@ -64,12 +64,12 @@ def sound_preview(samples: FloatArray, rate_hz: int) -> bytes:
     MediaError
         If the temporary folder is full.
     """
-    lufs = loudness_of(samples, rate_hz).integrated_lufs
+    lufs = loudness_of(samples, rate_hz, peak=False).integrated_lufs
     gain_db = min(_LUFS - lufs, _MAX_GAIN_DB) if lufs > SILENT_LUFS else 0.0
     levelled = limit_peaks(samples * np.float32(10 ** (gain_db / 20)), rate_hz, ceiling_db=_CEILING_DB)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "excerpt.m4a"
-        write_sound(encode_aac(levelled, rate_hz, bit_rate=_SOUND_BIT_RATE, fast=True), file)
+        write_sound(encode_aac(levelled, rate_hz, bit_rate=_SOUND_BIT_RATE), file)
         return file.read_bytes()
 
 

@@ -49,7 +49,6 @@ class Pictures:
 
     Attributes
     ----------
-    codec : str
     length_s : Fraction
         From the first picture to the end of the last one.
     frame_rate_hz : Fraction
@@ -59,7 +58,6 @@ class Pictures:
         Whether the file has a sound stream that can be decoded.
     """
 
-    codec: str
     length_s: Fraction
     frame_rate_hz: Fraction
     variable_rate: bool
@@ -92,7 +90,6 @@ def read_pictures(path: Path | str) -> Pictures:
         # Matroska may state no duration for the last picture.
         end = last + (duration or max(1, round(1 / (rate * base))))
         return Pictures(
-            codec=stream.codec_context.codec.canonical_name,
             length_s=(end - (stream.start_time if stream.start_time is not None else int(stamps[0]))) * base,
             frame_rate_hz=rate,
             variable_rate=variable,
@@ -125,13 +122,12 @@ class AacSound:
         return decoded
 
 
-def encode_aac(
-    samples: FloatArray, rate_hz: int, *, bit_rate: int = BIT_RATE, fast: bool = False
-) -> AacSound:
-    """Encode stereo samples, shape (2, n); `fast` spends fewer bits above 6 kHz and half of the time."""
+def encode_aac(samples: FloatArray, rate_hz: int, *, bit_rate: int = BIT_RATE) -> AacSound:
+    """Encode stereo samples, shape (2, n)."""
     encoder = _aac(av.CodecContext.create("aac", "w"), rate_hz, bit_rate)
-    if fast:
-        encoder.options = {"aac_coder": "fast"}
+    # Half the time of the default search. With intensity stereo it has 10 dB less signal to noise above 6 kHz; without,
+    # more than the default in every octave.
+    encoder.options = {"aac_coder": "fast", "aac_is": "0"}
     found: list[Packet[Any]] = []
     for start in range(0, samples.shape[1], _FRAME):
         found += encoder.encode(stereo_frame(samples[:, start : start + _FRAME], rate_hz, start))
@@ -147,6 +143,12 @@ def _aac(context: Any, rate_hz: int, bit_rate: int = BIT_RATE) -> Any:
         _BITEXACT | 0x00400000
     )  # AV_CODEC_FLAG_GLOBAL_HEADER: parameters go to the container's header
     return context
+
+
+def codec_of(path: Path | str) -> str:
+    """Return libav's name of a video's codec; raise `MediaError` for a file without pictures."""
+    with open_media(path) as container:
+        return str(select_stream(container, "video", path).codec_context.codec.canonical_name)
 
 
 def check_container(codec: str, path: Path | str) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reelscore.encoders.cache import FeatureCache
 from reelscore.errors import InputError
-from reelscore.media.cuts import find_cuts
-from reelscore.media.remux import FORMATS, check_container, read_pictures
+from reelscore.media.remux import FORMATS, check_container, codec_of
+from reelscore.pipeline.cuts import cached_cuts
 
 from .plan import Plan, save_plan
 from .planning import plan_fit, plan_moment
@@ -78,7 +79,7 @@ def check_target(out: Path | str, video: Path | str, *sources: Path | str, force
             f"or {PLAN} (plan); the suffix decides what is written"
         )
     check_output(out, video, *sources, force=force)
-    check_container(read_pictures(video).codec, out)
+    check_container(codec_of(video), out)
 
 
 def make_plan(
@@ -89,6 +90,7 @@ def make_plan(
     start_s: float = 0.0,
     fit: bool = False,
     sound: str = "drop",
+    cache: FeatureCache | None = None,
 ) -> tuple[Plan, tuple[str, ...]]:
     """Plan a video for a file, and return notes for the user.
 
@@ -102,6 +104,8 @@ def make_plan(
         As for `plan_moment`.
     fit : bool
         Whether to plan a version of the track that ends with the video, as `plan_fit`.
+    cache : FeatureCache, optional
+        Where the cuts of the video are kept.
 
     Raises
     ------
@@ -109,7 +113,7 @@ def make_plan(
         As `plan_moment` and `plan_fit`.
     """
     marked = Path(out).suffix.lower() not in FORMATS
-    cuts_s = find_cuts(video).cuts_s if marked else ()
+    cuts_s = cached_cuts(video, cache).cuts_s if marked else ()
     if fit:
         return plan_fit(video, track, start_s=start_s, sound=sound, cuts_s=cuts_s)
     return plan_moment(video, track, start_s=start_s, sound=sound, cuts_s=cuts_s, find_beats=marked)

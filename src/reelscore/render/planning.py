@@ -191,10 +191,10 @@ def _with_original(plan: Plan, relative_lu: float, *, ducked: bool) -> tuple[Pla
     """Add the gain of the original sound for a loudness relative to the music, and the ducking of the music."""
     length_s = plan.video.length_s
     original = read_stereo(plan.video.path, rate_hz=RATE_HZ, length_s=float(length_s), synchronised=True)
-    loudness = loudness_of(original, RATE_HZ)
+    loudness = loudness_of(original, RATE_HZ, peak=False)
     if loudness.integrated_lufs <= SILENT_LUFS:
         return plan, ["the video's own sound is silent; only the music is used"]
-    music = loudness_of(music_of(plan, plan.track.path), RATE_HZ)
+    music = loudness_of(music_of(plan, plan.track.path), RATE_HZ, peak=False)
     wanted_db = music.integrated_lufs + relative_lu - loudness.integrated_lufs
     gain_db = round(min(max(wanted_db, GAIN_DB[0]), GAIN_DB[1]), 2)
     gain = duck(original, length_s=length_s) if ducked else ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from reelscore.errors import InputError
 from reelscore.files import content_hash, existing_file
 from reelscore.media.loudness import Loudness
-from reelscore.media.remux import FORMATS, check_container, read_pictures, remux
+from reelscore.media.remux import FORMATS, check_container, codec_of, read_pictures, remux
 
 from .mix import level, mix
 from .plan import Plan
@@ -55,7 +55,7 @@ def render(
         raise InputError(f"{out}: a render is a {', '.join(FORMATS)} file; choose one of these suffixes")
     check_output(out, video, track, force=force)
     check_files(plan, video=video, track=track)
-    check_container(read_pictures(video).codec, out)
+    check_container(codec_of(video), out)
     levelled = level(mix(plan, video=video, track=track))
     remux(video, levelled.sound, out)
     return Render(

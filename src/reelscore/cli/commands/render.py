@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from reelscore.cli.finish import EDIT, FitOption, ForceOption, OutOption, SoundOption, check_sound, write
+from reelscore.cli.finish import (
+    EDIT,
+    FitOption,
+    ForceOption,
+    OutOption,
+    SoundOption,
+    check_sound,
+    cuts_cache,
+    write,
+)
 from reelscore.cli.options import JsonOption
 from reelscore.cli.output import print_json
 
@@ -53,7 +62,7 @@ def render(
     check_target(out, video, track, *([] if plan is None else [plan]), force=force)
     notes: tuple[str, ...] = ()
     if plan is None:
-        made, notes = make_plan(out, video, track, start_s=start or 0, fit=fit, sound=how)
+        made, notes = make_plan(out, video, track, start_s=start or 0, fit=fit, sound=how, cache=cuts_cache())
     elif start is None and sound is None and not fit:
         made = load_plan(plan)
     else:

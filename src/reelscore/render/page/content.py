@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,15 @@ from PIL import Image
 
 from reelscore.analysis.frames import describe
 from reelscore.analysis.rhythm import find_rhythm
+from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
 from reelscore.errors import InputError, ReelscoreError
 from reelscore.matching.report import MatchReport
 from reelscore.media.audio import audio_blocks
-from reelscore.media.cuts import find_cuts
 from reelscore.media.preview import sound_preview, thumbnails, video_preview
 from reelscore.media.remux import read_pictures
 from reelscore.media.stereo import read_stereo
+from reelscore.pipeline.cuts import cached_cuts
 from reelscore.types import FloatArray, Match
 
 PREVIEW_S = 30.0
@@ -75,7 +76,7 @@ def page_content(
     video: Path | str,
     report: MatchReport,
     *,
-    cuts_s: Sequence[float] | None = None,
+    cache: FeatureCache | None = None,
     progress: Progress | None = None,
 ) -> PageContent:
     """Read what the page of a video and its matches shows.
@@ -85,8 +86,8 @@ def page_content(
     video : Path or str
     report : MatchReport
         Its first `MAX_TRACKS` tracks are shown.
-    cuts_s : sequence of float, optional
-        Cuts of the video, if known.
+    cache : FeatureCache, optional
+        Where the cuts of the video are kept.
     progress : callable, optional
         Called with the number of finished tracks and of all.
 
@@ -103,7 +104,7 @@ def page_content(
     notes = list(report.notes)
     if len(shown) < len(report.matches):
         notes.append(f"The page shows the first {len(shown)} of {len(report.matches)} tracks.")
-    page_video = _video(video, cuts_s)
+    page_video = _video(video, cache)
     tracks = []
     for number, match in enumerate(shown):
         if progress is not None:
@@ -114,7 +115,7 @@ def page_content(
     return PageContent(page_video, tuple(tracks), report.understood or report.text or "", tuple(notes))
 
 
-def _video(path: Path | str, cuts_s: Sequence[float] | None) -> PageVideo:
+def _video(path: Path | str, cache: FeatureCache | None) -> PageVideo:
     length_s = float(read_pictures(path).length_s)
     preview_s = min(length_s, PREVIEW_S)
     step_s = length_s / _NUM_THUMBNAILS
@@ -124,7 +125,7 @@ def _video(path: Path | str, cuts_s: Sequence[float] | None) -> PageVideo:
         name=Path(path).name,
         length_s=length_s,
         size_px=_size(found[0]),
-        cuts_s=tuple(find_cuts(path).cuts_s if cuts_s is None else cuts_s),
+        cuts_s=cached_cuts(path, cache).cuts_s,
         thumbnails=tuple(found),
         preview=video_preview(path, length_s=preview_s),
         preview_s=preview_s,

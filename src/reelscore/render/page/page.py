@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from reelscore import __version__
+from reelscore.encoders.cache import FeatureCache
 from reelscore.matching.report import MatchReport
 from reelscore.media.writer import output_file
 
@@ -27,6 +28,7 @@ def write_page(
     video: Path | str,
     report: MatchReport,
     *,
+    cache: FeatureCache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write the page of a video and its matches; an existing file is replaced.
@@ -34,7 +36,7 @@ def write_page(
     Parameters
     ----------
     out : Path or str
-    video, report, progress
+    video, report, cache, progress
         As for `page_content`.
 
     Raises
@@ -44,7 +46,7 @@ def write_page(
     NotFoundError, MediaError
         If the video cannot be read, or the page cannot be written.
     """
-    html = page_html(page_content(video, report, progress=progress))
+    html = page_html(page_content(video, report, cache=cache, progress=progress))
     with output_file(out) as file:
         file.write(html.encode())
 
