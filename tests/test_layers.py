@@ -48,7 +48,7 @@ OWNERS = {
     "starlette": {"service"},
     "uvicorn": {"service.server"},
     "prometheus_client": {"service.metrics"},
-    "httpx2": {"service.client"},
+    "httpx2": {"service.client", "service.client_calls"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

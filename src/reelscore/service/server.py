@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
 from reelscore.errors import ConfigError
 
 from .app import create_app
+from .service import Service
 from .settings import Settings
 
 _BACKLOG = 2048
@@ -48,9 +52,34 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     )
     ready(f"http://{host}:{address[1]}")
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, app.state.service).run(sockets=[listener])
     finally:
         listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Stops work and ends streams at the first signal, so that the remaining requests can end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM as the regular end of the program."""
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        self._service.stopping.set()
+        super().handle_exit(sig, frame)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -56,6 +56,11 @@ class Service:
     ----------
     settings : Settings
 
+    Attributes
+    ----------
+    stopping : threading.Event
+        Set when the server begins to stop.
+
     Raises
     ------
     ArtifactError
@@ -95,7 +100,7 @@ class Service:
         self.derived = Derived(settings.data / "tracks", self.media, self._confinement, limit_s=60.0)
         self._media_limiter = CapacityLimiter(settings.workers)
         self._match_limiter = CapacityLimiter(max(2, available_cores()))
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
 
     def start(self) -> None:
@@ -116,17 +121,12 @@ class Service:
 
     def stop(self, wait_s: float = 5.0) -> None:
         """Stop work; unfinished jobs run again at the next start."""
-        self._stopping.set()
+        self.stopping.set()
         self.jobs.stop(0)
         self.media.close()
         self._analysts.close()
         self.jobs.stop(wait_s)
         self._lock.release()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the server stops."""
-        return self._stopping.is_set()
 
     def reload(self) -> None:
         """Open the library and its model again, and analyse the videos for another model."""
@@ -216,7 +216,7 @@ class Service:
         except JobFailed as failure:
             reason = str(failure)
         except WorkerDied as death:
-            if self.stopping or job.deaths + 1 < MOST_DEATHS:
+            if self.stopping.is_set() or job.deaths + 1 < MOST_DEATHS:
                 raise
             reason = death_reason(death)
         except ReelscoreError as error:
@@ -269,7 +269,7 @@ class Service:
 
         def progress(done: int, total: int) -> None:
             nonlocal reported_s
-            if self.stopping:
+            if self.stopping.is_set():
                 raise Stopped
             now_s = time.monotonic()
             if now_s - reported_s > _PROGRESS_S or done == total:
@@ -290,7 +290,7 @@ class Service:
 
     def _sweep(self) -> None:
         """Delete expired videos and old excerpts."""
-        while not self._stopping.wait(_SWEEP_S):
+        while not self.stopping.wait(_SWEEP_S):
             self.sweep()
 
     def sweep(self) -> None:

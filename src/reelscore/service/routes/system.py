@@ -118,7 +118,7 @@ async def health() -> Response:
 @router.get("/readyz", response_class=JSONResponse)
 async def readiness(service: Served) -> Response:
     """Return 200 while the server takes work, 503 while it stops."""
-    if service.stopping:
+    if service.stopping.is_set():
         raise Problem(503, "the server stops", headers={"retry-after": "5"})
     return JSONResponse({"status": "ready"})
 
@@ -137,7 +137,7 @@ async def _stream(service: Service, client: Client, last: int, *, once: bool) ->
     else:
         yield f"retry: 2000\nid: {last}\n\n"
     quiet_s = 0.0
-    while not service.stopping:
+    while not service.stopping.is_set():
         if service.events.newest > last:
             for event in await to_thread.run_sync(service.events.after, last):
                 last = event.id
