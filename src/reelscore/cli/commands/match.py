@@ -51,12 +51,12 @@ from reelscore.cli.options import (
     WorkersOption,
     check_one_place,
     check_pack,
-    folder_library,
     library_folder,
 )
 from reelscore.cli.output import note, note_failures, print_json
 from reelscore.cli.progress import progress_bar
 from reelscore.errors import InputError, MediaError
+from reelscore.files import folder_library
 
 
 def match(
