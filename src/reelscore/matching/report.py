@@ -6,7 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reelscore.errors import ReelscoreError
 from reelscore.types import Match, MediaInfo
+
+from .request import MatchRequest
+
+
+@dataclass(frozen=True, slots=True)
+class FailedVideo:
+    """One of several videos that cannot be matched, and why."""
+
+    video: str
+    error: ReelscoreError
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; the matches of other videos have no key ``error``."""
+        return {"query": {"video": self.video}, "error": str(self.error)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,7 @@ class MatchReport:
         Messages for the user about this query, such as that nothing fits well.
     understood : str
         What the text query was understood as; empty without one.
+    request : MatchRequest
     """
 
     query: MediaInfo | None
@@ -36,6 +52,7 @@ class MatchReport:
     matches: tuple[Match, ...]
     notes: tuple[str, ...] = ()
     understood: str = ""
+    request: MatchRequest = MatchRequest()  # noqa: RUF009  (immutable)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, with keys that do not change between releases."""
@@ -48,20 +65,39 @@ class MatchReport:
                 "duration_s": None if duration_s is None else round(duration_s, 3),
                 "text": self.text,
                 "understood": self.understood or None,
+                "like": list(self.request.like),
+                "not": list(self.request.unlike),
+                "where": list(self.request.where),
             },
             "model": dict(self.model),
             "matches": [
                 {
                     "rank": m.rank,
+                    "key": m.track.key,
                     "track": m.track.path,
                     "title": m.track.title,
                     "artist": m.track.artist,
                     "score": round(m.score, 6),
                     "start_s": round(m.start_s, 3),
+                    "end_s": round(m.end_s, 3),
                     "duration_s": round(m.track.duration_s, 3),
+                    "beat": {
+                        "on_beat": m.moment.is_on_beat,
+                        "gain": round(m.moment.gain, 3),
+                        "cuts": m.moment.num_cuts,
+                        "cuts_on_beat": m.moment.num_on_beat,
+                    },
                     "reasons": list(m.reasons),
                     "fit": m.fit or None,
                     "violations": list(m.violations),
+                    "explanation": [
+                        {
+                            "kind": reason.kind,
+                            "text": reason.text,
+                            "value": None if reason.value is None else round(reason.value, 6),
+                        }
+                        for reason in m.explanation
+                    ],
                 }
                 for m in self.matches
             ],
