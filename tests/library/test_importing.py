@@ -98,8 +98,15 @@ def test_kinds_follow_from_the_cells(library, tmp_path):
         "empty": None,
     }
     assert imported(library, 0) == {
-        **{"price_eur": 3.5, "ai_made": False, "uses": ("tv", "web"), "note": "12 bars"},
-        **{"key": "A minor", "tonic": 9, "mode": "minor", "explicit": True, "vocals": "no"},
+        "price_eur": 3.5,
+        "ai_made": False,
+        "uses": ("tv", "web"),
+        "note": "12 bars",
+        "key": "A minor",
+        "tonic": 9,
+        "mode": "minor",
+        "explicit": True,
+        "vocals": "no",
     }
     assert imported(library, 1) == {"price_eur": 4.0, "ai_made": True}
     searcher = Snapshot.open(library)

@@ -21,6 +21,7 @@ from reelscore.cli.commands.probe import probe
 from reelscore.cli.commands.rebuild import rebuild
 from reelscore.cli.commands.remove import remove
 from reelscore.cli.commands.render import render
+from reelscore.cli.commands.serve import serve
 from reelscore.cli.commands.show import show
 from reelscore.cli.commands.tag import tag
 from reelscore.cli.commands.train import train
@@ -55,6 +56,15 @@ COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] =
             "reelscore render holiday.mp4 song.mp3 --start 34 -o finished.mp4",
             "reelscore render holiday.mp4 song.mp3 --fit -o plan.json",
             "reelscore render holiday.mp4 song.mp3 --plan plan.json -o timeline.fcpxml",
+        ],
+    ),
+    (
+        "serve",
+        serve,
+        [
+            "reelscore serve --music ~/Music",
+            "reelscore serve --keys keys.toml --new-key anna:admin",
+            "reelscore serve --library lib --host 0.0.0.0 --keys keys.toml",
         ],
     ),
     ("list", list_tracks, ["reelscore list --library lib --paths"]),

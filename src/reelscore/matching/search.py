@@ -11,7 +11,6 @@ import numpy as np
 from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
-from reelscore.pipeline.cuts import cached_cuts
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.types import FloatArray, Match, MediaInfo, Moment
 
@@ -108,7 +107,7 @@ class Search:
     def _cuts_s(self) -> tuple[float, ...]:
         if self.info is None:
             return ()
-        return cached_cuts(self.info.path, self.pipeline.cache).cuts_s
+        return self.pipeline.cuts(self.info.path).cuts_s
 
     def _violated(self, placed: Placed) -> tuple[str, ...]:
         found: tuple[str, ...] = ()
