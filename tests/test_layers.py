@@ -20,6 +20,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("training", "library"),
     ("matching",),
     ("render", "demo"),
+    ("service",),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -43,6 +44,11 @@ OWNERS = {
     "huggingface_hub": {"encoders.hub.download"},
     "rapidocr": {"text.ocr"},
     "charset_normalizer": {"text.encoding"},
+    "fastapi": {"service"},
+    "starlette": {"service"},
+    "uvicorn": {"service.server"},
+    "prometheus_client": {"service.metrics"},
+    "httpx2": {"service.client", "service.client_calls"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

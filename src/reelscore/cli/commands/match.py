@@ -8,16 +8,20 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.filter_options import (
+    AllRecordingsOption,
     ArtistOption,
     BpmOption,
+    DiversityOption,
     GenreOption,
     InstrumentalOption,
     KeyOption,
     LengthOption,
     LicenceOption,
+    LikeOption,
     MinLengthOption,
     MoodOption,
     NoExplicitOption,
+    NotOption,
     WhereOption,
     filters,
 )
@@ -47,12 +51,12 @@ from reelscore.cli.options import (
     WorkersOption,
     check_one_place,
     check_pack,
-    folder_library,
     library_folder,
 )
 from reelscore.cli.output import note, note_failures, print_json
 from reelscore.cli.progress import progress_bar
 from reelscore.errors import InputError, MediaError
+from reelscore.files import folder_library
 
 
 def match(
@@ -109,6 +113,10 @@ def match(
             rich_help_panel=MATCHING,
         ),
     ] = None,
+    like: LikeOption = None,
+    unlike: NotOption = None,
+    diversity: DiversityOption = 0.3,
+    all_recordings: AllRecordingsOption = False,
     where: WhereOption = None,
     bpm: BpmOption = None,
     length: LengthOption = None,
@@ -167,6 +175,8 @@ def match(
     request = MatchRequest(
         video=videos[0] if videos else None,
         text=text,
+        like=like or (),
+        unlike=unlike or (),
         where=filters(
             where=where,
             bpm=bpm,
@@ -184,9 +194,13 @@ def match(
         offset=offset,
         text_weight=text_weight,
         hubness=hubness,
+        diversity=diversity,
+        all_recordings=all_recordings,
     )
-    if not videos and text is None:
-        raise InputError("nothing to match; give a video, a description of the music with --text, or both")
+    if not videos and text is None and not like:
+        raise InputError(
+            "nothing to match; give a video, a description of the music with --text, or a track with --like"
+        )
     info = None
     if videos and len(videos) == 1:
         info = probe(videos[0])

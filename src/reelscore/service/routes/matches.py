@@ -1,0 +1,58 @@
+"""Matches of a video, a text, or both."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from reelscore.matching.request import MatchRequest
+from reelscore.service import schemas
+from reelscore.service.access import Reader, Served, check_owner
+from reelscore.service.keys import Client
+from reelscore.service.media_work import media_info
+from reelscore.service.problems import Problem
+from reelscore.service.service import Service
+
+router = APIRouter(prefix="/v1/matches", tags=["matches"])
+
+
+@router.post("", response_model=schemas.Matches)
+async def match(body: schemas.NewMatches, service: Served, client: Reader) -> Response:
+    """Find music for a video, a text query, or both; nothing is stored."""
+    return JSONResponse(await service.run_match(lambda: _match(service, client, body)))
+
+
+def _match(service: Service, client: Client, body: schemas.NewMatches) -> dict[str, object]:
+    catalogue = service.catalogue
+    path, info, name = None, None, None
+    if not catalogue.tracks():
+        raise Problem(
+            409,
+            "the library has no tracks yet; wait for the job that adds them",
+            headers={"retry-after": "2"},
+        )
+    if body.video is not None:
+        video = service.videos.get(body.video)
+        check_owner(client, video.owner, "video")
+        if video.state != "ready" or video.media is None:
+            raise Problem(
+                409,
+                f"the video is {video.state}; wait for its state to be ready",
+                headers={"retry-after": "1"},
+            )
+        path, name = video.path, video.name
+        if not catalogue.is_analysed(path, video.folder):
+            service.analyse_again(video)
+            raise Problem(
+                409, "the model has changed and analyses the video again", headers={"retry-after": "1"}
+            )
+        info = media_info(dict(video.media))
+    fields = body.model_dump(exclude={"video", "top"}, exclude_none=True)
+    # One match more than asked for tells whether there is a next page.
+    request = MatchRequest(video=path, k=body.top + 1, **fields)
+    report = catalogue.match(request, info=info)
+    report["query"]["video"] = name
+    has_more = len(report["matches"]) > body.top
+    report["matches"] = report["matches"][: body.top]
+    report["next_offset"] = body.offset + body.top if has_more else None
+    return report
