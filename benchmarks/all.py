@@ -36,6 +36,7 @@ def arguments(name: str, data: Path | None) -> list[str] | None:
         "packs": ["--pack", str(models)],
         "text_query": ["--pack", str(models)],
         "ocr": ["--videos", str(media / "videos")],
+        "rendering": ["--track", str(media / "music" / "wild-waters.mp3")],
         "losses": [],
         "library": [],
         "commands": ["--music", str(media / "music"), "--pack", str(models)],
@@ -49,6 +50,7 @@ TITLES = {
     "packs": "Packs",
     "text_query": "Text queries",
     "ocr": "On-screen text",
+    "rendering": "Rendering",
     "losses": "Losses",
     "commands": "Commands",
     "library": "Library",
@@ -169,6 +171,18 @@ def ocr(found: Any) -> list[Row]:
             )
         )
     return rows
+
+
+def rendering(found: Any) -> list[Row]:
+    titles = {"mp4": "rendered", "fcpxml": "a timeline with cuts and beats"}
+    return [
+        (
+            f"60 s of 1080p, {title}",
+            f"{found[suffix]['times_real_time']:.0f}x real time ({found[suffix]['wall_s']:.1f} s)",
+            "20x" if suffix == "mp4" else "",
+        )
+        for suffix, title in titles.items()
+    ]
 
 
 def losses(found: Any) -> list[Row]:

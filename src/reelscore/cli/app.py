@@ -23,6 +23,7 @@ from reelscore.cli.commands.remove import remove
 from reelscore.cli.commands.render import render
 from reelscore.cli.commands.serve import serve
 from reelscore.cli.commands.show import show
+from reelscore.cli.commands.tag import tag
 from reelscore.cli.commands.train import train
 from reelscore.cli.commands.transcript import transcript
 from reelscore.cli.output import open_streams, print_line
@@ -68,6 +69,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] =
     ),
     ("list", list_tracks, ["reelscore list --library lib --paths"]),
     ("show", show, ['reelscore show "Song title" --library lib']),
+    ("tag", tag, ["reelscore tag import licences.csv --library lib"]),
     ("remove", remove, ["reelscore remove ~/Music/old.mp3 --library lib"]),
     ("rebuild", rebuild, ["reelscore rebuild --library lib --model my-model"]),
     ("probe", probe, ["reelscore probe holiday.mp4"]),

@@ -20,8 +20,8 @@ _LOOKAHEAD_S = 0.004
 _RELEASE_S = 0.04
 
 
-def loudness_of(samples: FloatArray, rate_hz: int) -> Loudness:
-    """Measure stereo samples, shape (2, n), full scale 1.
+def loudness_of(samples: FloatArray, rate_hz: int, *, peak: bool = True) -> Loudness:
+    """Measure stereo samples, shape (2, n), full scale 1; without `peak` as `measure_frames`.
 
     A sound shorter than one gating block of 0.4 s is repeated to fill it. The last 0.1 s is filled with silence, since
     the filter reports whole tenths of a second.
@@ -36,7 +36,7 @@ def loudness_of(samples: FloatArray, rate_hz: int) -> Loudness:
     samples = np.pad(samples, ((0, 0), (0, -samples.shape[1] % (rate_hz // 10))))
     starts = range(0, samples.shape[1], _BLOCK)
     frames = (stereo_frame(samples[:, start : start + _BLOCK], rate_hz, start) for start in starts)
-    return measure_frames(frames) or Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
+    return measure_frames(frames, peak=peak) or Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
 
 
 def limit_peaks(samples: FloatArray, rate_hz: int, *, ceiling_db: float) -> FloatArray:

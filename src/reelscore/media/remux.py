@@ -49,7 +49,6 @@ class Pictures:
 
     Attributes
     ----------
-    codec : str
     length_s : Fraction
         From the first picture to the end of the last one.
     frame_rate_hz : Fraction
@@ -59,7 +58,6 @@ class Pictures:
         Whether the file has a sound stream that can be decoded.
     """
 
-    codec: str
     length_s: Fraction
     frame_rate_hz: Fraction
     variable_rate: bool
@@ -92,7 +90,6 @@ def read_pictures(path: Path | str) -> Pictures:
         # Matroska may state no duration for the last picture.
         end = last + (duration or max(1, round(1 / (rate * base))))
         return Pictures(
-            codec=stream.codec_context.codec.canonical_name,
             length_s=(end - (stream.start_time if stream.start_time is not None else int(stamps[0]))) * base,
             frame_rate_hz=rate,
             variable_rate=variable,
@@ -125,9 +122,12 @@ class AacSound:
         return decoded
 
 
-def encode_aac(samples: FloatArray, rate_hz: int) -> AacSound:
+def encode_aac(samples: FloatArray, rate_hz: int, *, bit_rate: int = BIT_RATE) -> AacSound:
     """Encode stereo samples, shape (2, n)."""
-    encoder = _aac(av.CodecContext.create("aac", "w"), rate_hz)
+    encoder = _aac(av.CodecContext.create("aac", "w"), rate_hz, bit_rate)
+    # Half the time of the default search. With intensity stereo it has 10 dB less signal to noise above 6 kHz; without,
+    # more than the default in every octave.
+    encoder.options = {"aac_coder": "fast", "aac_is": "0"}
     found: list[Packet[Any]] = []
     for start in range(0, samples.shape[1], _FRAME):
         found += encoder.encode(stereo_frame(samples[:, start : start + _FRAME], rate_hz, start))
@@ -135,14 +135,20 @@ def encode_aac(samples: FloatArray, rate_hz: int) -> AacSound:
     return AacSound(tuple(found), encoder.extradata, rate_hz, samples.shape[1])
 
 
-def _aac(context: Any, rate_hz: int) -> Any:
+def _aac(context: Any, rate_hz: int, bit_rate: int = BIT_RATE) -> Any:
     context.sample_rate, context.layout, context.format = rate_hz, "stereo", "fltp"
-    context.bit_rate = BIT_RATE
+    context.bit_rate = bit_rate
     context.time_base = Fraction(1, rate_hz)
     context.flags |= (
         _BITEXACT | 0x00400000
     )  # AV_CODEC_FLAG_GLOBAL_HEADER: parameters go to the container's header
     return context
+
+
+def codec_of(path: Path | str) -> str:
+    """Return libav's name of a video's codec; raise `MediaError` for a file without pictures."""
+    with open_media(path) as container:
+        return str(select_stream(container, "video", path).codec_context.codec.canonical_name)
 
 
 def check_container(codec: str, path: Path | str) -> None:
@@ -191,6 +197,26 @@ def remux(video: Path | str, sound: AacSound, out: Path | str) -> None:
             sounds = _timed(sound.packets, target, 1, 0)
             for _, _, packet in heapq.merge(pictures, sounds, key=lambda timed: timed[:2]):
                 container.mux(packet)
+
+
+def write_sound(sound: AacSound, out: Path | str) -> None:
+    """Write a sound as an .m4a file; an existing one is replaced.
+
+    Raises
+    ------
+    MediaError
+        If the file cannot be written.
+    """
+    options = {"fflags": "+bitexact", "movie_timescale": str(sound.rate_hz)}
+    with (
+        output_file(out) as file,
+        av.open(libav_url(file.name), "w", format="mp4", options=options) as container,
+    ):
+        target = container.add_stream("aac", rate=sound.rate_hz, layout="stereo")
+        _aac(target.codec_context, sound.rate_hz)
+        container.start_encoding()
+        for _, _, packet in _timed(sound.packets, target, 0, 0):
+            container.mux(packet)
 
 
 def _timed(read: Iterable[Any], target: Any, order: int, start: int) -> Iterator[tuple[float, int, Any]]:

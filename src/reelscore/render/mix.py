@@ -71,10 +71,11 @@ def level(samples: FloatArray) -> LevelledSound:
     samples : ndarray of float32, shape (2, n)
         Not silent.
     """
-    before = loudness_of(samples, RATE_HZ)
-    gain_db = TARGET_LUFS - before.integrated_lufs
-    highest_db = max(MAX_GAIN_DB, CEILING_DB - before.true_peak_db)
+    lufs = loudness_of(samples, RATE_HZ, peak=False).integrated_lufs
+    gain_db, highest_db = TARGET_LUFS - lufs, MAX_GAIN_DB
     notes = []
+    if gain_db > MAX_GAIN_DB:
+        highest_db = max(MAX_GAIN_DB, CEILING_DB - loudness_of(samples, RATE_HZ).true_peak_db)
     if gain_db > highest_db:
         notes.append(
             f"-14 LUFS needs a gain of {gain_db:.1f} dB, which would flatten the peaks of this music; "
@@ -83,7 +84,7 @@ def level(samples: FloatArray) -> LevelledSound:
         gain_db = highest_db
     ceiling_db, target_lufs = CEILING_DB - _AAC_MARGIN_DB, TARGET_LUFS
     for number in range(_MAX_ENCODINGS):
-        limited, gain_db = _limited(samples, before, gain_db, highest_db, ceiling_db, target_lufs)
+        limited, gain_db = _limited(samples, lufs, gain_db, highest_db, ceiling_db, target_lufs)
         sound = encode_aac(limited, RATE_HZ)
         after = loudness_of(sound.decode(), RATE_HZ)
         excess_db = after.true_peak_db - CEILING_DB
@@ -142,7 +143,7 @@ def duck(original: FloatArray, *, length_s: Fraction) -> tuple[GainPoint, ...]:
 
 def _limited(
     samples: FloatArray,
-    before: Loudness,
+    before_lufs: float,
     gain_db: float,
     highest_db: float,
     ceiling_db: float,
@@ -152,8 +153,9 @@ def _limited(
     for _ in range(4):
         raised = samples * np.float32(10 ** (gain_db / 20))
         limited = limit_peaks(raised, RATE_HZ, ceiling_db=ceiling_db)
-        unlimited_lufs = before.integrated_lufs + gain_db
-        lufs = unlimited_lufs if limited is raised else loudness_of(limited, RATE_HZ).integrated_lufs
+        lufs = before_lufs + gain_db
+        if limited is not raised:
+            lufs = loudness_of(limited, RATE_HZ, peak=False).integrated_lufs
         next_db = min(gain_db + target_lufs - lufs, highest_db)
         if abs(next_db - gain_db) <= _TOLERANCE_LU:
             break

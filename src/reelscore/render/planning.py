@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reelscore.analysis.frames import describe
-from reelscore.analysis.rhythm import LEAST_STEADINESS, find_rhythm
+from reelscore.analysis.frames import Frames, describe
+from reelscore.analysis.rhythm import LEAST_STEADINESS, Rhythm, find_rhythm
 from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
 from reelscore.errors import InputError, MediaError
 from reelscore.files import content_hash
@@ -20,6 +20,7 @@ from reelscore.media.loudness import SILENT_LUFS
 from reelscore.media.probe import probe
 from reelscore.media.remux import Pictures, read_pictures
 from reelscore.media.stereo import read_stereo
+from reelscore.types import FloatArray
 
 from .beat_features import describe_beats
 from .fit import ALIGN_S, align_seams, fit_length
@@ -40,7 +41,7 @@ def plan_moment(
     start_s: float | Fraction = 0,
     sound: str = "drop",
     cuts_s: Sequence[float] = (),
-    beats_s: Sequence[float] = (),
+    find_beats: bool = False,
 ) -> tuple[Plan, tuple[str, ...]]:
     """Plan a video with one part of a track, and return notes for the user.
 
@@ -54,8 +55,8 @@ def plan_moment(
         the sound is active.
     cuts_s : sequence of float
         Times of cuts in the video, for markers.
-    beats_s : sequence of float
-        Times of beats in the track, for markers.
+    find_beats : bool
+        Whether to find the beats of the track, for markers. A track without a steady beat has none.
 
     Raises
     ------
@@ -75,8 +76,16 @@ def plan_moment(
     end = min(start + pictures.length_s, song.length_s)
     if end - start < pictures.length_s:
         notes.append(
-            f"the track ends {float(pictures.length_s - end + start):.1f} s before the video; it fades out there"
+            f"the track ends {float(pictures.length_s - end + start):.1f} s before the video; it fades out there. "
+            "Lengthen it with --fit"
         )
+    beats_s: Sequence[float] = ()
+    if find_beats:
+        _, _, rhythm = _rhythm_of(track)
+        if rhythm.is_steady:
+            beats_s = rhythm.beats_s.tolist()
+        else:
+            notes.append(f"no steady beat (steadiness {rhythm.steadiness:.2f}), so beats are not marked")
     piece = Piece(start, end)
     plan, more = finish_plan(video, pictures, song, (piece,), sound=sound, cuts_s=cuts_s, beats_s=beats_s)
     return plan, (*notes, *more)
@@ -110,9 +119,7 @@ def plan_fit(
         If a file does not exist, or has no pictures or no sound.
     """
     pictures, song = read_pictures(video), song_of(track)
-    samples = np.concatenate(list(audio_blocks(track, rate_hz=SPECTRUM_RATE_HZ)))
-    frames = describe([samples])
-    rhythm = find_rhythm(frames)
+    samples, frames, rhythm = _rhythm_of(track)
     if not rhythm.is_steady:
         raise InputError(
             f"{track}: no steady beat (steadiness {rhythm.steadiness:.2f}, expected {LEAST_STEADINESS:g} or more), so "
@@ -133,6 +140,13 @@ def plan_fit(
         fade_out_s=FADE_IN_S,
     )
     return plan, (*notes, *more)
+
+
+def _rhythm_of(track: Path | str) -> tuple[FloatArray, Frames, Rhythm]:
+    """Return a track's samples at `SPECTRUM_RATE_HZ`, its features and its rhythm."""
+    samples = np.concatenate(list(audio_blocks(track, rate_hz=SPECTRUM_RATE_HZ)))
+    frames = describe([samples])
+    return samples, frames, find_rhythm(frames)
 
 
 def finish_plan(
@@ -177,10 +191,10 @@ def _with_original(plan: Plan, relative_lu: float, *, ducked: bool) -> tuple[Pla
     """Add the gain of the original sound for a loudness relative to the music, and the ducking of the music."""
     length_s = plan.video.length_s
     original = read_stereo(plan.video.path, rate_hz=RATE_HZ, length_s=float(length_s), synchronised=True)
-    loudness = loudness_of(original, RATE_HZ)
+    loudness = loudness_of(original, RATE_HZ, peak=False)
     if loudness.integrated_lufs <= SILENT_LUFS:
         return plan, ["the video's own sound is silent; only the music is used"]
-    music = loudness_of(music_of(plan, plan.track.path), RATE_HZ)
+    music = loudness_of(music_of(plan, plan.track.path), RATE_HZ, peak=False)
     wanted_db = music.integrated_lufs + relative_lu - loudness.integrated_lufs
     gain_db = round(min(max(wanted_db, GAIN_DB[0]), GAIN_DB[1]), 2)
     gain = duck(original, length_s=length_s) if ducked else ()

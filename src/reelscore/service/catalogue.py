@@ -15,13 +15,13 @@ from typing import Any
 from reelscore.encoders.cache import FeatureCache, default_folder
 from reelscore.errors import NotFoundError
 from reelscore.files import folder_library
-from reelscore.library.adding import AddSummary
 from reelscore.library.library import Library
 from reelscore.library.storage.facts import TRACK_KINDS, Kind, TrackFacts
 from reelscore.library.storage.generations import newest_version
 from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.open import Searcher
 from reelscore.library.storage.snapshot import Snapshot
+from reelscore.library.summary import AddSummary
 from reelscore.matching.matcher import Matcher
 from reelscore.matching.request import MatchRequest
 from reelscore.pipeline.pipeline import OpenPipeline

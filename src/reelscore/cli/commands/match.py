@@ -8,18 +8,31 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.filter_options import (
+    AllRecordingsOption,
     ArtistOption,
     BpmOption,
+    DiversityOption,
     GenreOption,
     InstrumentalOption,
     KeyOption,
     LengthOption,
     LicenceOption,
+    LikeOption,
     MinLengthOption,
     MoodOption,
     NoExplicitOption,
+    NotOption,
     WhereOption,
     filters,
+)
+from reelscore.cli.finish import (
+    Finish,
+    FitOption,
+    ForceOption,
+    MatchOutOption,
+    PickOption,
+    ReportOption,
+    SoundOption,
 )
 from reelscore.cli.options import (
     INPUT,
@@ -100,6 +113,10 @@ def match(
             rich_help_panel=MATCHING,
         ),
     ] = None,
+    like: LikeOption = None,
+    unlike: NotOption = None,
+    diversity: DiversityOption = 0.3,
+    all_recordings: AllRecordingsOption = False,
     where: WhereOption = None,
     bpm: BpmOption = None,
     length: LengthOption = None,
@@ -127,6 +144,12 @@ def match(
             rich_help_panel=OUTPUT,
         ),
     ] = 0,
+    out: MatchOutOption = None,
+    pick: PickOption = None,
+    fit: FitOption = False,
+    sound: SoundOption = None,
+    report_page: ReportOption = None,
+    force: ForceOption = False,
     paths: PathsOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -134,7 +157,8 @@ def match(
 
     Prints the best tracks with their score, and the position in each track at which to start it. With several videos,
     one that cannot be read is reported, and the exit code is 3 only if none can. A filter that leaves no track is an
-    error with exit code 5.
+    error with exit code 5. With -o, writes the video with the best track, or a timeline; with --report, a page to
+    compare the tracks.
     """
     from reelscore.cli.matches import print_reports
     from reelscore.encoders.cache import FeatureCache, default_folder
@@ -147,9 +171,12 @@ def match(
 
     check_one_place(music, library)
     # Check the query before indexing a music folder, which takes long.
+    finish = Finish(out, pick, fit, sound, report_page, force)
     request = MatchRequest(
         video=videos[0] if videos else None,
         text=text,
+        like=like or (),
+        unlike=unlike or (),
         where=filters(
             where=where,
             bpm=bpm,
@@ -163,13 +190,17 @@ def match(
             no_explicit=no_explicit,
             instrumental=instrumental,
         ),
-        k=top,
+        k=finish.depth(top, offset),
         offset=offset,
         text_weight=text_weight,
         hubness=hubness,
+        diversity=diversity,
+        all_recordings=all_recordings,
     )
-    if not videos and text is None:
-        raise InputError("nothing to match; give a video, a description of the music with --text, or both")
+    if not videos and text is None and not like:
+        raise InputError(
+            "nothing to match; give a video, a description of the music with --text, or a track with --like"
+        )
     info = None
     if videos and len(videos) == 1:
         info = probe(videos[0])
@@ -177,6 +208,7 @@ def match(
             raise MediaError(
                 "has audio but no video stream; give a video file", path=videos[0], stream="video"
             )
+    finish.check(videos or ())
     if music is not None:
         cache = FeatureCache(default_folder())
         pipeline = resolve(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=cache)
@@ -208,8 +240,9 @@ def match(
         reports = list(matcher.reports(videos or (), request))
     if json:
         found = [report.to_json() for report in reports]
-        print_json(found if several else found[0])
+        print_json(found if several else found[0] | finish.write(reports[0], json=True))
     else:
         print_reports(reports, paths=paths)
+        finish.write(reports[0], json=False)
     if all(isinstance(report, FailedVideo) for report in reports):
         raise typer.Exit(3)
