@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,24 @@ from reelscore.pipeline.resolve import identity_of, resolve
 from reelscore.pipeline.spec import Pipeline
 from reelscore.types import MediaInfo, Track
 
-from .analysis import AnalysedPipeline, analysis_file, read_analysis
+from .analysis import Analysed, AnalysedPipeline, analysis_file, read_analysis
 from .settings import Settings
+from .warm import WarmSnapshot
 
 _MOST_VALUES = 50
 """Number of values of a column that are counted."""
 
 _FRESH_S = 2.0
 """Age of a searcher up to which a new version of the library is not looked for, while tracks are being added."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchQuery:
+    """A request with what is known about its video."""
+
+    request: MatchRequest
+    analysed: Analysed | None = None
+    info: MediaInfo | None = None
 
 
 class LiveLibrary(Library):
@@ -56,6 +67,7 @@ class LiveLibrary(Library):
         version = self.version
         if searcher is None or version != self._version:
             searcher = super().searcher()
+            searcher = WarmSnapshot(searcher) if isinstance(searcher, Snapshot) else searcher
             self._searcher, self._version = searcher, version
         self._checked_s = now_s
         return searcher
@@ -117,8 +129,8 @@ class Catalogue:
         assert isinstance(opened_library, LiveLibrary)
         library = opened_library
         self.opened: OpenPipeline = library.pipeline
-        self._analysed = AnalysedPipeline(library.pipeline)
-        library._pipeline = self._analysed
+        self._pipeline = library._pipeline = AnalysedPipeline(library.pipeline)
+        self._analyses: dict[str, Analysed] = {}
         self.library = library
         self.matcher = Matcher(library)
         self.generation = library.version[0]
@@ -182,28 +194,27 @@ class Catalogue:
             raise NotFoundError(f"no track with the key {key!r}; list the tracks with GET /v1/tracks")
         return rows.track(row)
 
-    def is_analysed(self, video: str, folder: Path) -> bool:
-        """Return whether the current model has seen a video, and load its analysis."""
-        if self._analysed.knows(video):
-            return True
-        analysed = read_analysis(analysis_file(folder, self.fingerprint))
-        if analysed is None:
-            return False
-        self._analysed.put(video, analysed)
-        return True
+    def analysis(self, video: str, folder: Path) -> Analysed | None:
+        """Return the analysis of a video by the current model, or None where it has not seen it."""
+        analysed = self._analyses.get(video) or read_analysis(analysis_file(folder, self.fingerprint))
+        if analysed is not None:
+            self._analyses[video] = analysed
+        return analysed
 
     def forget(self, video: str) -> None:
         """Drop what is known about a video."""
-        self._analysed.forget(video)
+        self._analyses.pop(video, None)
 
-    def match(self, request: MatchRequest, *, info: MediaInfo | None) -> dict[str, Any]:
+    def match(self, query: MatchQuery) -> dict[str, Any]:
         """Return the matches of an analysed video, a text or tracks, as ``match --json`` prints them."""
+        request = query.request
+        self._pipeline.use(query.analysed)
         # LanceDB, which is read for filters and tracks, and while tracks are added, is for one thread at a time.
         by_snapshot = isinstance(self.searcher(), Snapshot) and not (
             request.where or request.like or request.unlike
         )
         with nullcontext() if by_snapshot else self._lock:
-            return self.matcher.report(request, info=info).to_json()
+            return self.matcher.report(request, info=query.info).to_json()
 
     def facets(self) -> dict[str, Any]:
         """Return the values of the columns that filters may use, with the number of tracks of each."""
