@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from reelscore.library.storage.filters import TrackFilter
 from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.schema import table_schema, track_json
 from reelscore.library.storage.store import Store
@@ -113,7 +112,7 @@ def exact(queries: np.ndarray, rows: int, dim: int, seed: int, k: int, keep: int
 
 
 def ask(
-    store: Store, queries: np.ndarray, truth: list[set[str]], k: int, where: TrackFilter | None
+    store: Store, queries: np.ndarray, truth: list[set[str]], k: int, where: str | None
 ) -> dict[str, float]:
     times, hits = [], 0
     for query, wanted in zip(queries, truth, strict=True):
@@ -163,7 +162,7 @@ def main() -> None:
             "cores": len(os.sched_getaffinity(0)),
             **built,
             "search": ask(store, queries, truth, 10, None),
-            "search_one_in_20": ask(store, queries, filtered_truth, 10, TrackFilter(artist="Artist 3")),
+            "search_one_in_20": ask(store, queries, filtered_truth, 10, "artist = 'Artist 3'"),
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "disk_mb": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 2**20,
             "numpy_exact_p50_ms": numpy_exact_ms(*size, queries),

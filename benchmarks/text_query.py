@@ -22,7 +22,7 @@ import pyarrow as pa
 from reelscore import Library, Matcher
 from reelscore.library.compatibility import library_meta
 from reelscore.library.storage.entry import TrackEntry
-from reelscore.library.storage.schema import entries_to_table
+from reelscore.library.storage.schema import entries_to_table, table_schema
 from reelscore.library.storage.store import Store
 from reelscore.models.zeroshot.vocabulary import read_vocabulary
 from reelscore.types import Track
@@ -64,7 +64,7 @@ def batches(rows: int, dim: int, seed: int) -> Iterator[pa.RecordBatch]:
             )
             for i in range(first, first + num)
         ]
-        yield from entries_to_table(entries, dim=dim, revision=1).to_batches()
+        yield from entries_to_table(entries, table_schema(dim), revision=1).to_batches()
 
 
 def main() -> None:

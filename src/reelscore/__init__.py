@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reelscore.library.library import Library
     from reelscore.losses import InterIntraLoss as InterIntraLoss  # needs torch, so a star import omits it
     from reelscore.matching.matcher import Matcher
+    from reelscore.matching.request import MatchRequest
     from reelscore.media.probe import probe
 
     from .errors import ArtifactError, ConfigError, InputError, MediaError, NotFoundError, ReelscoreError
@@ -35,6 +36,7 @@ _HOMES = {
     "InterIntraLoss": "losses",
     "Library": "library.library",
     "Match": "types",
+    "MatchRequest": "matching.request",
     "Matcher": "matching.matcher",
     "MediaError": "errors",
     "MediaInfo": "types",
@@ -54,6 +56,7 @@ __all__ = [
     "InputError",
     "Library",
     "Match",
+    "MatchRequest",
     "Matcher",
     "MediaError",
     "MediaInfo",

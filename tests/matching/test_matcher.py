@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MediaError
+from reelscore import ArtifactError, ConfigError, InputError, Library, Matcher, MatchRequest, MediaError
 from support.captioned import captioned
 from support.films import film
 from support.subtitled import subtitled
@@ -39,12 +39,19 @@ def test_the_json_shape_is_kept_and_byte_equal(library, video_file):
     assert found["model"]["trained"] is False
     assert set(found["query"]) == {"video", "duration_s", "text", "understood"}
     keys = {"rank", "track", "title", "artist", "score", "start_s", "duration_s", "reasons"}
-    keys |= {"fit", "violations"}
+    keys |= {"end_s", "beat", "fit", "violations"}
     assert set(found["matches"][0]) == keys
 
 
 def test_a_path_is_as_good_as_a_library(library, video_file):
     assert Matcher(library.path).match(video_file) == Matcher(library).match(video_file)
+
+
+def test_pages_join_to_the_whole_list(library, video_file):
+    matcher = Matcher(library)
+    whole = matcher.match(video_file, k=6)
+    assert [m for i in range(0, 8, 2) for m in matcher.match(video_file, k=2, offset=i)] == whole
+    assert matcher.report(MatchRequest(video=video_file, k=3, offset=3)).matches == tuple(whole[3:])
 
 
 def test_music_is_matched_to_the_pictures_alone(library, tmp_path):
@@ -78,6 +85,8 @@ def test_matching_loads_neither_torch_nor_lancedb(library, video_file):
 def test_bad_questions_are_answered_clearly(library, video_file, music_folder):
     with pytest.raises(InputError, match="at least 1"):
         Matcher(library).match(video_file, k=0)
+    with pytest.raises(InputError, match="at least 0"):
+        Matcher(library).match(video_file, offset=-1)
     with pytest.raises(MediaError, match="picture"):
         Matcher(library).match(music_folder / "song 0.wav")
 

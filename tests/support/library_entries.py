@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from reelscore.library.storage.entry import TrackEntry
-from reelscore.library.storage.meta import LibraryMeta
+from reelscore.library.storage.facts import TrackFacts
+from reelscore.library.storage.meta import FORMAT, LibraryMeta
 from reelscore.library.storage.store import Store
 from reelscore.types import Track
 
@@ -33,6 +34,8 @@ def make_entry(number: int, *, model: int = 0, **changes: object) -> TrackEntry:
         "duration_s": 60.0 + number,
         "embedding": make_unit(1000 * model + number, DIM),
         "tag_scores": None,
+        "facts": make_facts(number),
+        "details": None,
     } | changes
     starts_s = np.arange(SEGMENTS) * 10.0
     return TrackEntry(
@@ -45,11 +48,23 @@ def make_entry(number: int, *, model: int = 0, **changes: object) -> TrackEntry:
         starts_s,
         starts_s + 10.0,
         values["tag_scores"],  # type: ignore[arg-type]
+        values["facts"],  # type: ignore[arg-type]
+        values["details"],  # type: ignore[arg-type]
     )
 
 
-def make_meta(model: int = 0) -> LibraryMeta:
-    return LibraryMeta(f"model {model}", f"model-{model}", "video-1", "music-1", "light", DIM, SEGMENTS)
+def make_facts(number: int) -> TrackFacts:
+    analysed = {"bpm": 80.0 + number, "bpm_alt": 40.0 + number / 2, "key": "A minor", "tonic": 9}
+    tags = {"genre": ("rock", f"genre {number % 4}"), "explicit": number % 2 == 0}
+    if number % 5 == 0:
+        tags["bpm"] = 100.0
+    return TrackFacts.combine({"analysis": analysed, "tag": tags}, rhythm=bytes(number % 7))
+
+
+def make_meta(model: int = 0, *, format: int = FORMAT) -> LibraryMeta:
+    return LibraryMeta(
+        f"model {model}", f"model-{model}", "video-1", "music-1", "light", DIM, SEGMENTS, format=format
+    )
 
 
 def content(store: Store) -> dict[str, tuple[object, ...]]:
@@ -65,6 +80,7 @@ def content(store: Store) -> dict[str, tuple[object, ...]]:
             e.moment_starts_s.tobytes(),
             e.moment_ends_s.tobytes(),
             None if e.tag_scores is None else e.tag_scores.tobytes(),
+            e.facts,
         )
         for e in store.entries()
     }
@@ -88,15 +104,6 @@ def everything() -> Callable[[Store], dict[str, tuple[object, ...]]]:
 @pytest.fixture(scope="session")
 def meta() -> Callable[..., LibraryMeta]:
     return make_meta
-
-
-@pytest.fixture(scope="module")
-def filter_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library shared by the examples of one test."""
-    path = tmp_path_factory.mktemp("filter") / "library"
-    with Store.create(path, make_meta()):
-        pass
-    return path
 
 
 @pytest.fixture

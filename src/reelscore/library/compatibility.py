@@ -11,7 +11,7 @@ from reelscore.models.trained.folder import read_card
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.pipeline.resolve import find_tagger, resolve
 
-from .storage.meta import LibraryMeta, check_kind
+from .storage.meta import FORMAT, LibraryMeta, check_kind
 
 
 def library_meta(opened: OpenPipeline) -> LibraryMeta:
@@ -32,7 +32,7 @@ def library_meta(opened: OpenPipeline) -> LibraryMeta:
         num_segments=model.num_segments,
         tags_fingerprint=None if tagger is None else tagger.model.fingerprint,
         tags_folder=None if tagger is None else tagger.spec.encoder.folder,
-        format=1 if tagger is None else 2,
+        format=FORMAT,
     )
 
 

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from reelscore.errors import InputError
+from reelscore.errors import InputError, MediaError, NotFoundError
 from reelscore.library.compatibility import check_pipeline, untagged_note
 from reelscore.library.library import Library
 from reelscore.library.storage.open import Searcher
 from reelscore.media.probe import probe
-from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.models.zeroshot.text_query import not_understood
-from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.types import FloatArray, Match, MediaInfo
 
-from .fusion import reciprocal_rank_fusion
-from .hubness import corrected, fit_word, standardised
-from .query import Query, embed_query, embed_text
-from .ranking import MOMENT_WEIGHT, Placed, rank_by_moments
-from .report import MatchReport
-from .request import check_understood, honoured, title_words
-
-_CANDIDATES = 100
-"""Least number of tracks that are ranked by their moments too; the others are ranked by their embedding alone."""
-
-_CONDITIONAL = 2000
-"""The same for a text with conditions, such as a tempo."""
-
-_CLIP_S = 30.0
-"""Length of the moment for a text query, which has no duration."""
-
-TEXT_WEIGHT = 0.5
-"""Default weight of the text next to a video."""
+from .filter_notes import none_left, unknown_values
+from .filters import Condition, join, parse_filter
+from .query import embed_query, embed_text
+from .report import FailedVideo, MatchReport
+from .request import MatchRequest
+from .search import Search
 
 
 class Matcher:
@@ -79,28 +65,12 @@ class Matcher:
             self._pipeline = self._pipeline.with_text_from(on_screen=on_screen, speech=speech)
         _ = self._pipeline.embedder  # a damaged model is reported here, not at the first query
 
-    def match(
-        self,
-        video: Path | str | None = None,
-        k: int = 10,
-        *,
-        text: str | None = None,
-        text_weight: float = TEXT_WEIGHT,
-        hubness: float | None = None,
-    ) -> list[Match]:
+    def match(self, video: Path | str | None = None, k: int = 10, **options: Any) -> list[Match]:
         """Return the `k` best tracks, best first, or fewer for a smaller library; see `report`."""
-        report = self.report(video, k=k, text=text, text_weight=text_weight, hubness=hubness)
-        return list(report.matches)
+        return list(self.report(video, k=k, **options).matches)
 
     def report(
-        self,
-        video: Path | str | None = None,
-        *,
-        k: int = 10,
-        text: str | None = None,
-        text_weight: float = TEXT_WEIGHT,
-        hubness: float | None = None,
-        info: MediaInfo | None = None,
+        self, query: MatchRequest | Path | str | None = None, *, info: MediaInfo | None = None, **options: Any
     ) -> MatchReport:
         """Match a video, a text, or both.
 
@@ -110,17 +80,12 @@ class Matcher:
 
         Parameters
         ----------
-        video : path, optional
-        k : int
-        text : str, optional
-            Description of the music, such as ``"calm, hopeful, no drums"``.
-        text_weight : float
-            Weight of the text next to a video: 0 ranks by the video alone, 1 by the text alone.
-        hubness : float, optional
-            Strength of the hubness correction, 0 (off) to 1. Lowers tracks that rank high for every query. By default
-            that of the model: 0.9 for the zero-shot model, 0 for a trained one. It does not apply to tag scores.
+        query : MatchRequest or path, optional
+            A request, or the video of a new one.
         info : MediaInfo, optional
             Result of `probe` on the video, if known.
+        **options
+            Attributes of `MatchRequest`, such as `text` and `k`.
 
         Returns
         -------
@@ -136,87 +101,64 @@ class Matcher:
             When the library was built with another model, encoder or vocabulary than the available one.
         MediaError
             When the video has no frames that can be decoded.
+        NotFoundError
+            When no track passes the filter; the message says which condition leaves nothing.
         """
-        strength = self._pipeline.embedder.default_hubness if hubness is None else hubness
-        _check_arguments(k, text_weight, strength)
-        if video is None:
+        request = (
+            replace(query, **options)
+            if isinstance(query, MatchRequest)
+            else MatchRequest(video=query, **options)
+        )
+        if request.video is None:
             info = None
         elif info is None:
-            info = probe(video)
-        query = embed_query(self._pipeline, self._library, video, text, text_weight=text_weight, info=info)
-        index = self._searcher()
-        clip_s = _CLIP_S if info is None else info.length_s("video")
-        titles = title_words(query.request, index)
-        understood = ""
-        if query.request is not None:
-            words = tuple(dict.fromkeys(word for found in titles.values() for word in found))
-            check_understood(query.request, text or "", words)
-            understood = query.request.understood(words)
-        # A condition may hold far down the list.
-        depth = max(_CANDIDATES, 2 * k)
-        if query.request is not None and (query.request.has_conditions or titles):
-            depth = max(depth, _CONDITIONAL)
-        ranked = self._rank(
-            query, index, titles, depth=depth, clip_s=clip_s, strength=strength, by_video=info is not None
+            info = probe(request.video)
+        index, conditions, allowed = self._filtered(request)
+        embedded = embed_query(self._pipeline, self._library, request, info=info)
+        search = Search(self._pipeline, index, request, embedded, info, join(conditions), allowed)
+        page = islice(search.ordered(), request.offset, request.offset + request.k)
+        matches = tuple(
+            Match(
+                rank,
+                placed.score,
+                placed.track,
+                search.moment_of(placed),
+                search.shared_terms(placed),
+                placed.fit,
+                violated,
+            )
+            for rank, (placed, violated) in enumerate(page, start=request.offset + 1)
         )
-        untagged = 0
-        if query.tags is not None:
-            matches = self._match_tags(
-                query, ranked, index, titles, k=k, text_weight=text_weight, clip_s=clip_s
-            )
-            untagged = int((~index.all_rows().has_tag_scores).sum())
-        else:
-            tags = index.embeddings([p.track.key for p in ranked]) if _reads_tags(self._pipeline) else {}
-            placed = {p.track.key: p for p in ranked}
-            chosen = honoured(
-                self._pipeline, [(p.track, p.score) for p in ranked], query.request, titles, tags, k=k
-            )
-            reasons = self._pipeline.embedder.reasons
-            matches = []
-            for rank, (track, score, violated) in enumerate(chosen, start=1):
-                p = placed[track.key]
-                shared = () if query.embedding is None else reasons(query.embedding, p.moment)
-                matches.append(Match(rank, score, track, p.start_s, shared, p.fit, violated))
+        by_tags = embedded.tags is not None
+        untagged = int((~index.all_rows().has_tag_scores).sum()) if by_tags else 0
+        notes = self._notes(info, request.text, matches, untagged=untagged)
         return MatchReport(
             info,
-            text,
-            self._model_facts(by_tags=query.tags is not None),
-            tuple(matches),
-            self._notes(info, text, matches, untagged=untagged),
-            understood,
+            request.text,
+            self._model_facts(by_tags=by_tags),
+            matches,
+            (*notes, *unknown_values(conditions, index, self._library.path)),
+            search.understood,
         )
+
+    def reports(
+        self, videos: Iterable[Path | str], request: MatchRequest | None = None, **options: Any
+    ) -> Iterator[MatchReport | FailedVideo]:
+        """Match several videos with the same request; see `report`.
+
+        A video that does not exist or cannot be decoded gives a `FailedVideo`, and the others go on.
+        """
+        request = replace(request or MatchRequest(), **options)
+        self._filtered(request)  # what is wrong for every video is raised at once
+        for video in videos:
+            try:
+                yield self.report(request, video=video)
+            except (MediaError, NotFoundError) as error:
+                yield FailedVideo(str(video), error)
 
     def check_text(self, text: str) -> None:
         """Raise as `embed_text` for a text that cannot be used. Its words may still turn out to be those of a title."""
         embed_text(self._pipeline, self._library, text)
-
-    def _rank(
-        self,
-        query: Query,
-        index: Searcher,
-        titles: Mapping[str, Sequence[str]],
-        *,
-        depth: int,
-        clip_s: float,
-        strength: float,
-        by_video: bool,
-    ) -> list[Placed]:
-        """Rank by the query's embedding; without one, return the tracks in the order of their keys with score 0."""
-        if query.embedding is None:
-            if query.tags is not None:
-                return []
-            rows = index.all_rows()
-            return [Placed(rows.track(i), 0.0, 0.0, rows.embeddings[i]) for i in range(len(rows))]
-        candidates = index.search(query.embedding, depth)
-        known = {track.key for track, _ in candidates}
-        if more := sorted(set(titles) - known):
-            rows, cosines = index.all_rows(), index.cosines(query.embedding)
-            places = [row for key in more if (row := rows.row_of(key)) is not None]
-            candidates += [(rows.track(row), float(cosines[row])) for row in places]
-        ranked = rank_by_moments(
-            candidates, query.embedding, index, clip_s=clip_s, moment_weight=self._moment_weight
-        )
-        return self._calibrate(ranked, index, by_video=by_video, strength=strength)
 
     def _notes(
         self, info: MediaInfo | None, text: str | None, matches: Sequence[Match], *, untagged: int
@@ -250,82 +192,19 @@ class Matcher:
         query = embed_text(self._pipeline, self._library, text)
         embedding = query.tags if query.embedding is None else query.embedding
         if embedding is None:
-            assert query.request is not None
-            raise not_understood(text, query.request.names)
+            assert query.text_request is not None
+            raise not_understood(text, query.text_request.names)
         return embedding
 
-    @property
-    def _moment_weight(self) -> float:
-        return MOMENT_WEIGHT if self._pipeline.embedder.trained else 0.0
-
-    def _calibrate(
-        self, placed: Sequence[Placed], index: Searcher, *, by_video: bool, strength: float
-    ) -> list[Placed]:
-        """Correct scores for hubness, sort by them, and say how they compare with those of unmatched queries."""
-        embedder = self._pipeline.embedder
-        if not placed or (embedder.trained and strength == 0):
-            return list(placed)
-        bank = embedder.bank if by_video else embedder.text_bank
-        found = index.embeddings([p.track.key for p in placed])
-        candidates = np.stack([found[p.track.key] for p in placed])
-        plain = np.array([p.score for p in placed])
-        # The correction applies to the track as a whole, not to its moment.
-        strength *= 1 - self._moment_weight
-        scores = corrected(plain, candidates, embedder, bank, strength=strength)
-        fits = [""] * len(placed)
-        if not embedder.trained and bank is not None:
-            fits = [fit_word(z) for z in standardised(plain, candidates, bank)]
-        order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
-        return [replace(placed[i], score=float(scores[i]), fit=fits[i]) for i in order]
-
-    def _match_tags(
-        self,
-        query: Query,
-        ranked: Sequence[Placed],
-        index: Searcher,
-        titles: Mapping[str, Sequence[str]],
-        *,
-        k: int,
-        text_weight: float,
-        clip_s: float,
-    ) -> list[Match]:
-        """Return the matches of a text by tag scores, fused with those of a video where there is one."""
-        tagger = self._pipeline.tagger
-        assert query.tags is not None
-        assert tagger is not None
-        rows = index.all_rows()
-        keys = rows.text("key")
-        by_text = index.tag_cosines(query.tags)
-        order = np.lexsort((np.arange(len(keys)), -by_text))
-        text_ranking = [keys[i] for i in order if not np.isnan(by_text[i])]
-        row_of = {key: i for i, key in enumerate(keys)}
-        placed = {p.track.key: p for p in ranked}
-        if query.embedding is None:
-            scored = [(key, float(by_text[row_of[key]])) for key in text_ranking]
-        else:
-            by_video = index.cosines(query.embedding)
-            tail = np.lexsort((np.arange(len(keys)), -by_video))
-            video_ranking = [*placed, *(keys[i] for i in tail if keys[i] not in placed)]
-            scored = reciprocal_rank_fusion([video_ranking, text_ranking], [1 - text_weight, text_weight])
-        assert rows.tag_scores is not None
-        tags = {key: rows.tag_scores[row] for key, row in row_of.items() if not np.isnan(by_text[row])}
-        chosen = honoured(
-            self._pipeline,
-            [(rows.track(row_of[key]), score) for key, score in scored],
-            query.request,
-            titles,
-            tags,
-            k=k,
-        )
-        if query.embedding is not None:
-            others = [(track, 0.0) for track, _, _ in chosen if track.key not in placed]
-            placed |= {p.track.key: p for p in rank_by_moments(others, query.embedding, index, clip_s=clip_s)}
-        matches = []
-        for rank, (track, score, violated) in enumerate(chosen, start=1):
-            reasons = tagger.embedder.reasons(query.tags, tags[track.key]) if track.key in tags else ()
-            start_s = placed[track.key].start_s if track.key in placed else 0.0
-            matches.append(Match(rank, score, track, start_s, reasons, violations=violated))
-        return matches
+    def _filtered(self, request: MatchRequest) -> tuple[Searcher, tuple[Condition, ...], set[str] | None]:
+        """Return a searcher, the filter, and the keys of the tracks that pass it; None without a filter."""
+        index = self._searcher()
+        conditions = parse_filter(request.where, index.columns()) if request.where else ()
+        where = join(conditions)
+        allowed = None if where is None else index.keys_where(where)
+        if allowed is not None and not allowed:
+            raise NotFoundError(none_left(conditions, index, self._library.path))
+        return index, conditions, allowed
 
     def _searcher(self) -> Searcher:
         """Return a searcher over the library, once it matches the pipeline and has a track."""
@@ -351,17 +230,3 @@ class Matcher:
             "missing_words": list(self._pipeline.spec.missing),
             "blend": None,  # retired; the keys of the JSON do not change
         }
-
-
-def _reads_tags(opened: OpenPipeline) -> bool:
-    """Return whether embeddings of the model are scores of vocabulary terms."""
-    return isinstance(opened.embedder, ZeroShotModel)
-
-
-def _check_arguments(k: int, text_weight: float, hubness: float) -> None:
-    if k < 1:
-        raise InputError(f"k, the number of matches, must be at least 1, got {k}")
-    if not 0 <= text_weight <= 1:
-        raise InputError(f"text_weight must lie in [0, 1], got {text_weight}")
-    if not 0 <= hubness <= 1:
-        raise InputError(f"hubness must lie in [0, 1], got {hubness}")

@@ -16,7 +16,8 @@ from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.text.video_text import clean
 from reelscore.types import FloatArray, MediaInfo
 
-from .request import Request, read_request
+from .request import MatchRequest
+from .text_request import TextRequest, read_text_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +30,22 @@ class Query:
         In the space of the library's model, norm 1.
     tags : ndarray of float32, shape (V,), optional
         The text in the space of the tag scores, norm 1, for a model that takes no text.
-    request : Request, optional
+    text_request : TextRequest, optional
         The text in its parts.
     """
 
     embedding: FloatArray | None
     tags: FloatArray | None = None
-    request: Request | None = None
+    text_request: TextRequest | None = None
 
 
 def embed_query(
-    opened: OpenPipeline,
-    library: Library,
-    video: Path | str | None,
-    text: str | None,
-    *,
-    text_weight: float,
-    info: MediaInfo | None,
+    opened: OpenPipeline, library: Library, request: MatchRequest, *, info: MediaInfo | None
 ) -> Query:
     """Embed a video, a text, or both.
 
     Where the model takes text, both become one embedding, the normalised sum of the two with weights
-    ``1 - text_weight`` and `text_weight`.
+    ``1 - text_weight`` and `text_weight`. `info` is the result of `probe` on the video.
 
     Raises
     ------
@@ -59,16 +54,16 @@ def embed_query(
     ConfigError, ArtifactError
         When the library cannot be searched by text.
     """
-    if video is None and text is None:
+    if request.video is None and request.text is None:
         raise InputError("nothing to match. Give a video, a text that describes the music, or both")
-    by_text = None if text is None else embed_text(opened, library, text)
-    if video is None:
+    by_text = None if request.text is None else embed_text(opened, library, request.text)
+    if request.video is None:
         assert by_text is not None
         return by_text
-    by_video, _ = opened.video(video, info=info)
+    by_video, _ = opened.video(request.video, info=info)
     if by_text is None or by_text.embedding is None:
         return replace(by_text or Query(None), embedding=by_video)
-    both = (1 - text_weight) * by_video + text_weight * by_text.embedding
+    both = (1 - request.text_weight) * by_video + request.text_weight * by_text.embedding
     length = float(np.linalg.norm(both))
     return replace(by_text, embedding=(both / length).astype(np.float32) if length > 0 else by_video)
 
@@ -81,12 +76,12 @@ def embed_text(opened: OpenPipeline, library: Library, text: str) -> Query:
     text = clean(text)
     check_query(text)
     if isinstance(opened.embedder, ZeroShotModel):
-        request = read_request(text, opened)
-        return Query(_embedding(opened.embedder, request), request=request)
-    request = read_request(text, None)
+        request = read_text_request(text, opened)
+        return Query(_embedding(opened.embedder, request), text_request=request)
+    request = read_text_request(text, None)
     embedding = opened.embed_text(request.rest) if request.rest else None
     if embedding is not None:
-        return Query(embedding, request=request)
+        return Query(embedding, text_request=request)
     built = library.meta
     if opened.spec.model is None or (
         opened.embedder.text_encoder is not None and not _has_tags(library, opened)
@@ -105,11 +100,11 @@ def embed_text(opened: OpenPipeline, library: Library, text: str) -> Query:
     else:
         tagger = tagger_of(built, library.path, opened)
     assert isinstance(tagger.embedder, ZeroShotModel)
-    request = read_request(text, tagger)
+    request = read_text_request(text, tagger)
     return Query(None, _embedding(tagger.embedder, request), request)
 
 
-def _embedding(model: ZeroShotModel, request: Request) -> FloatArray | None:
+def _embedding(model: ZeroShotModel, request: TextRequest) -> FloatArray | None:
     """Return the embedding of what the model understands of a text; None if that is nothing."""
     assert request.reading is not None
     scores = request.reading.scores

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from reelscore.errors import InputError
+from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
+from reelscore.models.base import Embedder
 from reelscore.types import FloatArray, Track
 
+from .candidates import Scored
+from .hubness import corrected, fit_word, standardised
 from .moments import best_moment
 
 MOMENT_WEIGHT = 0.3
@@ -16,15 +22,38 @@ MOMENT_WEIGHT = 0.3
 moment of a varied track matches any query, so without training it only says where to start."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """A track with its score, the start of its best moment, and the moment's mean embedding."""
+    """A track with its score and its best moment.
+
+    Attributes
+    ----------
+    track : Track
+    score : float
+    start_s : float
+        Start of the moment.
+    embedding : ndarray of float32, shape (D,)
+        Of the whole track.
+    facts : TrackFacts
+        Empty without a query embedding.
+    moment : ndarray of float32, shape (D,), optional
+        Mean embedding of the moment; None without a query embedding, where the moment is the start of the track.
+    fit : str
+        See `Match`.
+    """
 
     track: Track
     score: float
     start_s: float
-    moment: FloatArray
+    embedding: FloatArray
+    facts: TrackFacts = TrackFacts()  # noqa: RUF009  (immutable)
+    moment: FloatArray | None = None
     fit: str = ""
+
+
+def moment_weight(embedder: Embedder) -> float:
+    """Return the weight of the best moment in the score of a model."""
+    return MOMENT_WEIGHT if embedder.trained else 0.0
 
 
 def rerank(
@@ -59,15 +88,19 @@ def rerank(
 
 
 def rank_by_moments(
-    candidates: Sequence[tuple[Track, float]],
-    query: FloatArray,
+    candidates: Sequence[Scored],
+    query: FloatArray | None,
     index: Searcher,
     *,
     clip_s: float,
-    moment_weight: float = MOMENT_WEIGHT,
+    moment_weight: float,
 ) -> list[Placed]:
-    """Place the best moment of each candidate and rank by `rerank`."""
-    moments = index.moments([track.key for track, _ in candidates])
+    """Place the best moment of each candidate and rank by `rerank`. Without a query each track starts at 0."""
+    keys = [track.key for track, _ in candidates]
+    embeddings = index.embeddings(keys)
+    if query is None:
+        return [Placed(track, score, 0.0, embeddings[track.key]) for track, score in candidates]
+    moments, facts = index.moments(keys), index.facts(keys)
     starts: dict[str, float] = {}
     scored = []
     for track, score in candidates:
@@ -81,5 +114,36 @@ def rank_by_moments(
         rows, starts_s, ends_s = moments[track.key]
         start_s = starts[track.key]
         inside = (ends_s > start_s) & (starts_s < start_s + clip_s)
-        placed.append(Placed(track, score, start_s, rows[inside].mean(axis=0)))
+        moment = rows[inside].mean(axis=0)
+        placed.append(
+            Placed(track, score, start_s, embeddings[track.key], facts.get(track.key, TrackFacts()), moment)
+        )
     return placed
+
+
+def calibrate(
+    placed: Sequence[Placed], embedder: Embedder, bank: FloatArray | None, *, strength: float
+) -> list[Placed]:
+    """Correct scores for hubness, sort by them, and say how they compare with those of unmatched queries.
+
+    Parameters
+    ----------
+    placed : sequence of Placed
+    embedder : Embedder
+    bank : ndarray of float32, shape (B, D), optional
+        Its `bank` or `text_bank`.
+    strength : float
+        Strength of the correction, from 0 to 1.
+    """
+    if not placed or (embedder.trained and strength == 0):
+        return list(placed)
+    candidates = np.stack([p.embedding for p in placed])
+    plain = np.array([p.score for p in placed])
+    # The correction applies to the track as a whole, not to its moment.
+    strength *= 1 - moment_weight(embedder)
+    scores = corrected(plain, candidates, embedder, bank, strength=strength)
+    fits = [""] * len(placed)
+    if not embedder.trained and bank is not None:
+        fits = [fit_word(z) for z in standardised(plain, candidates, bank)]
+    order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
+    return [replace(placed[i], score=float(scores[i]), fit=fits[i]) for i in order]

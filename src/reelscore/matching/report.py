@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reelscore.errors import ReelscoreError
 from reelscore.types import Match, MediaInfo
+
+
+@dataclass(frozen=True, slots=True)
+class FailedVideo:
+    """One of several videos that cannot be matched, and why."""
+
+    video: str
+    error: ReelscoreError
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; the matches of other videos have no key ``error``."""
+        return {"query": {"video": self.video}, "error": str(self.error)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,14 @@ class MatchReport:
                     "artist": m.track.artist,
                     "score": round(m.score, 6),
                     "start_s": round(m.start_s, 3),
+                    "end_s": round(m.end_s, 3),
                     "duration_s": round(m.track.duration_s, 3),
+                    "beat": {
+                        "on_beat": m.moment.is_on_beat,
+                        "gain": round(m.moment.gain, 3),
+                        "cuts": m.moment.num_cuts,
+                        "cuts_on_beat": m.moment.num_on_beat,
+                    },
                     "reasons": list(m.reasons),
                     "fit": m.fit or None,
                     "violations": list(m.violations),

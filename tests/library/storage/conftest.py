@@ -1,5 +1,5 @@
 """Fixtures of the storage tests."""
 
-from support.library_entries import entry, everything, filter_library, library, meta, unit
+from support.library_entries import entry, everything, library, meta, unit
 
-__all__ = ["entry", "everything", "filter_library", "library", "meta", "unit"]
+__all__ = ["entry", "everything", "library", "meta", "unit"]

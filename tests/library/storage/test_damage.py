@@ -164,9 +164,9 @@ def test_a_damaged_library_json_is_an_error_for_every_reader(library, text):
 
 def test_a_newer_format_asks_for_an_update(library):
     file = library / "library.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 3}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 4}))
     for read in (Store.open, Snapshot.open, LibraryMeta.read):
-        with pytest.raises(ArtifactError, match=r"format 3, this reelscore reads up to 2\. Update reelscore"):
+        with pytest.raises(ArtifactError, match=r"format 4, this reelscore reads up to 3\. Update reelscore"):
             read(library)
 
 

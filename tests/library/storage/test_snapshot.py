@@ -10,13 +10,11 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from reelscore.errors import ArtifactError, NotFoundError
-from reelscore.library.storage.filters import TrackFilter
+from reelscore.library.storage.generations import newest_version
 from reelscore.library.storage.open import open_for_search
-from reelscore.library.storage.snapshot import Snapshot, newest_version
+from reelscore.library.storage.snapshot import Snapshot
 from reelscore.library.storage.store import Store
 from support.library_entries import make_entry, make_meta, make_unit
 
@@ -34,6 +32,10 @@ def agree(library, unit, where=None):
     assert set(rows) == set(others) == set(store.keys())
     assert all(np.array_equal(rows[key], others[key]) for key in rows)
     assert store.embeddings([]) == {}
+    facts = snapshot.facts(keys)
+    assert facts == store.facts(keys)
+    assert list(facts) == keys[:-1]
+    assert snapshot.columns() == store.columns()
     moments, stored = snapshot.moments(keys), store.moments(keys)
     assert list(moments) == keys[:-1]
     assert sorted(stored) == keys[:-1]
@@ -44,7 +46,7 @@ def agree(library, unit, where=None):
 
 def test_snapshot_and_store_agree_to_the_byte(library, unit):
     agree(library, unit)
-    agree(library, unit, TrackFilter(artist="ARTIST 2", min_duration_s=70))
+    agree(library, unit, "artist = 'Artist 2' AND duration_s >= 70")
 
 
 def test_snapshot_follows_every_kind_of_write(library, entry, meta, unit):
@@ -75,7 +77,7 @@ def test_moments_that_stay_are_not_written_again(library, entry, unit):
     with Store.open(library) as store:
         store.upsert([entry(80)])
     assert {f: f.stat().st_mtime_ns for f in files} == files
-    assert len(list((library / "snapshot").glob("moments-*"))) == len(files) + 2
+    assert len(list((library / "snapshot").glob("moments-*"))) == len(files) + 3
     agree(library, unit)
 
 
@@ -87,7 +89,7 @@ def test_parts_stay_few_and_dead_moments_go(library, entry, unit):
     with Store.open(library) as store:
         store.remove([entry(i).track.key for i in range(39)])
     snapshot = Snapshot.open(library)
-    assert sum(len(values) for values, _ in snapshot.parts) == snapshot.places[:, 2].sum()
+    assert sum(len(part.moments) for part in snapshot.parts) == snapshot.places["num_moments"].sum()
     agree(library, unit)
 
 
@@ -145,7 +147,7 @@ def test_a_damaged_snapshot_is_never_believed(library, unit, damage):
     expected = store.search(query, 40)
     moments = store.moments(store.keys())
     files = sorted(f for f in (library / "snapshot").rglob("*") if f.is_file())
-    assert len(files) == 9
+    assert len(files) == 10
     for file in files:
         whole = file.read_bytes()
         if damage == "remove":
@@ -173,47 +175,11 @@ def test_a_snapshot_of_a_newer_format_is_passed_over(library):
     assert Snapshot.open(library) is None
 
 
-words = st.text(st.sampled_from("aAbB'\"%_\\ éÉ🎵"), max_size=4)
-limits = st.none() | st.floats(50, 110, allow_nan=False)
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    tags=st.lists(st.tuples(words, words, words), min_size=6, max_size=6),
-    artist=st.none() | words,
-    album=st.none() | words,
-    title=st.none() | words,
-    under=st.none() | st.sampled_from(["/", "/music/", "/music/00003", "/Music", "'"]),
-    shortest=limits,
-    longest=limits,
-)
-def test_filters_mean_the_same_in_sql_and_in_numpy(
-    filter_library, entry, unit, tags, artist, album, title, under, shortest, longest
-):
-    with Store.open(filter_library) as store:
-        store.upsert(entry(i, artist=a, album=b, title=c) for i, (a, b, c) in enumerate(tags))
-    where = TrackFilter(artist, album, title, under, shortest, longest)
-    expected = [
-        entry(i).track.key
-        for i, (a, b, c) in enumerate(tags)
-        if (artist is None or a.lower() == artist.lower())
-        and (album is None or b.lower() == album.lower())
-        and (title is None or title.lower() in c.lower())
-        and (under is None or entry(i).track.path.startswith(under))
-        and (shortest is None or entry(i).track.duration_s >= shortest)
-        and (longest is None or entry(i).track.duration_s <= longest)
-    ]
-    assert sorted(t.key for t in store.tracks(where)) == sorted(expected)
-    assert sorted(
-        t.key for t, _ in Snapshot.open(filter_library).search(unit(0, 16), 9, where=where)
-    ) == sorted(expected)
-
-
 @pytest.fixture
 def tagged(tmp_path):
     """A library of 12 tracks that keeps tag scores; two of them have none."""
     path = tmp_path / "tagged"
-    with Store.create(path, dataclasses.replace(make_meta(), tags_fingerprint="tags-1", format=2)) as store:
+    with Store.create(path, dataclasses.replace(make_meta(), tags_fingerprint="tags-1")) as store:
         store.upsert(
             make_entry(i, tag_scores=None if i % 5 == 2 else make_unit(90_000 + i, 7)) for i in range(12)
         )
@@ -263,10 +229,13 @@ def test_damaged_tag_scores_are_never_believed(tagged, unit, damage):
 def test_no_changed_byte_of_a_snapshot_is_ever_believed(tagged, unit):
     def answers(snapshot):
         keys = snapshot.rows.text("key")
+        facts = snapshot.facts(keys)
         moments = snapshot.moments(keys)
         found = snapshot.search(unit(4, 16), 12)
         tags = snapshot.tag_cosines(unit(3, 7))
-        return repr((found, tags.tolist(), [[part.tobytes() for part in moments[key]] for key in keys]))
+        return repr(
+            (found, facts, tags.tolist(), [[part.tobytes() for part in moments[key]] for key in keys])
+        )
 
     expected = answers(Snapshot.open(tagged))
     rng = np.random.default_rng(0)
@@ -285,5 +254,6 @@ def test_no_changed_byte_of_a_snapshot_is_ever_believed(tagged, unit):
             assert outcome in ("rebuild", "error", expected), (file.name, position)
             outcomes.add((file.suffix, "same" if outcome == expected else outcome))
         file.write_bytes(content)
-    assert {(".f16", "error"), (".f64", "error"), (".npy", "rebuild"), (".json", "rebuild")} <= outcomes
-    assert not {(".f16", "same"), (".f64", "same")} & outcomes
+    raised = {(".f16", "error"), (".f64", "error"), (".facts", "error")}
+    assert raised | {(".npy", "rebuild"), (".json", "rebuild")} <= outcomes
+    assert not {(suffix, "same") for suffix, _ in raised} & outcomes

@@ -10,7 +10,6 @@ import pytest
 
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.library.storage.exact_search import EXACT_UP_TO
-from reelscore.library.storage.filters import TrackFilter
 from reelscore.library.storage.store import Store
 
 
@@ -135,7 +134,7 @@ def test_tracks_are_ordered_and_paged(library, entry):
     every = [entry(i).track for i in range(40)]
     assert store.tracks() == every
     assert store.tracks(limit=5, offset=10) == every[10:15]
-    assert store.tracks(TrackFilter(artist="artist 1"), limit=2) == [every[1], every[4]]
+    assert store.tracks("lower(artist) = 'artist 1'", limit=2) == [every[1], every[4]]
 
 
 @pytest.mark.parametrize(
@@ -291,9 +290,9 @@ def test_entries_of_another_length_and_bad_queries_are_refused(library, entry, u
 
 
 def test_load_fills_an_empty_library_only(library, tmp_path, entry, meta):
-    from reelscore.library.storage.schema import entries_to_table
+    from reelscore.library.storage.schema import entries_to_table, table_schema
 
-    table = entries_to_table([entry(i) for i in range(9)], dim=16, revision=1)
+    table = entries_to_table([entry(i) for i in range(9)], table_schema(16, with_facts=True), revision=1)
     with Store.create(tmp_path / "new", meta()) as store:
         store.load(table.to_batches(max_chunksize=2))
         assert store.tracks() == [entry(i).track for i in range(9)]
@@ -308,14 +307,14 @@ def test_the_index_answers_like_exact_search(tmp_path, entry, meta, unit, monkey
         store.upsert(entry(i) for i in range(3000))
         exact = (
             store.search(unit(-1 % 2**32, 16), 10),
-            store.search(unit(9**9, 16), 5, where=TrackFilter(artist="artist 2")),
+            store.search(unit(9**9, 16), 5, where="artist = 'Artist 2'"),
         )
         store.optimize()
         assert store._table.has_index()
         store.upsert(entry(i) for i in range(3000, 3010))  # found before they are indexed
         assert (
             store.search(unit(-1 % 2**32, 16), 10),
-            store.search(unit(9**9, 16), 5, where=TrackFilter(artist="artist 2")),
+            store.search(unit(9**9, 16), 5, where="artist = 'Artist 2'"),
         ) == exact
         assert store.search(entry(3005).embedding, 1)[0][0] == entry(3005).track
     assert not (tmp_path / "l" / "snapshot").exists()

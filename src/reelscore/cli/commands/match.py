@@ -7,6 +7,20 @@ from typing import Annotated
 
 import typer
 
+from reelscore.cli.filter_options import (
+    ArtistOption,
+    BpmOption,
+    GenreOption,
+    InstrumentalOption,
+    KeyOption,
+    LengthOption,
+    LicenceOption,
+    MinLengthOption,
+    MoodOption,
+    NoExplicitOption,
+    WhereOption,
+    filters,
+)
 from reelscore.cli.options import (
     INPUT,
     LIBRARY,
@@ -26,14 +40,16 @@ from reelscore.cli.options import (
     check_pack,
     library_folder,
 )
-from reelscore.cli.output import file_cell, minutes, note, note_failures, print_json, print_table
+from reelscore.cli.output import note, note_failures, print_json
 from reelscore.cli.progress import progress_bar
 from reelscore.errors import InputError, MediaError
 from reelscore.files import folder_library
 
 
 def match(
-    video: Annotated[Path | None, typer.Argument(metavar="VIDEO", help="The video that needs music.")] = None,
+    videos: Annotated[
+        list[Path] | None, typer.Argument(metavar="VIDEO", help="The video that needs music, or several.")
+    ] = None,
     text: Annotated[
         str | None,
         typer.Option(
@@ -84,32 +100,83 @@ def match(
             rich_help_panel=MATCHING,
         ),
     ] = None,
+    where: WhereOption = None,
+    bpm: BpmOption = None,
+    length: LengthOption = None,
+    min_length: MinLengthOption = None,
+    key: KeyOption = None,
+    genre: GenreOption = None,
+    mood: MoodOption = None,
+    licence: LicenceOption = None,
+    artist: ArtistOption = None,
+    no_explicit: NoExplicitOption = False,
+    instrumental: InstrumentalOption = False,
     top: Annotated[
         int,
         typer.Option(
             "--top", "-k", metavar="K", min=1, help="Number of tracks to show.", rich_help_panel=OUTPUT
         ),
     ] = 10,
+    offset: Annotated[
+        int,
+        typer.Option(
+            "--offset",
+            metavar="N",
+            min=0,
+            help="Skip the N best tracks: with --offset 10, the second page of 10.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = 0,
     paths: PathsOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Find music for a video, a text query, or both.
+    """Find music for videos, a text query, or both.
 
-    Prints the best tracks with their score, and the position in each track at which to start it.
+    Prints the best tracks with their score, and the position in each track at which to start it. With several videos,
+    one that cannot be read is reported, and the exit code is 3 only if none can. A filter that leaves no track is an
+    error with exit code 5.
     """
+    from reelscore.cli.matches import print_reports
     from reelscore.encoders.cache import FeatureCache, default_folder
     from reelscore.library.library import Library
     from reelscore.matching.matcher import Matcher
+    from reelscore.matching.report import FailedVideo, MatchReport
+    from reelscore.matching.request import MatchRequest
     from reelscore.media.probe import probe
     from reelscore.pipeline.resolve import identity_of, resolve
 
     check_one_place(music, library)
     # Check the query before indexing a music folder, which takes long.
-    if video is None and text is None:
+    request = MatchRequest(
+        video=videos[0] if videos else None,
+        text=text,
+        where=filters(
+            where=where,
+            bpm=bpm,
+            length=length,
+            min_length=min_length,
+            key=key,
+            genre=genre,
+            mood=mood,
+            licence=licence,
+            artist=artist,
+            no_explicit=no_explicit,
+            instrumental=instrumental,
+        ),
+        k=top,
+        offset=offset,
+        text_weight=text_weight,
+        hubness=hubness,
+    )
+    if not videos and text is None:
         raise InputError("nothing to match; give a video, a description of the music with --text, or both")
-    info = None if video is None else probe(video)
-    if video is not None and info is not None and info.video is None:
-        raise MediaError("has audio but no video stream; give a video file", path=video, stream="video")
+    info = None
+    if videos and len(videos) == 1:
+        info = probe(videos[0])
+        if info.video is None:
+            raise MediaError(
+                "has audio but no video stream; give a video file", path=videos[0], stream="video"
+            )
     if music is not None:
         cache = FeatureCache(default_folder())
         pipeline = resolve(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=cache)
@@ -134,55 +201,15 @@ def match(
             create=False,
         )
         matcher = Matcher(opened, on_screen=on_screen, speech=speech)
-    report = matcher.report(video, k=top, text=text, text_weight=text_weight, hubness=hubness, info=info)
+    several = videos is not None and len(videos) > 1
+    if not several:
+        reports: list[MatchReport | FailedVideo] = [matcher.report(request, info=info)]
+    else:
+        reports = list(matcher.reports(videos or (), request))
     if json:
-        print_json(report.to_json())
-        return
-    if report.model["name"] == "affect":
-        note(
-            "untrained, a rough guess: matched by light, motion, loudness and tempo alone. Better: fetch encoders once "
-            "with 'reelscore encoders pull', or train a model on your own videos ('reelscore train')"
-        )
-    elif not report.model["trained"]:
-        note("untrained: matched by scores of vocabulary terms; see 'reelscore train'")
-    if report.understood:
-        note(f"understood as: {report.understood}")
-    for message in report.notes:
-        note(message)
-    reasons, fits, violations = (
-        any(getattr(m, name) for m in report.matches) for name in ("reasons", "fit", "violations")
-    )
-    file = "path" if paths else "file"
-    # Scores of a rank fusion are below 1 / 60; three digits would not tell them apart.
-    digits = 3 if any(abs(m.score) > 0.1 for m in report.matches) else 5
-    print_table(
-        [
-            "rank",
-            "title",
-            "artist",
-            "score",
-            *(["fit"] if fits else []),
-            "start",
-            "length",
-            *(["both"] if reasons else []),
-            *(["but"] if violations else []),
-            file,
-        ],
-        [
-            [
-                str(m.rank),
-                m.track.title,
-                m.track.artist,
-                f"{m.score:.{digits}f}",
-                *([m.fit] if fits else []),
-                minutes(m.start_s),
-                minutes(m.track.duration_s),
-                *([", ".join(m.reasons)] if reasons else []),
-                *([", ".join(m.violations)] if violations else []),
-                file_cell(m.track.path, full=paths),
-            ]
-            for m in report.matches
-        ],
-        right=["rank", "score", "start", "length"],
-        fixed=["fit", "path"],
-    )
+        found = [report.to_json() for report in reports]
+        print_json(found if several else found[0])
+    else:
+        print_reports(reports, paths=paths)
+    if all(isinstance(report, FailedVideo) for report in reports):
+        raise typer.Exit(3)

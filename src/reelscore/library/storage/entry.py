@@ -1,4 +1,4 @@
-"""One track of a library: tags, embedding, moments and tag scores."""
+"""One track of a library: tags, embedding, moments, tag scores and facts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from reelscore.errors import ArtifactError, InputError
 from reelscore.types import FloatArray, Track
+
+from .facts import TrackDetails, TrackFacts
 
 UNIT_TOLERANCE = 1e-3
 """Largest deviation of an embedding's norm from 1."""
@@ -46,6 +48,9 @@ class TrackEntry:
         Start and end of each segment, in seconds; starts ascend.
     tag_scores : ndarray of float32, shape (V,), optional
         Embedding of the whole track by the zero-shot model, norm 1; None where the library keeps none.
+    facts : TrackFacts
+    details : TrackDetails, optional
+        None in an entry that was read from a library.
     repairs : tuple of str
         `MediaInfo.repairs` of a track that was just read; not stored.
     """
@@ -59,6 +64,8 @@ class TrackEntry:
     moment_starts_s: npt.NDArray[np.float64]
     moment_ends_s: npt.NDArray[np.float64]
     tag_scores: FloatArray | None = None
+    facts: TrackFacts = TrackFacts()  # noqa: RUF009  (immutable)
+    details: TrackDetails | None = None
     repairs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

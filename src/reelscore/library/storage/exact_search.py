@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +13,6 @@ from reelscore.errors import InputError
 from reelscore.types import FloatArray, Track
 
 from .entry import UNIT_TOLERANCE, NotUnitError, check_unit
-from .filters import TrackFilter
 
 TEXT_COLUMNS = ("key", "path", "title", "artist", "album")
 
@@ -96,8 +96,22 @@ class Rows:
                 high = middle
         return low if low < len(self) and self.texts.cell("key", low) == key else None
 
+    def rows_of(self, keys: Collection[str]) -> npt.NDArray[np.int64]:
+        """Return the rows of `keys` that the library has, ascending."""
+        bounds = self.texts.offsets[TEXT_COLUMNS.index("key")]
+        size = int(bounds[1] - bounds[0]) if len(self) else 0
+        if size and (np.diff(bounds) == size).all():  # content hashes are all of one length
+            stored = self.texts.utf8[bounds[0] : bounds[-1]].view(f"S{size}")
+            encoded = sorted({key.encode() for key in keys})
+            wanted = np.array([key for key in encoded if len(key) == size], dtype=f"S{size}")
+            rows = np.searchsorted(stored, wanted).clip(max=len(self) - 1)
+            found: npt.NDArray[np.int64] = rows[stored[rows] == wanted]
+            return found
+        rows_found = {row for key in keys if (row := self.row_of(key)) is not None}
+        return np.array(sorted(rows_found), dtype=np.int64)
+
     def search(
-        self, query: FloatArray, k: int, *, where: TrackFilter | None = None
+        self, query: FloatArray, k: int, *, allowed: npt.NDArray[np.int64] | None = None
     ) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key.
 
@@ -109,8 +123,9 @@ class Rows:
         query : ndarray of float32, shape (D,)
             Norm 1.
         k : int
-            At least 1; the result is shorter where fewer tracks pass `where`.
-        where : TrackFilter, optional
+            At least 1; the result is shorter where fewer tracks are allowed.
+        allowed : ndarray of int64, optional
+            Rows to search, ascending; by default all.
 
         Raises
         ------
@@ -124,7 +139,8 @@ class Rows:
         scores = self.embeddings @ query
         if not np.isfinite(scores).all():
             raise NotUnitError("an embedding is not of norm 1")
-        allowed = np.arange(len(self)) if where is None else np.flatnonzero(where.mask(self))
+        if allowed is None:
+            allowed = np.arange(len(self))
         if len(allowed) > k:
             screened = scores[allowed]
             threshold = np.partition(screened, len(allowed) - k)[len(allowed) - k] - _SCREEN_MARGIN

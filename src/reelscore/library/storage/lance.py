@@ -1,9 +1,9 @@
-"""LanceDB table of one library generation, with its errors as `ArtifactError`."""
+"""LanceDB tables of one library generation, with their errors as `ArtifactError`."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from reelscore.errors import ArtifactError, ReelscoreError
+from reelscore.errors import ArtifactError, InputError, ReelscoreError
 from reelscore.types import FloatArray
 
 from .filters import one_of
+from .generations import TABLE_NAME, tables_folder
 from .local_lancedb import BTree, IvfSq, lancedb
 from .meta import damaged
-from .snapshot import TABLE_NAME, tables_folder
 
 _READABLE_FOR = timedelta(hours=1)  # a reader keeps the version that it opened at least this long
 
@@ -53,38 +53,54 @@ def lance_errors(library: Path) -> Iterator[None]:
         raise damaged(library, message[:200]) from error
 
 
-class TrackTable:
-    """The table of one generation, at the version that was newest when it was opened.
+def create_tables(library: Path, generation: int, schemas: Mapping[str, pa.Schema]) -> None:
+    """Create empty tables of a generation, in place of what a killed writer may have left."""
+    folder = tables_folder(library, generation)
+    with lance_errors(library):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        database = lancedb.connect(folder)
+        for name, schema in schemas.items():
+            database.create_table(name, schema=schema)
+
+
+class Table:
+    """A table of one generation, at the version that was newest when it was opened.
 
     Parameters
     ----------
     library : Path
     generation : int
-    schema : pyarrow.Schema, optional
-        Creates the table, in place of what a killed writer may have left.
+    name : str
     """
 
-    def __init__(self, library: Path, generation: int, *, schema: pa.Schema | None = None) -> None:
+    def __init__(self, library: Path, generation: int, name: str = TABLE_NAME) -> None:
         self._library = library
         folder = tables_folder(library, generation)
         with lance_errors(library):
-            if schema is None:
-                if not (folder / f"{TABLE_NAME}.lance").is_dir():
-                    raise damaged(library, f"{folder.name}/{TABLE_NAME}.lance is missing")
-                for file in folder.rglob("*"):  # LanceDB would wait for the writer of a pipe
-                    if file.exists() and not (file.is_file() or file.is_dir()):
-                        raise damaged(library, f"{file.name} is no regular file")
-                self._table = lancedb.connect(folder).open_table(TABLE_NAME)
-            else:
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(parents=True)
-                self._table = lancedb.connect(folder).create_table(TABLE_NAME, schema=schema)
+            if not (folder / f"{name}.lance").is_dir():
+                raise damaged(library, f"{folder.name}/{name}.lance is missing")
+            for file in folder.rglob("*"):  # LanceDB would wait for the writer of a pipe
+                if file.exists() and not (file.is_file() or file.is_dir()):
+                    raise damaged(library, f"{file.name} is no regular file")
+            self._table = lancedb.connect(folder).open_table(name)
 
     @property
     def version(self) -> int:
         """Version that this handle reads."""
         with lance_errors(self._library):
             return int(self._table.version)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the table."""
+        with lance_errors(self._library):
+            return self._table.schema
+
+    def add_columns(self, fields: Sequence[pa.Field]) -> None:
+        """Add columns, null in every row."""
+        with lance_errors(self._library):
+            self._table.add_columns(list(fields))
 
     def refresh(self) -> None:
         """Move to the newest version."""
@@ -104,6 +120,18 @@ class TrackTable:
                 query = query.where(where)
             return (query.select(list(columns)) if columns else query).to_arrow()
 
+    def keys_where(self, where: str) -> set[str]:
+        """Return the keys of the rows that meet an SQL condition; raise `InputError` if it is not valid."""
+        with lance_errors(self._library):
+            try:
+                found = self._table.search().where(where).select(["key"]).to_arrow()
+            except ValueError as error:
+                message = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"the condition {where!r} is not valid: {message}. Use SQL over the columns of the library"
+                ) from error
+        return set(found["key"].to_pylist())
+
     def scan_in_parts(self, *, num_rows: int = 256) -> Iterator[pa.Table]:
         """Yield all columns of all rows in parts of bounded size."""
         with lance_errors(self._library):
@@ -117,6 +145,11 @@ class TrackTable:
             if replaced_keys:
                 builder = builder.when_not_matched_by_source_delete(one_of("key", replaced_keys))
             builder.execute(rows)
+
+    def set_columns(self, rows: pa.Table) -> None:
+        """Replace the columns of `rows` where the key is equal, in one commit; other rows and columns stay."""
+        with lance_errors(self._library):
+            self._table.merge_insert("key").when_matched_update_all().execute(rows)
 
     def append(self, batches: pa.RecordBatchReader) -> None:
         """Add rows whose keys are known to be new, in one commit."""

@@ -13,8 +13,12 @@ from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.files import parse_json, read_file, write_bytes
 
-FORMAT = 2
-"""Newest format that this version reads. 1: no tag scores. 2: the table has the column ``tag_scores``."""
+FORMAT = 3
+"""Newest format that this version reads.
+
+1: no tag scores. 2: the table has the column ``tag_scores``. 3: columns of facts and a table of details, and tag scores
+where `LibraryMeta.has_tags`.
+"""
 
 FILE_NAME = "library.json"
 
@@ -83,6 +87,11 @@ class LibraryMeta:
     def has_tags(self) -> bool:
         """Whether the library keeps the tag scores of its tracks."""
         return self.tags_fingerprint is not None
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether the library has columns for facts about its tracks; one of an older format has none."""
+        return self.format >= 3
 
     @staticmethod
     def exists(library: Path | str) -> bool:

@@ -13,7 +13,7 @@ from reelscore.types import FloatArray, Track
 
 from .entry import Moments
 from .exact_search import Rows
-from .filters import TrackFilter
+from .facts import Kind, TrackDetails, TrackFacts
 from .meta import LibraryFile, LibraryMeta
 from .snapshot import Snapshot
 
@@ -28,10 +28,11 @@ class Searcher(Protocol):
 
     def __len__(self) -> int: ...
 
-    def search(
-        self, query: FloatArray, k: int, *, where: TrackFilter | None = None
-    ) -> list[tuple[Track, float]]:
-        """Return the `k` nearest tracks with their cosine, best first, ties by key."""
+    def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
+        """Return the `k` nearest tracks with their cosine, best first, ties by key.
+
+        `where` is an SQL condition over the names of `facts.sql_name`.
+        """
         ...
 
     def all_rows(self) -> Rows:
@@ -52,6 +53,22 @@ class Searcher(Protocol):
 
     def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
         """Return the embedding (D,) of each of `keys` in the library."""
+        ...
+
+    def facts(self, keys: Sequence[str]) -> dict[str, TrackFacts]:
+        """Return the facts about each of `keys` in the library."""
+        ...
+
+    def columns(self) -> dict[str, Kind]:
+        """Return every column that a condition may use, and its kind."""
+        ...
+
+    def keys_where(self, sql: str) -> set[str]:
+        """Return the keys of the tracks that meet an SQL condition over the names of `facts.sql_name`."""
+        ...
+
+    def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:
+        """Return the details of each of `keys` that has some."""
         ...
 
 

@@ -20,15 +20,17 @@ from reelscore.types import FileState, FloatArray, Track
 from . import schema
 from .entry import Moments, NotUnitError, TrackEntry, check_moments
 from .exact_search import Rows, checked_query, cosines
-from .filters import TrackFilter, one_of, quoted
-from .lance import TrackTable
+from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
+from .filters import one_of, quoted
+from .generations import DETAILS_NAME
+from .lance import Table
 from .meta import LibraryFile, LibraryMeta, Pointer, damaged
 
 
 class View:
     """The version of a library that was newest when it was opened. Implements `Searcher`."""
 
-    def __init__(self, file: LibraryFile, pointer: Pointer, table: TrackTable) -> None:
+    def __init__(self, file: LibraryFile, pointer: Pointer, table: Table) -> None:
         self.path = file.library
         self._file = file
         self._pointer = pointer
@@ -50,13 +52,13 @@ class View:
         file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
         pointer = file.read()
         try:
-            table = TrackTable(file.library, pointer.generation)
+            table = Table(file.library, pointer.generation)
         except ArtifactError:
             again = file.read()
             if again == pointer:
                 raise
             # A rebuild ended in between.
-            pointer, table = again, TrackTable(file.library, again.generation)
+            pointer, table = again, Table(file.library, again.generation)
         return cls(file, pointer, table)
 
     @property
@@ -73,7 +75,7 @@ class View:
         if pointer == self._pointer:
             self._table.refresh()
         else:
-            self._pointer, self._table = pointer, TrackTable(self.path, pointer.generation)
+            self._pointer, self._table = pointer, Table(self.path, pointer.generation)
         self._forget()
 
     def known(self) -> dict[str, tuple[int, int, str]]:
@@ -86,11 +88,9 @@ class View:
         """Return all keys, ascending."""
         return sorted(self._table.scan(["key"])["key"].to_pylist())
 
-    def tracks(
-        self, where: TrackFilter | None = None, *, limit: int | None = None, offset: int = 0
-    ) -> list[Track]:
+    def tracks(self, where: str | None = None, *, limit: int | None = None, offset: int = 0) -> list[Track]:
         """Return tracks ordered by path, then key."""
-        table = self._table.scan(schema.TRACK_COLUMNS, where=_sql(where))
+        table = self._table.scan(schema.TRACK_COLUMNS, where=where)
         table = table.sort_by([("path", "ascending"), ("key", "ascending")]).slice(offset, limit)
         return schema.tracks_of(table)
 
@@ -124,9 +124,7 @@ class View:
             f"no track {name!r} in {self.path}. List its tracks: reelscore list --library {self.path}"
         )
 
-    def search(
-        self, query: FloatArray, k: int, *, where: TrackFilter | None = None
-    ) -> list[tuple[Track, float]]:
+    def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key.
 
         Without an index the result is exact. With one (`optimize`) the set of tracks is approximate, their scores
@@ -138,15 +136,18 @@ class View:
             Norm 1.
         k : int
             At least 1; the result is shorter for a smaller library.
-        where : TrackFilter, optional
+        where : str, optional
+            SQL condition over the names of `facts.sql_name`.
         """
         if self._indexed is None:
             self._indexed = self._table.has_index()
         with self._damage():
             if not self._indexed:
-                return self.all_rows().search(query, k, where=where)
+                rows = self.all_rows()
+                allowed = None if where is None else rows.rows_of(self.keys_where(where))
+                return rows.search(query, k, allowed=allowed)
             query = checked_query(query, k, dim=self.meta.dim)
-            found = self._table.near(query, k, [schema.TRACK_JSON, "embedding"], where=_sql(where))
+            found = self._table.near(query, k, [schema.TRACK_JSON, "embedding"], where=where)
             scores = cosines(schema.embeddings_of(found), query).tolist()
             tracks = schema.tracks_of_json(found)
         ranked = sorted(zip(tracks, scores, strict=True), key=lambda pair: (-pair[1], pair[0].key))
@@ -182,6 +183,41 @@ class View:
         with self._damage():
             check_moments(found)
         return found
+
+    def facts(self, keys: Sequence[str]) -> dict[str, TrackFacts]:
+        """Return the facts about each of `keys` in the library."""
+        if not keys:
+            return {}
+        where = one_of("key", list(keys))
+        if not self.meta.has_facts:
+            return dict.fromkeys(self._table.scan(["key"], where=where)["key"].to_pylist(), TrackFacts())
+        with self._damage():
+            return schema.facts_of(self._table.scan(schema.FACT_COLUMNS, where=where))
+
+    def columns(self) -> dict[str, Kind]:
+        """Return every column that a condition may use."""
+        return {**TRACK_KINDS, **(BUILT_IN if self.meta.has_facts else {}), **self.imported()}
+
+    def imported(self) -> dict[str, Kind]:
+        """Return the imported columns."""
+        return schema.imported_columns(self._table.schema)
+
+    def keys_where(self, sql: str) -> set[str]:
+        """Return the keys of the tracks that meet an SQL condition over the names of `facts.sql_name`.
+
+        Raises
+        ------
+        InputError
+            When the condition is not valid.
+        """
+        return self._table.keys_where(sql)
+
+    def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:
+        """Return the details of each of `keys` that has some."""
+        if not keys or not self.meta.has_facts:
+            return {}
+        table = Table(self.path, self._pointer.generation, DETAILS_NAME)
+        return schema.details_of(table.scan(where=one_of("key", list(keys))))
 
     def all_rows(self) -> Rows:
         """Return all tracks; read once per version."""
@@ -234,7 +270,3 @@ def _content(name: str) -> str:
         return content_hash(path) if FileState.of(path) else ""
     except OSError:
         return ""
-
-
-def _sql(where: TrackFilter | None) -> str | None:
-    return None if where is None else where.sql()

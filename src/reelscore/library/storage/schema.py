@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from reelscore.types import FloatArray, Track
 
 from .entry import Moments, TrackEntry
 from .exact_search import TEXT_COLUMNS, Rows, Texts
+from .facts import BUILT_IN, IMPORTED_PREFIX, Kind, TrackDetails, TrackFacts, sql_name
 
 TRACK_JSON = "card"
 """Column with a JSON copy of the columns of a `Track`. The name on disk is that of the first format."""
@@ -30,11 +31,23 @@ ROW_COLUMNS = (*TEXT_COLUMNS, "duration_s", "revision", "embedding")
 TRACK_COLUMNS = (*TEXT_COLUMNS[:4], "duration_s")
 """Columns of a `Track`."""
 
+FACT_COLUMNS = ("key", "facts", "rhythm")
+"""Columns of `TrackFacts`; that of each value repeats what is in ``facts``, for SQL conditions."""
+
+_TYPES: Mapping[Kind, pa.DataType] = {
+    "number": pa.float64(),
+    "text": pa.string(),
+    "flag": pa.bool_(),
+    "list": pa.list_(pa.string()),
+}
+
 MOMENT_COLUMNS = ("key", "moments", "moment_starts_s", "moment_ends_s")
 
 
-def table_schema(dim: int, *, with_tags: bool = False) -> pa.Schema:
-    """Return the schema of the one table, for embeddings of length `dim`."""
+def table_schema(
+    dim: int, *, with_tags: bool = False, with_facts: bool = False, imported: Mapping[str, Kind] | None = None
+) -> pa.Schema:
+    """Return the schema of the table of tracks, for embeddings of length `dim`."""
     fields = [
         *(pa.field(name, pa.string(), nullable=False) for name in TEXT_COLUMNS),
         pa.field("duration_s", pa.float64(), nullable=False),
@@ -52,13 +65,80 @@ def table_schema(dim: int, *, with_tags: bool = False) -> pa.Schema:
     ]
     if with_tags:
         fields.append(pa.field(TAG_SCORES, pa.list_(pa.float32())))
+    if with_facts:
+        fields += [pa.field("facts", pa.string()), pa.field("rhythm", pa.binary())]
+        fields += fact_fields({**BUILT_IN, **(imported or {})})
     return pa.schema(fields)
 
 
-def entries_to_table(
-    entries: Sequence[TrackEntry], *, dim: int, revision: int, with_tags: bool = False
-) -> pa.Table:
-    """Return entries as one Arrow table."""
+def fact_fields(kinds: Mapping[str, Kind]) -> list[pa.Field]:
+    """Return the nullable columns of facts."""
+    return [pa.field(sql_name(name), _TYPES[kind]) for name, kind in kinds.items()]
+
+
+def imported_columns(schema: pa.Schema) -> dict[str, Kind]:
+    """Return the imported columns of a table and their kinds."""
+    kinds: dict[pa.DataType, Kind] = {type_: kind for kind, type_ in _TYPES.items()}
+    return {
+        field.name.removeprefix(IMPORTED_PREFIX): kinds[field.type]
+        for field in schema
+        if field.name.startswith(IMPORTED_PREFIX)
+    }
+
+
+def facts_to_columns(facts: Sequence[TrackFacts], imported: Mapping[str, Kind]) -> dict[str, pa.Array]:
+    """Return the columns of facts, by name."""
+    columns = {
+        "facts": pa.array([one.to_json() for one in facts], pa.string()),
+        "rhythm": pa.array([one.rhythm for one in facts], pa.binary()),
+    }
+    for name, kind in {**BUILT_IN, **imported}.items():
+        columns[sql_name(name)] = pa.array([one.values.get(name) for one in facts], _TYPES[kind])
+    return columns
+
+
+def facts_of(table: pa.Table) -> dict[str, TrackFacts]:
+    """Return the facts of each key of a table with at least `FACT_COLUMNS`."""
+    columns = (table[name].to_pylist() for name in FACT_COLUMNS)
+    return {
+        key: TrackFacts.from_json(text or "", rhythm=rhythm or b"")
+        for key, text, rhythm in zip(*columns, strict=True)
+    }
+
+
+def details_schema() -> pa.Schema:
+    """Return the schema of the table of details."""
+    return pa.schema(
+        [
+            pa.field("key", pa.string(), nullable=False),
+            pa.field("fingerprint", pa.binary(), nullable=False),
+            pa.field("peaks", pa.binary(), nullable=False),
+            pa.field("sections_s", pa.list_(pa.float64()), nullable=False),
+        ]
+    )
+
+
+def details_to_table(details: Mapping[str, TrackDetails]) -> pa.Table:
+    """Return the details of each key as one Arrow table."""
+    rows = [(key, one.fingerprint, one.peaks, one.sections_s) for key, one in details.items()]
+    schema = details_schema()
+    return pa.Table.from_arrays(
+        [pa.array([row[i] for row in rows], field.type) for i, field in enumerate(schema)], schema=schema
+    )
+
+
+def details_of(table: pa.Table) -> dict[str, TrackDetails]:
+    """Return the details of each key of a table of details."""
+    columns = (table[name].to_pylist() for name in details_schema().names)
+    return {
+        key: TrackDetails(fingerprint, peaks, tuple(sections_s))
+        for key, fingerprint, peaks, sections_s in zip(*columns, strict=True)
+    }
+
+
+def entries_to_table(entries: Sequence[TrackEntry], schema: pa.Schema, *, revision: int) -> pa.Table:
+    """Return entries as one Arrow table with the columns of a library's table."""
+    dim = schema.field("embedding").type.list_size
     tracks = [entry.track for entry in entries]
     lengths = [len(entry.moments) for entry in entries]
     columns: list[Any] = [
@@ -74,16 +154,21 @@ def entries_to_table(
         _lists([entry.moment_starts_s for entry in entries], lengths),
         _lists([entry.moment_ends_s for entry in entries], lengths),
     ]
-    if with_tags:
+    if TAG_SCORES in schema.names:
         columns.append(pa.array([entry.tag_scores for entry in entries], pa.list_(pa.float32())))
-    return pa.Table.from_arrays(columns, schema=table_schema(dim, with_tags=with_tags))
+    named = dict(zip(schema.names, columns, strict=False))
+    if "facts" in schema.names:
+        named |= facts_to_columns([entry.facts for entry in entries], imported_columns(schema))
+    return pa.Table.from_arrays([named[name] for name in schema.names], schema=schema)
 
 
 def table_to_entries(table: pa.Table) -> Iterator[TrackEntry]:
     """Yield the entries of a table that holds all columns."""
     embeddings = embeddings_of(table)
     moments = moments_of(table, dim=embeddings.shape[1])
-    for i, row in enumerate(table.drop_columns([TRACK_JSON, "embedding", *MOMENT_COLUMNS[1:]]).to_pylist()):
+    wanted = (*TRACK_COLUMNS, "album", "size_bytes", "mtime_ns", TAG_SCORES, *FACT_COLUMNS[1:])
+    known = [name for name in wanted if name in table.column_names]
+    for i, row in enumerate(table.select(known).to_pylist()):
         track = Track(row["key"], row["path"], row["title"], row["artist"], row["duration_s"])
         scores = row.get(TAG_SCORES)
         yield TrackEntry(
@@ -94,6 +179,7 @@ def table_to_entries(table: pa.Table) -> Iterator[TrackEntry]:
             embeddings[i],
             *moments[track.key],
             None if scores is None else np.array(scores, np.float32),
+            TrackFacts.from_json(row.get("facts") or "", rhythm=row.get("rhythm") or b""),
         )
 
 

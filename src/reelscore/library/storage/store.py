@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,16 +16,20 @@ import pyarrow as pa
 from filelock import FileLock
 
 from reelscore.errors import ArtifactError, InputError, NotFoundError
+from reelscore.types import Track
 
 from . import schema
+from .batch import keep_imported, last_of_each
 from .entry import TrackEntry
 from .exact_search import EXACT_UP_TO
+from .facts import Kind, TrackFacts
 from .filters import one_of, quoted
-from .lance import TrackTable
+from .generations import DETAILS_NAME, TABLE_NAME, tables_folder
+from .lance import Table, create_tables
 from .lock import acquire_writer_lock
 from .meta import LibraryFile, LibraryMeta, Pointer, foreign_entries, write_pointer
 from .reader import View
-from .snapshot import tables_folder, write_snapshot
+from .snapshot_writer import write_snapshot
 
 _WAIT_S = 5.0
 _COMPACT_FROM = 32  # fragments; each commit adds one or two
@@ -41,7 +45,7 @@ class Store(View):
     """
 
     def __init__(
-        self, file: LibraryFile, pointer: Pointer, table: TrackTable, lock: FileLock | None = None
+        self, file: LibraryFile, pointer: Pointer, table: Table, lock: FileLock | None = None
     ) -> None:
         super().__init__(file, pointer, table)
         self._lock = lock
@@ -73,7 +77,8 @@ class Store(View):
                 )
             created = meta.created or datetime.now(UTC).isoformat(timespec="seconds")
             pointer = Pointer(replace(meta, created=created), 1)
-            table = TrackTable(library, 1, schema=_schema(meta))
+            create_tables(library, 1, _schemas(meta))
+            table = Table(library, 1)
             write_pointer(library, pointer)
         except BaseException:
             lock.release()
@@ -110,9 +115,10 @@ class Store(View):
         """Insert entries or replace those of the same key, in one commit.
 
         The same commit removes a track of another key at the path of a new one, since its file has changed. The last
-        of several entries with the same key or path counts.
+        of several entries with the same key or path counts. Values from CSV files stay with the key, else with the
+        path.
         """
-        batch = _last_of_each(entries)
+        batch = last_of_each(entries)
         if not batch:
             return
         for entry in batch:
@@ -122,12 +128,35 @@ class Store(View):
                 )
         self.begin()
         new_keys = {entry.track.key for entry in batch}
-        at_paths = self._table.scan(["key"], where=one_of("path", [entry.track.path for entry in batch]))
-        replaced = sorted(set(at_paths["key"].to_pylist()) - new_keys)
-        rows = schema.entries_to_table(
-            batch, dim=self.meta.dim, revision=self._table.version + 1, with_tags=self.meta.has_tags
-        )
+        before = self._before(batch)
+        replaced = sorted({track.key for track, _ in before} - new_keys)
+        batch = keep_imported(batch, before)
+        details = {entry.track.key: entry.details for entry in batch if entry.details is not None}
+        if self.meta.has_facts and (details or replaced):
+            # First, since details of an unknown key are never read.
+            table = Table(self.path, self._pointer.generation, DETAILS_NAME)
+            table.merge(schema.details_to_table(details), replaced_keys=replaced)
+        rows = schema.entries_to_table(batch, self._table.schema, revision=self._table.version + 1)
         self._table.merge(rows, replaced_keys=replaced)
+        self._forget()
+
+    def set_facts(self, facts: Mapping[str, TrackFacts]) -> None:
+        """Replace the facts about tracks by key, in one commit."""
+        if not facts:
+            return
+        self.begin()
+        columns = schema.facts_to_columns(list(facts.values()), self.imported())
+        revision = self._table.version + 1
+        rows = {"key": list(facts), "revision": [revision] * len(facts), **columns}
+        fields = [self._table.schema.field(name) for name in rows]
+        self._table.set_columns(pa.table(rows, schema=pa.schema(fields)))
+        self._forget()
+
+    def import_columns(self, kinds: Mapping[str, Kind]) -> None:
+        """Add columns for values from CSV files, unknown for every track."""
+        self.begin()
+        if kinds:
+            self._table.add_columns(schema.fact_fields(kinds))
         self._forget()
 
     def relocate(self, key: str, path: str, size_bytes: int, mtime_ns: int) -> None:
@@ -152,6 +181,9 @@ class Store(View):
             return 0
         self.begin()
         removed = self._table.delete(one_of("key", list(keys)))
+        if self.meta.has_facts:
+            details = Table(self.path, self._pointer.generation, DETAILS_NAME)
+            details.delete(one_of("key", list(keys)))
         self._forget()
         return removed
 
@@ -165,7 +197,7 @@ class Store(View):
             raise InputError(
                 f"load fills an empty library, but {self.path} holds {len(self)} tracks. Use upsert"
             )
-        self._table.append(pa.RecordBatchReader.from_batches(_schema(self.meta), batches))
+        self._table.append(pa.RecordBatchReader.from_batches(self._table.schema, batches))
         self._forget()
 
     def replace(self, meta: LibraryMeta, entries: Iterable[TrackEntry]) -> None:
@@ -174,7 +206,8 @@ class Store(View):
         created = meta.created or datetime.now(UTC).isoformat(timespec="seconds")
         pointer = Pointer(replace(meta, created=created), self._pointer.generation + 1)
         try:
-            table = TrackTable(self.path, pointer.generation, schema=_schema(meta))
+            create_tables(self.path, pointer.generation, _schemas(meta, self.imported()))
+            table = Table(self.path, pointer.generation)
             rebuilt = Store(self._file, pointer, table, self._lock)
             remaining = iter(entries)
             while batch := list(islice(remaining, _REBUILD_BATCH)):
@@ -194,6 +227,8 @@ class Store(View):
         """Merge fragments and, above `EXACT_UP_TO` tracks, build or update the index."""
         self.begin()
         self._table.compact()
+        if self.meta.has_facts:
+            Table(self.path, self._pointer.generation, DETAILS_NAME).compact()
         if len(self) > EXACT_UP_TO and not self._table.has_index():
             self._table.build_index()
         self._forget()
@@ -224,7 +259,26 @@ class Store(View):
         with suppress(OSError):  # readers need no snapshot, so a full disk is no error
             if len(self) > EXACT_UP_TO:
                 return
-            write_snapshot(self.path, self._pointer, self._table.version, self.all_rows(), self.moments)
+            write_snapshot(
+                self.path,
+                self._pointer,
+                self._table.version,
+                self.all_rows(),
+                self.imported(),
+                self.moments,
+                self.facts,
+            )
+
+    def _before(self, batch: Sequence[TrackEntry]) -> list[tuple[Track, TrackFacts]]:
+        """Return the tracks, with their facts, that have the key or path of an entry."""
+        where = (
+            f"{one_of('path', [entry.track.path for entry in batch])} "
+            f"OR {one_of('key', [entry.track.key for entry in batch])}"
+        )
+        columns = [*schema.TRACK_COLUMNS, *(schema.FACT_COLUMNS[1:] if self.meta.has_facts else ())]
+        table = self._table.scan(columns, where=where)
+        facts = schema.facts_of(table) if self.meta.has_facts else {}
+        return [(track, facts.get(track.key, TrackFacts())) for track in schema.tracks_of(table)]
 
     def _sweep(self) -> None:
         """Delete the tables of other generations: old ones, and those of a killed rebuild."""
@@ -234,20 +288,8 @@ class Store(View):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _last_of_each(entries: Iterable[TrackEntry]) -> list[TrackEntry]:
-    """Return the entries, each in place of earlier ones with its key or path."""
-    by_key: dict[str, TrackEntry] = {}
-    key_at: dict[str, str] = {}
-    for entry in entries:
-        track = entry.track
-        earlier = by_key.pop(track.key, None)
-        if earlier is not None:
-            del key_at[earlier.track.path]
-        by_key.pop(key_at.get(track.path, ""), None)
-        by_key[track.key] = entry
-        key_at[track.path] = track.key
-    return list(by_key.values())
-
-
-def _schema(meta: LibraryMeta) -> pa.Schema:
-    return schema.table_schema(meta.dim, with_tags=meta.has_tags)
+def _schemas(meta: LibraryMeta, imported: Mapping[str, Kind] | None = None) -> dict[str, pa.Schema]:
+    tracks = schema.table_schema(
+        meta.dim, with_tags=meta.has_tags, with_facts=meta.has_facts, imported=imported
+    )
+    return {TABLE_NAME: tracks, **({DETAILS_NAME: schema.details_schema()} if meta.has_facts else {})}

@@ -12,7 +12,7 @@ import pytest
 from reelscore.errors import InputError
 from reelscore.library.library import Library
 from reelscore.matching.matcher import Matcher
-from reelscore.matching.request import HAS_TERM, parse_conditions, tempo_and_key
+from reelscore.matching.text_request import HAS_TERM, parse_conditions, tempo_and_key
 from support.tiny_pack import sha256, write_tiny_pack
 
 RATE_HZ = 22_050

@@ -1,0 +1,139 @@
+"""Parts of a snapshot: files with the moments and facts of the tracks that one write added."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .entry import Moments
+from .facts import TrackFacts
+
+PLACE = np.dtype(
+    [
+        ("part", "<i8"),
+        ("first_moment", "<i8"),
+        ("num_moments", "<i8"),
+        ("moments_crc", "<i8"),
+        ("first_byte", "<i8"),
+        ("json_size", "<i8"),
+        ("rhythm_size", "<i8"),
+        ("facts_crc", "<i8"),
+    ]
+)
+"""Where moments and facts of one track are; the checksums are CRC-32."""
+
+SUFFIXES = (".f16", ".f64", ".facts")
+
+_KEYS_A_READ = 1024
+
+ReadMoments = Callable[[list[str]], dict[str, Moments]]
+ReadFacts = Callable[[list[str]], dict[str, TrackFacts]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Memory-mapped files of one part.
+
+    Attributes
+    ----------
+    moments : ndarray of float16, shape (R, D)
+    spans_s : ndarray of float64, shape (R, 2)
+        Starts and ends of the moments.
+    facts : ndarray of uint8
+        JSON and rhythm of each track.
+    """
+
+    moments: npt.NDArray[np.float16]
+    spans_s: npt.NDArray[np.float64]
+    facts: npt.NDArray[np.uint8]
+
+    @classmethod
+    def map(cls, folder: Path, entry: dict[str, Any], *, dim: int) -> Part:
+        """Map the files of a part, given its entry in the list of parts; raise ValueError for a wrong size."""
+        name, num = entry["name"], entry["num_moments"]
+        return cls(
+            _mapped(folder / f"{name}.f16", np.dtype(np.float16), (num, dim)),
+            _mapped(folder / f"{name}.f64", np.dtype(np.float64), (num, 2)),
+            _mapped(folder / f"{name}.facts", np.dtype(np.uint8), (entry["num_bytes"],)),
+        )
+
+    def read_moments(self, place: np.void) -> Moments:
+        """Return the moments at a place; raise ValueError if they differ from what was written."""
+        rows = slice(place["first_moment"], place["first_moment"] + place["num_moments"])
+        values, spans = self.moments[rows], self.spans_s[rows]
+        if _moments_crc(values, spans) != place["moments_crc"]:
+            raise ValueError("the moments")
+        return values.astype(np.float32), spans[:, 0].copy(), spans[:, 1].copy()
+
+    def read_facts(self, place: np.void) -> TrackFacts:
+        """Return the facts at a place; raise ValueError if they differ from what was written."""
+        middle = place["first_byte"] + place["json_size"]
+        content = self.facts[place["first_byte"] : middle + place["rhythm_size"]].tobytes()
+        if zlib.crc32(content) != place["facts_crc"]:
+            raise ValueError("the facts")
+        size = place["json_size"]
+        return TrackFacts.from_json(content[:size], rhythm=content[size:])
+
+
+def write_part(
+    folder: Path,
+    name: str,
+    keys: Sequence[str],
+    read_moments: ReadMoments,
+    read_facts: ReadFacts,
+) -> tuple[dict[str, Any], npt.NDArray[Any]]:
+    """Write moments and facts of tracks, and return the entry in the list of parts and the place of each track.
+
+    The field ``part`` of the places is 0.
+    """
+    places = np.zeros(len(keys), PLACE)
+    num_moments = num_bytes = 0
+    with (
+        (folder / f"{name}.f16").open("wb") as values_file,
+        (folder / f"{name}.f64").open("wb") as spans_file,
+        (folder / f"{name}.facts").open("wb") as facts_file,
+    ):
+        for start in range(0, len(keys), _KEYS_A_READ):
+            chunk = list(keys[start : start + _KEYS_A_READ])
+            moments, facts = read_moments(chunk), read_facts(chunk)
+            for row, key in enumerate(chunk, start=start):
+                values, starts_s, ends_s = moments[key]
+                halves, spans = values.astype(np.float16), np.stack([starts_s, ends_s], axis=1)
+                text, rhythm = facts[key].to_json().encode(), facts[key].rhythm
+                places[row] = (
+                    *(0, num_moments, len(halves), _moments_crc(halves, spans)),
+                    *(num_bytes, len(text), len(rhythm), zlib.crc32(text + rhythm)),
+                )
+                num_moments += len(halves)
+                num_bytes += len(text) + len(rhythm)
+                values_file.write(halves.tobytes())
+                spans_file.write(spans.tobytes())
+                facts_file.write(text + rhythm)
+        for file in (values_file, spans_file, facts_file):
+            sync(file)
+    return {"name": name, "num_moments": num_moments, "num_bytes": num_bytes}, places
+
+
+def sync(file: IO[bytes]) -> None:
+    """Write what the system has buffered to the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _moments_crc(values: npt.NDArray[np.float16], spans_s: npt.NDArray[np.float64]) -> int:
+    return zlib.crc32(np.ascontiguousarray(spans_s).data, zlib.crc32(np.ascontiguousarray(values).data))
+
+
+def _mapped(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Map a file without a header; raise ValueError unless its size is that of the shape."""
+    size = dtype.itemsize * int(np.prod(shape))
+    if file.stat().st_size != size:
+        raise ValueError(f"{file.name} has {file.stat().st_size} bytes")
+    return np.asarray(np.memmap(file, dtype=dtype, mode="r", shape=shape)) if size else np.empty(shape, dtype)
