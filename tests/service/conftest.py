@@ -24,7 +24,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, light_library: Library, root: Path) -> Iterator[Running]:
     """A service without keys; tests leave its library as it is."""
-    settings = Settings(data=tmp_path_factory.mktemp("service"), library=light_library.path, roots=(root,), workers=2)
+    settings = Settings(
+        data=tmp_path_factory.mktemp("service"), library=light_library.path, roots=(root,), workers=2
+    )
     with running(settings) as service:
         yield service
 

@@ -25,7 +25,9 @@ def test_matches_are_those_of_the_command_line(
 def test_pages_follow_each_other(served: Running, ready: str) -> None:
     whole = served.http.post("/v1/matches", json={"video": ready, "top": 6}).json()["matches"]
     first = served.http.post("/v1/matches", json={"video": ready, "top": 4}).json()
-    second = served.http.post("/v1/matches", json={"video": ready, "top": 4, "offset": first["next_offset"]}).json()
+    second = served.http.post(
+        "/v1/matches", json={"video": ready, "top": 4, "offset": first["next_offset"]}
+    ).json()
     assert [m["key"] for m in first["matches"] + second["matches"]] == [m["key"] for m in whole]
     assert [m["rank"] for m in second["matches"]] == [5, 6]
     assert second["next_offset"] is None

@@ -60,7 +60,13 @@ def test_a_malformed_range_is_no_server_error(served: Running, key: str, value: 
 
 
 def test_head_has_the_headers_of_get(served: Running, key: str, ready: str) -> None:
-    for at in (f"/v1/tracks/{key}/audio", f"/v1/videos/{ready}/media", f"/v1/tracks/{key}", "/v1/library", "/"):
+    for at in (
+        f"/v1/tracks/{key}/audio",
+        f"/v1/videos/{ready}/media",
+        f"/v1/tracks/{key}",
+        "/v1/library",
+        "/",
+    ):
         got, head = served.http.get(at), served.http.head(at)
         assert (head.status_code, head.content) == (got.status_code, b""), at
         for name in ("content-length", "content-type", "etag"):
@@ -80,9 +86,11 @@ def test_an_excerpt_begins_at_its_start(served: Running, tmp_path: Path, music_f
     assert info.duration_s == pytest.approx(2.0, abs=0.03)
     heard = read_stereo(file, rate_hz=48_000)[0, :48_000]
     original = read_stereo(music_folder / "song 2.wav", rate_hz=48_000, start_s=1.25, length_s=1.0)[0]
-    lags = [float(np.dot(heard[960 + lag : 40_000 + lag], original[960:40_000])) for lag in range(-480, 481, 8)]
-    assert abs(int(np.argmax(lags)) * 8 - 480) <= 96  # 2 ms
-    assert np.corrcoef(heard[960:40_000], original[960:40_000])[0, 1] > 0.95
+    # The tone of this song repeats after 6.9 ms, so lags of up to 2 ms are told apart.
+    lags = range(-96, 97, 4)
+    alike = [np.corrcoef(heard[960 + lag : 40_000 + lag], original[960:40_000])[0, 1] for lag in lags]
+    assert abs(lags[int(np.argmax(alike))]) <= 8
+    assert max(alike) > 0.95
 
 
 def test_an_excerpt_after_the_end_is_a_problem(served: Running, key: str) -> None:

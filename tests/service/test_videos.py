@@ -56,7 +56,7 @@ def test_what_is_no_upload_is_rejected(served: Running, headers: dict[str, str],
 def test_a_part_at_the_wrong_place_is_rejected(served: Running, film: bytes) -> None:
     at = served.begin(film)
     assert served.append(at, film[:10], 5).status_code == 409
-    assert served.append(at, film[:10], content_type="video/mp4", **{"content-type": "video/mp4"}).status_code == 415
+    assert served.append(at, film[:10], **{"content-type": "video/mp4"}).status_code == 415
     assert served.http.patch(at, headers={**PART, "upload-offset": "0"}, content=b"x").status_code == 412
     assert served.http.head(at).headers["upload-offset"] == "0"
 
@@ -99,7 +99,9 @@ def test_a_video_is_named_by_a_path_below_a_root(served: Running, root: Path) ->
     assert (root / "finished.mp4").exists()
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "{root}/../secret", "{root}/link", "\\x00", "~"])
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../../etc/passwd", "{root}/../secret", "{root}/link", "\\x00", "~"]
+)
 def test_no_other_path_is_opened(served: Running, root: Path, path: str) -> None:
     link = root / "link"
     if not link.is_symlink():
@@ -125,20 +127,22 @@ def test_a_silent_video_has_no_waveform(served: Running, ready: str) -> None:
 def test_nothing_of_a_deleted_video_stays(served: Running, film: bytes, key: str) -> None:
     data = served.service.settings.data
     name = "zebra-crossing-4711.mp4"
+    # A box that players skip, so that no other upload has these bytes.
+    film += (16).to_bytes(4, "big") + b"freeZEBRA4711"[:12]
     video = served.upload(film, name)
     at, id = f"/v1/videos/{video['id']}", video["id"]
     assert served.http.get(f"{at}/thumbnail").status_code == 200
     job = served.http.post("/v1/renders", json={"video": id, "track": key}).json()
     assert served.settled(f"/v1/jobs/{job['id']}")["state"] == "done"
     assert found_in(data, name.encode())
-    assert found_in(data, film[-64:])
+    assert found_in(data, film[-16:])
     assert served.http.delete(at).status_code == 204
     assert served.http.get(at).status_code == 404
     assert served.http.get(f"{at}/media").status_code == 404
     assert served.http.get(f"/v1/jobs/{job['id']}").status_code == 404
     assert served.http.get(f"/v1/jobs/{job['id']}/file").status_code == 404
     assert found_in(data, name.encode()) == []
-    assert found_in(data, film[-64:]) == []
+    assert found_in(data, film[-16:]) == []
     left = found_in(data, id.encode())
     # The event that tells other clients has the id and nothing else.
     assert {file.name.split("-")[0] for file in left} <= {"service.sqlite"}
@@ -167,7 +171,9 @@ def test_a_video_expires(tmp_path: Path, light_library: Library, film: bytes) ->
         assert list((settings.data / "videos").iterdir()) == []
 
 
-def test_too_many_videos_are_rejected_with_the_time_to_try_again(tmp_path: Path, light_library: Library) -> None:
+def test_too_many_videos_are_rejected_with_the_time_to_try_again(
+    tmp_path: Path, light_library: Library
+) -> None:
     settings = Settings(data=tmp_path / "data", library=light_library.path, most_videos=1, workers=1)
     with running(settings) as served:
         served.begin(10)

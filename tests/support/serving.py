@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import uvicorn
 
 from reelscore.service.app import create_app
 from reelscore.service.client import Client
+from reelscore.service.server import server_config
 from reelscore.service.service import Service
 from reelscore.service.settings import Settings
 
@@ -40,13 +42,20 @@ class Running:
         encoded = base64.b64encode(name.encode("utf-8", "surrogateescape")).decode()
         answer = self.http.post(
             "/v1/videos",
-            headers={**TUS, "upload-length": str(length), "upload-metadata": f"filename {encoded}", **headers},
+            headers={
+                **TUS,
+                "upload-length": str(length),
+                "upload-metadata": f"filename {encoded}",
+                **headers,
+            },
         )
         assert answer.status_code == 201, answer.text
         return str(answer.headers["location"])
 
     def append(self, at: str, content: bytes, offset: int = 0, **headers: str) -> httpx2.Response:
-        return self.http.patch(at, headers={**TUS, **PART, "upload-offset": str(offset), **headers}, content=content)
+        return self.http.patch(
+            at, headers={**TUS, **PART, "upload-offset": str(offset), **headers}, content=content
+        )
 
     def upload(self, content: bytes, name: str = "film.mp4") -> dict[str, Any]:
         """Upload a video and return it once it is ready or failed."""
@@ -69,17 +78,15 @@ class Running:
 def running(settings: Settings) -> Iterator[Running]:
     """Serve in a thread, on any port."""
     app = create_app(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=0, http="h11", log_level="error", timeout_graceful_shutdown=5)
-    )
-    thread = threading.Thread(target=server.run)
+    server = uvicorn.Server(server_config(app))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with httpx2.Client(base_url=url, timeout=60) as http:
             yield Running(url, app.state.service, http)
     finally:
@@ -93,5 +100,6 @@ def found_in(folder: Path, needle: bytes) -> list[Path]:
     return [
         file
         for file in sorted(folder.rglob("*"))
-        if needle in str(file.relative_to(folder)).encode() or (file.is_file() and needle in file.read_bytes())
+        if needle in str(file.relative_to(folder)).encode()
+        or (file.is_file() and needle in file.read_bytes())
     ]

@@ -182,7 +182,7 @@ class _Compiler:
         if isinstance(node, (exp.Like, exp.ILike)):
             return self._like(self._column(node.this), node.expression)
         if sign := _OPERATORS.get(type(node).__name__):
-            left, right = node.left, node.right
+            left, right = node.this, node.expression
             if not isinstance(left, exp.Column) and isinstance(right, exp.Column):
                 left, right, sign = right, left, _MIRRORED[sign]
             return self._compare(self._column(left), sign, right)
@@ -234,7 +234,7 @@ class _Compiler:
         value: str | float | bool | None = None
         if isinstance(node, exp.Neg):
             value = self._value(name, kind, node.this)
-            value = -value if kind == "number" else None
+            value = -value if isinstance(value, float) else None
         elif kind == "number" and isinstance(node, exp.Literal) and not node.is_string:
             value = float(node.this)
             value = value if math.isfinite(value) else None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from reelscore.errors import ConfigError, InputError
 from reelscore.library.compatibility import tagger_of
 from reelscore.library.library import Library
+from reelscore.library.storage.entry import TrackEntry
 from reelscore.models.base import check_query
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.pipeline.pipeline import OpenPipeline
@@ -18,6 +22,9 @@ from reelscore.types import FloatArray, MediaInfo
 
 from .request import MatchRequest
 from .text_request import TextRequest, read_text_request
+
+LIKE_WEIGHT, UNLIKE_WEIGHT = 0.75, 0.25
+"""Weights of tracks next to a video or a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +39,84 @@ class Query:
         The text in the space of the tag scores, norm 1, for a model that takes no text.
     text_request : TextRequest, optional
         The text in its parts.
+    like, unlike : tuple of TrackEntry
+        The tracks of the request.
     """
 
     embedding: FloatArray | None
     tags: FloatArray | None = None
     text_request: TextRequest | None = None
+    like: tuple[TrackEntry, ...] = ()
+    unlike: tuple[TrackEntry, ...] = ()
 
 
 def embed_query(
     opened: OpenPipeline, library: Library, request: MatchRequest, *, info: MediaInfo | None
 ) -> Query:
-    """Embed a video, a text, or both.
+    """Embed a video, a text, tracks, or several of these.
 
-    Where the model takes text, both become one embedding, the normalised sum of the two with weights
-    ``1 - text_weight`` and `text_weight`. `info` is the result of `probe` on the video.
+    Where the model takes text, video and text become one embedding, the normalised sum of the two with weights
+    ``1 - text_weight`` and `text_weight`. Tracks move it by `rocchio`. `info` is the result of `probe` on the video.
 
     Raises
     ------
     InputError
-        When there is neither, or the text is empty, too long or matches no term.
+        When there is nothing to match, or the text is empty, too long or matches no term.
     ConfigError, ArtifactError
         When the library cannot be searched by text.
+    NotFoundError
+        When there is no such track.
     """
-    if request.video is None and request.text is None:
-        raise InputError("nothing to match. Give a video, a text that describes the music, or both")
-    by_text = None if request.text is None else embed_text(opened, library, request.text)
-    if request.video is None:
-        assert by_text is not None
-        return by_text
-    by_video, _ = opened.video(request.video, info=info)
-    if by_text is None or by_text.embedding is None:
-        return replace(by_text or Query(None), embedding=by_video)
-    both = (1 - request.text_weight) * by_video + request.text_weight * by_text.embedding
-    length = float(np.linalg.norm(both))
-    return replace(by_text, embedding=(both / length).astype(np.float32) if length > 0 else by_video)
+    if request.video is None and request.text is None and not request.like:
+        raise InputError(
+            "nothing to match. Give a video, a text that describes the music, or a track that it should be like"
+        )
+    like, unlike = (tuple(map(library.show, names)) for names in (request.like, request.unlike))
+    query = Query(None) if request.text is None else embed_text(opened, library, request.text)
+    embedding = query.embedding
+    if request.video is not None:
+        embedding, _ = opened.video(request.video, info=info)
+        if query.embedding is not None:
+            weight = request.text_weight
+            embedding = _unit((1 - weight) * embedding + weight * query.embedding, default=embedding)
+    embedding = rocchio(embedding, [e.embedding for e in like], [e.embedding for e in unlike])
+    return replace(query, embedding=embedding, like=like, unlike=unlike)
+
+
+def rocchio(
+    query: FloatArray | None, like: Sequence[FloatArray], unlike: Sequence[FloatArray]
+) -> FloatArray | None:
+    """Move a query towards the mean of some tracks and away from that of others.
+
+        q' = q + b mean(like) - c mean(unlike), of norm 1
+
+    Rocchio 1971, "Relevance feedback in information retrieval", with the weights of Manning et al. 2008, section 9.1.
+
+    Parameters
+    ----------
+    query : ndarray of float32, shape (D,), optional
+        Norm 1. Without it the tracks alone are the query.
+    like, unlike : sequence of ndarray of float32, shape (D,)
+
+    Returns
+    -------
+    ndarray of float32, shape (D,), or None without a query and `like`
+    """
+    if (query is None and not like) or not (like or unlike):
+        return query
+    moved = np.zeros(len(like[0] if query is None else query))
+    if query is not None:
+        moved += query
+    for weight, tracks in ((LIKE_WEIGHT, like), (-UNLIKE_WEIGHT, unlike)):
+        if tracks:
+            moved += weight * np.mean(tracks, axis=0, dtype=np.float64)
+    return _unit(moved, default=like[0] if query is None else query)
+
+
+def _unit(vector: npt.NDArray[np.floating[Any]], *, default: FloatArray) -> FloatArray:
+    """Return a vector in norm 1, or the default for one of norm 0."""
+    length = float(np.linalg.norm(vector))
+    return (vector / length).astype(np.float32) if length > 0 else default
 
 
 def embed_text(opened: OpenPipeline, library: Library, text: str) -> Query:

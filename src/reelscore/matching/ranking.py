@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,11 +35,13 @@ class Placed:
     embedding : ndarray of float32, shape (D,)
         Of the whole track.
     facts : TrackFacts
-        Empty without a query embedding.
     moment : ndarray of float32, shape (D,), optional
         Mean embedding of the moment; None without a query embedding, where the moment is the start of the track.
     fit : str
         See `Match`.
+    parts : Mapping of str to float
+        What the score is made of: the cosines of the whole ``track`` and of its ``moment``, what the ``hubness``
+        correction adds, or the ranks by ``video`` and by ``text``.
     """
 
     track: Track
@@ -49,6 +51,7 @@ class Placed:
     facts: TrackFacts = TrackFacts()  # noqa: RUF009  (immutable)
     moment: FloatArray | None = None
     fit: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def moment_weight(embedder: Embedder) -> float:
@@ -97,11 +100,15 @@ def rank_by_moments(
 ) -> list[Placed]:
     """Place the best moment of each candidate and rank by `rerank`. Without a query each track starts at 0."""
     keys = [track.key for track, _ in candidates]
-    embeddings = index.embeddings(keys)
+    embeddings, facts = index.embeddings(keys), index.facts(keys)
     if query is None:
-        return [Placed(track, score, 0.0, embeddings[track.key]) for track, score in candidates]
-    moments, facts = index.moments(keys), index.facts(keys)
+        return [
+            Placed(track, score, 0.0, embeddings[track.key], facts.get(track.key, TrackFacts()))
+            for track, score in candidates
+        ]
+    moments = index.moments(keys)
     starts: dict[str, float] = {}
+    parts: dict[str, dict[str, float]] = {}
     scored = []
     for track, score in candidates:
         rows, starts_s, ends_s = moments[track.key]
@@ -109,14 +116,16 @@ def rank_by_moments(
             query, rows, starts_s, ends_s, clip_s=clip_s, duration_s=track.duration_s
         )
         scored.append((track, score, moment_score))
+        parts[track.key] = {"track": score, "moment": moment_score}
     placed = []
     for track, score in rerank(scored, moment_weight=moment_weight):
         rows, starts_s, ends_s = moments[track.key]
         start_s = starts[track.key]
         inside = (ends_s > start_s) & (starts_s < start_s + clip_s)
         moment = rows[inside].mean(axis=0)
+        known = facts.get(track.key, TrackFacts())
         placed.append(
-            Placed(track, score, start_s, embeddings[track.key], facts.get(track.key, TrackFacts()), moment)
+            Placed(track, score, start_s, embeddings[track.key], known, moment, parts=parts[track.key])
         )
     return placed
 
@@ -146,4 +155,13 @@ def calibrate(
     if not embedder.trained and bank is not None:
         fits = [fit_word(z) for z in standardised(plain, candidates, bank)]
     order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
-    return [replace(placed[i], score=float(scores[i]), fit=fits[i]) for i in order]
+    added = scores - plain
+    return [
+        replace(
+            placed[i],
+            score=float(scores[i]),
+            fit=fits[i],
+            parts={**placed[i].parts, **({"hubness": float(added[i])} if added[i] else {})},
+        )
+        for i in order
+    ]

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.pipeline.cuts import cached_cuts
@@ -15,6 +16,7 @@ from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.types import FloatArray, MediaInfo, Moment
 
 from .candidates import BLOCK, nearest_blocks, tag_blocks, unscored_blocks
+from .diversity import diversified, one_per_recording
 from .placement import TOO_SHORT, lasts, place, rhythm_of
 from .query import Query
 from .ranking import Placed, calibrate, moment_weight, rank_by_moments
@@ -76,7 +78,22 @@ class Search:
 
     def ordered(self) -> Iterator[tuple[Placed, tuple[str, ...]]]:
         """Yield every track and what it violates of the text or of the video's length, best first."""
-        return honoured(self._ranked(), self.query.text_request, self._titles, self._violated)
+        items = honoured(self._ranked(), self.query.text_request, self._titles, self._violated)
+        given = {entry.track.key: entry.facts for entry in (*self.query.like, *self.query.unlike)}
+        items = (item for item in items if item[0].track.key not in given)
+        if not self.request.all_recordings:
+            known = (_recording(facts) for facts in given.values())
+            items = one_per_recording(
+                items, lambda item: _recording(item[0].facts), seen=[one for one in known if one is not None]
+            )
+        return diversified(
+            items,
+            diversity=self.request.diversity,
+            score_of=lambda item: item[0].score,
+            embedding_of=lambda item: item[0].embedding,
+            # A track that violates something never passes one that does not.
+            group_of=lambda item: (len(item[1]), self._titles.get(item[0].track.key, ())),
+        )
 
     def moment_of(self, placed: Placed) -> Moment:
         """Return the part of a track that is played with the query.
@@ -169,8 +186,15 @@ class Search:
             return
         strength = embedder.default_hubness if self.request.hubness is None else self.request.hubness
         bank = embedder.text_bank if self.info is None else embedder.bank
+        if self.info is None and self.query.text_request is None:
+            bank, strength = None, 0.0  # tracks alone: the banks hold videos and texts
         weight = moment_weight(embedder)
         blocks = nearest_blocks(self.index, embedding, where=self.where, size=self._size, also=self._titles)
         for block in blocks:
             placed = rank_by_moments(block, embedding, self.index, clip_s=self.clip_s, moment_weight=weight)
             yield calibrate(placed, embedder, bank, strength=strength)
+
+
+def _recording(facts: TrackFacts) -> str | None:
+    recording = facts.values.get("recording_id")
+    return None if recording is None else str(recording)

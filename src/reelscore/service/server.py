@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from reelscore.errors import ConfigError
 
@@ -37,9 +38,19 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     app = create_app(settings)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    config = uvicorn.Config(
+    config = server_config(app)
+    ready(f"http://{host}:{address[1]}")
+    try:
+        _Server(config, app.state.service).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def server_config(app: FastAPI) -> uvicorn.Config:
+    """Return how uvicorn serves the application."""
+    return uvicorn.Config(
         app,
-        http="h11",
+        http="h11",  # the only one with a limit on the size of headers
         ws="none",
         log_config=None,
         access_log=False,
@@ -50,11 +61,6 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         backlog=_BACKLOG,
         limit_concurrency=1000,
     )
-    ready(f"http://{host}:{address[1]}")
-    try:
-        _Server(config, app.state.service).run(sockets=[listener])
-    finally:
-        listener.close()
 
 
 class _Server(uvicorn.Server):

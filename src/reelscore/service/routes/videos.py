@@ -58,7 +58,9 @@ def create_video(
     client: Editor,
     request: Request,
     body: schemas.NewVideo | None = None,
-    upload_length: Annotated[int | None, Header(description="tus: size of the upload in bytes")] = None,
+    upload_length: Annotated[
+        int | None, Header(le=2**63 - 1, description="tus: size of the upload in bytes")
+    ] = None,
     upload_metadata: Annotated[str, Header(description="tus: `filename` and its value in Base64")] = "",
 ) -> Response:
     """Begin an upload (tus: `Upload-Length`, `Upload-Metadata: filename BASE64`), or name a file on the server."""

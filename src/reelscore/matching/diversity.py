@@ -1,0 +1,101 @@
+"""One result per recording, and maximal marginal relevance.
+
+    d* = argmax_{d in W} [ (1 - a) r(d) - a max_{s in S} cos(d, s) ],      S <- S + d*
+
+with relevance r, the chosen tracks S and diversity a. Carbonell and Goldstein 1998, "The use of MMR, diversity-based
+reranking for reordering documents and producing summaries", which writes lambda for 1 - a. The candidates W are the
+next few tracks of the ranking, so the order does not depend on how many results are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
+from typing import TypeVar
+
+import numpy as np
+
+from reelscore.types import FloatArray
+
+DIVERSITY = 0.3
+"""Default of a. On 12 real videos and 31 tracks (`benchmarks/judged.py`), lists of five are judged no worse than
+without, and the mean cosine of two of their tracks falls from .79 to .70."""
+
+WINDOW = 50
+"""Number of tracks of the ranking from which the next result is chosen."""
+
+T = TypeVar("T")
+
+
+def one_per_recording(
+    items: Iterable[T], recording_of: Callable[[T], str | None], *, seen: Iterable[str] = ()
+) -> Iterator[T]:
+    """Yield the first item of each recording that is not in `seen`; items of an unknown recording are all different.
+
+    Examples
+    --------
+    >>> list(one_per_recording(["a1", "b1", "a2", "?", "?"], lambda item: item[0] if item != "?" else None))
+    ['a1', 'b1', '?', '?']
+    """
+    known = set(seen)
+    for item in items:
+        recording = recording_of(item)
+        if recording is None:
+            yield item
+        elif recording not in known:
+            known.add(recording)
+            yield item
+
+
+def diversified(
+    items: Iterable[T],
+    *,
+    diversity: float,
+    score_of: Callable[[T], float],
+    embedding_of: Callable[[T], FloatArray],
+    group_of: Callable[[T], object] = lambda _: None,
+) -> Iterator[T]:
+    """Yield items in the order of maximal marginal relevance.
+
+    The relevance is the score, scaled so that the first window of a group spans 0 to 1.
+
+    Parameters
+    ----------
+    items : iterable
+        Best first.
+    diversity : float
+        a, from 0 (the order of `items`) to 1.
+    score_of, embedding_of : callable
+        Score, and embedding (D,) of norm 1.
+    group_of : callable
+        Items of different groups keep their order; those of one group are consecutive.
+    """
+    if diversity == 0:
+        yield from items
+        return
+    chosen: list[FloatArray] = []
+    for _, group in groupby(items, group_of):
+        members = iter(group)
+        window = list(islice(members, WINDOW))
+        scores = [score_of(item) for item in window]
+        low, span = min(scores), max(scores) - min(scores)
+        nearest = [_nearest(embedding_of(item), chosen) for item in window]
+        while window:
+            relevance = (np.array(scores) - low) / span if span > 0 else np.zeros(len(scores))
+            best = int(np.argmax((1 - diversity) * relevance - diversity * np.array(nearest)))
+            item = window.pop(best)
+            del scores[best], nearest[best]
+            yield item
+            embedding = embedding_of(item)
+            chosen.append(embedding)
+            for i, other in enumerate(window):
+                nearest[i] = max(nearest[i], float(embedding @ embedding_of(other)))
+            for more in islice(members, 1):
+                window.append(more)
+                scores.append(score_of(more))
+                nearest.append(_nearest(embedding_of(more), chosen))
+
+
+def _nearest(embedding: FloatArray, chosen: list[FloatArray]) -> float:
+    """Return the largest cosine with a chosen embedding, -1 without any."""
+    return max((float(other @ embedding) for other in chosen), default=-1.0)
