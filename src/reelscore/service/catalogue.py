@@ -18,7 +18,8 @@ from reelscore.library.library import Library
 from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.open import Searcher
 from reelscore.library.storage.snapshot import Snapshot, newest_version
-from reelscore.matching.matcher import TEXT_WEIGHT, Matcher
+from reelscore.matching.matcher import Matcher
+from reelscore.matching.request import TEXT_WEIGHT
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.pipeline.resolve import identity_of, resolve
 from reelscore.pipeline.spec import Pipeline
