@@ -291,6 +291,26 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """One of the reasons of a match.
+
+    Attributes
+    ----------
+    kind : str
+        ``"terms"`` (of the vocabulary, shared with the query), ``"like"`` (a given track), ``"cuts"``, ``"moment"``,
+        ``"length"``, ``"track"``, ``"text"``, ``"video rank"``, ``"text rank"`` or ``"hubness"``.
+    text : str
+        For a person.
+    value : float, optional
+        The part of the score, such as the cosine of the moment; for cuts the gain of `Moment`, for the length seconds.
+    """
+
+    kind: str
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """One result of a search.
 
@@ -319,6 +339,7 @@ class Match:
     reasons: tuple[str, ...] = ()
     fit: str = ""
     violations: tuple[str, ...] = ()
+    explanation: tuple[Reason, ...] = ()
 
     @property
     def start_s(self) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,14 @@ from reelscore.types import FloatArray, Track
 
 from .fusion import reciprocal_rank_fusion
 
-Scored = tuple[Track, float]
+
+class Candidate(NamedTuple):
+    """A track, its score, and what the score is made of; see `Placed.parts`."""
+
+    track: Track
+    score: float
+    parts: Mapping[str, float] = {}
+
 
 BLOCK = 200
 """Number of tracks that are ranked by their moments together."""
@@ -25,7 +33,7 @@ def nearest_blocks(
     where: str | None = None,
     size: int = BLOCK,
     also: Iterable[str] = (),
-) -> Iterator[list[Scored]]:
+) -> Iterator[list[Candidate]]:
     """Yield the tracks that pass a filter in blocks of descending cosine.
 
     Parameters
@@ -41,12 +49,15 @@ def nearest_blocks(
     seen: set[str] = set()
     for depth in range(size, len(index) + size, size):
         found = index.search(embedding, depth, where=where)
-        block = [pair for pair in found if pair[0].key not in seen]
-        seen.update(track.key for track, _ in block)
+        block = [Candidate(track, score, {"track": score}) for track, score in found if track.key not in seen]
+        seen.update(candidate.track.key for candidate in block)
         if depth == size and (more := sorted(set(also) - seen)):
             rows, cosines = index.all_rows(), index.cosines(embedding)
             places = [row for key in more if (row := rows.row_of(key)) is not None]
-            block += [(rows.track(row), float(cosines[row])) for row in places]
+            block += [
+                Candidate(rows.track(row), float(cosines[row]), {"track": float(cosines[row])})
+                for row in places
+            ]
             seen.update(more)
         if block:
             yield block
@@ -54,11 +65,11 @@ def nearest_blocks(
             return
 
 
-def unscored_blocks(index: Searcher, allowed: Collection[str] | None = None) -> Iterator[list[Scored]]:
+def unscored_blocks(index: Searcher, allowed: Collection[str] | None = None) -> Iterator[list[Candidate]]:
     """Yield the allowed tracks, by default all, in the order of their keys with score 0, as one block."""
     rows = index.all_rows()
     tracks = (rows.track(row) for row in range(len(rows)))
-    yield [(track, 0.0) for track in tracks if allowed is None or track.key in allowed]
+    yield [Candidate(track, 0.0) for track in tracks if allowed is None or track.key in allowed]
 
 
 def tag_blocks(
@@ -69,7 +80,7 @@ def tag_blocks(
     text_weight: float,
     allowed: Collection[str] | None = None,
     size: int = BLOCK,
-) -> Iterator[list[Scored]]:
+) -> Iterator[list[Candidate]]:
     """Yield tracks in blocks, ranked by the tag scores of a text, or by the fusion of that ranking and a video's.
 
     Parameters
@@ -95,16 +106,21 @@ def tag_blocks(
 
     text_ranking = [row for row in ranking(by_text) if not np.isnan(by_text[row])]
     if by_video is None:
-        scored = [(row, float(by_text[row])) for row in text_ranking]
+        scored = [(row, float(by_text[row]), {"text": float(by_text[row])}) for row in text_ranking]
     else:
         embedding, first = by_video
         known = set(first)
         tail = (keys[row] for row in ranking(index.cosines(embedding)))
         video_ranking = [*first, *(key for key in tail if key not in known)]
-        fused = reciprocal_rank_fusion(
-            [video_ranking, [keys[row] for row in text_ranking]], [1 - text_weight, text_weight]
-        )
+        rankings = {"video rank": video_ranking, "text rank": [keys[row] for row in text_ranking]}
+        fused = reciprocal_rank_fusion([*rankings.values()], [1 - text_weight, text_weight])
         row_of = {key: row for row, key in enumerate(keys)}
-        scored = [(row_of[key], score) for key, score in fused]
+        parts: dict[str, dict[str, float]] = {key: {} for key, _ in fused}
+        for name, ranking_of in rankings.items():
+            for rank, key in enumerate(ranking_of, start=1):
+                parts[key][name] = rank
+        scored = [(row_of[key], score, parts[key]) for key, score in fused]
     for start in range(0, len(scored), size):
-        yield [(rows.track(row), score) for row, score in scored[start : start + size]]
+        yield [
+            Candidate(rows.track(row), score, made_of) for row, score, made_of in scored[start : start + size]
+        ]

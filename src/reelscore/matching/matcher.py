@@ -118,15 +118,7 @@ class Matcher:
         search = Search(self._pipeline, index, request, embedded, info, join(conditions), allowed)
         page = islice(search.ordered(), request.offset, request.offset + request.k)
         matches = tuple(
-            Match(
-                rank,
-                placed.score,
-                placed.track,
-                search.moment_of(placed),
-                search.shared_terms(placed),
-                placed.fit,
-                violated,
-            )
+            search.match(rank, placed, violated)
             for rank, (placed, violated) in enumerate(page, start=request.offset + 1)
         )
         by_tags = embedded.tags is not None
@@ -139,6 +131,7 @@ class Matcher:
             matches,
             (*notes, *unknown_values(conditions, index, self._library.path)),
             search.understood,
+            request,
         )
 
     def reports(

@@ -13,13 +13,15 @@ from reelscore.library.storage.open import Searcher
 from reelscore.models.base import Embedder
 from reelscore.types import FloatArray, Track
 
-from .candidates import Scored
+from .candidates import Candidate
 from .hubness import corrected, fit_word, standardised
 from .moments import best_moment
 
 MOMENT_WEIGHT = 0.3
 """Weight of the best moment's score next to the whole track's, for a trained model; not tuned on any data set. The best
 moment of a varied track matches any query, so without training it only says where to start."""
+
+_UNKNOWN = TrackFacts()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,15 +42,15 @@ class Placed:
     fit : str
         See `Match`.
     parts : Mapping of str to float
-        What the score is made of: the cosines of the whole ``track`` and of its ``moment``, what the ``hubness``
-        correction adds, or the ranks by ``video`` and by ``text``.
+        What the score is made of: the cosines of the whole ``track`` and of its ``moment`` and what the ``hubness``
+        correction adds, or the cosine of the ``text``, or the ``video rank`` and ``text rank`` that are fused.
     """
 
     track: Track
     score: float
     start_s: float
     embedding: FloatArray
-    facts: TrackFacts = TrackFacts()  # noqa: RUF009  (immutable)
+    facts: TrackFacts = _UNKNOWN
     moment: FloatArray | None = None
     fit: str = ""
     parts: Mapping[str, float] = field(default_factory=dict)
@@ -91,7 +93,7 @@ def rerank(
 
 
 def rank_by_moments(
-    candidates: Sequence[Scored],
+    candidates: Sequence[Candidate],
     query: FloatArray | None,
     index: Searcher,
     *,
@@ -99,31 +101,38 @@ def rank_by_moments(
     moment_weight: float,
 ) -> list[Placed]:
     """Place the best moment of each candidate and rank by `rerank`. Without a query each track starts at 0."""
-    keys = [track.key for track, _ in candidates]
+    keys = [candidate.track.key for candidate in candidates]
     embeddings, facts = index.embeddings(keys), index.facts(keys)
     if query is None:
         return [
-            Placed(track, score, 0.0, embeddings[track.key], facts.get(track.key, TrackFacts()))
-            for track, score in candidates
+            Placed(
+                c.track,
+                c.score,
+                0.0,
+                embeddings[c.track.key],
+                facts.get(c.track.key, _UNKNOWN),
+                parts=c.parts,
+            )
+            for c in candidates
         ]
     moments = index.moments(keys)
     starts: dict[str, float] = {}
     parts: dict[str, dict[str, float]] = {}
     scored = []
-    for track, score in candidates:
+    for track, score, made_of in candidates:
         rows, starts_s, ends_s = moments[track.key]
         starts[track.key], moment_score = best_moment(
             query, rows, starts_s, ends_s, clip_s=clip_s, duration_s=track.duration_s
         )
         scored.append((track, score, moment_score))
-        parts[track.key] = {"track": score, "moment": moment_score}
+        parts[track.key] = {**made_of, **({"moment": moment_score} if moment_weight else {})}
     placed = []
     for track, score in rerank(scored, moment_weight=moment_weight):
         rows, starts_s, ends_s = moments[track.key]
         start_s = starts[track.key]
         inside = (ends_s > start_s) & (starts_s < start_s + clip_s)
         moment = rows[inside].mean(axis=0)
-        known = facts.get(track.key, TrackFacts())
+        known = facts.get(track.key, _UNKNOWN)
         placed.append(
             Placed(track, score, start_s, embeddings[track.key], known, moment, parts=parts[track.key])
         )

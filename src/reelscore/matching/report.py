@@ -9,6 +9,8 @@ from typing import Any
 from reelscore.errors import ReelscoreError
 from reelscore.types import Match, MediaInfo
 
+from .request import MatchRequest
+
 
 @dataclass(frozen=True, slots=True)
 class FailedVideo:
@@ -41,6 +43,7 @@ class MatchReport:
         Messages for the user about this query, such as that nothing fits well.
     understood : str
         What the text query was understood as; empty without one.
+    request : MatchRequest
     """
 
     query: MediaInfo | None
@@ -49,6 +52,7 @@ class MatchReport:
     matches: tuple[Match, ...]
     notes: tuple[str, ...] = ()
     understood: str = ""
+    request: MatchRequest = MatchRequest()  # noqa: RUF009  (immutable)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, with keys that do not change between releases."""
@@ -61,6 +65,9 @@ class MatchReport:
                 "duration_s": None if duration_s is None else round(duration_s, 3),
                 "text": self.text,
                 "understood": self.understood or None,
+                "like": list(self.request.like),
+                "not": list(self.request.unlike),
+                "where": list(self.request.where),
             },
             "model": dict(self.model),
             "matches": [
@@ -83,6 +90,14 @@ class MatchReport:
                     "reasons": list(m.reasons),
                     "fit": m.fit or None,
                     "violations": list(m.violations),
+                    "explanation": [
+                        {
+                            "kind": reason.kind,
+                            "text": reason.text,
+                            "value": None if reason.value is None else round(reason.value, 6),
+                        }
+                        for reason in m.explanation
+                    ],
                 }
                 for m in self.matches
             ],

@@ -11,15 +11,15 @@ import numpy as np
 from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
-from reelscore.pipeline.cuts import cached_cuts
 from reelscore.pipeline.pipeline import OpenPipeline
-from reelscore.types import FloatArray, MediaInfo, Moment
+from reelscore.types import FloatArray, Match, MediaInfo, Moment
 
 from .candidates import BLOCK, nearest_blocks, tag_blocks, unscored_blocks
 from .diversity import diversified, one_per_recording
 from .placement import TOO_SHORT, lasts, place, rhythm_of
 from .query import Query
 from .ranking import Placed, calibrate, moment_weight, rank_by_moments
+from .reasons import explain
 from .request import MatchRequest
 from .text_request import check_understood, honoured, title_words, violations
 
@@ -107,7 +107,7 @@ class Search:
     def _cuts_s(self) -> tuple[float, ...]:
         if self.info is None:
             return ()
-        return cached_cuts(self.info.path, self.pipeline.cache).cuts_s
+        return self.pipeline.cuts(self.info.path).cuts_s
 
     def _violated(self, placed: Placed) -> tuple[str, ...]:
         found: tuple[str, ...] = ()
@@ -131,7 +131,13 @@ class Search:
         scores: FloatArray = rows.tag_scores[row]
         return None if np.isnan(scores[:1]).any() else scores
 
-    def shared_terms(self, placed: Placed) -> tuple[str, ...]:
+    def match(self, rank: int, placed: Placed, violated: tuple[str, ...]) -> Match:
+        """Return the match of a ranked track, with its moment and reasons."""
+        moment, terms = self.moment_of(placed), self._shared_terms(placed)
+        explanation = explain(placed, moment, terms, self.query, clip_s=self.clip_s)
+        return Match(rank, placed.score, placed.track, moment, terms, placed.fit, violated, explanation)
+
+    def _shared_terms(self, placed: Placed) -> tuple[str, ...]:
         """Return the terms that query and track share, highest score first."""
         if self.query.tags is not None:
             tags = self.tags_of(placed)

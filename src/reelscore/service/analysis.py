@@ -13,6 +13,7 @@ import numpy as np
 from reelscore.encoders.cache import FeatureCache
 from reelscore.errors import MediaError
 from reelscore.files import write_bytes
+from reelscore.media.cuts import VideoCuts
 from reelscore.media.probe import probe
 from reelscore.pipeline.pipeline import OpenPipeline, open_pipeline
 from reelscore.pipeline.spec import Pipeline
@@ -38,7 +39,8 @@ def prepare_analysis(pipeline: Pipeline, cache_folder: str) -> Callable[[Analysi
         # Features of an upload are deleted with it, so they are not kept in the user's cache.
         opened.cache = FeatureCache(Path(folder) / "features")
         embedding, sequence = opened.video(path, info=info)
-        write_bytes(analysis_file(folder, fingerprint), _pack(embedding, sequence))
+        cuts_s = opened.cuts(path).cuts_s
+        write_bytes(analysis_file(folder, fingerprint), _pack(Analysed(embedding, sequence, cuts_s)))
         return media_json(info)
 
     return analyse
@@ -55,6 +57,7 @@ class Analysed:
 
     embedding: FloatArray
     sequence: FeatureSequence
+    cuts_s: tuple[float, ...]
 
 
 def read_analysis(file: Path) -> Analysed | None:
@@ -66,9 +69,8 @@ def read_analysis(file: Path) -> Analysed | None:
         return None
     segments = tuple(Segment(*map(float, row)) for row in arrays["segments"])
     columns = tuple(arrays["columns"].tolist()) or None
-    return Analysed(
-        arrays["embedding"], FeatureSequence(arrays["values"], segments, str(arrays["encoder"]), columns)
-    )
+    sequence = FeatureSequence(arrays["values"], segments, str(arrays["encoder"]), columns)
+    return Analysed(arrays["embedding"], sequence, tuple(arrays["cuts_s"].tolist()))
 
 
 class AnalysedPipeline(OpenPipeline):
@@ -106,16 +108,22 @@ class AnalysedPipeline(OpenPipeline):
         analysed = self._analyses[str(path)]
         return analysed.embedding, analysed.sequence
 
+    def cuts(self, path: Path | str) -> VideoCuts:
+        """Return the cuts of a video."""
+        return VideoCuts(self._analyses[str(path)].cuts_s, (), ())
 
-def _pack(embedding: FloatArray, sequence: FeatureSequence) -> bytes:
+
+def _pack(analysed: Analysed) -> bytes:
+    sequence = analysed.sequence
     buffer = io.BytesIO()
     np.savez(
         buffer,
         allow_pickle=False,
-        embedding=embedding,
+        embedding=analysed.embedding,
         values=sequence.values,
         segments=np.array([(s.start_s, s.end_s, s.instant_s) for s in sequence.segments], np.float64),
         encoder=np.array(sequence.encoder),
         columns=np.array(sequence.columns or (), dtype=np.str_),
+        cuts_s=np.array(analysed.cuts_s, np.float64),
     )
     return buffer.getvalue()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from reelscore.errors import NotFoundError
 from reelscore.files import folder_library
 from reelscore.library.adding import AddSummary
 from reelscore.library.library import Library
+from reelscore.library.storage.facts import TRACK_KINDS, Kind, TrackFacts
+from reelscore.library.storage.generations import newest_version
 from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.open import Searcher
-from reelscore.library.storage.snapshot import Snapshot, newest_version
+from reelscore.library.storage.snapshot import Snapshot
 from reelscore.matching.matcher import Matcher
-from reelscore.matching.request import TEXT_WEIGHT
+from reelscore.matching.request import MatchRequest
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.pipeline.resolve import identity_of, resolve
 from reelscore.pipeline.spec import Pipeline
@@ -27,6 +30,9 @@ from reelscore.types import MediaInfo, Track
 
 from .analysis import AnalysedPipeline, analysis_file, read_analysis
 from .settings import Settings
+
+_MOST_VALUES = 50
+"""Number of values of a column that are counted."""
 
 _FRESH_S = 2.0
 """Age of a searcher up to which a new version of the library is not looked for, while tracks are being added."""
@@ -117,6 +123,7 @@ class Catalogue:
         self.matcher = Matcher(library)
         self.generation = library.version[0]
         self._listed: tuple[Searcher | None, list[Track]] = (None, [])
+        self._facets: tuple[Searcher | None, dict[str, Any]] = (None, {})
 
     @property
     def pipeline(self) -> Pipeline:
@@ -189,23 +196,25 @@ class Catalogue:
         """Drop what is known about a video."""
         self._analysed.forget(video)
 
-    def match(
-        self,
-        video: str | None,
-        *,
-        info: MediaInfo | None,
-        text: str | None,
-        top: int,
-        text_weight: float = TEXT_WEIGHT,
-        hubness: float | None = None,
-    ) -> dict[str, Any]:
-        """Return the matches of an analysed video, a text, or both, as ``match --json`` prints them."""
-        # LanceDB, which is read while tracks are added, is for one thread at a time.
-        with nullcontext() if isinstance(self.searcher(), Snapshot) else self._lock:
-            report = self.matcher.report(
-                video, k=top, text=text, text_weight=text_weight, hubness=hubness, info=info
-            )
-        return report.to_json()
+    def match(self, request: MatchRequest, *, info: MediaInfo | None) -> dict[str, Any]:
+        """Return the matches of an analysed video, a text or tracks, as ``match --json`` prints them."""
+        # LanceDB, which is read for filters and tracks, and while tracks are added, is for one thread at a time.
+        by_snapshot = isinstance(self.searcher(), Snapshot) and not (
+            request.where or request.like or request.unlike
+        )
+        with nullcontext() if by_snapshot else self._lock:
+            return self.matcher.report(request, info=info).to_json()
+
+    def facets(self) -> dict[str, Any]:
+        """Return the values of the columns that filters may use, with the number of tracks of each."""
+        searcher = self.searcher()
+        if searcher is None:
+            return {}
+        if self._facets[0] is not searcher:
+            facts = searcher.facts(searcher.all_rows().text("key")).values()
+            columns = {name: kind for name, kind in searcher.columns().items() if name not in TRACK_KINDS}
+            self._facets = (searcher, {name: _facet(name, kind, facts) for name, kind in columns.items()})
+        return self._facets[1]
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of ``GET /v1/library``."""
@@ -227,3 +236,16 @@ class Catalogue:
 def track_json(track: Track) -> dict[str, Any]:
     """Return the fields of ``list --json``."""
     return dataclasses.asdict(track) | {"gone": not Path(track.path).exists()}
+
+
+def _facet(name: str, kind: Kind, facts: Collection[TrackFacts]) -> dict[str, Any]:
+    values = [one.values[name] for one in facts if name in one.values]
+    found: dict[str, Any] = {"kind": kind, "count": len(values)}
+    if kind == "number":
+        numbers = [value for value in values if isinstance(value, (int, float))]
+        return found | {"min": min(numbers, default=None), "max": max(numbers, default=None)}
+    items = (item for value in values for item in (value if isinstance(value, tuple) else (value,)))
+    counts = Counter(str(item).lower() if isinstance(item, bool) else item for item in items)
+    # A column with a value of its own for nearly every track, such as isrc, is no choice.
+    most = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:_MOST_VALUES]
+    return found | {"values": [{"value": value, "count": count} for value, count in most]}

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Text = Annotated[str, StringConstraints(max_length=2000)]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Key = Annotated[str, StringConstraints(pattern="^[0-9a-f]{1,64}$")]
+Names = Annotated[list[Key], Field(max_length=20)]
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 Format = Literal["mp4", "mov", "mkv", "otio", "fcpxml", "xml", "edl", "json"]
 
@@ -120,10 +120,17 @@ class NewMatches(_Input):
     text: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = Field(
         None, examples=["calm piano"]
     )
+    like: Names = Field([], description="Keys of tracks that the results should be similar to.")
+    unlike: Names = Field([], description="Keys of tracks that the results should be dissimilar to.")
+    where: Annotated[list[Annotated[str, StringConstraints(max_length=2000)]], Field(max_length=20)] = Field(
+        [], description="Filters that must all hold.", examples=[["bpm between 90 and 120", "vocals = 'no'"]]
+    )
     top: int = Field(10, ge=1, le=200)
     offset: int = Field(0, ge=0, le=1000, description="Number of better matches to skip.")
     text_weight: float = Field(0.5, ge=0, le=1)
     hubness: float | None = Field(None, ge=0, le=1)
+    diversity: float | None = Field(None, ge=0, le=1)
+    all_recordings: bool = False
 
 
 class MatchItem(BaseModel):
@@ -138,6 +145,7 @@ class MatchItem(BaseModel):
     artist: str
     score: float
     start_s: float
+    end_s: float
     duration_s: float
     reasons: list[str]
     fit: str | None
@@ -186,6 +194,12 @@ class Library(BaseModel):
     reads_text: bool
     roots: list[str] = Field(description="Folders below which videos and music may be named by path.")
     indexing: Job | None = Field(description="The job that adds music at the moment.")
+
+
+class Facets(BaseModel):
+    """Columns that filters may use: their kind, the number of tracks with a value, and the values or the range."""
+
+    columns: dict[str, dict[str, Any]]
 
 
 class Encoder(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
+from reelscore.matching.request import MatchRequest
 from reelscore.service import schemas
 from reelscore.service.access import Reader, Served, check_owner
 from reelscore.service.keys import Client
@@ -46,17 +47,12 @@ def _match(service: Service, client: Client, body: schemas.NewMatches) -> dict[s
                 409, "the model has changed and analyses the video again", headers={"retry-after": "1"}
             )
         info = media_info(dict(video.media))
-    end = body.offset + body.top
-    report = catalogue.match(
-        path,
-        info=info,
-        text=body.text,
-        top=end + 1,
-        text_weight=body.text_weight,
-        hubness=body.hubness,
-    )
-    matches = report["matches"]
+    fields = body.model_dump(exclude={"video", "top"}, exclude_none=True)
+    # One match more than asked for tells whether there is a next page.
+    request = MatchRequest(video=path, k=body.top + 1, **fields)
+    report = catalogue.match(request, info=info)
     report["query"]["video"] = name
-    report["matches"] = matches[body.offset : end]
-    report["next_offset"] = end if len(matches) > end else None
+    has_more = len(report["matches"]) > body.top
+    report["matches"] = report["matches"][: body.top]
+    report["next_offset"] = body.offset + body.top if has_more else None
     return report

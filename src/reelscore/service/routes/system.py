@@ -39,6 +39,12 @@ def library(service: Served) -> Response:
     )
 
 
+@router.get("/v1/library/facets", response_model=schemas.Facets, dependencies=READER)
+def facets(service: Served) -> Response:
+    """Return the values of the columns that filters may use, with the number of tracks of each."""
+    return JSONResponse({"columns": service.catalogue.facets()})
+
+
 @router.post("/v1/library/reload", response_model=schemas.Library, dependencies=ADMIN)
 def reload(service: Served) -> Response:
     """Open the library and its model again; no request is dropped."""

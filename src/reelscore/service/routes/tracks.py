@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from anyio import to_thread
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/v1/tracks", tags=["tracks"])
 @router.get("", response_model=schemas.TrackList, dependencies=READER)
 def list_tracks(
     service: Served,
-    q: Annotated[str, Query(max_length=200, description="Words of title, artist or path")] = "",
+    q: Annotated[str, Query(max_length=200, description="Words of title, artist or file name")] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> Response:
@@ -114,5 +115,5 @@ def own_key(client: str, given: str | None) -> str | None:
 
 
 def _has(track: Track, words: list[str]) -> bool:
-    text = f"{track.title}\n{track.artist}\n{track.path}".casefold()
+    text = f"{track.title}\n{track.artist}\n{Path(track.path).name}".casefold()
     return all(word in text for word in words)
