@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reelscore.features.sampling import global_sparse
-    from reelscore.library.adding import AddSummary
     from reelscore.library.library import Library
+    from reelscore.library.summary import AddSummary
     from reelscore.losses import InterIntraLoss as InterIntraLoss  # needs torch, so a star import omits it
     from reelscore.matching.matcher import Matcher
     from reelscore.matching.request import MatchRequest
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AddSummary": "library.adding",
+    "AddSummary": "library.summary",
     "ArtifactError": "errors",
     "ConfigError": "errors",
     "FeatureSequence": "types",

@@ -10,9 +10,11 @@ import pytest
 from reelscore.analysis.frames import describe
 from reelscore.analysis.key import TONICS, estimate_key
 from reelscore.analysis.sections import find_sections
-from reelscore.analysis.track import analyse_track
+from reelscore.analysis.track import TrackAnalysis, analyse_track, cached_analysis, read_analysis
 from reelscore.demo.world.music import compose
-from reelscore.errors import MediaError
+from reelscore.encoders.cache import FeatureCache
+from reelscore.errors import MediaError, NotFoundError
+from reelscore.media.loudness import measure_loudness
 from reelscore.media.writer import write_audio
 from tests.support.films import film
 from tests.support.rhythms import RATE_HZ, song
@@ -74,20 +76,38 @@ def test_a_file_gives_the_same_analysis_twice(tmp_path):
     values = json.loads(json.dumps(first.summary(), allow_nan=False))
     assert values["bpm"] == pytest.approx(120, abs=0.5)
     assert values["meter"] == 4
-    assert (values["tonic"], values["mode"]) == ("A", "major")
+    assert (values["tonic"], values["mode"], values["key"]) == (9, "major", "A major")
+
+
+def test_an_analysis_is_cached_by_content(tmp_path):
+    path, cache = tmp_path / "a.wav", FeatureCache(tmp_path / "cache")
+    write_audio(path, song("rock", 120.0, 20.0)[0], rate_hz=RATE_HZ)
+    assert read_analysis("content", cache) is None
+    first = cached_analysis(path, content="content", cache=cache)
+    path.unlink()
+    second = cached_analysis(path, content="content", cache=cache)
+    for name, array in first.to_arrays().items():
+        assert array.tobytes() == second.to_arrays()[name].tobytes()
+    assert second.summary() == first.summary()
+    with pytest.raises(NotFoundError):
+        cached_analysis(path, content="other", cache=cache)
+
+
+def test_loudness_and_peaks_come_from_the_same_pass(tmp_path):
+    path = tmp_path / "a.wav"
+    samples = np.concatenate([noise(2) * 0.1, noise(1.05)])
+    write_audio(path, samples, rate_hz=RATE_HZ)
+    analysis = analyse_track(path)
+    assert analysis.loudness == measure_loudness(path)
+    peaks = np.frombuffer(analysis.peaks, np.uint8)
+    expected = [np.abs(samples[i : i + 2205]).max() for i in range(0, len(samples), 2205)]
+    assert peaks / 255 == pytest.approx(np.minimum(expected, 1), abs=0.004)
 
 
 def test_silence_has_no_tempo_no_meter_and_no_key(tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros(5 * RATE_HZ), rate_hz=RATE_HZ)
     values = json.loads(json.dumps(analyse_track(tmp_path / "a.wav").summary(), allow_nan=False))
-    assert {name for name, value in values.items() if value is None} == {
-        "bpm",
-        "bpm_alt",
-        "meter",
-        "tonic",
-        "mode",
-        "key_confidence",
-    }
+    assert set(values) == {"beat_strength", "lufs", "true_peak", "lra", "energy"}
     assert (values["lufs"], values["true_peak"], values["energy"]) == (-70, -100, 0)
 
 

@@ -10,10 +10,10 @@ import pytest
 from reelscore.analysis.frames import describe
 from reelscore.analysis.rhythm import Rhythm, find_rhythm
 from reelscore.matching.alignment import MIN_CUTS, _chance, align_start
+from tests.support.edits import cuts_on, error_modulo_beat_s
 from tests.support.rhythms import PATTERNS, held_chords, song
 
 CLIP_S = 30.0
-RATE = 25
 
 
 @cache
@@ -21,15 +21,6 @@ def track(pattern, bpm):
     """Return the rhythm as analysed, and the true beats and downbeats."""
     samples, beats_s, downbeats_s = song(pattern, bpm, 60.0)
     return find_rhythm(describe([samples])), beats_s, downbeats_s
-
-
-def cuts_on(marks_s, start_s, num_cuts, off_share, rng):
-    """Return cuts on frames: at marks of the track from `start_s` on, some of them at random times."""
-    inside = marks_s[(marks_s > start_s + 0.5) & (marks_s < start_s + CLIP_S - 0.5)] - start_s
-    times = rng.choice(inside, num_cuts, replace=False)
-    num_off = int(off_share * num_cuts)
-    times[:num_off] = rng.uniform(0.5, CLIP_S - 0.5, num_off)
-    return np.round(np.sort(times) * RATE) / RATE
 
 
 def by_loop(start_s, cuts_s, rhythm, duration_s):
@@ -59,7 +50,7 @@ def by_loop(start_s, cuts_s, rhythm, duration_s):
 @pytest.mark.parametrize("pattern", ["rock", "waltz"])
 def test_the_start_is_the_best_of_the_equation(pattern, start_s):
     rhythm, beats_s, _ = track(pattern, 104.0)
-    cuts_s = cuts_on(beats_s, 11.0, 15, 0.2, np.random.default_rng(6)) + 0.004
+    cuts_s = cuts_on(beats_s, 11.0, 15, 0.2, np.random.default_rng(6), clip_s=CLIP_S) + 0.004
     found = align_start(start_s, cuts_s, rhythm, clip_s=CLIP_S, duration_s=60.0)
     at_s, on_beat = by_loop(start_s, cuts_s, rhythm, 60.0)
     assert found.is_on_beat
@@ -89,14 +80,12 @@ def test_made_cuts_give_the_start_modulo_a_beat():
         pattern = list(PATTERNS)[trial % len(PATTERNS)]
         rhythm, beats_s, _ = track(pattern, (88.0, 104.0, 123.0)[trial % 3])
         truth_s = rng.uniform(5, 25)
-        cuts_s = cuts_on(beats_s, truth_s, int(rng.integers(10, 25)), rng.uniform(0, 0.3), rng)
+        cuts_s = cuts_on(beats_s, truth_s, int(rng.integers(10, 25)), rng.uniform(0, 0.3), rng, clip_s=CLIP_S)
         bar_s = rhythm.meter * 60 / rhythm.bpm
         found = align_start(
             truth_s + rng.uniform(-bar_s / 2, bar_s / 2), cuts_s, rhythm, clip_s=CLIP_S, duration_s=60.0
         )
-        beat_s = 60 / rhythm.bpm
-        error_s = (found.start_s - truth_s + beat_s / 2) % beat_s - beat_s / 2
-        right += abs(error_s) <= 0.1
+        right += error_modulo_beat_s(found.start_s, truth_s, rhythm.bpm) <= 0.1
         claimed += found.is_on_beat
     assert right / trials >= 0.95
     assert claimed / trials >= 0.8
@@ -121,7 +110,7 @@ def test_cuts_on_bars_meet_the_downbeats():
         assert rhythm.knows_bars
         for _ in range(10):
             truth_s = rng.uniform(5, 20)
-            cuts_s = cuts_on(downbeats_s, truth_s, 8, 0, rng)
+            cuts_s = cuts_on(downbeats_s, truth_s, 8, 0, rng, clip_s=CLIP_S)
             shift_s = rng.uniform(-0.8, 0.8)
             found = align_start(truth_s + shift_s, cuts_s, rhythm, clip_s=CLIP_S, duration_s=60.0)
             assert found.start_s == pytest.approx(truth_s, abs=0.1)

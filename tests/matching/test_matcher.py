@@ -37,9 +37,9 @@ def test_the_json_shape_is_kept_and_byte_equal(library, video_file):
     found = json.loads(reports[0])
     assert set(found) == {"query", "model", "matches", "notes"}
     assert found["model"]["trained"] is False
-    assert set(found["query"]) == {"video", "duration_s", "text", "understood"}
+    assert set(found["query"]) == {"video", "duration_s", "text", "understood", "like", "not", "where"}
     keys = {"rank", "track", "title", "artist", "score", "start_s", "duration_s", "reasons"}
-    keys |= {"key", "end_s", "beat", "fit", "violations"}
+    keys |= {"end_s", "beat", "fit", "violations", "explanation"}
     assert set(found["matches"][0]) == keys
 
 
@@ -137,6 +137,9 @@ def test_words_alone_find_music_and_opposite_words_turn_the_list(wordy):
         "duration_s": None,
         "text": "calm",
         "understood": "calm",
+        "like": [],
+        "not": [],
+        "where": [],
     }
     order = [match.track.key for match in calm.matches]
     turned = [match.track.key for match in fast.matches]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,24 +15,22 @@ from reelscore.analysis.track import analyse_track
 from reelscore.errors import ArtifactError
 from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.store import Store
+from reelscore.matching.alignment import align_start
 from reelscore.matching.placement import LEAST_BEATS, TOO_SHORT, lasts, rhythm_of
+from reelscore.media.cuts import find_cuts
 from reelscore.media.writer import write_audio
 from reelscore.pipeline import cuts as cuts_module
 from reelscore.types import Track
-from tests.support.films import film
-from tests.support.rhythms import RATE_HZ, free_tempo, song
-from tests.support.shots import SIZE, shot
+from tests.support.edits import edited_film, error_modulo_beat_s, made_moment
+from tests.support.films import sound_file
+from tests.support.rhythms import PATTERNS, RATE_HZ, free_tempo, song
 
-RATE = 25
 CLIP_S = 16.0
 BPM = 100.0
 
 
 def edited(path, cuts_s, length_s=CLIP_S):
-    """Write a video that cuts at the frames nearest to some times."""
-    edges = [0, *(round(cut * RATE) for cut in cuts_s), round(length_s * RATE)]
-    frames = [f for n, (a, b) in enumerate(pairwise(edges)) for f in shot(n, b - a)]
-    return film(path, pictures=frames, rate=RATE, size=SIZE)
+    return edited_film(path, cuts_s, length_s=length_s)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +67,7 @@ def test_the_cuts_of_the_video_fall_on_beats(library, tmp_path):
     report = Matcher(library).report(video)
     found = by_name(report.matches)
     steady = found["steady"]
-    beat_s = 60 / BPM
-    assert abs((steady.start_s - truth_s + beat_s / 2) % beat_s - beat_s / 2) <= 0.1
+    assert error_modulo_beat_s(steady.start_s, truth_s, BPM) <= 0.1
     assert steady.moment.is_on_beat
     assert steady.moment.num_on_beat == steady.moment.num_cuts == len(inside[::2])
     for name in ("free", "silence", "jingle"):
@@ -133,3 +129,18 @@ def test_a_track_lasts_or_has_beats_to_repeat():
     assert rhythm_of(TrackFacts(rhythm=steady.to_bytes())).bpm == steady.bpm
     with pytest.raises(ArtifactError, match="reelscore rebuild"):
         rhythm_of(TrackFacts(rhythm=b"damaged"))
+
+
+def test_starts_of_made_files_are_right_modulo_a_beat(tmp_path):
+    tracks = []
+    for pattern, bpm, suffix, codec in (("rock", 104.0, "mp3", "libmp3lame"), ("waltz", 126.0, "m4a", "aac")):
+        samples, beats_s, _ = song(pattern, bpm, 40.0)
+        path = tmp_path / f"{pattern}.{suffix}"
+        sound_file(path, np.stack([samples, samples]), RATE_HZ, codec=codec)
+        tracks.append((bpm, PATTERNS[pattern][0], beats_s, analyse_track(path)))
+    for trial in range(8):
+        *known, track = tracks[trial % 2]
+        video, truth_s, start_s = made_moment(tmp_path, known, seed=trial, clip_s=20.0)
+        cuts_s = find_cuts(video).cuts_s
+        found = align_start(start_s, cuts_s, track.rhythm, clip_s=20.0, duration_s=track.duration_s)
+        assert error_modulo_beat_s(found.start_s, truth_s, known[0]) <= 0.1, trial

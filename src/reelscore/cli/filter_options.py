@@ -1,4 +1,4 @@
-"""Options of ``match`` that filter tracks, as conditions of one filter."""
+"""Options of ``match`` that choose tracks; filters become conditions of one filter."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from reelscore.cli.options import MATCHING
 from reelscore.errors import InputError
 
 FILTERS = "Filters (docs: choosing)"
@@ -92,6 +93,45 @@ NoExplicitOption = Annotated[
 ]
 InstrumentalOption = Annotated[
     bool, typer.Option("--instrumental", help="Only tracks without vocals.", rich_help_panel=FILTERS)
+]
+
+LikeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--like",
+        metavar="TRACK",
+        help="Find music like this track of the library, by a name as for 'show'. Alone, or with a video or a text; "
+        "repeat it for several.",
+        rich_help_panel=MATCHING,
+    ),
+]
+NotOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--not",
+        metavar="TRACK",
+        help="Find music unlike this track; repeat it for several.",
+        rich_help_panel=MATCHING,
+    ),
+]
+DiversityOption = Annotated[
+    float,
+    typer.Option(
+        "--diversity",
+        metavar="D",
+        min=0,
+        max=1,
+        help="Lowers tracks that are similar to one above them; 0 sorts by score alone.",
+        rich_help_panel=MATCHING,
+    ),
+]
+AllRecordingsOption = Annotated[
+    bool,
+    typer.Option(
+        "--all-recordings",
+        help="Show every copy of the same recording, not only the best.",
+        rich_help_panel=MATCHING,
+    ),
 ]
 
 _TOLERANCE = 0.04

@@ -1,4 +1,4 @@
-"""Feature cache on disk.
+"""Feature cache on disk, which also holds the analyses of tracks.
 
 An entry is one .npz file at ``<folder>/v2/<first two hex digits>/<hash of content, recipe and sampling>.npz``. It holds
 no pickled objects. Writes are atomic, so processes may share a folder. A damaged entry counts as absent and is replaced
@@ -25,7 +25,7 @@ _LAYOUT = "v2"
 
 
 class FeatureCache:
-    """A folder of feature sequences.
+    """A folder of feature sequences, and of other arrays computed from a file.
 
     Parameters
     ----------
@@ -54,6 +54,27 @@ class FeatureCache:
         sampling : str
             See `extract.sampling_key`.
         """
+        arrays = self.get_arrays(content, recipe=recipe, sampling=sampling)
+        if arrays is None:
+            return None
+        try:
+            return _sequence(arrays)
+        except Exception:  # an entry of other arrays
+            self.corrupt.append(self.path_of(content, recipe=recipe, sampling=sampling))
+            return None
+
+    def put(self, content: str, sequence: FeatureSequence, *, recipe: str, sampling: str) -> None:
+        """Store the sequence, replacing an earlier entry.
+
+        Raises
+        ------
+        ArtifactError
+            When the folder cannot be written.
+        """
+        self.put_arrays(content, _arrays(sequence), recipe=recipe, sampling=sampling)
+
+    def get_arrays(self, content: str, *, recipe: str, sampling: str) -> dict[str, npt.NDArray[Any]] | None:
+        """Return the stored arrays by name, or None if they are absent or damaged; see `get`."""
         path = self.path_of(content, recipe=recipe, sampling=sampling)
         try:
             stored = read_file(path)
@@ -68,16 +89,12 @@ class FeatureCache:
             self.corrupt.append(path)
             return None
 
-    def put(self, content: str, sequence: FeatureSequence, *, recipe: str, sampling: str) -> None:
-        """Store the sequence, replacing an earlier entry.
-
-        Raises
-        ------
-        ArtifactError
-            When the folder cannot be written.
-        """
+    def put_arrays(
+        self, content: str, arrays: Mapping[str, npt.NDArray[Any]], *, recipe: str, sampling: str
+    ) -> None:
+        """Store arrays by name, replacing an earlier entry; see `put`."""
         path = self.path_of(content, recipe=recipe, sampling=sampling)
-        packed = _pack(sequence, _identity(content, recipe, sampling))
+        packed = _pack(arrays, _identity(content, recipe, sampling))
         try:
             write_bytes(path, packed)
         except OSError as error:
@@ -101,32 +118,39 @@ def _identity(content: str, recipe: str, sampling: str) -> str:
     return "\0".join((content, recipe, sampling))
 
 
-def _pack(sequence: FeatureSequence, identity: str) -> bytes:
+def _arrays(sequence: FeatureSequence) -> dict[str, npt.NDArray[Any]]:
     arrays: dict[str, npt.NDArray[Any]] = {
         "values": sequence.values,
         "segments": np.array([(s.start_s, s.end_s, s.instant_s) for s in sequence.segments], np.float64),
         "encoder": _text_to_bytes(sequence.encoder),
-        "identity": _text_to_bytes(identity),
     }
     if sequence.columns is not None:
         arrays["columns"] = _text_to_bytes("\0".join(sequence.columns))
-    arrays["digest"] = _digest(arrays)
+    return arrays
+
+
+def _sequence(arrays: Mapping[str, npt.NDArray[Any]]) -> FeatureSequence:
+    columns = tuple(_bytes_to_text(arrays["columns"]).split("\0")) if "columns" in arrays else None
+    segments = tuple(Segment(*map(float, row)) for row in arrays["segments"])
+    return FeatureSequence(arrays["values"], segments, _bytes_to_text(arrays["encoder"]), columns)
+
+
+def _pack(arrays: Mapping[str, npt.NDArray[Any]], identity: str) -> bytes:
+    stored = {**arrays, "identity": _text_to_bytes(identity)}
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, allow_pickle=False, **stored, digest=_digest(stored))
     return buffer.getvalue()
 
 
-def _unpack(stored: bytes, identity: str) -> FeatureSequence:
+def _unpack(stored: bytes, identity: str) -> dict[str, npt.NDArray[Any]]:
     with np.load(io.BytesIO(stored), allow_pickle=False) as entry:
         arrays = {name: entry[name] for name in entry.files}
     if (
         not np.array_equal(arrays.pop("digest"), _digest(arrays))
-        or _bytes_to_text(arrays["identity"]) != identity
+        or _bytes_to_text(arrays.pop("identity")) != identity
     ):
         raise ValueError("the entry was altered or belongs to another identity")
-    columns = tuple(_bytes_to_text(arrays["columns"]).split("\0")) if "columns" in arrays else None
-    segments = tuple(Segment(*map(float, row)) for row in arrays["segments"])
-    return FeatureSequence(arrays["values"], segments, _bytes_to_text(arrays["encoder"]), columns)
+    return arrays
 
 
 def _digest(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from reelscore.workers.local import available_cores, run_all, time_limit_s
 from .storage.hashes import FileHashes
 from .storage.meta import LibraryMeta
 from .storage.snapshot import Snapshot
+from .summary import AddCounts, AddSummary
 
 if TYPE_CHECKING:
     from .library import Library
@@ -40,60 +41,6 @@ MUSIC_SUFFIXES = frozenset(
     )
 )  # fmt: skip
 """Suffixes of music files in a folder; a file given by name may have any suffix."""
-
-
-@dataclass(frozen=True, slots=True)
-class AddSummary:
-    """Paths by outcome of `add` or `rebuild`, each tuple in order of path, and notes for the user.
-
-    Attributes
-    ----------
-    added, unchanged, moved : tuple of str
-    duplicates : tuple of str
-        Second copies of the content of a track.
-    failed : tuple of Failure
-    removed : tuple of str
-        Tracks that were removed because their files are gone.
-    notes : tuple of str
-    """
-
-    added: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
-    moved: tuple[str, ...] = ()
-    duplicates: tuple[str, ...] = ()
-    failed: tuple[Failure, ...] = ()
-    removed: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was done."""
-        return not (self.added or self.moved or self.failed or self.removed)
-
-
-@dataclass(slots=True)
-class AddCounts:
-    """Paths by outcome, collected while an `add` runs."""
-
-    added: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
-    duplicates: list[str] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def summary(self) -> AddSummary:
-        """Return the summary."""
-        return AddSummary(
-            tuple(sorted(self.added)),
-            tuple(sorted(self.unchanged)),
-            tuple(sorted(self.moved)),
-            tuple(sorted(self.duplicates)),
-            tuple(sorted(self.failed, key=lambda f: f.path)),
-            tuple(sorted(self.removed)),
-            tuple(sorted(self.notes)),
-        )
 
 
 class AddRun:
@@ -134,6 +81,8 @@ class AddRun:
                 library._check_pipeline(if_given=True)
                 return self._counts.summary()
         library._check_pipeline()
+        from .recordings import find_recordings
+
         with library._store(create=True) as store:
             store.begin()  # a second writer must learn of the first before it embeds anything
             self._path_of = {}
@@ -145,6 +94,7 @@ class AddRun:
                     self._hashes.put(path, state, key)
             try:
                 self._embed(self._fresh(), store)
+                find_recordings(store)
                 gone = self._gone()
                 store.remove([key for key, _ in gone])
                 self._counts.removed += [path for _, path in gone]
@@ -203,7 +153,15 @@ class AddRun:
             spec = replace(spec, tagger=None)  # scores of another pack or vocabulary are not comparable
         workers = num_workers(self._workers, len(fresh))
         cache_folder = str(self._library.cache_folder)
-        embedded = run_all(fresh, prepare_track, spec, cache_folder, workers=workers, limit_s=time_limit_s)
+        embedded = run_all(
+            fresh,
+            prepare_track,
+            spec,
+            cache_folder,
+            store.meta.has_facts,
+            workers=workers,
+            limit_s=time_limit_s,
+        )
         with closing(embedded) as outcomes:
             try:
                 for done, outcome in enumerate(outcomes, start=num_files - len(fresh) + 1):

@@ -1,9 +1,10 @@
-"""Embed music files in worker processes."""
+"""Embed music files and read the facts about them, in worker processes."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -18,12 +19,14 @@ from reelscore.pipeline.pipeline import TrackEmbedding, open_pipeline
 from reelscore.pipeline.spec import Pipeline
 from reelscore.types import FloatArray, Track
 
+from .reading import Reading, read_track, read_track_again
 from .storage.entry import TrackEntry
 
 
-def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], TrackEntry]:
+def prepare_track(pipeline: Pipeline, cache_folder: str, with_facts: bool) -> Callable[[str], TrackEntry]:
     """Open a pipeline in a worker and return its function from a music file to the file's entry."""
-    opened = open_pipeline(pipeline, cache=FeatureCache(Path(cache_folder)))
+    cache = FeatureCache(Path(cache_folder))
+    opened = open_pipeline(pipeline, cache=cache)
 
     def embed(path: str) -> TrackEntry:
         try:
@@ -37,7 +40,7 @@ def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], Trac
         def tag(*names: str) -> str:
             return next((text for name in names if (text := _composed(info.tags.get(name, "")))), "")
 
-        return TrackEntry(
+        entry = TrackEntry(
             track=Track(
                 key=key,
                 path=path,
@@ -51,6 +54,11 @@ def prepare_track(pipeline: Pipeline, cache_folder: str) -> Callable[[str], Trac
             repairs=info.repairs,
             **_vectors(embedding),
         )
+        if not with_facts:  # a library of an older format
+            return entry
+        reading = read_track(path, content=key, libav_tags=info.tags, terms=embedding.terms, cache=cache)
+        notes = (*entry.repairs, reading.note) if reading.note else entry.repairs
+        return replace(reading.apply(entry), repairs=notes)
 
     return embed
 
@@ -69,13 +77,18 @@ class Vectors(TypedDict):
     tag_scores: FloatArray | None
 
 
-def prepare_rebuild(pipeline: Pipeline, cache_folder: str) -> Callable[[tuple[str, str, float]], Vectors]:
-    """Open a pipeline in a worker and return its function from a track (path, key, duration_s) to its vectors."""
-    opened = open_pipeline(pipeline, cache=FeatureCache(Path(cache_folder)))
+def prepare_rebuild(
+    pipeline: Pipeline, cache_folder: str
+) -> Callable[[tuple[str, str, float]], tuple[Vectors, Reading]]:
+    """Open a pipeline in a worker and return its function from a track (path, key, duration_s) to what is new."""
+    cache = FeatureCache(Path(cache_folder))
+    opened = open_pipeline(pipeline, cache=cache)
 
-    def embed(item: tuple[str, str, float]) -> Vectors:
+    def embed(item: tuple[str, str, float]) -> tuple[Vectors, Reading]:
         path, key, duration_s = item
-        return _vectors(opened.track(path, content=key, duration_s=duration_s))
+        embedding = opened.track(path, content=key, duration_s=duration_s)
+        reading = read_track_again(path, content=key, terms=embedding.terms, cache=cache)
+        return _vectors(embedding), reading
 
     return embed
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reelscore.encoders.cache import FeatureCache, default_folder
 from reelscore.errors import ArtifactError, NotFoundError
-from reelscore.media.folders import Failure
 from reelscore.types import Track
-from reelscore.workers.local import run_all, time_limit_s
 
-from .adding import AddCounts, AddRun, AddSummary, Progress, num_workers
+from .adding import AddRun, Progress
 from .storage.entry import TrackEntry
 from .storage.meta import LibraryFile, LibraryMeta, check_kind, foreign_entries, way_to_create
 from .storage.open import Searcher, open_for_search
 from .storage.snapshot import Snapshot
+from .summary import AddSummary
 
 # Encoders, models and LanceDB are imported where they are needed: listing tracks and adding nothing new need none.
 if TYPE_CHECKING:
@@ -177,6 +176,15 @@ class Library:
             return untagged_note(self.path, self._store().count_without_tags())
         return untagged_note(self.path, int((~snapshot.all_rows().has_tag_scores).sum()))
 
+    def facts_note(self) -> str | None:
+        """Return a message about a library without facts, which an older version created; None for any other."""
+        if self.meta is None or self.meta.has_facts:
+            return None
+        return (
+            f"the library {self.path} has no tempo, key, loudness and other facts about its tracks. Add them: "
+            f"reelscore rebuild --library {self.path}"
+        )
+
     def __len__(self) -> int:
         return len(open_for_search(self._file)) if LibraryMeta.exists(self.path) else 0
 
@@ -272,62 +280,18 @@ class Library:
         progress : callable, optional
             Called with (tracks done, tracks in all).
         """
-        from reelscore.pipeline.resolve import resolve
+        from .rebuilding import rebuild
 
-        from .compatibility import library_meta
-        from .indexing import prepare_rebuild
-
-        store = self._store()
-        meta = store.meta
-        if meta.has_tags:
-            vocabulary = vocabulary or meta.vocabulary
-        if model is None and encoder is None:
-            model = meta.model_path
-            vocabulary = vocabulary or meta.vocabulary
-            # The encoders of a pack follow from the pack; the others must be named.
-            own = pack is None and self._pack is None and meta.encoder_folder is None
-            if own or meta.encoder_kind.startswith("hub:"):
-                encoder = meta.encoder_kind
-        opened = resolve(
+        return rebuild(
+            self,
             model=model,
             encoder=encoder,
-            pack=pack or self._pack or meta.encoder_folder or meta.tags_folder,
+            pack=pack,
             vocabulary=vocabulary,
-            cache=FeatureCache(self.cache_folder),
+            drop_missing=drop_missing,
+            workers=workers,
+            progress=progress,
         )
-        tracks = store.tracks()
-        items = [(t.path, t.key, t.duration_s) for t in tracks]
-        tally = AddCounts()
-
-        def rebuilt() -> Iterator[TrackEntry]:
-            outcomes = run_all(
-                items,
-                prepare_rebuild,
-                opened.spec,
-                str(self.cache_folder),
-                workers=num_workers(workers, len(items)),
-                limit_s=lambda item: time_limit_s(item[0]),
-            )
-            for done, outcome in enumerate(outcomes, start=1):
-                path, key, _ = outcome.item
-                if progress:
-                    progress(done, len(items))
-                if outcome.value is None:
-                    tally.failed.append(Failure(path, (outcome.reason or "").removeprefix(f"{path}: ")))
-                    continue
-                tally.added.append(path)
-                yield store.get(key).embedded_as(**outcome.value)
-            if tally.failed and not drop_missing:
-                first = tally.failed[0]
-                raise ArtifactError(
-                    f"{len(tally.failed)} of {len(items)} tracks could not be embedded again, so the library "
-                    f"stays as it was (first: {first.path}: {first.reason}). Restore the files, or drop those tracks: "
-                    f"reelscore rebuild --library {self.path}{opened.spec.options} --drop-missing"
-                )
-
-        store.replace(library_meta(opened), rebuilt())
-        self._pipeline = opened
-        return tally.summary()
 
     def _check_pipeline(self, *, if_given: bool = False) -> None:
         """Raise `ArtifactError` unless the library was built with its pipeline; `if_given` skips a stored one."""

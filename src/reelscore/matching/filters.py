@@ -90,8 +90,6 @@ def join(conditions: Sequence[Condition]) -> str | None:
 
 
 class _Compiler:
-    """Compiles one filter."""
-
     def __init__(self, text: str, columns: Mapping[str, Kind]) -> None:
         self._text = text
         self._columns = columns
@@ -154,7 +152,7 @@ class _Compiler:
 
         if isinstance(node, exp.Paren):
             return self._compile(node.this)
-        if isinstance(node, exp.Connector) and isinstance(node, (exp.And, exp.Or)):
+        if isinstance(node, (exp.And, exp.Or)):
             word = "AND" if isinstance(node, exp.And) else "OR"
             return f"({self._compile(node.left)} {word} {self._compile(node.right)})"
         if isinstance(node, exp.Not):
@@ -172,10 +170,8 @@ class _Compiler:
             return self._compile_is(node)
         if isinstance(node, exp.Between) and not node.args.get("symmetric"):
             name = self._column(node.this)
-            low, high = (
-                self._compare(name, sign, node.args[end]) for sign, end in ((">=", "low"), ("<=", "high"))
-            )
-            return f"({low} AND {high})"
+            low, high = node.args["low"], node.args["high"]
+            return f"({self._compare(name, '>=', low)} AND {self._compare(name, '<=', high)})"
         if isinstance(node, exp.In) and node.expressions:
             name = self._column(node.this)
             return f"({' OR '.join(self._compare(name, '=', value) for value in node.expressions)})"

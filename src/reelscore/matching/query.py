@@ -26,6 +26,8 @@ from .text_request import TextRequest, read_text_request
 LIKE_WEIGHT, UNLIKE_WEIGHT = 0.75, 0.25
 """Weights of tracks next to a video or a text."""
 
+_LEAST_NORM = 1e-5
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -114,9 +116,9 @@ def rocchio(
 
 
 def _unit(vector: npt.NDArray[np.floating[Any]], *, default: FloatArray) -> FloatArray:
-    """Return a vector in norm 1, or the default for one of norm 0."""
+    """Return a vector in norm 1, or the default where only rounding errors are left."""
     length = float(np.linalg.norm(vector))
-    return (vector / length).astype(np.float32) if length > 0 else default
+    return (vector / length).astype(np.float32) if length > _LEAST_NORM else default
 
 
 def embed_text(opened: OpenPipeline, library: Library, text: str) -> Query:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +21,7 @@ from .query import Query
 from .ranking import Placed, calibrate, moment_weight, rank_by_moments
 from .reasons import explain
 from .request import MatchRequest
-from .text_request import check_understood, honoured, title_words, violations
+from .text_request import TITLE_BONUS, TextRequest, check_understood, title_words, violations
 
 _CONDITIONAL_BLOCK = 2000
 """Size of a block for a text with conditions, such as a tempo, since a condition may hold far down the list."""
@@ -78,7 +78,7 @@ class Search:
 
     def ordered(self) -> Iterator[tuple[Placed, tuple[str, ...]]]:
         """Yield every track and what it violates of the text or of the video's length, best first."""
-        items = honoured(self._ranked(), self.query.text_request, self._titles, self._violated)
+        items = _honoured(self._ranked(), self.query.text_request, self._titles, self._violated)
         given = {entry.track.key: entry.facts for entry in (*self.query.like, *self.query.unlike)}
         items = (item for item in items if item[0].track.key not in given)
         if not self.request.all_recordings:
@@ -113,7 +113,7 @@ class Search:
         found: tuple[str, ...] = ()
         if self.query.text_request is not None:
             tags = self.tags_of(placed)
-            found = violations(self.query.text_request, placed.track, tags, self.pipeline)
+            found = violations(self.query.text_request, placed, tags, self.pipeline)
         if self.info is not None and not lasts(placed.track, placed.facts, clip_s=self.clip_s):
             found += (TOO_SHORT,)
         return found
@@ -199,6 +199,29 @@ class Search:
         for block in blocks:
             placed = rank_by_moments(block, embedding, self.index, clip_s=self.clip_s, moment_weight=weight)
             yield calibrate(placed, embedder, bank, strength=strength)
+
+
+def _honoured(
+    blocks: Iterable[Sequence[Placed]],
+    request: TextRequest | None,
+    titles: Mapping[str, Sequence[str]],
+    violated: Callable[[Placed], tuple[str, ...]],
+) -> Iterator[tuple[Placed, tuple[str, ...]]]:
+    """Yield the tracks that violate nothing, each block followed by its tracks that do, the least first."""
+    unknown = set() if request is None or request.reading is None else set(request.reading.unknown)
+
+    def order(placed: Placed) -> tuple[int, float]:
+        words = titles.get(placed.track.key, ())
+        return -len(unknown.intersection(words)), -(placed.score + TITLE_BONUS * len(words))
+
+    for block in blocks:
+        violating = []
+        for placed in block if request is None else sorted(block, key=order):
+            if found := violated(placed):
+                violating.append((placed, found))
+            else:
+                yield placed, ()
+        yield from sorted(violating, key=lambda item: len(item[1]))
 
 
 def _recording(facts: TrackFacts) -> str | None:

@@ -7,7 +7,7 @@ named. Tempo and key of a track are estimates, taken from its light features.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from reelscore.encoders.extract import extract
 from reelscore.encoders.light.harmony import PITCH_CLASSES, find_key
 from reelscore.encoders.light.music import LightMusic
 from reelscore.errors import InputError
+from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.models.zeroshot.text_query import TextReading, not_understood
@@ -194,11 +195,17 @@ def key_name(tonic: int, major: bool | None) -> str:
     return name if major is None else f"{name} {'major' if major else 'minor'}"
 
 
-def tempo_and_key(track: Track, opened: OpenPipeline) -> tuple[float, int, bool]:
-    """Return the tempo in bpm, the tonic and whether the mode is major, estimated from a track's light features.
+def tempo_and_key(
+    track: Track, opened: OpenPipeline, facts: TrackFacts | None = None
+) -> tuple[float, int, bool]:
+    """Return the tempo in bpm, the tonic and whether the mode is major.
 
-    They come from the cache where `add` left them, else from the file.
+    They are facts about the track where all are known, else estimates from its light features, which come from the
+    cache where `add` left them, else from the file.
     """
+    known = {} if facts is None else facts.values
+    if {"bpm", "tonic", "mode"} <= known.keys():
+        return float(str(known["bpm"])), int(float(str(known["tonic"]))), known["mode"] == "major"
     music = opened.encoders.music
     encoder = music if music.columns is not None and "tempo_bpm" in music.columns else LightMusic()
     sequence = extract(
@@ -220,14 +227,15 @@ def tempo_and_key(track: Track, opened: OpenPipeline) -> tuple[float, int, bool]
 
 
 def violations(
-    request: TextRequest, track: Track, tags: FloatArray | None, opened: OpenPipeline
+    request: TextRequest, placed: Placed, tags: FloatArray | None, opened: OpenPipeline
 ) -> tuple[str, ...]:
     """Return the conditions of a request that a track does not meet.
 
     Parameters
     ----------
     request : TextRequest
-    track : Track
+    placed : Placed
+        The track.
     tags : ndarray of float32, shape (V,), optional
         Its tag scores.
     opened : OpenPipeline
@@ -237,7 +245,7 @@ def violations(
     if request.reading is not None and tags is not None:
         found += [f"has {request.names[i]}" for i in request.reading.excluded if tags[i] >= HAS_TERM]
     if request.tempo_bpm is not None or request.tonic is not None:
-        bpm, tonic, major = tempo_and_key(track, opened)
+        bpm, tonic, major = tempo_and_key(placed.track, opened, placed.facts)
         if request.tempo_bpm is not None and not request.tempo_bpm[0] <= bpm <= request.tempo_bpm[1]:
             found.append(f"{bpm:.0f} bpm")
         if request.tonic is not None and (tonic != request.tonic or request.major not in (None, major)):
@@ -273,26 +281,3 @@ def title_words(request: TextRequest | None, index: Searcher) -> dict[str, tuple
     columns = (rows.text(name) for name in ("key", "title", "artist", "album"))
     found = ((key, words_in(request.reading.words, *texts)) for key, *texts in zip(*columns, strict=True))
     return {key: words for key, words in found if words}
-
-
-def honoured(
-    blocks: Iterable[Sequence[Placed]],
-    request: TextRequest | None,
-    titles: Mapping[str, Sequence[str]],
-    violated: Callable[[Placed], tuple[str, ...]],
-) -> Iterator[tuple[Placed, tuple[str, ...]]]:
-    """Yield the tracks that violate nothing, each block followed by its tracks that do, the least first."""
-    unknown = set() if request is None or request.reading is None else set(request.reading.unknown)
-
-    def order(placed: Placed) -> tuple[int, float]:
-        words = titles.get(placed.track.key, ())
-        return -len(unknown.intersection(words)), -(placed.score + TITLE_BONUS * len(words))
-
-    for block in blocks:
-        violating = []
-        for placed in block if request is None else sorted(block, key=order):
-            if found := violated(placed):
-                violating.append((placed, found))
-            else:
-                yield placed, ()
-        yield from sorted(violating, key=lambda item: len(item[1]))

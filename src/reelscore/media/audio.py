@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,13 @@ PROBE_STEP = 16
 """Every 16th sample is enough to compare the loudness of channels."""
 
 
-def audio_blocks(path: Path | str, *, rate_hz: int, block_s: float = 10.0) -> Iterator[FloatArray]:
+def audio_blocks(
+    path: Path | str,
+    *,
+    rate_hz: int,
+    block_s: float = 10.0,
+    on_frame: Callable[[av.AudioFrame], None] | None = None,
+) -> Iterator[FloatArray]:
     """Decode the audio of a file in blocks.
 
     Channels are averaged, so stereo cannot clip; where they cancel, one channel is used. Time 0 is that of the
@@ -45,6 +51,8 @@ def audio_blocks(path: Path | str, *, rate_hz: int, block_s: float = 10.0) -> It
         Sampling rate of the blocks.
     block_s : float
         Length of each block in seconds; the last one may be shorter.
+    on_frame : callable, optional
+        Called with each decoded frame in all its channels, such as `LoudnessMeter.push`.
 
     Yields
     ------
@@ -64,16 +72,21 @@ def audio_blocks(path: Path | str, *, rate_hz: int, block_s: float = 10.0) -> It
         raise InputError(f"rate_hz must be at least 1, got {rate_hz!r}")
     if not (math.isfinite(block_s) and block_s > 0):
         raise InputError(f"block_s must be positive and finite, got {block_s!r}")
-    return _blocks(path, rate_hz, max(1, round(block_s * rate_hz)))
+    return _blocks(path, rate_hz, max(1, round(block_s * rate_hz)), on_frame)
 
 
-def _blocks(path: Path | str, rate_hz: int, block_length: int) -> Iterator[FloatArray]:
+def _blocks(
+    path: Path | str, rate_hz: int, block_length: int, on_frame: Callable[[av.AudioFrame], None] | None
+) -> Iterator[FloatArray]:
     pending: list[FloatArray] = []
     num_pending = 0
     any_audio = False
     with open_media(path) as container:
+        frames = decode_audio(container, path)
+        if on_frame is not None:
+            frames = _tapped(frames, on_frame)
         silence = _silence(round(sound_start_s(container, path) * rate_hz), block_length)
-        for chunk in itertools.chain(silence, _resample(container, path, rate_hz)):
+        for chunk in itertools.chain(silence, _resample(frames, rate_hz)):
             any_audio = True
             pending.append(chunk)
             num_pending += len(chunk)
@@ -97,10 +110,18 @@ def _silence(num_samples: int, block_length: int) -> Iterator[FloatArray]:
         yield np.zeros(min(block_length, num_samples - start), np.float32)
 
 
-def _resample(container: InputContainer, path: Path | str, rate_hz: int) -> Iterator[FloatArray]:
+def _tapped(
+    frames: Iterator[av.AudioFrame], on_frame: Callable[[av.AudioFrame], None]
+) -> Iterator[av.AudioFrame]:
+    for frame in frames:
+        on_frame(frame)
+        yield frame
+
+
+def _resample(frames: Iterator[av.AudioFrame], rate_hz: int) -> Iterator[FloatArray]:
     resampler: av.AudioResampler | None = None
     rate_before = 0
-    for samples, rate in _mono_chunks(decode_audio(container, path)):
+    for samples, rate in _mono_chunks(frames):
         # The rate can change within a stream (chained Ogg, broadcast): each part needs its own resampler.
         if rate != rate_before:
             yield from _flush(resampler)

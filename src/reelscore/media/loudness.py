@@ -8,7 +8,7 @@ ITU-R BS.1770-5 (integrated loudness, true peak). EBU Tech 3342 (loudness range)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,76 +62,84 @@ def measure_loudness(path: Path | str) -> Loudness:
 
 def measure_frames(frames: Iterable[av.AudioFrame]) -> Loudness | None:
     """Measure the loudness of decoded frames as `measure_loudness`; None without any."""
-    metadata: dict[str, str] | None = None
-    for frame in _measured(_uniform(frames)):
-        metadata = frame.metadata or metadata or {}
-    if metadata is None:
-        return None
-    if not metadata:
-        return Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
-    # The filter gives the peak as an amplitude, not in dB.
-    peak = float(metadata["lavfi.r128.true_peak"])
-    return Loudness(
-        integrated_lufs=max(SILENT_LUFS, _finite(metadata["lavfi.r128.I"], SILENT_LUFS)),
-        true_peak_db=max(SILENT_PEAK_DB, 20 * math.log10(peak)) if peak > 0 else SILENT_PEAK_DB,
-        range_lu=_finite(metadata["lavfi.r128.LRA"], 0.0),
-    )
+    meter = LoudnessMeter()
+    for frame in frames:
+        meter.push(frame)
+    return meter.result()
+
+
+class LoudnessMeter:
+    """Measure the loudness of frames as they are decoded."""
+
+    def __init__(self) -> None:
+        self._graph: av.filter.Graph | None = None
+        self._resampler: av.AudioResampler | None = None
+        self._target: tuple[str, str, int] | None = None
+        self._form: tuple[str, str, int] | None = None
+        self._metadata: dict[str, str] | None = None
+
+    def push(self, frame: av.AudioFrame) -> None:
+        """Add a frame; removes its timestamp."""
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if form != self._form:
+            self._flush()
+            # A filter graph takes frames of one format, layout and rate.
+            layout = frame.layout.name if frame.layout.nb_channels <= _SURROUND else "stereo"
+            self._target = self._target or (frame.format.name, layout, frame.sample_rate)
+            self._resampler = None if form == self._target else av.AudioResampler(*self._target)
+            self._form = form
+        frame.pts = None  # gaps and jumps of timestamps would count as silence or as an error
+        for one in [frame] if self._resampler is None else self._resampler.resample(frame):
+            self._measure(one)
+
+    def result(self) -> Loudness | None:
+        """Return the loudness of all frames, or None without any; no frame can be added after."""
+        self._flush()
+        if self._graph is None:
+            return None
+        self._graph.push(None)
+        self._pull(self._graph)
+        metadata = self._metadata
+        if not metadata:
+            return Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
+        # The filter gives the peak as an amplitude, not in dB.
+        peak = float(metadata["lavfi.r128.true_peak"])
+        return Loudness(
+            integrated_lufs=max(SILENT_LUFS, _finite(metadata["lavfi.r128.I"], SILENT_LUFS)),
+            true_peak_db=max(SILENT_PEAK_DB, 20 * math.log10(peak)) if peak > 0 else SILENT_PEAK_DB,
+            range_lu=_finite(metadata["lavfi.r128.LRA"], 0.0),
+        )
+
+    def _flush(self) -> None:
+        if self._resampler is not None:
+            for one in self._resampler.resample(None):
+                self._measure(one)
+            self._resampler = None
+
+    def _measure(self, frame: av.AudioFrame) -> None:
+        if self._graph is None:
+            self._graph = graph = av.filter.Graph()
+            source = graph.add_abuffer(
+                format=frame.format.name, layout=frame.layout.name, sample_rate=frame.sample_rate
+            )
+            meter = graph.add("ebur128", "peak=true:metadata=1:framelog=quiet")
+            source.link_to(meter)
+            meter.link_to(graph.add("abuffersink"))
+            graph.configure()
+        self._graph.push(frame)
+        self._pull(self._graph)
+
+    def _pull(self, graph: av.filter.Graph) -> None:
+        """Keep the loudness so far, which is in the metadata of each frame that leaves the graph."""
+        while True:
+            try:
+                frame = graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            assert isinstance(frame, av.AudioFrame), "the graph has no pictures"
+            self._metadata = frame.metadata or self._metadata
 
 
 def _finite(text: str, otherwise: float) -> float:
     value = float(text)
     return value if math.isfinite(value) else otherwise
-
-
-def _uniform(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Yield frames of one format, layout and rate, without timestamps; a filter graph takes no other."""
-    resampler: av.AudioResampler | None = None
-    target: tuple[str, str, int] | None = None
-    form_before: tuple[str, str, int] | None = None
-    for frame in frames:
-        form = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if form != form_before:
-            if resampler is not None:
-                yield from resampler.resample(None)
-            layout = frame.layout.name if frame.layout.nb_channels <= _SURROUND else "stereo"
-            target = target or (frame.format.name, layout, frame.sample_rate)
-            resampler = None if form == target else av.AudioResampler(*target)
-            form_before = form
-        frame.pts = None  # gaps and jumps of timestamps would count as silence or as an error
-        if resampler is None:
-            yield frame
-        else:
-            yield from resampler.resample(frame)
-    if resampler is not None:
-        yield from resampler.resample(None)
-
-
-def _measured(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Yield the frames with the loudness so far in their metadata."""
-    graph: av.filter.Graph | None = None
-    for frame in frames:
-        if graph is None:
-            graph = av.filter.Graph()
-            source = graph.add_abuffer(
-                format=frame.format.name, layout=frame.layout.name, sample_rate=frame.sample_rate
-            )
-            meter = graph.add("ebur128", "peak=true:metadata=1:framelog=quiet")
-            sink = graph.add("abuffersink")
-            source.link_to(meter)
-            meter.link_to(sink)
-            graph.configure()
-        graph.push(frame)
-        yield from _ready(graph)
-    if graph is not None:
-        graph.push(None)
-        yield from _ready(graph)
-
-
-def _ready(graph: av.filter.Graph) -> Iterator[av.AudioFrame]:
-    while True:
-        try:
-            frame = graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        assert isinstance(frame, av.AudioFrame), "the graph has no pictures"
-        yield frame

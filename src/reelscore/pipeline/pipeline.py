@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,12 +43,16 @@ class TrackEmbedding:
         The T rows behind `moments`, with their segments.
     tag_scores : ndarray of float32, shape (V,), optional
         Embedding of the whole track by the zero-shot model, for a pipeline with a `tagger`.
+    terms : Mapping
+        Genre, mood, instruments and vocals by the zero-shot model; empty without one. See
+        `ZeroShotModel.describe_music`.
     """
 
     embedding: FloatArray
     moments: FloatArray
     sequence: FeatureSequence
     tag_scores: FloatArray | None = None
+    terms: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +204,15 @@ class OpenPipeline:
         content = content or content_hash(existing_file(path))
         duration_s = duration_s or probe(path).length_s("music")
         dense, k = self._dense(path, content=content, duration_s=duration_s)
-        scores = None
+        whole, scores = thin(dense, k), None
+        model, sequence = self.embedder, whole
         if self.tagger is not None:
             tags, factor = self.tagger._dense(path, content=content, duration_s=duration_s)
-            scores = self.tagger.embedder.embed_music(thin(tags, factor))
+            model, sequence = self.tagger.embedder, thin(tags, factor)
+            scores = model.embed_music(sequence)
+        terms = model.describe_music(sequence) if isinstance(model, ZeroShotModel) else {}
         return TrackEmbedding(
-            self.embedder.embed_music(thin(dense, k)), self.embedder.embed_moments(dense), dense, scores
+            self.embedder.embed_music(whole), self.embedder.embed_moments(dense), dense, scores, terms
         )
 
     def _dense(self, path: Path | str, *, content: str, duration_s: float) -> tuple[FeatureSequence, int]:

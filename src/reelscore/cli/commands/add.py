@@ -23,7 +23,7 @@ from reelscore.cli.output import note, note_failures, print_json, print_line
 from reelscore.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from reelscore.library.adding import AddSummary
+    from reelscore.library.summary import AddSummary
 
 _MOST_PATHS = 20
 

@@ -8,16 +8,20 @@ from typing import Annotated
 import typer
 
 from reelscore.cli.filter_options import (
+    AllRecordingsOption,
     ArtistOption,
     BpmOption,
+    DiversityOption,
     GenreOption,
     InstrumentalOption,
     KeyOption,
     LengthOption,
     LicenceOption,
+    LikeOption,
     MinLengthOption,
     MoodOption,
     NoExplicitOption,
+    NotOption,
     WhereOption,
     filters,
 )
@@ -100,6 +104,10 @@ def match(
             rich_help_panel=MATCHING,
         ),
     ] = None,
+    like: LikeOption = None,
+    unlike: NotOption = None,
+    diversity: DiversityOption = 0.3,
+    all_recordings: AllRecordingsOption = False,
     where: WhereOption = None,
     bpm: BpmOption = None,
     length: LengthOption = None,
@@ -150,6 +158,8 @@ def match(
     request = MatchRequest(
         video=videos[0] if videos else None,
         text=text,
+        like=like or (),
+        unlike=unlike or (),
         where=filters(
             where=where,
             bpm=bpm,
@@ -167,9 +177,13 @@ def match(
         offset=offset,
         text_weight=text_weight,
         hubness=hubness,
+        diversity=diversity,
+        all_recordings=all_recordings,
     )
-    if not videos and text is None:
-        raise InputError("nothing to match; give a video, a description of the music with --text, or both")
+    if not videos and text is None and not like:
+        raise InputError(
+            "nothing to match; give a video, a description of the music with --text, or a track with --like"
+        )
     info = None
     if videos and len(videos) == 1:
         info = probe(videos[0])

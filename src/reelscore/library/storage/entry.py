@@ -52,7 +52,7 @@ class TrackEntry:
     details : TrackDetails, optional
         None in an entry that was read from a library.
     repairs : tuple of str
-        `MediaInfo.repairs` of a track that was just read; not stored.
+        `MediaInfo.repairs` and notes on a track that was just read; not stored.
     """
 
     track: Track

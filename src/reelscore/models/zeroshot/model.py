@@ -33,6 +33,7 @@ from reelscore.models.affect.rules import rule_readings, squash
 from reelscore.models.base import EncodeQuery, check_encoder, neighbour_means
 from reelscore.types import FeatureSequence, FloatArray, Modality
 
+from .description import describe, highest_scores
 from .tag_scores import TagScorer
 from .term_embeddings import TermEmbeddings
 from .text_query import TextReading, read_query, score_chunks, score_query
@@ -157,6 +158,12 @@ class ZeroShotModel:
         """Return the embedding of a track, shape (V,)."""
         track: FloatArray = self._embed(self._music_scores(*self._measure(sequence, "music", whole=True)))[0]
         return track
+
+    def describe_music(self, sequence: FeatureSequence) -> dict[str, str | tuple[str, ...]]:
+        """Return genre, mood, instruments and vocals of a track, as far as they are recognised; see `describe`."""
+        affect, tags = self._measure(sequence, "music", whole=True)
+        scores = self._music_scores(affect, tags)[0]
+        return describe(self.vocabulary, scores, tags[0], highest_scores(self._scorers["music"]))
 
     def embed_moments(self, sequence: FeatureSequence) -> FloatArray:
         """Return one embedding for each row of a track, shape (T, V), from that row and its two neighbours."""
