@@ -26,7 +26,8 @@ export class Exports {
   #format = h("select", { id: "format" }, Object.entries(FORMATS).map(([label, formats]) => h("optgroup", { label }, formats.map(([value, name]) => h("option", { value }, name)))));
   #fit = h("input", { type: "checkbox", id: "fit", role: "switch" });
   #render = h("button", { type: "submit", class: "primary" }, icon("film"), h("span", {}, "Render"));
-  #sounds = h("fieldset", { class: "segments" }, h("legend", {}, "Original sound"));
+  #sounds = h("div", { class: "segments" });
+  #soundField = h("fieldset", {}, h("legend", {}, "Original sound"), this.#sounds);
 
   constructor(player) {
     this.#player = player;
@@ -39,11 +40,15 @@ export class Exports {
     this.element = h(
       "form",
       { class: "exports", "aria-label": "Render and export", onsubmit: (event) => (event.preventDefault(), this.render()) },
-      this.#sounds,
+      h(
+        "div",
+        { class: "options" },
+        this.#soundField,
+        h("div", { class: "fit" }, h("label", { class: "switch", for: "fit" }, this.#fit, h("span", {}, "Fit to length")), h("small", {}, "Its own ending ends the video")),
+      ),
       h(
         "div",
         { class: "export" },
-        h("label", { class: "switch", for: "fit" }, this.#fit, h("span", {}, "Fit to length"), h("small", {}, "The track's own ending ends the video.")),
         h("label", { class: "hidden", for: "format" }, "Format"),
         this.#format,
         this.#render,
@@ -64,8 +69,8 @@ export class Exports {
       if (video) this.#load(video.id);
     }
     this.#video = video;
-    this.#sounds.hidden = !video?.media?.audio;
-    if (this.#sounds.hidden) this.#player.setSound("drop");
+    this.#soundField.hidden = !video?.media?.audio;
+    if (this.#soundField.hidden) this.#player.setSound("drop");
     else this.#player.setSound(this.sound);
   }
 

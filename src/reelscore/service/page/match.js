@@ -55,8 +55,9 @@ export class Match {
     this.trash = iconButton("trash", "Delete this video", () => this.#video && this.#remove(this.#video));
     this.transport = h("div", { class: "transport" }, this.seek.element, h("div", { class: "controls" }, this.toggle, this.now, this.clock, this.close, this.trash));
     this.text = h("input", { type: "search", id: "text", placeholder: "Describe the music: calm piano, no drums", autocomplete: "off", maxlength: "2000" });
+    this.find = h("button", { type: "submit", class: "button" }, "Find");
     const form = h("form", { class: "search", role: "search", onsubmit: (event) => (event.preventDefault(), this.#go({ text: this.text.value.trim() })) },
-      h("label", { class: "hidden", for: "text" }, "Describe the music"), icon("search"), this.text, h("button", { type: "submit", class: "button" }, "Find"));
+      h("label", { class: "hidden", for: "text" }, "Describe the music"), icon("search"), this.text, this.find);
     this.text.addEventListener("search", () => !this.text.value && this.#query.text && this.#go({ text: "" }));
     this.likes = h("div", { class: "chips likes-chosen" });
     this.heading = h("h2", {}, "");
@@ -67,7 +68,7 @@ export class Match {
     this.more = h("button", { type: "button", class: "button more", onclick: () => this.#search({ append: true }) }, "Show more");
     this.fresh = h("button", { type: "button", class: "button fresh", onclick: () => this.#search({}) }, icon("reset"), h("span", {}));
     this.aside = h("div", { class: "aside" });
-    this.left = h("section", { class: "left", "aria-label": "Video" }, this.stage.element, this.transport, this.exports.element);
+    this.left = h("section", { class: "left", "aria-label": "Video" }, h("div", { class: "player" }, this.stage.element, this.transport), this.exports.element);
     this.right = h("section", { class: "right", "aria-label": "Tracks" }, form, this.filters.element, this.likes, this.head, this.notes, this.fresh, this.tracks.element, this.aside, this.more);
     this.element = h("div", { class: "match" }, this.left, this.right);
     this.more.hidden = this.fresh.hidden = true;
@@ -98,13 +99,15 @@ export class Match {
   setLibrary(library) {
     const before = this.#library?.num_tracks;
     this.#library = library;
+    this.text.disabled = this.find.disabled = library.reads_text === false;
+    if (this.text.disabled) this.text.placeholder = "Text search needs a pack (see Settings)";
     if (before !== library.num_tracks || !library.indexing) {
       get("/v1/library/facets").then(({ columns }) => this.filters.setColumns(columns), () => {});
     }
-    if (before === undefined || before === library.num_tracks) return;
+    if (before === library.num_tracks) return;
     if (!this.tracks.matches.length) this.#search({});
     else {
-      this.fresh.hidden = !this.tracks.matches.length;
+      this.fresh.hidden = false;
       this.fresh.lastChild.textContent = `${plural(library.num_tracks, "track")} now: rank again`;
     }
   }

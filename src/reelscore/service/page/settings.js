@@ -80,7 +80,7 @@ export class Settings {
       else localStorage.removeItem("scheme");
     };
     const option = ([value, label]) => h("label", {}, h("input", { type: "radio", name: "scheme", value, checked: (root.dataset.scheme ?? "") === value, onchange: () => choose(value) }), h("span", {}, label));
-    return h("section", {}, h("h2", {}, "Appearance"), h("fieldset", { class: "segments" }, h("legend", { class: "hidden" }, "Colours"), [["", "As the system"], ["light", "Light"], ["dark", "Dark"]].map(option)));
+    return h("section", {}, h("h2", {}, "Appearance"), h("fieldset", {}, h("legend", { class: "hidden" }, "Colours"), h("div", { class: "segments" }, [["", "As the system"], ["light", "Light"], ["dark", "Dark"]].map(option))));
   }
 
   #keys() {
