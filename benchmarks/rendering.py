@@ -2,8 +2,8 @@
 
     python benchmarks/rendering.py [--video FILE] [--track FILE] [--runs 3] [--json OUT]
 
-Renders 60 s of 1080p H.264 with a real track of 60 s or more (--track), or with generated ones. A render reads and writes every
-packet of the video, measures the loudness three times and encodes the sound once, or again where it misses its target.
+Renders 60 s of 1080p H.264 with a real track of 60 s or more (--track), or with generated ones. A render copies
+the pictures, measures the loudness three times and encodes the sound once, or again where it misses its target.
 """
 
 from __future__ import annotations

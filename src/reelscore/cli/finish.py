@@ -185,12 +185,12 @@ class Finish:
             return {}
         from reelscore.render.output import make_plan
 
-        rank = self.pick or 1
-        if rank > len(report.matches):
-            raise InputError(
-                f"--pick {rank}: the list has {len(report.matches)} tracks; give one of their ranks"
-            )
-        match = report.matches[rank - 1]
+        ranks = [match.rank for match in report.matches]
+        rank = self.pick or min(ranks, default=1)
+        if rank not in ranks:
+            listed = f"ranks {ranks[0]} to {ranks[-1]}" if ranks else "no tracks"
+            raise InputError(f"--pick {rank}: the list has {listed}; give one of its ranks")
+        match = report.matches[ranks.index(rank)]
         track = match.track.path
         if is_gone(track):
             raise NotFoundError(

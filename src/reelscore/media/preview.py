@@ -69,7 +69,7 @@ def sound_preview(samples: FloatArray, rate_hz: int) -> bytes:
     levelled = limit_peaks(samples * np.float32(10 ** (gain_db / 20)), rate_hz, ceiling_db=_CEILING_DB)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "excerpt.m4a"
-        write_sound(encode_aac(levelled, rate_hz, bit_rate=_SOUND_BIT_RATE), file)
+        write_sound(encode_aac(levelled, rate_hz, bit_rate=_SOUND_BIT_RATE, fast=True), file)
         return file.read_bytes()
 
 
