@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ from reelscore.types import MediaInfo, Track
 from .analysis import Analysed, AnalysedPipeline, analysis_file, read_analysis
 from .settings import Settings
 from .warm import WarmSnapshot
+
+_RANGES = {"bpm": (90, 120), "energy": (0.4, 0.7), "length_s": (60, 180)}
+"""Limits of the ranges in which the tracks are counted."""
 
 _MOST_VALUES = 50
 """Number of values of a column that are counted."""
@@ -224,8 +228,20 @@ class Catalogue:
         if self._facets[0] is not searcher:
             facts = searcher.facts(searcher.all_rows().text("key")).values()
             columns = {name: kind for name, kind in searcher.columns().items() if name not in TRACK_KINDS}
-            self._facets = (searcher, {name: _facet(name, kind, facts) for name, kind in columns.items()})
+            found = {name: _facet(name, kind, facts) for name, kind in columns.items()}
+            lengths_s = [track.duration_s for track in self.tracks()]
+            self._facets = (searcher, found | {"length_s": _number_facet("length_s", lengths_s)})
         return self._facets[1]
+
+    def tracks_json(self, tracks: Sequence[Track]) -> list[dict[str, Any]]:
+        """Return tracks with what is known about each."""
+        searcher = self.searcher()
+        with nullcontext() if isinstance(searcher, Snapshot) else self._lock:
+            facts = {} if searcher is None else searcher.facts([track.key for track in tracks])
+        return [
+            track_json(track) | {"facts": dict(facts[track.key].values) if track.key in facts else {}}
+            for track in tracks
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of ``GET /v1/library``."""
@@ -251,12 +267,25 @@ def track_json(track: Track) -> dict[str, Any]:
 
 def _facet(name: str, kind: Kind, facts: Collection[TrackFacts]) -> dict[str, Any]:
     values = [one.values[name] for one in facts if name in one.values]
-    found: dict[str, Any] = {"kind": kind, "count": len(values)}
     if kind == "number":
-        numbers = [value for value in values if isinstance(value, (int, float))]
-        return found | {"min": min(numbers, default=None), "max": max(numbers, default=None)}
+        return _number_facet(name, [value for value in values if isinstance(value, (int, float))])
+    found: dict[str, Any] = {"kind": kind, "count": len(values)}
     items = (item for value in values for item in (value if isinstance(value, tuple) else (value,)))
     counts = Counter(str(item).lower() if isinstance(item, bool) else item for item in items)
     # A column with a value of its own for nearly every track, such as isrc, is no choice.
     most = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:_MOST_VALUES]
     return found | {"values": [{"value": value, "count": count} for value, count in most]}
+
+
+def _number_facet(name: str, values: Sequence[float]) -> dict[str, Any]:
+    edges = [None, *_RANGES.get(name, ()), None]
+    ranges = [
+        {
+            "low": low,
+            "high": high,
+            "count": sum((low is None or v >= low) and (high is None or v < high) for v in values),
+        }
+        for low, high in pairwise(edges)
+    ]
+    found = {"kind": "number", "count": len(values), "min": min(values, default=None)}
+    return found | {"max": max(values, default=None), "ranges": ranges if name in _RANGES else []}
