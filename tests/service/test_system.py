@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from reelscore import Library
 from reelscore.errors import InputError, NotFoundError
 from reelscore.media.probe import probe
 from reelscore.service.client import AsyncClient, ServiceError
-from support.serving import Running
+from reelscore.service.settings import Settings
+from support.serving import Running, running
 
 
 def test_events_follow_a_video(served: Running, film: bytes) -> None:
@@ -87,6 +89,22 @@ def test_a_reload_drops_no_request(served: Running, ready: str) -> None:
         thread.join()
     assert len(statuses) > 20
     assert set(statuses) == {200}
+
+
+def test_a_process_of_its_own_matches_alike(
+    served: Running, ready: str, film: bytes, light_library: Library, tmp_path: Path
+) -> None:
+    settings = Settings(data=tmp_path / "data", library=light_library.path, workers=1, matchers=1)
+    expected = served.http.post("/v1/matches", json={"video": ready}).json()
+    with running(settings) as other:
+        query = {"video": other.upload(film, "holiday.mp4")["id"]}
+        assert other.http.post("/v1/matches", json=query).json() == expected
+        assert other.http.post("/v1/matches", json={"text": "calm"}).status_code == 422
+        for process in list(other.service._matchers._all):  # type: ignore[union-attr]
+            process.kill()
+        assert other.http.post("/v1/matches", json=query).json() == expected
+        assert other.http.post("/v1/library/reload").status_code == 200
+        assert other.http.post("/v1/matches", json=query).json() == expected
 
 
 def test_the_client_goes_from_a_film_to_a_finished_file(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -103,3 +106,42 @@ def found_in(folder: Path, needle: bytes) -> list[Path]:
         if needle in str(file.relative_to(folder)).encode()
         or (file.is_file() and needle in file.read_bytes())
     ]
+
+
+class ServerProcess:
+    """``reelscore serve`` in a process of its own, on any port."""
+
+    def __init__(self, *arguments: object, cache: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "reelscore", "serve", "--port", "0", *map(str, arguments)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"},
+        )
+        assert self._process.stderr is not None
+        line = self._process.stderr.readline()
+        assert "http://" in line, line + self._process.stderr.read()
+        self.url = line.split()[2]
+        self.pid = self._process.pid
+        self.http = httpx2.Client(base_url=self.url, timeout=60)
+
+    def kill(self) -> None:
+        """Kill it as a power cut would (SIGKILL)."""
+        self._process.kill()
+        self._ended()
+
+    def stop(self) -> int:
+        """Ask it to stop (SIGTERM), and return its exit code."""
+        self._process.terminate()
+        return self._ended()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def _ended(self) -> int:
+        code = self._process.wait(40)
+        self.http.close()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        return code

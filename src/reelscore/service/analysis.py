@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,10 @@ def prepare_analysis(pipeline: Pipeline, cache_folder: str) -> Callable[[Analysi
             raise MediaError("has audio but no video stream; give a video file", path=path, stream="video")
         # Features of an upload are deleted with it, so they are not kept in the user's cache.
         opened.cache = FeatureCache(Path(folder) / "features")
-        embedding, sequence = opened.video(path, info=info)
-        cuts_s = opened.cuts(path).cuts_s
-        write_bytes(analysis_file(folder, fingerprint), _pack(Analysed(embedding, sequence, cuts_s)))
+        embedding, _ = opened.video(path, info=info)
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, embedding=embedding, cuts_s=np.array(opened.cuts(path).cuts_s))
+        write_bytes(analysis_file(folder, fingerprint), content.getvalue())
         return media_json(info)
 
     return analyse
@@ -53,10 +55,9 @@ def analysis_file(folder: Path | str, fingerprint: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """A video as a model sees it."""
+    """What matching needs of a video: its embedding (D,), and its cuts in seconds."""
 
     embedding: FloatArray
-    sequence: FeatureSequence
     cuts_s: tuple[float, ...]
 
 
@@ -64,17 +65,13 @@ def read_analysis(file: Path) -> Analysed | None:
     """Return a video's analysis, or None where this model has not seen it."""
     try:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError):
+            return Analysed(stored["embedding"], tuple(stored["cuts_s"].tolist()))
+    except (OSError, ValueError, KeyError):
         return None
-    segments = tuple(Segment(*map(float, row)) for row in arrays["segments"])
-    columns = tuple(arrays["columns"].tolist()) or None
-    sequence = FeatureSequence(arrays["values"], segments, str(arrays["encoder"]), columns)
-    return Analysed(arrays["embedding"], sequence, tuple(arrays["cuts_s"].tolist()))
 
 
 class AnalysedPipeline(OpenPipeline):
-    """A pipeline that opens no video: it returns what the analysis has stored.
+    """A pipeline that opens no video, since the server opens no media: it returns what `use` was given.
 
     Parameters
     ----------
@@ -84,46 +81,22 @@ class AnalysedPipeline(OpenPipeline):
     def __init__(self, opened: OpenPipeline) -> None:
         _ = opened.embedder  # loaded before the copy, so that both share it
         self.__dict__.update(opened.__dict__)
-        self._analyses: dict[str, Analysed] = {}
+        self._local = threading.local()
 
-    def put(self, path: str, analysed: Analysed) -> None:
-        """Make a video known."""
-        self._analyses[path] = analysed
-
-    def knows(self, path: str) -> bool:
-        """Return whether a video is known."""
-        return path in self._analyses
-
-    def forget(self, path: str) -> None:
-        """Drop a video."""
-        self._analyses.pop(path, None)
+    def use(self, analysed: Analysed | None) -> None:
+        """Set the analysis of the video that this thread matches."""
+        self._local.analysed = analysed
 
     def video(
         self,
-        path: Path | str,
+        path: Path | str,  # noqa: ARG002
         *,
-        info: MediaInfo | None = None,  # noqa: ARG002  (the analysis has used it)
+        info: MediaInfo | None = None,  # noqa: ARG002
     ) -> tuple[FloatArray, FeatureSequence]:
-        """Return the embedding of a video, shape (D,), and its features."""
-        analysed = self._analyses[str(path)]
-        return analysed.embedding, analysed.sequence
+        """Return the embedding of the video, shape (D,), and a sequence without its features."""
+        embedding: FloatArray = self._local.analysed.embedding
+        return embedding, FeatureSequence(embedding[None], (Segment(0.0, 0.0, 0.0),), "none")
 
-    def cuts(self, path: Path | str) -> VideoCuts:
-        """Return the cuts of a video."""
-        return VideoCuts(self._analyses[str(path)].cuts_s, (), ())
-
-
-def _pack(analysed: Analysed) -> bytes:
-    sequence = analysed.sequence
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        allow_pickle=False,
-        embedding=analysed.embedding,
-        values=sequence.values,
-        segments=np.array([(s.start_s, s.end_s, s.instant_s) for s in sequence.segments], np.float64),
-        encoder=np.array(sequence.encoder),
-        columns=np.array(sequence.columns or (), dtype=np.str_),
-        cuts_s=np.array(analysed.cuts_s, np.float64),
-    )
-    return buffer.getvalue()
+    def cuts(self, path: Path | str) -> VideoCuts:  # noqa: ARG002
+        """Return the cuts of the video."""
+        return VideoCuts(self._local.analysed.cuts_s, (), ())

@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,27 @@ from reelscore.pipeline.resolve import identity_of, resolve
 from reelscore.pipeline.spec import Pipeline
 from reelscore.types import MediaInfo, Track
 
-from .analysis import AnalysedPipeline, analysis_file, read_analysis
+from .analysis import Analysed, AnalysedPipeline, analysis_file, read_analysis
 from .settings import Settings
+from .warm import WarmSnapshot
+
+_RANGES = {"bpm": (90, 120), "energy": (0.4, 0.7), "length_s": (60, 180)}
+"""Limits of the ranges in which the tracks are counted."""
 
 _MOST_VALUES = 50
 """Number of values of a column that are counted."""
 
 _FRESH_S = 2.0
 """Age of a searcher up to which a new version of the library is not looked for, while tracks are being added."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchQuery:
+    """A request with what is known about its video."""
+
+    request: MatchRequest
+    analysed: Analysed | None = None
+    info: MediaInfo | None = None
 
 
 class LiveLibrary(Library):
@@ -56,6 +71,7 @@ class LiveLibrary(Library):
         version = self.version
         if searcher is None or version != self._version:
             searcher = super().searcher()
+            searcher = WarmSnapshot(searcher) if isinstance(searcher, Snapshot) else searcher
             self._searcher, self._version = searcher, version
         self._checked_s = now_s
         return searcher
@@ -117,8 +133,8 @@ class Catalogue:
         assert isinstance(opened_library, LiveLibrary)
         library = opened_library
         self.opened: OpenPipeline = library.pipeline
-        self._analysed = AnalysedPipeline(library.pipeline)
-        library._pipeline = self._analysed
+        self._pipeline = library._pipeline = AnalysedPipeline(library.pipeline)
+        self._analyses: dict[str, Analysed] = {}
         self.library = library
         self.matcher = Matcher(library)
         self.generation = library.version[0]
@@ -182,28 +198,27 @@ class Catalogue:
             raise NotFoundError(f"no track with the key {key!r}; list the tracks with GET /v1/tracks")
         return rows.track(row)
 
-    def is_analysed(self, video: str, folder: Path) -> bool:
-        """Return whether the current model has seen a video, and load its analysis."""
-        if self._analysed.knows(video):
-            return True
-        analysed = read_analysis(analysis_file(folder, self.fingerprint))
-        if analysed is None:
-            return False
-        self._analysed.put(video, analysed)
-        return True
+    def analysis(self, video: str, folder: Path) -> Analysed | None:
+        """Return the analysis of a video by the current model, or None where it has not seen it."""
+        analysed = self._analyses.get(video) or read_analysis(analysis_file(folder, self.fingerprint))
+        if analysed is not None:
+            self._analyses[video] = analysed
+        return analysed
 
     def forget(self, video: str) -> None:
         """Drop what is known about a video."""
-        self._analysed.forget(video)
+        self._analyses.pop(video, None)
 
-    def match(self, request: MatchRequest, *, info: MediaInfo | None) -> dict[str, Any]:
+    def match(self, query: MatchQuery) -> dict[str, Any]:
         """Return the matches of an analysed video, a text or tracks, as ``match --json`` prints them."""
+        request = query.request
+        self._pipeline.use(query.analysed)
         # LanceDB, which is read for filters and tracks, and while tracks are added, is for one thread at a time.
         by_snapshot = isinstance(self.searcher(), Snapshot) and not (
             request.where or request.like or request.unlike
         )
         with nullcontext() if by_snapshot else self._lock:
-            return self.matcher.report(request, info=info).to_json()
+            return self.matcher.report(request, info=query.info).to_json()
 
     def facets(self) -> dict[str, Any]:
         """Return the values of the columns that filters may use, with the number of tracks of each."""
@@ -213,8 +228,20 @@ class Catalogue:
         if self._facets[0] is not searcher:
             facts = searcher.facts(searcher.all_rows().text("key")).values()
             columns = {name: kind for name, kind in searcher.columns().items() if name not in TRACK_KINDS}
-            self._facets = (searcher, {name: _facet(name, kind, facts) for name, kind in columns.items()})
+            found = {name: _facet(name, kind, facts) for name, kind in columns.items()}
+            lengths_s = [track.duration_s for track in self.tracks()]
+            self._facets = (searcher, found | {"length_s": _number_facet("length_s", lengths_s)})
         return self._facets[1]
+
+    def tracks_json(self, tracks: Sequence[Track]) -> list[dict[str, Any]]:
+        """Return tracks with what is known about each."""
+        searcher = self.searcher()
+        with nullcontext() if isinstance(searcher, Snapshot) else self._lock:
+            facts = {} if searcher is None else searcher.facts([track.key for track in tracks])
+        return [
+            track_json(track) | {"facts": dict(facts[track.key].values) if track.key in facts else {}}
+            for track in tracks
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of ``GET /v1/library``."""
@@ -240,12 +267,25 @@ def track_json(track: Track) -> dict[str, Any]:
 
 def _facet(name: str, kind: Kind, facts: Collection[TrackFacts]) -> dict[str, Any]:
     values = [one.values[name] for one in facts if name in one.values]
-    found: dict[str, Any] = {"kind": kind, "count": len(values)}
     if kind == "number":
-        numbers = [value for value in values if isinstance(value, (int, float))]
-        return found | {"min": min(numbers, default=None), "max": max(numbers, default=None)}
+        return _number_facet(name, [value for value in values if isinstance(value, (int, float))])
+    found: dict[str, Any] = {"kind": kind, "count": len(values)}
     items = (item for value in values for item in (value if isinstance(value, tuple) else (value,)))
     counts = Counter(str(item).lower() if isinstance(item, bool) else item for item in items)
     # A column with a value of its own for nearly every track, such as isrc, is no choice.
     most = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:_MOST_VALUES]
     return found | {"values": [{"value": value, "count": count} for value, count in most]}
+
+
+def _number_facet(name: str, values: Sequence[float]) -> dict[str, Any]:
+    edges = [None, *_RANGES.get(name, ()), None]
+    ranges = [
+        {
+            "low": low,
+            "high": high,
+            "count": sum((low is None or v >= low) and (high is None or v < high) for v in values),
+        }
+        for low, high in pairwise(edges)
+    ]
+    found = {"kind": "number", "count": len(values), "min": min(values, default=None)}
+    return found | {"max": max(values, default=None), "ranges": ranges if name in _RANGES else []}

@@ -94,6 +94,7 @@ class Track(BaseModel):
     artist: str
     duration_s: float
     gone: bool = Field(description="Whether the file does not exist.")
+    facts: dict[str, Any] = Field(description="What is known about it, such as `bpm`, by column.")
 
 
 class TrackList(BaseModel):

@@ -21,7 +21,7 @@ from reelscore.workers.confinement import Confinement
 from reelscore.workers.local import available_cores
 
 from .analysis import prepare_analysis
-from .catalogue import Catalogue
+from .catalogue import Catalogue, MatchQuery
 from .database import Database
 from .derived import Derived
 from .events import Events
@@ -37,6 +37,7 @@ from .jobs import (
     death_reason,
 )
 from .keys import Keys
+from .matchers import Matchers
 from .media_work import write_render
 from .metrics import Metrics
 from .settings import Settings
@@ -97,9 +98,10 @@ class Service:
         self.catalogue = Catalogue(settings)
         self.media = ConfinedWorkers(prepare_calls, most=settings.workers)
         self._analysts = self._new_analysts()
+        self._matchers = Matchers(settings) if settings.matchers else None
         self.derived = Derived(settings.data / "tracks", self.media, self._confinement, limit_s=60.0)
         self._media_limiter = CapacityLimiter(settings.workers)
-        self._match_limiter = CapacityLimiter(max(2, available_cores()))
+        self._match_limiter = CapacityLimiter(settings.matchers or available_cores())
         self.stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
 
@@ -125,16 +127,20 @@ class Service:
         self.jobs.stop(0)
         self.media.close()
         self._analysts.close()
+        if self._matchers is not None:
+            self._matchers.close()
         self.jobs.stop(wait_s)
         self._lock.release()
 
     def reload(self) -> None:
         """Open the library and its model again, and analyse the videos for another model."""
-        before = self.catalogue.pipeline
+        pipeline = self.catalogue.pipeline
         self.catalogue.reload()
-        if self.catalogue.pipeline != before:
+        if self.catalogue.pipeline != pipeline:
             old, self._analysts = self._analysts, self._new_analysts()
             old.close()
+        if self._matchers is not None:
+            self._matchers.reload()
         self.events.publish("library", self.catalogue.to_json())
 
     def delete_video(self, id: str) -> None:
@@ -165,6 +171,10 @@ class Service:
     async def run_media(self, call: Callable[[], T]) -> T:
         """Run a call that waits for a worker process; raise `Busy` when too many wait."""
         return await _limited(call, self._media_limiter, 100)
+
+    def match(self, query: MatchQuery) -> dict[str, Any]:
+        """Return the matches; see `Catalogue.match`."""
+        return (self._matchers or self.catalogue).match(query)
 
     async def run_match(self, call: Callable[[], T]) -> T:
         """Run a match in a thread; raise `Busy` when too many wait."""

@@ -24,7 +24,7 @@ def show(
     library: LibraryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one track of a library: what is known about it, and where each value comes from."""
+    """Show a track of a library, and where each value comes from."""
     from reelscore.library.library import Library
     from reelscore.library.storage.facts import BUILT_IN
 

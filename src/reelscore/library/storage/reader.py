@@ -214,6 +214,10 @@ class View:
         """
         return self._table.keys_where(sql)
 
+    def count_where(self, sql: str) -> int:
+        """Return the number of tracks that meet an SQL condition over the names of `facts.sql_name`."""
+        return self._table.count(sql)
+
     def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:
         """Return the details of each of `keys` that has some."""
         if not keys or not self.meta.has_facts:

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from reelscore.matching.request import MatchRequest
 from reelscore.service import schemas
 from reelscore.service.access import Reader, Served, check_owner
+from reelscore.service.catalogue import MatchQuery
 from reelscore.service.keys import Client
 from reelscore.service.media_work import media_info
 from reelscore.service.problems import Problem
@@ -24,33 +25,27 @@ async def match(body: schemas.NewMatches, service: Served, client: Reader) -> Re
 
 def _match(service: Service, client: Client, body: schemas.NewMatches) -> dict[str, object]:
     catalogue = service.catalogue
-    path, info, name = None, None, None
     if not catalogue.tracks():
-        raise Problem(
-            409,
-            "the library has no tracks yet; wait for the job that adds them",
-            headers={"retry-after": "2"},
-        )
+        text = "the library has no tracks yet; wait for the job that adds them"
+        raise Problem(409, text, headers={"retry-after": "2"})
+    path, name, analysed, info = None, None, None, None
     if body.video is not None:
         video = service.videos.get(body.video)
         check_owner(client, video.owner, "video")
-        if video.state != "ready" or video.media is None:
-            raise Problem(
-                409,
-                f"the video is {video.state}; wait for its state to be ready",
-                headers={"retry-after": "1"},
-            )
         path, name = video.path, video.name
-        if not catalogue.is_analysed(path, video.folder):
-            service.analyse_again(video)
-            raise Problem(
-                409, "the model has changed and analyses the video again", headers={"retry-after": "1"}
-            )
+        if video.state != "ready" or video.media is None:
+            text = f"the video is {video.state}; wait for its state to be ready"
+            raise Problem(409, text, headers={"retry-after": "1"})
         info = media_info(dict(video.media))
+        analysed = catalogue.analysis(path, video.folder)
+        if analysed is None:
+            service.analyse_again(video)
+            text = "the model has changed, and the video is analysed again; wait for that job"
+            raise Problem(409, text, headers={"retry-after": "1"})
     fields = body.model_dump(exclude={"video", "top"}, exclude_none=True)
     # One match more than asked for tells whether there is a next page.
     request = MatchRequest(video=path, k=body.top + 1, **fields)
-    report = catalogue.match(request, info=info)
+    report = service.match(MatchQuery(request, analysed, info))
     report["query"]["video"] = name
     has_more = len(report["matches"]) > body.top
     report["matches"] = report["matches"][: body.top]

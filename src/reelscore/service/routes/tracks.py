@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse, Response
 
 from reelscore.service import schemas
 from reelscore.service.access import ADMIN, READER, Admin, Served
-from reelscore.service.catalogue import track_json
 from reelscore.service.files import allowed_path, file_response
 from reelscore.types import Track
 
@@ -35,7 +34,7 @@ def list_tracks(
     end = offset + limit
     return JSONResponse(
         {
-            "tracks": [track_json(track) for track in tracks[offset:end]],
+            "tracks": service.catalogue.tracks_json(tracks[offset:end]),
             "total": len(tracks),
             "next_offset": end if end < len(tracks) else None,
         }
@@ -63,7 +62,7 @@ def add_tracks(
 @router.get("/{key}", response_model=schemas.Track, dependencies=READER)
 def get_track(key: schemas.Key, service: Served) -> Response:
     """Return a track."""
-    return JSONResponse(track_json(service.catalogue.track(key)))
+    return JSONResponse(service.catalogue.tracks_json([service.catalogue.track(key)])[0])
 
 
 @router.delete("/{key}", status_code=204, response_class=Response, dependencies=ADMIN)
