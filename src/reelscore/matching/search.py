@@ -91,8 +91,12 @@ class Search:
             diversity=self.request.diversity,
             score_of=lambda item: item[0].score,
             embedding_of=lambda item: item[0].embedding,
-            # A track that violates something never passes one that does not.
-            group_of=lambda item: (len(item[1]), self._titles.get(item[0].track.key, ())),
+            # Diversity never lifts a track that fits poorly, or violates more, above one that does not.
+            group_of=lambda item: (
+                len(item[1]),
+                self._titles.get(item[0].track.key, ()),
+                item[0].fit == "poor",
+            ),
         )
 
     def moment_of(self, placed: Placed) -> Moment:
