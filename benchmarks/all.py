@@ -112,6 +112,13 @@ def extraction(found: Any) -> list[Row]:
                         target,
                     )
                 )
+        for name, what in (("add_180s_wav", "a 180 s track"), ("add_real_music", "31 real tracks")):
+            if name in part:
+                speed = f"{part[name]['times_real_time']:.0f}x real time per core"
+                rows.append((f"all of `add`, `{kind}`, {what}", speed, "at least 30x"))
+        if "add_long" in part:
+            peak = f"{part['add_long']['peak_mb']:.0f} MB"
+            rows.append((f"peak memory of `add`, `{kind}`, one track of two hours", peak, "700 MB"))
         rows.append(
             (
                 f"peak memory, `{kind}`, one track of two hours",

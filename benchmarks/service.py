@@ -2,7 +2,8 @@
 
     python benchmarks/service.py --tracks 10000 --matchers 0 1 --json service.json
 
-Builds a library of random tracks for a model trained on random features (kept with `--folder`), starts
+Matches are asked for with settings that no two requests share, and with the same settings, whose answers the service
+keeps. Builds a library of random tracks for a model trained on random features (kept with `--folder`), starts
 `reelscore serve` for each number of matcher processes, analyses a few videos, and asks for matches of random ones with
 `wrk` (Debian's package). Then it uploads videos at the same time and asks for the health meanwhile.
 """
@@ -49,8 +50,12 @@ ids = {{{ids}}}
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 math.randomseed(1)
+count = 0
 request = function()
-  return wrk.format(nil, "/v1/matches", nil, '{{"video": "' .. ids[math.random(#ids)] .. '"}}')
+  count = count + 1
+  local id = ids[math.random(#ids)]
+  local diversity = {diversity}
+  return wrk.format(nil, "/v1/matches", nil, '{{"video": "' .. id .. '", "diversity": ' .. diversity .. '}}')
 end
 done = function(summary, latency, requests)
   io.write(string.format("RESULT %d %d %d %d %f %f %f\\n", summary.requests, summary.duration,
@@ -159,9 +164,11 @@ def serving(library: Path, model: Path, data: Path, matchers: int) -> Iterator[t
         process.wait(30)
 
 
-def matches(url: str, ids: list[str], connections: int, seconds: int) -> dict[str, float]:
+def matches(url: str, ids: list[str], connections: int, seconds: int, *, repeated: bool) -> dict[str, float]:
+    """Ask for matches of random videos, with settings that all requests share, or that no two have."""
+    diversity = "0.3" if repeated else f"count / 1e6 + {time.time() % 1 / 10:.6f}"
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(SCRIPT.format(ids=", ".join(f'"{id}"' for id in ids)))
+        script.write(SCRIPT.format(ids=", ".join(f'"{id}"' for id in ids), diversity=diversity))
         script.flush()
         done = subprocess.run(
             [
@@ -260,9 +267,15 @@ def main() -> None:
             ):
                 ids = [client.upload(video).id for video in videos]
                 client.match(ids[0])
-                result = {"tracks": options.tracks, "matchers": matchers, "load": os.getloadavg()[0]}
-                result |= matches(url, ids, options.connections, options.seconds)
-                result |= uploads(url, videos[0], options.uploads)
+                result: dict[str, object] = {
+                    "tracks": options.tracks,
+                    "matchers": matchers,
+                    "load": os.getloadavg()[0],
+                }
+                for name, repeated in (("first", False), ("repeated", True)):
+                    result[name] = matches(url, ids, options.connections, options.seconds, repeated=repeated)
+                if options.uploads:
+                    result |= uploads(url, videos[0], options.uploads)
                 results.append(result)
                 print(json.dumps(result), flush=True)
     if options.json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import httpx2
 import pytest
 
 from reelscore.media.probe import probe
+from reelscore.service.client import Client
 from support import worlds
 from support.serving import PART, TUS, ServerProcess
 
@@ -51,9 +53,16 @@ def test_nothing_accepted_is_lost_and_nothing_is_done_twice(tmp_path: Path) -> N
                     jobs[answer.json()["id"]] = "render"
             time.sleep(0.1)
 
+    # The first video and the first tracks are there before the first kill, so that every server can render.
+    server = ServerProcess(*arguments, cache=tmp_path / "cache")
+    with Client(server.url) as client:
+        client.upload(tmp_path / "film.mp4")
+        client.add_tracks(music)
+    assert server.stop() == 0
+
     for number in range(NUM_KILLS):
         server = ServerProcess(*arguments, cache=tmp_path / "cache")
-        killer = threading_timer(rng.uniform(0.2, 3.0), server)
+        killer = kill_after(rng.uniform(0.2, 2.5), server)
         try:
             work(server, number)
         except httpx2.TransportError:
@@ -112,9 +121,7 @@ def go_on(http: httpx2.Client, at: str, content: bytes, *, step: int) -> None:
         )
 
 
-def threading_timer(seconds: float, server: ServerProcess):  # type: ignore[no-untyped-def]
-    import threading
-
+def kill_after(seconds: float, server: ServerProcess) -> threading.Timer:
     timer = threading.Timer(seconds, server.kill)
     timer.start()
     return timer

@@ -46,7 +46,7 @@ def test_no_request_makes_a_server_error(served: Running) -> None:
 
         @given(case=operation.as_strategy())
         @settings(
-            max_examples=25,
+            max_examples=15,
             deadline=None,
             derandomize=True,
             database=None,

@@ -151,6 +151,11 @@ class Catalogue:
         """Fingerprint of the model."""
         return self.opened.embedder.fingerprint
 
+    @property
+    def version(self) -> object:
+        """What matches depend on: the model, and the version of the library."""
+        return self.fingerprint, self.library.version
+
     def add(
         self, paths: Sequence[str], *, progress: Callable[[int, int], None], prune: bool = False
     ) -> AddSummary:
@@ -204,6 +209,10 @@ class Catalogue:
         if analysed is not None:
             self._analyses[video] = analysed
         return analysed
+
+    def knows(self, video: str) -> bool:
+        """Return whether the analysis of a video is in memory."""
+        return video in self._analyses
 
     def forget(self, video: str) -> None:
         """Drop what is known about a video."""

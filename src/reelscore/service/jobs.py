@@ -297,8 +297,10 @@ class SqliteQueue:
     def _run(self, job: Job, work: Work) -> None:
         try:
             result = work(job)
-        except (Stopped, Cancelled):
+        except Stopped:
             self._update("state = 'queued'", (), job)
+        except Cancelled:
+            self._update("state = 'cancelled', ended = ?", (now(),), job)
         except WorkerDied as death:
             if self.stopping:
                 self._update("state = 'queued'", (), job)

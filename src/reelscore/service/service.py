@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from reelscore.encoders.default_pack import default_pack
 from reelscore.encoders.inventory import list_encoders
 from reelscore.errors import ArtifactError, NotFoundError, ReelscoreError
+from reelscore.matching.request import MatchRequest
 from reelscore.workers.confinement import Confinement
 from reelscore.workers.local import available_cores
 
@@ -46,6 +47,7 @@ from .workers import ConfinedWorkers, prepare_calls
 
 T = TypeVar("T")
 
+_MOST_ANSWERS = 1000
 _SWEEP_S = 20.0
 _PROGRESS_S = 0.5
 
@@ -100,6 +102,8 @@ class Service:
         self._analysts = self._new_analysts()
         self._matchers = Matchers(settings) if settings.matchers else None
         self.derived = Derived(settings.data / "tracks", self.media, self._confinement, limit_s=60.0)
+        self._answers: dict[tuple[MatchRequest, object], dict[str, Any]] = {}
+        self._answers_lock = threading.Lock()
         self._media_limiter = CapacityLimiter(settings.workers)
         self._match_limiter = CapacityLimiter(settings.matchers or available_cores())
         self.stopping = threading.Event()
@@ -145,10 +149,16 @@ class Service:
 
     def delete_video(self, id: str) -> None:
         """Delete a video at once, with everything that was made of it."""
+        self._delete(id, self.videos.get(id).path)
+
+    def _delete(self, id: str, path: str) -> None:
         self.media.cancel(id)
         self._analysts.cancel(id)
-        self.catalogue.forget(str(self.videos.get(id).path))
         self.videos.delete(id)
+        self.catalogue.forget(path)
+        with self._answers_lock:
+            for key in [key for key in self._answers if key[0].video == path]:
+                del self._answers[key]
 
     def cancel(self, job: Job) -> Job:
         """End a job."""
@@ -173,8 +183,19 @@ class Service:
         return await _limited(call, self._media_limiter, 100)
 
     def match(self, query: MatchQuery) -> dict[str, Any]:
-        """Return the matches; see `Catalogue.match`."""
-        return (self._matchers or self.catalogue).match(query)
+        """Return the matches; see `Catalogue.match`. An answer is kept until the library or the model changes."""
+        key = (query.request, self.catalogue.version)
+        with self._answers_lock:
+            if (known := self._answers.get(key)) is not None:
+                return known
+        answer = (self._matchers or self.catalogue).match(query)
+        with self._answers_lock:
+            # The video may have been deleted meanwhile.
+            if query.request.video is None or self.catalogue.knows(str(query.request.video)):
+                self._answers[key] = answer
+            while len(self._answers) > _MOST_ANSWERS:
+                del self._answers[next(iter(self._answers))]
+        return answer
 
     async def run_match(self, call: Callable[[], T]) -> T:
         """Run a match in a thread; raise `Busy` when too many wait."""
@@ -305,10 +326,8 @@ class Service:
 
     def sweep(self) -> None:
         """Delete expired videos and old excerpts now."""
-        for id in self.videos.expired():
-            self.media.cancel(id)
-            self._analysts.cancel(id)
-            self.videos.delete(id)
+        for video in self.videos.expired():
+            self._delete(video.id, video.path)
         self.derived.sweep()
 
 

@@ -211,9 +211,11 @@ class Videos:
             if video.state == "uploading" and video.received_bytes == video.size_bytes:
                 self.received(video.id)
 
-    def expired(self) -> list[str]:
-        """Return the ids of the videos to delete."""
-        return [row["id"] for row in self._database.rows("SELECT id FROM videos WHERE expires <= ?", now())]
+    def expired(self) -> list[Video]:
+        """Return the videos to delete."""
+        return [
+            self._video(row) for row in self._database.rows("SELECT * FROM videos WHERE expires <= ?", now())
+        ]
 
     def _published(self, id: str) -> Video:
         self._publish(id)

@@ -46,8 +46,9 @@ def _match(service: Service, client: Client, body: schemas.NewMatches) -> dict[s
     # One match more than asked for tells whether there is a next page.
     request = MatchRequest(video=path, k=body.top + 1, **fields)
     report = service.match(MatchQuery(request, analysed, info))
-    report["query"]["video"] = name
-    has_more = len(report["matches"]) > body.top
-    report["matches"] = report["matches"][: body.top]
-    report["next_offset"] = body.offset + body.top if has_more else None
-    return report
+    matches = report["matches"]
+    return report | {
+        "query": report["query"] | {"video": name},
+        "matches": matches[: body.top],
+        "next_offset": body.offset + body.top if len(matches) > body.top else None,
+    }
