@@ -19,8 +19,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
+# In a terminal it ends with the page of the service, until Ctrl-C.
 demo: $(STAMP)
 	$(BIN)/reelscore demo --out demo-output
+	@! test -t 1 || $(BIN)/reelscore serve --library demo-output/library --port 0
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow" --ignore tests/research

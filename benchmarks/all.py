@@ -36,6 +36,7 @@ def arguments(name: str, data: Path | None) -> list[str] | None:
         "packs": ["--pack", str(models)],
         "text_query": ["--pack", str(models)],
         "ocr": ["--videos", str(media / "videos")],
+        "rendering": ["--track", str(media / "music" / "wild-waters.mp3")],
         "losses": [],
         "library": [],
         "moments": [],
@@ -50,6 +51,7 @@ TITLES = {
     "packs": "Packs",
     "text_query": "Text queries",
     "ocr": "On-screen text",
+    "rendering": "Rendering",
     "losses": "Losses",
     "commands": "Commands",
     "library": "Library",
@@ -112,6 +114,13 @@ def extraction(found: Any) -> list[Row]:
                         target,
                     )
                 )
+        for name, what in (("add_180s_wav", "a 180 s track"), ("add_real_music", "31 real tracks")):
+            if name in part:
+                speed = f"{part[name]['times_real_time']:.0f}x real time per core"
+                rows.append((f"all of `add`, `{kind}`, {what}", speed, "at least 30x"))
+        if "add_long" in part:
+            peak = f"{part['add_long']['peak_mb']:.0f} MB"
+            rows.append((f"peak memory of `add`, `{kind}`, one track of two hours", peak, "700 MB"))
         rows.append(
             (
                 f"peak memory, `{kind}`, one track of two hours",
@@ -171,6 +180,18 @@ def ocr(found: Any) -> list[Row]:
             )
         )
     return rows
+
+
+def rendering(found: Any) -> list[Row]:
+    titles = {"mp4": "rendered", "fcpxml": "a timeline with cuts and beats"}
+    return [
+        (
+            f"60 s of 1080p, {title}",
+            f"{found[suffix]['times_real_time']:.0f}x real time ({found[suffix]['wall_s']:.1f} s)",
+            "20x" if suffix == "mp4" else "",
+        )
+        for suffix, title in titles.items()
+    ]
 
 
 def losses(found: Any) -> list[Row]:

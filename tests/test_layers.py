@@ -20,6 +20,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("training", "library"),
     ("matching",),
     ("render", "demo"),
+    ("service",),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -29,7 +30,7 @@ OWNERS = {
     "av": {"media"},
     "lancedb": {"library.storage"},
     "lance": {"library.storage"},
-    "onnxruntime": {"encoders.pack"},
+    "onnxruntime": {"encoders.pack", "analysis.voice"},
     # The files that the mgsv data set publishes were written by torch.
     "torch": {
         "losses",
@@ -43,6 +44,11 @@ OWNERS = {
     "huggingface_hub": {"encoders.hub.download"},
     "rapidocr": {"text.ocr"},
     "charset_normalizer": {"text.encoding"},
+    "fastapi": {"service"},
+    "starlette": {"service"},
+    "uvicorn": {"service.server"},
+    "prometheus_client": {"service.metrics"},
+    "httpx2": {"service.client", "service.client_calls"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

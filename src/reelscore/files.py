@@ -114,6 +114,14 @@ def data_folder() -> Path:
     return user_data_path("reelscore", appauthor=False)
 
 
+def folder_library(music: Path, pipeline_name: str) -> Path:
+    """Return the library folder of a music folder and a pipeline, below ``$XDG_CACHE_HOME``."""
+    if not music.expanduser().exists():
+        raise NotFoundError(f"no such folder: {music}; give a folder of music files with --music")
+    name = f"{music.expanduser().resolve()}\0{pipeline_name}"
+    return cache_folder() / "folders" / hashlib.blake2b(name.encode(), digest_size=10).hexdigest()
+
+
 @contextmanager
 def replace_file(path: Path | str, *, mode: str = "wb") -> Iterator[IO[bytes]]:
     """Replace `path` atomically by what is written to the yielded binary file.

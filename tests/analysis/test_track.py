@@ -10,7 +10,7 @@ import pytest
 from reelscore.analysis.frames import describe
 from reelscore.analysis.key import TONICS, estimate_key
 from reelscore.analysis.sections import find_sections
-from reelscore.analysis.track import TrackAnalysis, analyse_track, cached_analysis, read_analysis
+from reelscore.analysis.track import analyse_track, cached_analysis, read_analysis
 from reelscore.demo.world.music import compose
 from reelscore.encoders.cache import FeatureCache
 from reelscore.errors import MediaError, NotFoundError

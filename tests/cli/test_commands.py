@@ -228,3 +228,31 @@ def test_an_unreadable_file_is_an_error(tmp_path, video_file, library):
     if os.access(locked, os.R_OK):
         pytest.skip("this user may read everything; run the tests as an ordinary user for this one")
     assert "ermission" in error_of(reelscore("match", locked, "--library", library, code=3))
+
+
+def test_tag_import_and_show(tmp_path, library):
+    copy = shutil.copytree(library, tmp_path / "lib")
+    first, second = as_json("list", "--library", copy)[:2]
+    table = tmp_path / "licences.csv"
+    table.write_text(
+        f"path;Licence;Price\n{first['path']};CC0;3,50\n{second['path']};;4\nnowhere.mp3;;1\n",
+        encoding="utf-16",
+    )
+    result = reelscore("tag", "import", table, "--library", copy)
+    assert result.stdout == (
+        f"rows: 2 matched, 1 unmatched, 0 ambiguous\nlibrary {copy}: imported licence, price for 2 tracks\n"
+    )
+    assert "unmatched  line 4: no track with path 'nowhere.mp3'" in result.stderr
+    shown = as_json("show", first["path"], "--library", copy)
+    assert shown["facts"]["price"] == {"value": 3.5, "source": "csv", "others": {}}
+    assert shown["facts"]["lufs"]["source"] == "analysis"
+    lines = reelscore("show", first["path"], "--library", copy).stdout.splitlines()
+    assert ["column", "value", "source", "instead", "of"] in [line.split() for line in lines]
+    assert [line.split() for line in lines if line.startswith(("licence", "price"))] == [
+        ["licence", "CC0", "csv"],
+        ["price", "3.5", "csv"],
+    ]
+    table.write_text(f"path,price\n{first['path']},free\n", encoding="utf-8")
+    assert "line 2: the column 'price' holds a number, got 'free'" in error_of(
+        reelscore("tag", "import", table, "--library", copy, code=2)
+    )

@@ -9,7 +9,7 @@ import pytest
 from reelscore.library.file_tags import facts_of_tags, parse_isrc, read_facts
 from reelscore.media.probe import probe
 
-NONE = {name: () for name in ("isrc", "licence", "copyright", "explicit", "bpm", "key", "genre", "mood")}
+NONE = dict.fromkeys(("isrc", "licence", "copyright", "explicit", "bpm", "key", "genre", "mood"), ())
 
 
 def tagged(path, codec, **tags):
@@ -49,8 +49,13 @@ def test_vorbis_comments(tmp_path):
     path = tagged(
         tmp_path / "a.flac",
         "flac",
-        **{"genre": "Rock; Indie", "isrc": "US-RC1-76-07839", "license": "CC BY 4.0", "bpm": "128"},
-        **{"initialkey": "F#m", "mood": "Happy", "ITUNESADVISORY": "1"},
+        genre="Rock; Indie",
+        isrc="US-RC1-76-07839",
+        license="CC BY 4.0",
+        bpm="128",
+        initialkey="F#m",
+        mood="Happy",
+        ITUNESADVISORY="1",
     )
     assert read(path) == ALL
 
@@ -59,8 +64,13 @@ def test_id3_frames(tmp_path):
     path = tagged(
         tmp_path / "a.mp3",
         "libmp3lame",
-        **{"genre": "Rock; Indie", "TSRC": "USRC17607839", "WCOP": "CC BY 4.0", "TBPM": "128"},
-        **{"TKEY": "11A", "TMOO": "Happy", "ITUNESADVISORY": "1"},
+        genre="Rock; Indie",
+        TSRC="USRC17607839",
+        WCOP="CC BY 4.0",
+        TBPM="128",
+        TKEY="11A",
+        TMOO="Happy",
+        ITUNESADVISORY="1",
     )
     assert read(path) == ALL
 

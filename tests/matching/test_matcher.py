@@ -39,7 +39,7 @@ def test_the_json_shape_is_kept_and_byte_equal(library, video_file):
     assert found["model"]["trained"] is False
     assert set(found["query"]) == {"video", "duration_s", "text", "understood", "like", "not", "where"}
     keys = {"rank", "track", "title", "artist", "score", "start_s", "duration_s", "reasons"}
-    keys |= {"end_s", "beat", "fit", "violations", "explanation"}
+    keys |= {"key", "end_s", "beat", "fit", "violations", "explanation"}
     assert set(found["matches"][0]) == keys
 
 

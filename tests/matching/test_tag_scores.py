@@ -83,7 +83,7 @@ def test_tag_scores_are_the_embeddings_of_a_zero_shot_library(library, zero_shot
         for key, scores in zip(rows.text("key"), rows.tag_scores, strict=True)
     )
     assert library.meta.tags_fingerprint == zero_shot.meta.model_fingerprint
-    assert (library.meta.format, zero_shot.meta.format) == (2, 1)
+    assert (library.meta.has_tags, zero_shot.meta.has_tags) == (True, False)
     assert zero_shot.meta.tags_fingerprint is None
 
 
@@ -209,7 +209,7 @@ def test_a_library_without_tag_scores_gets_them_by_the_command_of_the_error(
 ):
     opened = Library.open(tmp_path / "lib", model=model, cache=folder / "cache")
     opened.add(music_folder, workers=1)
-    assert opened.meta.format == 1
+    assert not opened.meta.has_tags
     names = Store.open(opened.path)._table.scan().column_names
     assert "tag_scores" not in names
     before = Matcher(opened).match(video_file)

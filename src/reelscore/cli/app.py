@@ -21,7 +21,9 @@ from reelscore.cli.commands.probe import probe
 from reelscore.cli.commands.rebuild import rebuild
 from reelscore.cli.commands.remove import remove
 from reelscore.cli.commands.render import render
+from reelscore.cli.commands.serve import serve
 from reelscore.cli.commands.show import show
+from reelscore.cli.commands.tag import tag
 from reelscore.cli.commands.train import train
 from reelscore.cli.commands.transcript import transcript
 from reelscore.cli.output import open_streams, print_line
@@ -56,8 +58,18 @@ COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] =
             "reelscore render holiday.mp4 song.mp3 --plan plan.json -o timeline.fcpxml",
         ],
     ),
+    (
+        "serve",
+        serve,
+        [
+            "reelscore serve --music ~/Music",
+            "reelscore serve --keys keys.toml --new-key anna:admin",
+            "reelscore serve --library lib --host 0.0.0.0 --keys keys.toml",
+        ],
+    ),
     ("list", list_tracks, ["reelscore list --library lib --paths"]),
     ("show", show, ['reelscore show "Song title" --library lib']),
+    ("tag", tag, ["reelscore tag import licences.csv --library lib"]),
     ("remove", remove, ["reelscore remove ~/Music/old.mp3 --library lib"]),
     ("rebuild", rebuild, ["reelscore rebuild --library lib --model my-model"]),
     ("probe", probe, ["reelscore probe holiday.mp4"]),

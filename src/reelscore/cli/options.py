@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from reelscore.errors import ArtifactError, ConfigError, NotFoundError
-from reelscore.files import cache_folder, data_folder
+from reelscore.errors import ArtifactError, ConfigError
+from reelscore.files import data_folder
 
 INPUT = "Input"
 LIBRARY = "Library and model"
@@ -135,13 +135,3 @@ def check_pack(library: Path, pack: Path | None) -> None:
         f"the library {library} was built with the light encoder, not with the pack {pack}. Embed its tracks with the "
         f"pack: reelscore rebuild --library {library} --pack {pack}. Or omit --pack"
     )
-
-
-def folder_library(music: Path, pipeline_name: str) -> Path:
-    """Return the library folder of a music folder and a pipeline, below ``$XDG_CACHE_HOME``."""
-    import hashlib
-
-    if not music.expanduser().exists():
-        raise NotFoundError(f"no such folder: {music}; give a folder of music files with --music")
-    name = f"{music.expanduser().resolve()}\0{pipeline_name}"
-    return cache_folder() / "folders" / hashlib.blake2b(name.encode(), digest_size=10).hexdigest()

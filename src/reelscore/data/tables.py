@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path, *, required: str) -> Table:
+def read_table(path: Path, *, required: str | Sequence[str]) -> Table:
     """Read a table in the format of its extension.
 
     Column names are lower-cased and stripped. A JSONL file has a column if any line has it.
@@ -46,8 +46,9 @@ def read_table(path: Path, *, required: str) -> Table:
     ----------
     path : Path
         An existing ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file.
-    required : str
-        A column that the table must have. The delimiter of a CSV file is that which gives its header this column.
+    required : str or sequence of str
+        A column that the table must have, or several, one of which it must have. The delimiter of a CSV file is that
+        which gives its header such a column.
 
     Raises
     ------
@@ -58,19 +59,21 @@ def read_table(path: Path, *, required: str) -> Table:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"{path} has the extension {path.suffix!r}; a manifest has one of {', '.join(readers)}: convert it"
+            f"{path} has the extension {path.suffix!r}; expected one of {', '.join(readers)}: convert it"
         )
-    table = reader(path, required)
-    if required not in table.columns and (table.columns or table.rows):
+    names = (required,) if isinstance(required, str) else tuple(required)
+    listed = " or ".join(map(repr, names))
+    table = reader(path, names)
+    if not table.columns & set(names) and (table.columns or table.rows):
         raise InputError(
-            f"{path} has no column {required!r}; its columns are {', '.join(sorted(table.columns)) or 'none'}"
+            f"{path} has no column {listed}; its columns are {', '.join(sorted(table.columns)) or 'none'}"
         )
     if not table.rows:
-        raise InputError(f"{path} is empty; a manifest has a {required!r} column and a row for each pair")
+        raise InputError(f"{path} is empty; expected a header with the column {listed}, and rows below it")
     return table
 
 
-def _read_csv(path: Path, required: str) -> Table:
+def _read_csv(path: Path, required: Sequence[str]) -> Table:
     decoded = decode(read_file(path))
     lines = re.findall(r"[^\n]*\n|[^\n]+", decoded.text)
     first_line = 0
@@ -107,12 +110,12 @@ def _read_csv(path: Path, required: str) -> Table:
     return Table(set(header) - {""}, rows, tuple(notes))
 
 
-def _delimiter(header: str, required: str) -> str:
-    """Return the delimiter that splits a header into most columns, the required one among them; else a comma."""
+def _delimiter(header: str, required: Sequence[str]) -> str:
+    """Return the delimiter that splits a header into most columns, a required one among them; else a comma."""
     counts = {}
     for delimiter in _DELIMITERS:
         columns = [_column(cell) for cell in next(csv.reader([header], delimiter=delimiter), [])]
-        if required in columns:
+        if any(name in columns for name in required):
             counts[delimiter] = len(columns)
     return max(counts, key=lambda delimiter: counts[delimiter], default=",")
 
@@ -130,7 +133,7 @@ def _cells(header: list[str], cells: list[str]) -> dict[str, str] | str:
     return {name: cell for name, cell in zip(header, cells, strict=False) if name}
 
 
-def _read_jsonl(path: Path, _: str) -> Table:
+def _read_jsonl(path: Path, _: Sequence[str]) -> Table:
     decoded = decode(read_file(path))
     columns: set[str] = set()
     rows: list[TableRow] = []
@@ -151,7 +154,7 @@ def _read_jsonl(path: Path, _: str) -> Table:
     return Table(columns, rows, (decoded.note,) if decoded.note else ())
 
 
-def _read_parquet(path: Path, _: str) -> Table:
+def _read_parquet(path: Path, _: Sequence[str]) -> Table:
     import pyarrow
     import pyarrow.parquet
 

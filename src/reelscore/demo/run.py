@@ -73,15 +73,7 @@ class DemoResult:
             table.append(f"{name:14}{suitable:>11.1f}%{to_music:>9.1f}%{to_video:>9.1f}%")
         total = sum(self.seconds.values())
         out = self.page.parent
-        command = shlex.join(
-            [
-                "reelscore",
-                "match",
-                str(out / "world" / "new" / "new-1.mp4"),
-                "--library",
-                str(out / "library"),
-            ]
-        )
+        library, video = ["--library", str(out / "library")], str(out / "world" / "new" / "new-1.mp4")
         return [
             "Held-out test videos, 95% intervals on the page:",
             *table,
@@ -90,7 +82,8 @@ class DemoResult:
             "",
             *(f"video  {path}" for path in self.muxed),
             f"page   {self.page}  (in {total:.0f} s)",
-            f"try    {command}",
+            f"try    {shlex.join(['reelscore', 'match', video, *library])}",
+            f"hear   {shlex.join(['reelscore', 'serve', *library])}  (and drop {video} on its page)",
         ]
 
 

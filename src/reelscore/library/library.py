@@ -21,6 +21,7 @@ from .summary import AddSummary
 if TYPE_CHECKING:
     from reelscore.pipeline.pipeline import OpenPipeline
 
+    from .importing import ImportSummary
     from .storage.store import Store
 
 
@@ -215,6 +216,13 @@ class Library:
             A path (relative ones, ``~`` and links too), a key, a title, or the first characters of a key or title.
         """
         return self._store().get(name)
+
+    def import_columns(self, path: Path | str) -> ImportSummary:
+        """Store the columns of a CSV, JSONL or Parquet file with the tracks; see `importing.import_columns`."""
+        from .importing import import_columns
+
+        with self._store() as store:
+            return import_columns(store, path)
 
     def remove(self, names: Sequence[str]) -> list[Track]:
         """Remove tracks by path, key or title and return them. Their files stay.

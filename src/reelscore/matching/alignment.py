@@ -115,7 +115,8 @@ def _mean_closeness(
     times_s = first + _STEP_S * np.arange(len(shifts) + len(table))
     closeness = np.exp(-0.5 * np.square(_distance(times_s, marks_s) / unit_s))
     sums: Array = closeness[np.arange(len(shifts))[:, None] + used] @ table[used]
-    return sums / weights.sum()
+    sums /= weights.sum()
+    return sums
 
 
 def _distance(times_s: Array, marks_s: Array) -> Array:

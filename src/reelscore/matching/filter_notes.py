@@ -13,15 +13,13 @@ from .filters import Condition, join, parse_filter
 
 def none_left(conditions: Sequence[Condition], index: Searcher, library: Path) -> str:
     """Return how many tracks pass each condition, and which one to relax, where none passes all."""
-    num_passed = [len(index.keys_where(condition.sql)) for condition in conditions]
+    num_passed = [index.count_where(condition.sql) for condition in conditions]
     counts = ", ".join(
         f"{condition.text} ({num})" for condition, num in zip(conditions, num_passed, strict=True)
     )
     message = f"no track of {len(index)} passes the filter. Tracks that pass each condition alone: {counts}. "
     without = [
-        len(index.keys_where(others))
-        if (others := join([*conditions[:i], *conditions[i + 1 :]]))
-        else len(index)
+        index.count_where(others) if (others := join([*conditions[:i], *conditions[i + 1 :]])) else len(index)
         for i in range(len(conditions))
     ]
     most = max(without)
@@ -40,7 +38,7 @@ def unknown_values(conditions: Sequence[Condition], index: Searcher, library: Pa
     kinds = index.columns()
     for name in dict.fromkeys(name for condition in conditions for name in condition.columns):
         (known,) = parse_filter([f'"{name}" is not null'], kinds)
-        num = len(index.keys_where(known.sql))
+        num = index.count_where(known.sql)
         if 2 * num >= len(index):
             continue
         way = f"give them: reelscore tag import FILE.csv --library {library}"

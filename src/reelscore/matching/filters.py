@@ -190,7 +190,8 @@ class _Compiler:
         name, value = self._column(node.this), node.expression
         if isinstance(value, exp.Null):
             self._read.remove(name)
-            return f"{self._sql(name)} IS NULL"
+            column = sql_name(name)
+            return f"nullif({column}, '') IS NULL" if self._columns[name] == "text" else f"{column} IS NULL"
         return self._compare(name, "=", value)
 
     def _compare(self, name: str, sign: str, value: exp.Expr) -> str:

@@ -161,9 +161,8 @@ class Matcher:
             reader = self._pipeline.text_reader
             notes += [f"{Path(info.path).name}: {note}" for note in info.repairs]
             notes += [*self._pipeline.spec.missing, *(reader.take_notes() if reader else ())]
-        without_tags = untagged_note(self._library.path, untagged)
-        if without_tags:
-            notes.append(without_tags)
+        library_notes = (untagged_note(self._library.path, untagged), self._library.facts_note())
+        notes += [note for note in library_notes if note]
         if matches and all(match.fit == "poor" for match in matches):
             way = "describe what you want with --text" if text is None else "use other words"
             notes.append(

@@ -15,7 +15,7 @@ from reelscore.types import FloatArray, Track
 
 from .candidates import Candidate
 from .hubness import corrected, fit_word, standardised
-from .moments import best_moment
+from .moments import best_moments
 
 MOMENT_WEIGHT = 0.3
 """Weight of the best moment's score next to the whole track's, for a trained model; not tuned on any data set. The best
@@ -37,8 +37,8 @@ class Placed:
     embedding : ndarray of float32, shape (D,)
         Of the whole track.
     facts : TrackFacts
-    moment : ndarray of float32, shape (D,), optional
-        Mean embedding of the moment; None without a query embedding, where the moment is the start of the track.
+    inside : ndarray of float32, shape (M, D), optional
+        Embeddings of the moments inside; None without a query embedding, where the moment is the start of the track.
     fit : str
         See `Match`.
     parts : Mapping of str to float
@@ -51,9 +51,15 @@ class Placed:
     start_s: float
     embedding: FloatArray
     facts: TrackFacts = _UNKNOWN
-    moment: FloatArray | None = None
+    inside: FloatArray | None = None
     fit: str = ""
     parts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def moment(self) -> FloatArray | None:
+        """Mean embedding of the moment, shape (D,)."""
+        mean: FloatArray | None = None if self.inside is None else self.inside.mean(axis=0)
+        return mean
 
 
 def moment_weight(embedder: Embedder) -> float:
@@ -119,22 +125,21 @@ def rank_by_moments(
     starts: dict[str, float] = {}
     parts: dict[str, dict[str, float]] = {}
     scored = []
-    for track, score, made_of in candidates:
-        rows, starts_s, ends_s = moments[track.key]
-        starts[track.key], moment_score = best_moment(
-            query, rows, starts_s, ends_s, clip_s=clip_s, duration_s=track.duration_s
-        )
+    best = best_moments(
+        query, [moments[key] for key in keys], [c.track.duration_s for c in candidates], clip_s=clip_s
+    )
+    for (track, score, made_of), (start_s, moment_score) in zip(candidates, best, strict=True):
+        starts[track.key] = start_s
         scored.append((track, score, moment_score))
         parts[track.key] = {**made_of, **({"moment": moment_score} if moment_weight else {})}
     placed = []
     for track, score in rerank(scored, moment_weight=moment_weight):
         rows, starts_s, ends_s = moments[track.key]
         start_s = starts[track.key]
-        inside = (ends_s > start_s) & (starts_s < start_s + clip_s)
-        moment = rows[inside].mean(axis=0)
+        inside = rows[ends_s.searchsorted(start_s, "right") : starts_s.searchsorted(start_s + clip_s)]
         known = facts.get(track.key, _UNKNOWN)
         placed.append(
-            Placed(track, score, start_s, embeddings[track.key], known, moment, parts=parts[track.key])
+            Placed(track, score, start_s, embeddings[track.key], known, inside, parts=parts[track.key])
         )
     return placed
 

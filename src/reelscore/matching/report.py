@@ -73,6 +73,7 @@ class MatchReport:
             "matches": [
                 {
                     "rank": m.rank,
+                    "key": m.track.key,
                     "track": m.track.path,
                     "title": m.track.title,
                     "artist": m.track.artist,

@@ -11,7 +11,6 @@ import numpy as np
 from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
-from reelscore.pipeline.cuts import cached_cuts
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.types import FloatArray, Match, MediaInfo, Moment
 
@@ -92,8 +91,12 @@ class Search:
             diversity=self.request.diversity,
             score_of=lambda item: item[0].score,
             embedding_of=lambda item: item[0].embedding,
-            # A track that violates something never passes one that does not.
-            group_of=lambda item: (len(item[1]), self._titles.get(item[0].track.key, ())),
+            # Diversity never lifts a track that fits poorly, or violates more, above one that does not.
+            group_of=lambda item: (
+                len(item[1]),
+                self._titles.get(item[0].track.key, ()),
+                item[0].fit == "poor",
+            ),
         )
 
     def moment_of(self, placed: Placed) -> Moment:
@@ -108,7 +111,7 @@ class Search:
     def _cuts_s(self) -> tuple[float, ...]:
         if self.info is None:
             return ()
-        return cached_cuts(self.info.path, self.pipeline.cache).cuts_s
+        return self.pipeline.cuts(self.info.path).cuts_s
 
     def _violated(self, placed: Placed) -> tuple[str, ...]:
         found: tuple[str, ...] = ()

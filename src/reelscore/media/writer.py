@@ -47,6 +47,7 @@ def write_video(
     frame_rate_hz: float,
     gop_s: float | None = None,
     crf: int = DEFAULT_CRF,
+    max_bit_rate: int | None = None,
 ) -> None:
     """Write frames as H.264 in mp4.
 
@@ -61,6 +62,8 @@ def write_video(
         Largest distance between key frames. None keeps the encoder's default.
     crf : int
         Quality from 0 (lossless) to 51 (worst).
+    max_bit_rate : int, optional
+        Bits per second over any two seconds; the quality is lowered where it needs more.
 
     Raises
     ------
@@ -79,6 +82,9 @@ def write_video(
                 encoder = _encoder(container, pixels, rate, crf)
                 if gop_s is not None:
                     encoder.gop_size = max(1, round(gop_s * frame_rate_hz))
+                if max_bit_rate is not None:
+                    limits = {"maxrate": str(max_bit_rate), "bufsize": str(2 * max_bit_rate)}
+                    encoder.options = {**encoder.options, **limits}
             frame = _frame(pixels, encoder)
             frame.pts, frame.time_base = number, 1 / rate
             container.mux(encoder.encode(frame))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import dense_factor, extract, thin
 from reelscore.files import content_hash, existing_file
+from reelscore.media.cuts import VideoCuts
 from reelscore.media.probe import probe
 from reelscore.models.base import Embedder
 from reelscore.models.zeroshot.model import ZeroShotModel
@@ -20,6 +21,7 @@ from reelscore.text.spec import TextSpec
 from reelscore.text.video_text import VideoText, clean
 from reelscore.types import FeatureSequence, FloatArray, MediaInfo
 
+from .cuts import cached_cuts
 from .load import LoadedEncoders, load_model, open_encoders, pair_of
 from .spec import Pipeline
 
@@ -164,6 +166,10 @@ class OpenPipeline:
         )
         text = None if self.text_reader is None else self.text_reader.rows(path, info=info)
         return self.embedder.embed_video(sequence, text), sequence
+
+    def cuts(self, path: Path | str) -> VideoCuts:
+        """Return the cuts of a video; see `cached_cuts`."""
+        return cached_cuts(path, self.cache)
 
     def embed_text(self, text: str) -> FloatArray | None:
         """Return the embedding of a text query, shape (D,); None if the model takes no text or lacks its encoder.

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reelscore.encoders.cache import FeatureCache
 from reelscore.errors import InputError
-from reelscore.media.remux import FORMATS
+from reelscore.media.remux import FORMATS, check_container, codec_of
+from reelscore.pipeline.cuts import cached_cuts
 
 from .plan import Plan, save_plan
+from .planning import plan_fit, plan_moment
 from .timelines import TIMELINES, write_timeline
 from .video import Render, check_files, check_output, render
 
@@ -60,13 +63,63 @@ class Output:
         return out
 
 
-def check_suffix(out: Path | str) -> None:
-    """Raise `InputError` if no output has the suffix of a file name."""
+def check_target(out: Path | str, video: Path | str, *sources: Path | str, force: bool) -> None:
+    """Check a file before the long work.
+
+    Raises
+    ------
+    InputError
+        If the suffix is unknown, the file is a source or exists without `force`, or its folder cannot be written.
+    MediaError
+        If the video has no pictures, or its codec cannot be in the container.
+    """
     if Path(out).suffix.lower() not in SUFFIXES:
         raise InputError(
             f"{out}: expected a file name that ends in {', '.join(FORMATS)} (video), {', '.join(TIMELINES)} (timeline) "
             f"or {PLAN} (plan); the suffix decides what is written"
         )
+    check_output(out, video, *sources, force=force)
+    check_container(codec_of(video), out)
+
+
+def make_plan(
+    out: Path | str,
+    video: Path | str,
+    track: Path | str,
+    *,
+    start_s: float = 0.0,
+    fit: bool = False,
+    sound: str = "drop",
+    voice: Path | str | None = None,
+    cache: FeatureCache | None = None,
+) -> tuple[Plan, tuple[str, ...]]:
+    """Plan a video for a file, and return notes for the user.
+
+    A timeline and a plan show cuts and beats, for which video and track are decoded. A rendered video shows none.
+
+    Parameters
+    ----------
+    out : Path or str
+        The file to write.
+    video, track, start_s, sound, voice
+        As for `plan_moment`.
+    fit : bool
+        Whether to plan a version of the track that ends with the video, as `plan_fit`.
+    cache : FeatureCache, optional
+        Where the cuts of the video are kept.
+
+    Raises
+    ------
+    InputError, NotFoundError, MediaError
+        As `plan_moment` and `plan_fit`.
+    """
+    marked = Path(out).suffix.lower() not in FORMATS
+    cuts_s = cached_cuts(video, cache).cuts_s if marked else ()
+    if fit:
+        return plan_fit(video, track, start_s=start_s, sound=sound, voice=voice, cuts_s=cuts_s)
+    return plan_moment(
+        video, track, start_s=start_s, sound=sound, voice=voice, cuts_s=cuts_s, find_beats=marked
+    )
 
 
 def write_plan(
@@ -77,16 +130,15 @@ def write_plan(
     Raises
     ------
     InputError
-        If the suffix is unknown, the file exists and `force` is false, or the plan belongs to other files.
+        As `check_target`, or if the plan belongs to other files.
     NotFoundError, MediaError
         If a source cannot be read, or the file cannot be written.
     """
-    check_suffix(out)
+    check_target(out, video, track, force=force)
     suffix = Path(out).suffix.lower()
     if suffix in FORMATS:
         done = render(plan, out, video=video, track=track, force=force)
         return Output(str(out), plan, done, done.notes)
-    check_output(out, video, track, force=force)
     check_files(plan, video=video, track=track)
     if suffix == PLAN:
         save_plan(plan, out)

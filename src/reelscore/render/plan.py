@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from reelscore.errors import ArtifactError, InputError
-from reelscore.files import existing_file, parse_json, read_file, write_bytes
+from reelscore.files import existing_file, parse_json, read_file
+from reelscore.media.writer import output_file
 
 FORMAT = "reelscore plan 1"
 MAX_BYTES = 16 << 20
@@ -123,7 +124,9 @@ def save_plan(plan: Plan, path: Path | str) -> None:
     Times that are no decimal number of at most six digits are written as ``"1001/30000"``.
     """
     content = {"format": FORMAT, **_to_json(plan)}
-    write_bytes(path, (json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode())
+    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    with output_file(path) as file:
+        file.write(text.encode())
 
 
 def load_plan(path: Path | str) -> Plan:

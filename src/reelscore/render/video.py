@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from reelscore.errors import InputError
 from reelscore.files import content_hash, existing_file
 from reelscore.media.loudness import Loudness
-from reelscore.media.remux import FORMATS, check_container, read_pictures, remux
+from reelscore.media.remux import FORMATS, check_container, codec_of, read_pictures, remux
 
 from .mix import level, mix
 from .plan import Plan
@@ -54,7 +55,7 @@ def render(
         raise InputError(f"{out}: a render is a {', '.join(FORMATS)} file; choose one of these suffixes")
     check_output(out, video, track, force=force)
     check_files(plan, video=video, track=track)
-    check_container(read_pictures(video).codec, out)
+    check_container(codec_of(video), out)
     levelled = level(mix(plan, video=video, track=track))
     remux(video, levelled.sound, out)
     return Render(
@@ -67,9 +68,13 @@ def render(
 
 
 def check_output(out: Path | str, *sources: Path | str, force: bool) -> None:
-    """Raise `InputError` if a file may not be written: it is a source, a folder, or exists without `force`."""
+    """Raise `InputError` if a file may not be written.
+
+    It is a source, no regular file, exists without `force`, or its folder cannot be written.
+    """
     target = Path(out)
     if not target.exists():
+        _check_folder(target)
         return
     for source in sources:
         if Path(source).exists() and target.samefile(source):
@@ -78,6 +83,15 @@ def check_output(out: Path | str, *sources: Path | str, force: bool) -> None:
         raise InputError(f"{out} is no regular file; choose another name with -o")
     if not force:
         raise InputError(f"{out} exists already; choose another name with -o, or replace it with --force")
+
+
+def _check_folder(target: Path) -> None:
+    """Raise `InputError` if the folder of a new file is a file, or may not be written."""
+    nearest = next(folder for folder in target.absolute().parents if folder.exists())
+    if not nearest.is_dir():
+        raise InputError(f"{target}: {nearest} is a file, expected a folder; choose another name with -o")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{target}: the folder {nearest} may not be written; choose another one with -o")
 
 
 def check_files(plan: Plan, *, video: Path | str, track: Path | str) -> None:

@@ -13,10 +13,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from reelscore.errors import ReelscoreError
+
+from .confinement import Confinement, deny_network
 
 _WORKER = (
     "import sys; sys.path += sys.argv[2:]; "
@@ -56,8 +59,12 @@ class WorkerProcess:
         with contextlib.suppress(BrokenPipeError):  # `run` notices that it died
             _send(self._process.stdin, preparation)
 
-    def run(self, item: Any, *, limit_s: float | None = None) -> tuple[str, Any]:
+    def run(
+        self, item: Any, *, limit_s: float | None = None, confinement: Confinement | None = None
+    ) -> tuple[str, Any]:
         """Return ("value", value) or ("reason", reason of the failure).
+
+        A `confinement` of the first item holds for the rest of the process, so such a worker is for one item.
 
         Raises
         ------
@@ -81,7 +88,9 @@ class WorkerProcess:
 
         timer = None if limit_s is None else threading.Timer(limit_s, end)
         try:
-            _send(self._process.stdin, _message(item))
+            _send(
+                self._process.stdin, _message(item if confinement is None else _Confined(item, confinement))
+            )
             if timer is not None:
                 timer.daemon = True
                 timer.start()
@@ -122,6 +131,12 @@ class WorkerProcess:
         return kind, content
 
 
+@dataclass(frozen=True, slots=True)
+class _Confined:
+    item: Any
+    confinement: Confinement
+
+
 def serve(*, parent: int) -> None:
     """Run a worker: read the preparation and the items from standard input, write answers to standard output."""
     _end_with(parent)
@@ -137,6 +152,7 @@ def serve(*, parent: int) -> None:
         failure = ReelscoreError(f"a worker could not begin: {type(error).__name__}: {error}")
     _answer(output, ("prepared", failure))
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    items.put(_first_item())
     threading.Thread(target=_read_items, args=(items,), daemon=True).start()
     while True:
         item = items.get()
@@ -147,6 +163,19 @@ def serve(*, parent: int) -> None:
         except Exception as error:  # an unexpected exception fails only its item
             answer = ("reason", f"unexpected {type(error).__name__}: {error}")
         _answer(output, answer)
+
+
+def _first_item() -> Any:
+    """Read the first item; confine the process to it where asked, before threads start that would escape."""
+    try:
+        first = _receive(sys.stdin.buffer)
+    except EOFError:
+        os._exit(1)
+    if not isinstance(first, _Confined):
+        return first
+    deny_network()
+    first.confinement.apply()
+    return first.item
 
 
 def _flags() -> list[str]:

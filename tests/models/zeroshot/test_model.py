@@ -251,3 +251,11 @@ def test_text_that_no_encoder_of_ours_made_is_refused(text: FloatArray) -> None:
     assert model.text_encoder == model.encoder.fingerprint == "axes"
     with pytest.raises(ArtifactError, match=r"shape \(W, 7\) from axes.*omit it"):
         model.embed_video(features("video", excited=0, tags=[0, 0, 0]), text)
+
+
+def test_a_track_is_described_from_its_features():
+    model = zero_shot()
+    loud = model.describe_music(features("music", excited=0.8, tags=[0, 0.9, 0]))
+    calm = model.describe_music(features("music", excited=-0.8, tags=[0.9, 0, 0]))
+    assert loud == {"mood": ("wild",), "instruments": ("drums",)}
+    assert calm == {"mood": ("calm",), "instruments": ("harp",)}

@@ -61,8 +61,9 @@ def add(
     else:
         print_summary(summary, verb="added", failures=folder / "failed.txt")
         print_line(f"library {folder}: {len(opened)} tracks")
-    if message := opened.untagged_note():
-        note(message)
+    for message in (opened.untagged_note(), opened.facts_note()):
+        if message:
+            note(message)
     if summary.failed and not (summary.added or summary.unchanged or summary.moved or summary.duplicates):
         raise typer.Exit(3)
 

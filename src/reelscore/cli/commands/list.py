@@ -27,3 +27,5 @@ def list_tracks(library: LibraryOption = None, paths: PathsOption = False, json:
     num_gone = sum(is_gone(t.path) for t in tracks)
     gone = f"; gone: {num_gone}, remove them with 'reelscore add FOLDER --prune'" if num_gone else ""
     note(f"{len(tracks)} tracks in {opened.path}{gone}")
+    if message := opened.facts_note():
+        note(message)

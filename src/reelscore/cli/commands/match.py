@@ -25,6 +25,16 @@ from reelscore.cli.filter_options import (
     WhereOption,
     filters,
 )
+from reelscore.cli.finish import (
+    Finish,
+    FitOption,
+    ForceOption,
+    MatchOutOption,
+    PickOption,
+    ReportOption,
+    SoundOption,
+    VoiceOption,
+)
 from reelscore.cli.options import (
     INPUT,
     LIBRARY,
@@ -42,12 +52,12 @@ from reelscore.cli.options import (
     WorkersOption,
     check_one_place,
     check_pack,
-    folder_library,
     library_folder,
 )
 from reelscore.cli.output import note, note_failures, print_json
 from reelscore.cli.progress import progress_bar
 from reelscore.errors import InputError, MediaError
+from reelscore.files import folder_library
 
 
 def match(
@@ -135,6 +145,13 @@ def match(
             rich_help_panel=OUTPUT,
         ),
     ] = 0,
+    out: MatchOutOption = None,
+    pick: PickOption = None,
+    fit: FitOption = False,
+    sound: SoundOption = None,
+    voice: VoiceOption = None,
+    report_page: ReportOption = None,
+    force: ForceOption = False,
     paths: PathsOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -142,7 +159,8 @@ def match(
 
     Prints the best tracks with their score, and the position in each track at which to start it. With several videos,
     one that cannot be read is reported, and the exit code is 3 only if none can. A filter that leaves no track is an
-    error with exit code 5.
+    error with exit code 5. With -o, writes the video with the best track, or a timeline; with --report, a page to
+    compare the tracks.
     """
     from reelscore.cli.matches import print_reports
     from reelscore.encoders.cache import FeatureCache, default_folder
@@ -155,6 +173,7 @@ def match(
 
     check_one_place(music, library)
     # Check the query before indexing a music folder, which takes long.
+    finish = Finish(out, pick, fit, sound, voice, report_page, force)
     request = MatchRequest(
         video=videos[0] if videos else None,
         text=text,
@@ -173,7 +192,7 @@ def match(
             no_explicit=no_explicit,
             instrumental=instrumental,
         ),
-        k=top,
+        k=finish.depth(top, offset),
         offset=offset,
         text_weight=text_weight,
         hubness=hubness,
@@ -191,6 +210,7 @@ def match(
             raise MediaError(
                 "has audio but no video stream; give a video file", path=videos[0], stream="video"
             )
+    finish.check(videos or ())
     if music is not None:
         cache = FeatureCache(default_folder())
         pipeline = resolve(model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=cache)
@@ -222,8 +242,9 @@ def match(
         reports = list(matcher.reports(videos or (), request))
     if json:
         found = [report.to_json() for report in reports]
-        print_json(found if several else found[0])
+        print_json(found if several else found[0] | finish.write(reports[0], json=True))
     else:
         print_reports(reports, paths=paths)
+        finish.write(reports[0], json=False)
     if all(isinstance(report, FailedVideo) for report in reports):
         raise typer.Exit(3)

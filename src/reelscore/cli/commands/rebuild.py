@@ -36,9 +36,10 @@ def rebuild(
     ] = False,
     workers: WorkersOption = None,
 ) -> None:
-    """Embed all tracks of a library again with another model.
+    """Embed all tracks of a library again, such as with another model.
 
-    The old index is replaced when the new one is complete. Until then the library can be searched as before.
+    The facts about the tracks are read again too. Features and analyses that are cached are not computed again. The old
+    index is replaced when the new one is complete. Until then the library can be searched as before.
     """
     from reelscore.library.library import Library
 

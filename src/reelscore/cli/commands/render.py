@@ -7,25 +7,26 @@ from typing import Annotated
 
 import typer
 
-from reelscore.cli.options import OUTPUT, JsonOption
-from reelscore.cli.output import note, print_json, print_line
-
-EDIT = "Edit"
+from reelscore.cli.finish import (
+    EDIT,
+    FitOption,
+    ForceOption,
+    OutOption,
+    SoundOption,
+    VoiceOption,
+    check_sound,
+    cuts_cache,
+    voice_model,
+    write,
+)
+from reelscore.cli.options import JsonOption
+from reelscore.cli.output import print_json
 
 
 def render(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="The video; its pictures are copied.")],
     track: Annotated[Path, typer.Argument(metavar="TRACK", help="The music.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Output: a video (.mp4, .mov, .mkv), a timeline (.otio, .fcpxml, .xml, .edl) or a plan (.json).",
-            rich_help_panel=OUTPUT,
-        ),
-    ],
+    out: OutOption,
     start: Annotated[
         float | None,
         typer.Option(
@@ -36,15 +37,7 @@ def render(
             rich_help_panel=EDIT,
         ),
     ] = None,
-    fit: Annotated[
-        bool,
-        typer.Option(
-            "--fit",
-            help="Shorten, lengthen or loop the track so that its own ending ends the video. --start is then the "
-            "earliest start.",
-            rich_help_panel=EDIT,
-        ),
-    ] = False,
+    fit: FitOption = False,
     plan: Annotated[
         Path | None,
         typer.Option(
@@ -54,19 +47,9 @@ def render(
             rich_help_panel=EDIT,
         ),
     ] = None,
-    sound: Annotated[
-        str | None,
-        typer.Option(
-            "--sound",
-            metavar="HOW",
-            help="The video's own sound: drop (default), keep (as loud as the music), lower (12 LU below the music) or "
-            "duck (the music is lowered where the video has sound).",
-            rich_help_panel=EDIT,
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=OUTPUT)
-    ] = False,
+    sound: SoundOption = None,
+    voice: VoiceOption = None,
+    force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
     """Write a video with music, a timeline or an edit plan.
@@ -75,30 +58,23 @@ def render(
     encoded result.
     """
     from reelscore.errors import ConfigError
-    from reelscore.render.output import check_suffix, write_plan
+    from reelscore.render.output import check_target, make_plan
     from reelscore.render.plan import load_plan
-    from reelscore.render.planning import RELATIVE_LU, plan_fit, plan_moment
-    from reelscore.render.video import check_output
 
-    check_suffix(out)
-    if sound is not None and sound not in RELATIVE_LU:
-        raise ConfigError(f"--sound must be one of {', '.join(RELATIVE_LU)}, got {sound!r}")
-    sources = (video, track) if plan is None else (video, track, plan)
-    check_output(out, *sources, force=force)
+    how = check_sound(sound)
+    model = voice_model(voice, how)
+    check_target(out, video, track, *([] if plan is None else [plan]), force=force)
     notes: tuple[str, ...] = ()
     if plan is None:
-        make = plan_fit if fit else plan_moment
-        made, notes = make(video, track, start_s=start or 0, sound=sound or "drop")
+        made, notes = make_plan(
+            out, video, track, start_s=start or 0, fit=fit, sound=how, voice=model, cache=cuts_cache()
+        )
     elif start is None and sound is None and not fit:
         made = load_plan(plan)
     else:
         raise ConfigError(
             "--plan has its own start, sound and length; edit the plan, or give --start, --sound and --fit without it"
         )
-    result = write_plan(made, out, video=video, track=track, force=force)
+    written = write(made, notes, out, video=video, track=track, force=force, json=json)
     if json:
-        print_json({**result.to_json(), "notes": [*notes, *result.notes]})
-        return
-    for message in (*notes, *result.notes):
-        note(message)
-    print_line(result.line())
+        print_json(written)

@@ -136,15 +136,15 @@ class Rows:
         """
         query = checked_query(query, k, dim=self.embeddings.shape[1])
         # One product: BLAS waits for its threads at the end of each, which is long on a busy machine.
-        scores = self.embeddings @ query
+        if allowed is None:
+            allowed, scores = np.arange(len(self)), self.embeddings @ query
+        else:
+            scores = self.embeddings[allowed] @ query
         if not np.isfinite(scores).all():
             raise NotUnitError("an embedding is not of norm 1")
-        if allowed is None:
-            allowed = np.arange(len(self))
         if len(allowed) > k:
-            screened = scores[allowed]
-            threshold = np.partition(screened, len(allowed) - k)[len(allowed) - k] - _SCREEN_MARGIN
-            allowed = allowed[screened >= threshold]
+            threshold = np.partition(scores, len(allowed) - k)[len(allowed) - k] - _SCREEN_MARGIN
+            allowed = allowed[scores >= threshold]
         exact = cosines(self.embeddings[allowed], query)
         best = np.lexsort((allowed, -exact))[:k]
         return [(self.track(int(allowed[i])), float(exact[i])) for i in best]

@@ -67,6 +67,10 @@ class Searcher(Protocol):
         """Return the keys of the tracks that meet an SQL condition over the names of `facts.sql_name`."""
         ...
 
+    def count_where(self, sql: str) -> int:
+        """Return the number of tracks that meet such a condition, which must be valid."""
+        ...
+
     def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:
         """Return the details of each of `keys` that has some."""
         ...

@@ -26,6 +26,8 @@ from .generations import DETAILS_NAME
 from .lance import Table
 from .meta import LibraryFile, LibraryMeta, Pointer, damaged
 
+_MANY_KEYS = 2000  # above, reading all rows is faster than finding these
+
 
 class View:
     """The version of a library that was newest when it was opened. Implements `Searcher`."""
@@ -188,11 +190,11 @@ class View:
         """Return the facts about each of `keys` in the library."""
         if not keys:
             return {}
-        where = one_of("key", list(keys))
-        if not self.meta.has_facts:
-            return dict.fromkeys(self._table.scan(["key"], where=where)["key"].to_pylist(), TrackFacts())
+        where = one_of("key", list(keys)) if len(keys) <= _MANY_KEYS else None
+        columns = schema.FACT_COLUMNS if self.meta.has_facts else ("key",)
         with self._damage():
-            return schema.facts_of(self._table.scan(schema.FACT_COLUMNS, where=where))
+            found = schema.facts_of(self._table.scan(columns, where=where))
+        return found if where else {key: found[key] for key in keys if key in found}
 
     def columns(self) -> dict[str, Kind]:
         """Return every column that a condition may use."""
@@ -211,6 +213,10 @@ class View:
             When the condition is not valid.
         """
         return self._table.keys_where(sql)
+
+    def count_where(self, sql: str) -> int:
+        """Return the number of tracks that meet an SQL condition over the names of `facts.sql_name`."""
+        return self._table.count(sql)
 
     def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:
         """Return the details of each of `keys` that has some."""

@@ -98,7 +98,9 @@ def facts_to_columns(facts: Sequence[TrackFacts], imported: Mapping[str, Kind]) 
 
 
 def facts_of(table: pa.Table) -> dict[str, TrackFacts]:
-    """Return the facts of each key of a table with at least `FACT_COLUMNS`."""
+    """Return the facts of each key of a table with `FACT_COLUMNS`; of one with keys alone, empty ones."""
+    if "facts" not in table.column_names:
+        return dict.fromkeys(table["key"].to_pylist(), TrackFacts())
     columns = (table[name].to_pylist() for name in FACT_COLUMNS)
     return {
         key: TrackFacts.from_json(text or "", rhythm=rhythm or b"")

@@ -63,6 +63,7 @@ class Snapshot:
     parts: tuple[Part, ...]
     imported: Mapping[str, Kind]
     _view: View | None = field(default=None, init=False, repr=False)
+    _passing: tuple[str, set[str]] | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def open(cls, library: Path | str | LibraryFile) -> Snapshot | None:
@@ -103,8 +104,14 @@ class Snapshot:
         return {**TRACK_KINDS, **(BUILT_IN if self.meta.has_facts else {}), **self.imported}
 
     def keys_where(self, sql: str) -> set[str]:
-        """Return the keys of the tracks that meet an SQL condition, by LanceDB."""
-        return self._store().keys_where(sql)
+        """Return the keys of the tracks that meet an SQL condition, by LanceDB; the last answer is kept."""
+        if self._passing is None or self._passing[0] != sql:
+            self._passing = sql, self._store().keys_where(sql)
+        return self._passing[1]
+
+    def count_where(self, sql: str) -> int:
+        """Return the number of tracks that meet an SQL condition, by LanceDB."""
+        return self._store().count_where(sql)
 
     def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:
         """Return the details of each of `keys` that has some, by LanceDB."""

@@ -277,8 +277,8 @@ class Store(View):
         )
         columns = [*schema.TRACK_COLUMNS, *(schema.FACT_COLUMNS[1:] if self.meta.has_facts else ())]
         table = self._table.scan(columns, where=where)
-        facts = schema.facts_of(table) if self.meta.has_facts else {}
-        return [(track, facts.get(track.key, TrackFacts())) for track in schema.tracks_of(table)]
+        facts = schema.facts_of(table)
+        return [(track, facts[track.key]) for track in schema.tracks_of(table)]
 
     def _sweep(self) -> None:
         """Delete the tables of other generations: old ones, and those of a killed rebuild."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ class TrainedEmbedder:
             if probe.shape != (self.dim,):
                 raise ValueError(f"expected {self.dim} values, got shape {probe.shape}")
 
-    @property
+    @cached_property
     def bank(self) -> FloatArray | None:
         """Embeddings of some training videos, shape (B, D); None if none were stored."""
         return None if self._folder is None else read_bank(self._folder, self.card)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from reelscore.types import FloatArray
 
@@ -24,6 +25,13 @@ VOCALS_FROM, VOCALS_BELOW = 0.5, 0.25
 
 On the scale of `tag_scores.strength` with a floor of 0.01, they are mean probabilities of 10 % and 3 %.
 """
+
+
+def vocal_terms(vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
+    """Return a mask of the instruments that are voices, by their texts, shape (V,)."""
+    voices = np.array([bool(_VOCAL.search(text)) for text in vocabulary.texts])
+    vocal: npt.NDArray[np.bool_] = vocabulary.mask("instrument") & voices
+    return vocal
 
 
 def highest_scores(scorers: Sequence[TagScorer]) -> FloatArray:
@@ -50,7 +58,7 @@ def describe(
         See `highest_scores`.
     """
     found: dict[str, str | tuple[str, ...]] = {}
-    vocal = np.array([bool(_VOCAL.search(text)) for text in vocabulary.texts])
+    vocal = vocal_terms(vocabulary)
     for column, (kind, most, lowest) in _COLUMNS.items():
         eligible = np.where(vocabulary.mask(kind) & ~vocal, scores, -np.inf)
         order = np.argsort(-eligible, kind="stable")[:most]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from reelscore.files import write_bytes
+from reelscore.media.writer import output_file
 from reelscore.render.plan import Plan
 
 from .edl import to_edl
@@ -24,7 +24,15 @@ TIMELINES: dict[str, Callable[[Timeline], str]] = {
 
 
 def write_timeline(plan: Plan, out: Path | str, *, video: Path | str, track: Path | str) -> tuple[str, ...]:
-    """Write a plan as the timeline that the suffix names, and return notes; an existing file is replaced."""
+    """Write a plan as the timeline that the suffix names, and return notes; an existing file is replaced.
+
+    Raises
+    ------
+    MediaError
+        If a source cannot be read, or the file cannot be written.
+    """
     timeline = timeline_of(plan, video=video, track=track)
-    write_bytes(out, TIMELINES[Path(out).suffix.lower()](timeline).encode())
+    content = TIMELINES[Path(out).suffix.lower()](timeline).encode()
+    with output_file(out) as file:
+        file.write(content)
     return timeline.notes

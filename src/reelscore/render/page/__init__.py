@@ -1,0 +1,1 @@
+"""Self-contained web page of the matches of a video."""

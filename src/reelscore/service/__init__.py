@@ -1,0 +1,1 @@
+"""HTTP service: upload videos, match them with a library, listen, render."""

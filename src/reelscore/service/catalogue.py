@@ -1,0 +1,300 @@
+"""The library that the service matches with, kept open and current."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from reelscore.encoders.cache import FeatureCache, default_folder
+from reelscore.errors import NotFoundError
+from reelscore.files import folder_library
+from reelscore.library.library import Library
+from reelscore.library.storage.facts import TRACK_KINDS, Kind, TrackFacts
+from reelscore.library.storage.generations import newest_version
+from reelscore.library.storage.meta import LibraryMeta
+from reelscore.library.storage.open import Searcher
+from reelscore.library.storage.snapshot import Snapshot
+from reelscore.library.summary import AddSummary
+from reelscore.matching.matcher import Matcher
+from reelscore.matching.request import MatchRequest
+from reelscore.pipeline.pipeline import OpenPipeline
+from reelscore.pipeline.resolve import identity_of, resolve
+from reelscore.pipeline.spec import Pipeline
+from reelscore.types import MediaInfo, Track
+
+from .analysis import Analysed, AnalysedPipeline, analysis_file, read_analysis
+from .settings import Settings
+from .warm import WarmSnapshot
+
+_RANGES = {"bpm": (90, 120), "energy": (0.4, 0.7), "length_s": (60, 180)}
+"""Limits of the ranges in which the tracks are counted."""
+
+_MOST_VALUES = 50
+"""Number of values of a column that are counted."""
+
+_FRESH_S = 2.0
+"""Age of a searcher up to which a new version of the library is not looked for, while tracks are being added."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchQuery:
+    """A request with what is known about its video."""
+
+    request: MatchRequest
+    analysed: Analysed | None = None
+    info: MediaInfo | None = None
+
+
+class LiveLibrary(Library):
+    """A library whose searcher stays open until there is a newer version."""
+
+    _searcher: Searcher | None = None
+    _version: tuple[int, int | None] | None = None
+    _checked_s = float("-inf")
+
+    def searcher(self) -> Searcher:
+        """Return a searcher over the newest version, which is at most two seconds old while tracks are added."""
+        now_s = time.monotonic()
+        searcher = self._searcher
+        if searcher is not None and now_s - self._checked_s < (
+            0.0 if isinstance(searcher, Snapshot) else _FRESH_S
+        ):
+            return searcher
+        version = self.version
+        if searcher is None or version != self._version:
+            searcher = super().searcher()
+            searcher = WarmSnapshot(searcher) if isinstance(searcher, Snapshot) else searcher
+            self._searcher, self._version = searcher, version
+        self._checked_s = now_s
+        return searcher
+
+    def expire(self) -> None:
+        """Look for a new version at the next search."""
+        self._checked_s = float("-inf")
+
+    @property
+    def version(self) -> tuple[int, int | None]:
+        """Generation and version on disk."""
+        if not LibraryMeta.exists(self.path):
+            return 0, None
+        generation = self._file.read().generation
+        return generation, newest_version(self.path, generation)
+
+
+class Catalogue:
+    """The open library, its model and its matcher; `reload` replaces them while requests go on.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._open()
+
+    def reload(self) -> None:
+        """Open the library and its model again; requests that have begun end with the old ones."""
+        with self._loading:
+            self._open()
+
+    def _open(self) -> None:
+        settings = self._settings
+        if settings.music is not None:
+            opened = resolve(
+                model=settings.model,
+                encoder=settings.encoder,
+                pack=settings.pack,
+                vocabulary=settings.vocabulary,
+                cache=FeatureCache(default_folder()),
+            )
+            path = folder_library(settings.music, identity_of(opened))
+            opened_library = LiveLibrary.open(path, pipeline=opened)
+        else:
+            assert settings.library is not None
+            opened_library = LiveLibrary.open(
+                settings.library,
+                model=settings.model,
+                encoder=settings.encoder,
+                pack=settings.pack,
+                vocabulary=settings.vocabulary,
+                create=True,
+            )
+        assert isinstance(opened_library, LiveLibrary)
+        library = opened_library
+        self.opened: OpenPipeline = library.pipeline
+        self._pipeline = library._pipeline = AnalysedPipeline(library.pipeline)
+        self._analyses: dict[str, Analysed] = {}
+        self.library = library
+        self.matcher = Matcher(library)
+        self.generation = library.version[0]
+        self._listed: tuple[Searcher | None, list[Track]] = (None, [])
+        self._facets: tuple[Searcher | None, dict[str, Any]] = (None, {})
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Description of the pipeline, for workers."""
+        return self.opened.spec
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the model."""
+        return self.opened.embedder.fingerprint
+
+    @property
+    def version(self) -> object:
+        """What matches depend on: the model, and the version of the library."""
+        return self.fingerprint, self.library.version
+
+    def add(
+        self, paths: Sequence[str], *, progress: Callable[[int, int], None], prune: bool = False
+    ) -> AddSummary:
+        """Add files and folders to the library."""
+        # A second object: `add` may replace what it has open.
+        library = Library.open(self.library.path, pipeline=self.opened)
+        try:
+            return library.add(*paths, progress=progress, prune=prune)
+        finally:
+            self.library.expire()
+
+    def remove(self, key: str) -> None:
+        """Remove a track from the library. Its file stays."""
+        self.library.remove([self.track(key).key])
+        self.library.expire()
+
+    def searcher(self) -> Searcher | None:
+        """Return the current searcher; None before the first track."""
+        try:
+            return self.library.searcher()
+        except NotFoundError:
+            return None
+
+    def tracks(self) -> list[Track]:
+        """Return every track, ordered by path."""
+        searcher = self.searcher()
+        if searcher is None:
+            return []
+        listed = self._listed
+        if listed[0] is not searcher:
+            rows = searcher.all_rows()
+            listed = (
+                searcher,
+                sorted((rows.track(i) for i in range(len(rows))), key=lambda t: (t.path, t.key)),
+            )
+            self._listed = listed
+        return listed[1]
+
+    def track(self, key: str) -> Track:
+        """Return a track; raise `NotFoundError` if there is none."""
+        searcher = self.searcher()
+        rows = None if searcher is None else searcher.all_rows()
+        row = None if rows is None else rows.row_of(key)
+        if rows is None or row is None:
+            raise NotFoundError(f"no track with the key {key!r}; list the tracks with GET /v1/tracks")
+        return rows.track(row)
+
+    def analysis(self, video: str, folder: Path) -> Analysed | None:
+        """Return the analysis of a video by the current model, or None where it has not seen it."""
+        analysed = self._analyses.get(video) or read_analysis(analysis_file(folder, self.fingerprint))
+        if analysed is not None:
+            self._analyses[video] = analysed
+        return analysed
+
+    def knows(self, video: str) -> bool:
+        """Return whether the analysis of a video is in memory."""
+        return video in self._analyses
+
+    def forget(self, video: str) -> None:
+        """Drop what is known about a video."""
+        self._analyses.pop(video, None)
+
+    def match(self, query: MatchQuery) -> dict[str, Any]:
+        """Return the matches of an analysed video, a text or tracks, as ``match --json`` prints them."""
+        request = query.request
+        self._pipeline.use(query.analysed)
+        # LanceDB, which is read for filters and tracks, and while tracks are added, is for one thread at a time.
+        by_snapshot = isinstance(self.searcher(), Snapshot) and not (
+            request.where or request.like or request.unlike
+        )
+        with nullcontext() if by_snapshot else self._lock:
+            return self.matcher.report(request, info=query.info).to_json()
+
+    def facets(self) -> dict[str, Any]:
+        """Return the values of the columns that filters may use, with the number of tracks of each."""
+        searcher = self.searcher()
+        if searcher is None:
+            return {}
+        if self._facets[0] is not searcher:
+            facts = searcher.facts(searcher.all_rows().text("key")).values()
+            columns = {name: kind for name, kind in searcher.columns().items() if name not in TRACK_KINDS}
+            found = {name: _facet(name, kind, facts) for name, kind in columns.items()}
+            lengths_s = [track.duration_s for track in self.tracks()]
+            self._facets = (searcher, found | {"length_s": _number_facet("length_s", lengths_s)})
+        return self._facets[1]
+
+    def tracks_json(self, tracks: Sequence[Track]) -> list[dict[str, Any]]:
+        """Return tracks with what is known about each."""
+        searcher = self.searcher()
+        with nullcontext() if isinstance(searcher, Snapshot) else self._lock:
+            facts = {} if searcher is None else searcher.facts([track.key for track in tracks])
+        return [
+            track_json(track) | {"facts": dict(facts[track.key].values) if track.key in facts else {}}
+            for track in tracks
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields of ``GET /v1/library``."""
+        embedder = self.opened.embedder
+        return {
+            "path": str(self.library.path),
+            "num_tracks": len(self.tracks()),
+            "encoder": self.pipeline.encoder.name,
+            "model": {
+                "name": embedder.name,
+                "fingerprint": embedder.fingerprint,
+                "trained": embedder.trained,
+                "text_encoder": embedder.text_encoder,
+            },
+            "reads_text": self.opened.reads_text or self.opened.tagger is not None,
+        }
+
+
+def track_json(track: Track) -> dict[str, Any]:
+    """Return the fields of ``list --json``."""
+    return dataclasses.asdict(track) | {"gone": not Path(track.path).exists()}
+
+
+def _facet(name: str, kind: Kind, facts: Collection[TrackFacts]) -> dict[str, Any]:
+    values = [one.values[name] for one in facts if name in one.values]
+    if kind == "number":
+        return _number_facet(name, [value for value in values if isinstance(value, (int, float))])
+    found: dict[str, Any] = {"kind": kind, "count": len(values)}
+    items = (item for value in values for item in (value if isinstance(value, tuple) else (value,)))
+    counts = Counter(str(item).lower() if isinstance(item, bool) else item for item in items)
+    # A column with a value of its own for nearly every track, such as isrc, is no choice.
+    most = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:_MOST_VALUES]
+    return found | {"values": [{"value": value, "count": count} for value, count in most]}
+
+
+def _number_facet(name: str, values: Sequence[float]) -> dict[str, Any]:
+    edges = [None, *_RANGES.get(name, ()), None]
+    ranges = [
+        {
+            "low": low,
+            "high": high,
+            "count": sum((low is None or v >= low) and (high is None or v < high) for v in values),
+        }
+        for low, high in pairwise(edges)
+    ]
+    found = {"kind": "number", "count": len(values), "min": min(values, default=None)}
+    return found | {"max": max(values, default=None), "ranges": ranges if name in _RANGES else []}

@@ -1,0 +1,103 @@
+"""Run the service with uvicorn."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from reelscore.errors import ConfigError
+
+from .app import create_app
+from .service import Service
+from .settings import Settings
+
+_BACKLOG = 2048
+_STOP_S = 10
+_HEADER_BYTES = 32 << 10
+
+
+def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; requests in progress end first.
+
+    Parameters
+    ----------
+    settings : Settings
+    ready : callable
+        Called with the address once the service listens.
+    """
+    settings.check()
+    listener = _listen(settings)
+    address = listener.getsockname()
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    app = create_app(settings)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    config = server_config(app)
+    ready(f"http://{host}:{address[1]}")
+    try:
+        _Server(config, app.state.service).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def server_config(app: FastAPI) -> uvicorn.Config:
+    """Return how uvicorn serves the application."""
+    return uvicorn.Config(
+        app,
+        http="h11",  # the only one with a limit on the size of headers
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_STOP_S,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        backlog=_BACKLOG,
+        limit_concurrency=1000,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Stops work and ends streams at the first signal, so that the remaining requests can end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM as the regular end of the program."""
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        self._service.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(info[0], info[1])
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(info[4])
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}. Choose another one "
+            "with --port or --host"
+        ) from None
+    return listener

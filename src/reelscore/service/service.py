@@ -1,0 +1,347 @@
+"""The service without HTTP: its parts, and what its jobs do."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from filelock import FileLock, Timeout
+
+from reelscore.encoders.default_pack import default_pack
+from reelscore.encoders.inventory import list_encoders
+from reelscore.errors import ArtifactError, NotFoundError, ReelscoreError
+from reelscore.matching.request import MatchRequest
+from reelscore.workers.confinement import Confinement
+from reelscore.workers.local import available_cores
+
+from .analysis import prepare_analysis
+from .catalogue import Catalogue, MatchQuery
+from .database import Database
+from .derived import Derived
+from .events import Events
+from .jobs import (
+    MOST_DEATHS,
+    Busy,
+    Cancelled,
+    Job,
+    JobFailed,
+    SqliteQueue,
+    Stopped,
+    WorkerDied,
+    death_reason,
+)
+from .keys import Keys
+from .matchers import Matchers
+from .media_work import write_render
+from .metrics import Metrics
+from .settings import Settings
+from .videos import Video, Videos
+from .workers import ConfinedWorkers, prepare_calls
+
+T = TypeVar("T")
+
+_MOST_ANSWERS = 1000
+_SWEEP_S = 20.0
+_PROGRESS_S = 0.5
+
+
+class Service:
+    """Videos, library, jobs and workers of one server.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Attributes
+    ----------
+    stopping : threading.Event
+        Set when the server begins to stop.
+
+    Raises
+    ------
+    ArtifactError
+        When another server uses the data folder, or the library or model is damaged.
+    ConfigError
+        When the settings are not safe.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        settings.check()
+        self.settings = settings
+        self.keys = None if settings.keys is None else Keys(settings.keys)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(settings.data / "lock")
+        try:
+            self._lock.acquire(timeout=5)
+        except Timeout:
+            raise ArtifactError(
+                f"another server uses {settings.data}. Stop it, or choose another folder with --data"
+            ) from None
+        self.database = Database(settings.data / "service.sqlite")
+        self.events = Events(self.database)
+        lanes = {"analyse": settings.workers, "render": 1, "add": 1}
+        self.jobs = SqliteQueue(self.database, self.events, lanes, most=settings.most_jobs)
+        self.videos = Videos(
+            settings.data,
+            self.database,
+            self.events,
+            self.jobs,
+            keep_s=settings.keep_s,
+            most=settings.most_videos,
+        )
+        self.metrics = Metrics()
+        self.catalogue = Catalogue(settings)
+        self.media = ConfinedWorkers(prepare_calls, most=settings.workers)
+        self._analysts = self._new_analysts()
+        self._matchers = Matchers(settings) if settings.matchers else None
+        self.derived = Derived(settings.data / "tracks", self.media, self._confinement, limit_s=60.0)
+        self._answers: dict[tuple[MatchRequest, object], dict[str, Any]] = {}
+        self._answers_lock = threading.Lock()
+        self._media_limiter = CapacityLimiter(settings.workers)
+        self._match_limiter = CapacityLimiter(settings.matchers or available_cores())
+        self.stopping = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
+
+    def start(self) -> None:
+        """Continue what an earlier server left, and begin to work."""
+        self.media.warm()
+        self._analysts.warm()
+        self.videos.recover()
+        self.jobs.start(self._work)
+        if self.settings.music is not None:
+            waiting = [
+                job for job in self.jobs.find() if job.kind == "add" and job.state in ("queued", "running")
+            ]
+            if not any(job.arguments.get("prune") for job in waiting):
+                self.jobs.enqueue(
+                    "add", {"paths": [str(self.settings.music.expanduser().resolve())], "prune": True}
+                )
+        self._sweeper.start()
+
+    def stop(self, wait_s: float = 5.0) -> None:
+        """Stop work; unfinished jobs run again at the next start."""
+        self.stopping.set()
+        self.jobs.stop(0)
+        self.media.close()
+        self._analysts.close()
+        if self._matchers is not None:
+            self._matchers.close()
+        self.jobs.stop(wait_s)
+        self._lock.release()
+
+    def reload(self) -> None:
+        """Open the library and its model again, and analyse the videos for another model."""
+        pipeline = self.catalogue.pipeline
+        self.catalogue.reload()
+        if self.catalogue.pipeline != pipeline:
+            old, self._analysts = self._analysts, self._new_analysts()
+            old.close()
+        if self._matchers is not None:
+            self._matchers.reload()
+        self.events.publish("library", self.catalogue.to_json())
+
+    def delete_video(self, id: str) -> None:
+        """Delete a video at once, with everything that was made of it."""
+        self._delete(id, self.videos.get(id).path)
+
+    def _delete(self, id: str, path: str) -> None:
+        self.media.cancel(id)
+        self._analysts.cancel(id)
+        self.videos.delete(id)
+        self.catalogue.forget(path)
+        with self._answers_lock:
+            for key in [key for key in self._answers if key[0].video == path]:
+                del self._answers[key]
+
+    def cancel(self, job: Job) -> Job:
+        """End a job."""
+        cancelled = self.jobs.cancel(job.id)
+        self.media.cancel(job.id)
+        self._analysts.cancel(job.id)
+        return cancelled or job
+
+    def remove_track(self, key: str) -> None:
+        """Remove a track from the library. Its file stays."""
+        self.catalogue.remove(key)
+        self.derived.forget(key)
+        self.events.publish("library", self.catalogue.to_json())
+
+    def analyse_again(self, video: Video) -> None:
+        """Queue the analysis of a video for the current model."""
+        key = f"analyse {video.id} {self.catalogue.fingerprint}"
+        self.jobs.enqueue("analyse", {}, owner=video.owner, video=video.id, key=key)
+
+    async def run_media(self, call: Callable[[], T]) -> T:
+        """Run a call that waits for a worker process; raise `Busy` when too many wait."""
+        return await _limited(call, self._media_limiter, 100)
+
+    def match(self, query: MatchQuery) -> dict[str, Any]:
+        """Return the matches; see `Catalogue.match`. An answer is kept until the library or the model changes."""
+        key = (query.request, self.catalogue.version)
+        with self._answers_lock:
+            if (known := self._answers.get(key)) is not None:
+                return known
+        answer = (self._matchers or self.catalogue).match(query)
+        with self._answers_lock:
+            # The video may have been deleted meanwhile.
+            if query.request.video is None or self.catalogue.knows(str(query.request.video)):
+                self._answers[key] = answer
+            while len(self._answers) > _MOST_ANSWERS:
+                del self._answers[next(iter(self._answers))]
+        return answer
+
+    async def run_match(self, call: Callable[[], T]) -> T:
+        """Run a match in a thread; raise `Busy` when too many wait."""
+        return await _limited(call, self._match_limiter, 500)
+
+    def settings_json(self) -> dict[str, Any]:
+        """Return encoders with their licences, and limits."""
+        notes: list[str] = []
+        pack = self.settings.pack or default_pack()
+        encoders = list_encoders(pack, skipped=lambda name, reason: notes.append(f"{name}: {reason}"))
+        settings = self.settings
+        return {
+            "encoders": [
+                {"kind": e.kind, "name": e.name, "part": e.part, "dim": e.dim, "licence": e.licence}
+                for e in encoders
+            ],
+            "notes": notes,
+            "limits": {
+                "upload_bytes": settings.upload_bytes,
+                "keep_s": settings.keep_s,
+                "most_jobs": settings.most_jobs,
+            },
+        }
+
+    def measured(self) -> bytes:
+        """Return the metrics in the text format."""
+        for (kind, state), number in self.jobs.counts().items():
+            self.metrics.jobs.labels(kind, state).set(number)
+        states = Counter(video.state for video in self.videos.find())
+        for state in ("uploading", "analysing", "ready", "failed"):
+            self.metrics.videos.labels(state).set(states[state])
+        self.metrics.tracks.set(len(self.catalogue.tracks()))
+        return self.metrics.text()
+
+    def _new_analysts(self) -> ConfinedWorkers:
+        pipeline, cache = self.catalogue.pipeline, str(self.catalogue.library.cache_folder)
+        return ConfinedWorkers(prepare_analysis, pipeline, cache, most=self.settings.workers)
+
+    def _confinement(self, read: Sequence[str], write: Sequence[str]) -> Confinement:
+        settings = self.settings
+        return Confinement(
+            tuple(read), tuple(write), memory_bytes=settings.memory_bytes, cpu_s=int(settings.job_s)
+        )
+
+    def _work(self, job: Job) -> Mapping[str, Any]:
+        run: Callable[[Job], Mapping[str, Any]] = getattr(self, f"_{job.kind}")
+        try:
+            return run(job)
+        except JobFailed as failure:
+            reason = str(failure)
+        except WorkerDied as death:
+            if self.stopping.is_set() or job.deaths + 1 < MOST_DEATHS:
+                raise
+            reason = death_reason(death)
+        except ReelscoreError as error:
+            reason = str(error)
+        if job.kind == "analyse" and job.video is not None:
+            self.videos.set_failed(job.video, reason)
+        raise JobFailed(reason)
+
+    def _analyse(self, job: Job) -> Mapping[str, Any]:
+        video = self._video(job)
+        folder = str(video.folder)
+        # Texts next to a video that was named by path are read too; an upload has none.
+        read = [folder, str(Path(video.path).parent), *model_files(self.catalogue)]
+        confinement = self._confinement(read, [folder])
+        item = (video.path, folder)
+        try:
+            media = self._analysts.run(
+                item, confinement, limit_s=self.settings.job_s, names=(job.id, video.id)
+            )
+        except JobFailed as failure:
+            raise JobFailed(
+                str(failure).replace(f"{video.path}: ", "").replace(video.path, video.name)
+            ) from None
+        self.videos.set_ready(video.id, media)
+        return {}
+
+    def _render(self, job: Job) -> Mapping[str, Any]:
+        video, arguments = self._video(job), job.arguments
+        track = self.catalogue.track(arguments["track"])
+        folder = video.folder / "renders"
+        folder.mkdir(exist_ok=True)
+        target = folder / f"{job.id}.{arguments['format']}"
+        call = partial(
+            write_render,
+            video.path,
+            track.path,
+            str(target),
+            start_s=arguments["start_s"],
+            fit=arguments["fit"],
+            sound=arguments["sound"],
+        )
+        confinement = self._confinement([video.path, track.path], [str(folder)])
+        result: Mapping[str, Any] = self.media.run(
+            call, confinement, limit_s=self.settings.job_s, names=(job.id, video.id)
+        )
+        return result
+
+    def _add(self, job: Job) -> Mapping[str, Any]:
+        reported_s = 0.0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal reported_s
+            if self.stopping.is_set():
+                raise Stopped
+            now_s = time.monotonic()
+            if now_s - reported_s > _PROGRESS_S or done == total:
+                reported_s = now_s
+                self.jobs.progress(job, done, total)
+
+        paths = [str(path) for path in job.arguments["paths"]]
+        summary = self.catalogue.add(paths, progress=progress, prune=bool(job.arguments.get("prune")))
+        self.events.publish("library", self.catalogue.to_json())
+        return dataclasses.asdict(summary)
+
+    def _video(self, job: Job) -> Video:
+        assert job.video is not None
+        try:
+            return self.videos.get(job.video)
+        except NotFoundError:
+            raise Cancelled from None
+
+    def _sweep(self) -> None:
+        """Delete expired videos and old excerpts."""
+        while not self.stopping.wait(_SWEEP_S):
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Delete expired videos and old excerpts now."""
+        for video in self.videos.expired():
+            self._delete(video.id, video.path)
+        self.derived.sweep()
+
+
+async def _limited(call: Callable[[], T], limiter: CapacityLimiter, most: int) -> T:
+    waiting = limiter.statistics().tasks_waiting
+    if waiting >= most:
+        raise Busy(f"{waiting} requests are waiting; try again later")
+    return await to_thread.run_sync(call, limiter=limiter)
+
+
+def model_files(catalogue: Catalogue) -> list[str]:
+    """Return the files and folders of the encoders and the model, which workers may read."""
+    spec = catalogue.pipeline
+    found = [spec.model, spec.vocabulary, spec.encoder.folder]
+    found += [None if spec.tagger is None else spec.tagger.folder]
+    found += [str(catalogue.library.cache_folder)]
+    return [path for path in found if path is not None]

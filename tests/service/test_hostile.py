@@ -1,0 +1,167 @@
+"""Hostile uploads: each is rejected or fails with a reason, and the server goes on."""
+
+from __future__ import annotations
+
+import io
+import random
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from support import worlds
+from support.serving import PART, TUS, ServerProcess
+
+NUM_MUTANTS = 80
+
+
+def mutants(film: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield truncated and bit-flipped films."""
+    rng = random.Random(5)
+    for number in range(NUM_MUTANTS):
+        yield f"cut {number}.mp4", film[: rng.randrange(1, len(film))]
+        flipped = bytearray(film)
+        for _ in range(rng.choice((1, 4, 64))):
+            flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
+        yield f"flipped {number}.mp4", bytes(flipped)
+
+
+def playlists(secret: Path, port: int) -> Iterator[tuple[str, bytes]]:
+    """Yield playlists and files that name another file or host."""
+    targets = (str(secret), f"http://127.0.0.1:{port}/a.mp4", f"file://{secret}", f"tcp://127.0.0.1:{port}")
+    for number, target in enumerate(targets):
+        for suffix in ("m3u8", "mp4", "mkv", "ffconcat"):
+            hls = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target}\n#EXT-X-ENDLIST\n"
+            yield f"hls {number}.{suffix}", hls.encode()
+            yield f"list {number}.{suffix}", f"ffconcat version 1.0\nfile {target}\n".encode()
+
+
+def odd_files() -> Iterator[tuple[str, bytes]]:
+    """Yield files of other types, huge pictures and long silence."""
+    yield "page.mp4", b"<html><script>alert(1)</script></html>"
+    yield "program.mp4", b"\x7fELF" + bytes(1000)
+    yield "zeros.mp4", bytes(100_000)
+    yield "noise.mp4", random.Random(1).randbytes(100_000)
+    yield "bomb.mp4", zlib.compress(bytes(50 << 20))
+    picture = io.BytesIO()
+    Image.new("L", (16_000, 16_000)).save(picture, "PNG")
+    yield "huge.png", picture.getvalue()
+    yield "huge.gif", gif(16_000)
+    yield "silence.mp4", silence(10 * 3600)
+
+
+def gif(size: int) -> bytes:
+    content = io.BytesIO()
+    Image.new("P", (size, size)).save(content, "GIF")
+    return content.getvalue()
+
+
+def silence(seconds: int) -> bytes:
+    """Return 10 h of silence, which Opus packs into about 1 MB, under one picture."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        sound = container.add_stream("libopus", rate=48_000, layout="mono", options={"vbr": "on", "dtx": "1"})
+        sound.bit_rate = 6000
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), format="flt", layout="mono")
+        frame.sample_rate = 48_000
+        for second in range(seconds):
+            frame.pts = second * 48_000
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    return file.getvalue()
+
+
+def memory_mb(pid: int) -> int:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0]) // 1024
+
+
+@pytest.mark.slow
+def test_hostile_uploads(tmp_path: Path) -> None:
+    """Upload 200 hostile files; a listener and a secret file notice whether any is followed."""
+    film = worlds.finished(tmp_path / "film.mp4", i=3).read_bytes()
+    secret = tmp_path / "secret.mp4"
+    secret.write_bytes(film)
+    worlds.songs(tmp_path / "music", 1)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.2)
+    visits: list[object] = []
+    stop = threading.Event()
+
+    def listen() -> None:
+        while not stop.is_set():
+            try:
+                visits.append(listener.accept()[1])
+            except TimeoutError:
+                continue
+
+    watcher = threading.Thread(target=listen)
+    watcher.start()
+    server = ServerProcess(
+        "--music", tmp_path / "music", "--data", tmp_path / "data", cache=tmp_path / "cache"
+    )
+    try:
+        good = upload(server, "good.mp4", film)
+        assert settled(server, good)["state"] == "ready"
+        before = memory_mb(server.pid)
+        files = [*mutants(film), *playlists(secret, listener.getsockname()[1]), *odd_files()]
+        assert len(files) >= 195
+        states: dict[str, int] = {}
+        for name, content in files:
+            at = upload(server, name, content)
+            video = settled(server, at)
+            states[video["state"]] = states.get(video["state"], 0) + 1
+            if video["state"] == "failed":
+                assert video["reason"], name
+                assert str(tmp_path) not in video["reason"], video["reason"]
+            else:
+                # A damaged film may still be one, but a playlist or a page is not.
+                assert name.endswith(".mp4"), name
+                assert name.split()[0] in ("cut", "flipped"), name
+            assert server.http.delete(at).status_code == 204
+        for length in ("-1", "-999999999999", "1e9", "0x10", "", " "):
+            assert server.http.post("/v1/videos", headers={**TUS, "upload-length": length}).status_code in (
+                400,
+                422,
+            )
+        assert server.is_alive
+        assert server.http.get("/healthz").status_code == 200
+        assert states["failed"] > 80, states
+        assert memory_mb(server.pid) < before + 100
+        assert settled(server, upload(server, "again.mp4", film))["state"] == "ready"
+    finally:
+        stop.set()
+        watcher.join()
+        listener.close()
+        assert server.stop() == 0
+    assert visits == []
+
+
+def upload(server: ServerProcess, name: str, content: bytes) -> str:
+    import base64
+
+    encoded = base64.b64encode(name.encode()).decode()
+    headers = {**TUS, "upload-length": str(len(content)), "upload-metadata": f"filename {encoded}"}
+    answer = server.http.post("/v1/videos", headers=headers)
+    assert answer.status_code == 201, answer.text
+    at = str(answer.headers["location"])
+    answer = server.http.patch(at, headers={**TUS, **PART, "upload-offset": "0"}, content=content)
+    assert answer.status_code == 204, answer.text
+    return at
+
+
+def settled(server: ServerProcess, at: str) -> dict[str, str]:
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        video: dict[str, str] = server.http.get(at).json()
+        if video["state"] in ("ready", "failed"):
+            return video
+        time.sleep(0.02)
+    raise AssertionError(f"{at} does not end")
