@@ -17,9 +17,8 @@ import numpy as np
 
 from reelscore.types import FloatArray
 
-DIVERSITY = 0.3
-"""Default of a. On 12 real videos and 31 tracks (`benchmarks/judged.py`), lists of five are no worse than with 0,
-and the mean cosine of two of their tracks falls from .79 to .70."""
+DIVERSITY = 0.5
+"""Default of a: the largest tried at which the lists of `benchmarks/judged.py` (12 real videos) are judged no worse."""
 
 WINDOW = 50
 """Number of tracks of the ranking from which the next result is chosen."""
