@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from reelscore.encoders.cache import FeatureCache, default_folder
@@ -170,6 +172,15 @@ class Catalogue:
     def remove(self, key: str) -> None:
         """Remove a track from the library. Its file stays."""
         self.library.remove([self.track(key).key])
+        self.library.expire()
+
+    def tag(self, key: str, columns: Mapping[str, str]) -> None:
+        """Set columns of a track; an empty text removes what was set before."""
+        path = self.track(key).path
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "tags.jsonl"
+            file.write_text(json.dumps({"path": path, **columns}))
+            Library.open(self.library.path, pipeline=self.opened).import_columns(file)
         self.library.expire()
 
     def searcher(self) -> Searcher | None:

@@ -114,6 +114,21 @@ class NewTracks(_Input):
     prune: bool = Field(False, description="Also remove the tracks below these paths whose files are gone.")
 
 
+class TrackColumns(_Input):
+    """Columns of a track; they replace what its tags and its analysis say."""
+
+    facts: Annotated[
+        dict[
+            Annotated[str, StringConstraints(min_length=1, max_length=100)],
+            Annotated[str, StringConstraints(max_length=1000)],
+        ],
+        Field(min_length=1, max_length=20),
+    ] = Field(
+        description="Cells as of `reelscore tag import`; an empty one removes what was set before.",
+        examples=[{"genre": "Rock; Pop", "licence": "CC-BY"}],
+    )
+
+
 class NewMatches(_Input):
     """A query; the options of `reelscore match`."""
 

@@ -173,6 +173,11 @@ class Service:
         self.derived.forget(key)
         self.events.publish("library", self.catalogue.to_json())
 
+    def tag_track(self, key: str, columns: Mapping[str, str]) -> None:
+        """Set columns of a track."""
+        self.catalogue.tag(key, columns)
+        self.events.publish("library", self.catalogue.to_json())
+
     def analyse_again(self, video: Video) -> None:
         """Queue the analysis of a video for the current model."""
         key = f"analyse {video.id} {self.catalogue.fingerprint}"

@@ -65,6 +65,13 @@ def get_track(key: schemas.Key, service: Served) -> Response:
     return JSONResponse(service.catalogue.tracks_json([service.catalogue.track(key)])[0])
 
 
+@router.patch("/{key}", response_model=schemas.Track, dependencies=ADMIN)
+def tag_track(key: schemas.Key, body: schemas.TrackColumns, service: Served) -> Response:
+    """Set columns of a track, such as genre and licence."""
+    service.tag_track(key, body.facts)
+    return get_track(key, service)
+
+
 @router.delete("/{key}", status_code=204, response_class=Response, dependencies=ADMIN)
 def remove_track(key: schemas.Key, service: Served) -> Response:
     """Remove a track from the library; its file stays."""
