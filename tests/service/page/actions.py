@@ -105,7 +105,10 @@ def heard(page: Page) -> tuple[int, int]:
           return [peak(300, 2500), peak(2900, 5500)];
         }"""
     )
-    track, step = round((own_hz - TRACK_HZ) / TRACK_STEP_HZ), round((stepping_hz - SECOND_HZ) / SECOND_STEP_HZ)
+    track, step = (
+        round((own_hz - TRACK_HZ) / TRACK_STEP_HZ),
+        round((stepping_hz - SECOND_HZ) / SECOND_STEP_HZ),
+    )
     return track, step * pow(track + 2, -1, NUM_STEPS) % NUM_STEPS
 
 

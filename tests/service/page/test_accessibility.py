@@ -106,9 +106,12 @@ def test_everything_is_done_with_the_keyboard(page: Page, own_film: Path) -> Non
     page.keyboard.press("ArrowRight")
     assert player(page, "player.position") == pytest.approx(1, abs=0.01)
     # One row is in the order of Tab: its button, waveform, like and unlike.
-    assert page.locator(f"{ROWS} [tabindex='0']").evaluate_all(
-        "(found) => new Set(found.map((element) => element.closest('li'))).size"
-    ) == 1
+    assert (
+        page.locator(f"{ROWS} [tabindex='0']").evaluate_all(
+            "(found) => new Set(found.map((element) => element.closest('li'))).size"
+        )
+        == 1
+    )
     wave = page.locator(".row.on [role=slider]")
     wave.focus()
     before = float(wave.get_attribute("aria-valuenow") or "nan")
@@ -167,13 +170,16 @@ def test_no_width_scrolls_sideways(browser: Browser, page_service: Running, film
             wide = page.evaluate(
                 "(width) => [...document.querySelectorAll('main *')].filter((element) => !element.closest('.chips') "
                 "&& element.checkVisibility() && !element.closest('svg, .hidden, .pictures, .moment') "
-                "&& element.getBoundingClientRect().right > width + 8).map((element) => element.outerHTML.slice(0, 120))",
+                "&& element.getBoundingClientRect().right > width + 8)"
+                ".map((element) => element.outerHTML.slice(0, 120))",
                 width,
             )
             assert wide == [], address
 
 
-def test_motion_is_reduced_where_it_is_asked_for(browser: Browser, page_service: Running, film_id: str) -> None:
+def test_motion_is_reduced_where_it_is_asked_for(
+    browser: Browser, page_service: Running, film_id: str
+) -> None:
     with open_page(browser, page_service, reduced_motion="reduce") as page:
         page.route("**/v1/matches", lambda route: None)
         page.goto(f"/#/video/{film_id}")

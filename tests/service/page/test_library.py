@@ -107,5 +107,3 @@ def test_a_key_is_asked_for_and_kept_in_a_cookie(browser: Browser, tmp_path: Pat
         page.get_by_text("first", exact=True).wait_for()
         assert page.get_by_label("Add a folder").is_hidden()
         assert page.get_by_role("button", name="Remove first").count() == 0
-
-

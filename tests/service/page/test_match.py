@@ -80,13 +80,19 @@ def test_like_ranks_by_a_track_and_takes_it_from_the_list(page: Page, film_id: s
     title = page.locator(f"{ROWS} h3").first.inner_text()
     page.get_by_role("button", name=f"More like {title}", exact=True).click()
     page.get_by_role("button", name=f"More like {title}", exact=True).and_(page.locator(".chip")).wait_for()
-    page.wait_for_function(f"(title) => document.querySelector('{ROWS} h3')?.textContent !== title", arg=title)
+    page.wait_for_function(
+        f"(title) => document.querySelector('{ROWS} h3')?.textContent !== title", arg=title
+    )
     assert title not in page.locator(f"{ROWS} h3").all_inner_texts()
     page.locator(".likes-chosen .chip").click()
-    page.wait_for_function(f"(title) => document.querySelector('{ROWS} h3')?.textContent === title", arg=title)
+    page.wait_for_function(
+        f"(title) => document.querySelector('{ROWS} h3')?.textContent === title", arg=title
+    )
 
 
-def test_a_fitted_render_is_downloaded(page: Page, page_service: Running, own_film: Path, tmp_path: Path) -> None:
+def test_a_fitted_render_is_downloaded(
+    page: Page, page_service: Running, own_film: Path, tmp_path: Path
+) -> None:
     page.goto("/")
     page.set_input_files("#file", own_film)
     page.wait_for_selector(ROWS)
@@ -133,7 +139,9 @@ def test_a_reload_in_the_middle_of_a_render_shows_it_again(page: Page, own_film:
     assert page.locator(".jobs li").count() == 1
 
 
-def test_two_tabs_show_the_same_jobs(browser: Browser, page_service: Running, page: Page, own_film: Path) -> None:
+def test_two_tabs_show_the_same_jobs(
+    browser: Browser, page_service: Running, page: Page, own_film: Path
+) -> None:
     page.goto("/")
     page.set_input_files("#file", own_film)
     page.wait_for_selector(ROWS)

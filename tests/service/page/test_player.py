@@ -9,7 +9,17 @@ import pytest
 
 from support.serving import Running
 
-from .actions import ROWS, heard, listen, longest_silence_s, number_of, open_film, player, start_decoded, wait_playing
+from .actions import (
+    ROWS,
+    heard,
+    listen,
+    longest_silence_s,
+    number_of,
+    open_film,
+    player,
+    start_decoded,
+    wait_playing,
+)
 from .conftest import TRACK_S, open_page
 
 if TYPE_CHECKING:
@@ -43,7 +53,9 @@ def test_ten_tracks_are_switched_in_sync_and_without_silence(page: Page, film_id
             "return [...before, player.switched]; })()",
         )
         page.wait_for_timeout(1000)
-        after_s, picture_s, now_s = player(page, "[player.position, player.picture, player.context.currentTime]")
+        after_s, picture_s, now_s = player(
+            page, "[player.position, player.picture, player.context.currentTime]"
+        )
         silences.append(longest_silence_s(page))
         switches.append(at_s - asked_s)
         drifts.append(abs(after_s - picture_s))
@@ -52,7 +64,9 @@ def test_ten_tracks_are_switched_in_sync_and_without_silence(page: Page, film_id
         title, start_s = player(page, "[player.track.title, player.track.start_s]")
         track, second = heard(page)
         assert track == number_of(title)
-        assert abs(second + 0.5 - (start_s + after_s)) < 1.0  # the window lies in the third of a second before
+        assert (
+            abs(second + 0.5 - (start_s + after_s)) < 1.0
+        )  # the window lies in the third of a second before
         heard_titles.append(title)
     assert len(set(heard_titles)) == 9
     print(f"switch {max(switches):.4f} s, drift {max(drifts):.4f} s, silence {max(silences):.4f} s")
