@@ -295,9 +295,12 @@ class Service:
             sound=arguments["sound"],
         )
         confinement = self._confinement([video.path, track.path], [str(folder)])
-        result: Mapping[str, Any] = self.media.run(
-            call, confinement, limit_s=self.settings.job_s, names=(job.id, video.id)
-        )
+        try:
+            result: Mapping[str, Any] = self.media.run(
+                call, confinement, limit_s=self.settings.job_s, names=(job.id, video.id)
+            )
+        except JobFailed as failure:
+            raise JobFailed(str(failure).replace(f"{target}: ", "")) from None
         return result
 
     def _add(self, job: Job) -> Mapping[str, Any]:
