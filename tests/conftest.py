@@ -37,7 +37,7 @@ def on_the_processor(request: pytest.FixtureRequest) -> Iterator[None]:
 def no_trace_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Caches and libraries of the person who runs the tests are neither read nor written."""
     home = tmp_path_factory.mktemp("home")
-    for name in ("REELSCORE_LIBRARY", "REELSCORE_MODEL", "REELSCORE_PACK"):
+    for name in ("REELSCORE_LIBRARY", "REELSCORE_MODEL", "REELSCORE_PACK", "REELSCORE_VOICE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))

@@ -30,7 +30,7 @@ OWNERS = {
     "av": {"media"},
     "lancedb": {"library.storage"},
     "lance": {"library.storage"},
-    "onnxruntime": {"encoders.pack"},
+    "onnxruntime": {"encoders.pack", "analysis.voice"},
     # The files that the mgsv data set publishes were written by torch.
     "torch": {
         "losses",

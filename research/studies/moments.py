@@ -157,21 +157,17 @@ def _hit(scores: Array, true: int) -> bool:
 def _row(place: tuple[str, str], hits: Array, chance: float, plan: MomentsPlan) -> Row:
     draws = resamples(np.arange(len(hits)), num_bootstrap=plan.num_bootstrap, seed=plan.seed)
     low, high = np.percentile([hits[drawn].mean() for drawn in draws], [2.5, 97.5]).tolist()
-    return Row(place, "within 1 s", Estimate(float(hits.mean()), low, high), chance=chance)
+    return Row(place, "within 1 s", Estimate(float(hits.mean()), low, high), chance=round(chance, 6))
 
 
 def finding(result: Result) -> str:
-    """State which shares have an interval above chance."""
-    above = [
-        f"{row.place[1]}, {row.place[0]}"
-        for row in result.rows
-        if row.chance is not None and row.estimate.low > row.chance
-    ]
-    clip = next(row for row in result.rows if row.place == (CLIP, LEARNED))
+    """State how many intervals lie above chance, and what the ends of the files give away."""
+    own = [row for row in result.rows if row.place[0] != WHOLE and row.place[1] != MISMATCHED]
+    above = sum(row.chance is not None and row.estimate.low > row.chance for row in own)
+    ends = next(row for row in result.rows if row.place == (WHOLE, MISMATCHED))
     return (
-        f"{len(above)} of {len(result.rows)} intervals lie above chance. A clip is found in its track in "
-        f"{percent(clip.estimate.mean)}%, where chance is {percent(clip.chance or 0)}%. Whole files are no measure of "
-        "search: their beginnings and ends coincide."
+        f"Trimmed, {above} of {len(own)} intervals lie above chance. In whole files even the track of another video is "
+        f"found in {percent(ends.estimate.mean)}%, since beginnings and ends coincide: they measure no search."
     )
 
 

@@ -128,7 +128,7 @@ def test_rebuild_needs_no_file_whose_analysis_is_cached_and_keeps_what_it_cannot
 def test_a_file_whose_sound_cannot_be_analysed_gives_a_note(tmp_path):
     path = worlds.film(tmp_path / "silent.mp4")
     reading = read_track(
-        str(path), content="0", libav_tags={"genre": "Rock"}, terms={}, cache=FeatureCache(tmp_path / "cache")
+        str(path), content="0", libav_tags={"genre": "Rock"}, cache=FeatureCache(tmp_path / "cache")
     )
     assert "without tempo, key and loudness, which could not be measured: expected sound" in reading.note
     assert reading.by_source["tag"] == {"genre": ("rock",)}

@@ -14,10 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelscore.errors import InputError
-from reelscore.media.audio import audio_blocks
+from reelscore.errors import InputError, NotFoundError
+from reelscore.media import audio
+from reelscore.media.audio import audio_blocks, keep_audio
 from reelscore.media.probe import probe
+from reelscore.media.writer import write_audio
 from support.films import grey, sound_file, tone
+from support.sounds import noise
 
 
 def decode(path: Path, rate_hz: int, block_s: float = 10.0) -> np.ndarray:
@@ -207,3 +210,32 @@ def test_sound_that_starts_late_follows_silence(late_s: float, suffix: str, tmp_
     assert info.audio.start_s == pytest.approx(late_s, abs=0.1)
     assert info.audio.duration_s == pytest.approx(late_s + 4.0, abs=0.15)
     assert bool(info.repairs) == bool(late_s)
+
+
+def test_kept_audio_is_not_decoded_again_and_has_the_same_samples(tmp_path):
+    path = tmp_path / "a.wav"
+    write_audio(path, noise(3.3), rate_hz=22_050)
+    first = list(audio_blocks(path, rate_hz=16_000, block_s=0.7))
+    frames = []
+    with keep_audio(path):
+        read = list(audio_blocks(path, rate_hz=16_000, on_frame=frames.append))
+        path.rename(tmp_path / "b.wav")
+        again = list(audio_blocks(path, rate_hz=16_000, block_s=0.7))
+        with pytest.raises(NotFoundError):
+            list(audio_blocks(path, rate_hz=8_000))
+    assert len(frames) > 1
+    assert [block.tobytes() for block in again] == [block.tobytes() for block in first]
+    assert np.concatenate(read).tobytes() == np.concatenate(first).tobytes()
+    with pytest.raises(NotFoundError):
+        list(audio_blocks(path, rate_hz=16_000))
+
+
+def test_long_audio_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "_MOST_KEPT_S", 1)
+    path = tmp_path / "a.wav"
+    write_audio(path, noise(1.2), rate_hz=22_050)
+    with keep_audio(path):
+        assert sum(map(len, audio_blocks(path, rate_hz=22_050))) == round(1.2 * 22_050)
+        path.unlink()
+        with pytest.raises(NotFoundError):
+            list(audio_blocks(path, rate_hz=22_050))

@@ -21,11 +21,13 @@ from reelscore.errors import InputError, MediaError
 from reelscore.media.levels import loudness_of
 from reelscore.media.stereo import read_stereo
 from reelscore.media.writer import write_audio
-from reelscore.render.mix import RATE_HZ, duck, level, music_of
+from reelscore.render.mix import RATE_HZ, active_spans, duck, level, music_of
 from reelscore.render.plan import GainPoint, Piece
 from reelscore.render.planning import plan_moment
 from reelscore.render.video import render
+from support import rhythms
 from support.films import encode_sound, film
+from support.tiny_voice import write_tiny_voice
 
 SECONDS = 4
 
@@ -164,7 +166,7 @@ def test_music_is_ducked_where_the_original_is_active(tmp_path, song):
     rng = np.random.default_rng(3)
     samples = np.zeros((2, SECONDS * RATE_HZ), np.float32)
     samples[:, RATE_HZ : 2 * RATE_HZ] = 0.2 * rng.standard_normal((2, RATE_HZ))
-    curve = duck(samples, length_s=Fraction(SECONDS))
+    curve = duck(active_spans(samples), length_s=Fraction(SECONDS))
     times, gains = [float(p.at_s) for p in curve], [p.gain_db for p in curve]
     assert np.interp([0.5, 1.05, 1.5, 1.95, 3.0], times, gains) == pytest.approx([0, -12, -12, -12, 0])
     plan, _ = plan_moment(film_with_sound(tmp_path / "film.mp4", samples), song, sound="duck")
@@ -177,6 +179,36 @@ def test_what_is_done_with_the_original_is_said(tmp_path, song, silent_film):
     assert "dropped" in plan_moment(loud, song)[1][0]
     assert "silent" in plan_moment(quiet, song, sound="keep")[1][0]
     assert "no sound" in plan_moment(silent_film, song, sound="keep")[1][0]
+
+
+def test_music_in_the_video_is_noticed(tmp_path, song):
+    tune = np.repeat(rhythms.held_chords(SECONDS + 2)[RATE_HZ // 2 :], 2)[: SECONDS * RATE_HZ]
+    path = film_with_sound(tmp_path / "tune.mp4", np.stack([tune, tune])[:, : SECONDS * RATE_HZ])
+    noisy = film_with_sound(
+        tmp_path / "noisy.mp4", 0.1 * np.random.default_rng(4).standard_normal((2, SECONDS * RATE_HZ))
+    )
+    assert "own sound, which has music, is dropped" in plan_moment(path, song)[1][0]
+    for sound in ("keep", "lower", "duck"):
+        assert "has music already, and both are heard" in plan_moment(path, song, sound=sound)[1][-1]
+        assert not any("music already" in note for note in plan_moment(noisy, song, sound=sound)[1])
+
+
+def test_ducking_follows_speech_where_there_is_a_model(tmp_path, song):
+    model = write_tiny_voice(tmp_path / "voice.onnx")
+    rng = np.random.default_rng(5)
+    samples = 0.2 * rng.standard_normal((2, SECONDS * RATE_HZ))  # a level that is active throughout
+    samples[:, 2 * RATE_HZ : 3 * RATE_HZ] = 0.5  # what the model takes for speech
+    path = film_with_sound(tmp_path / "film.mp4", samples)
+    plan, notes = plan_moment(path, song, sound="duck", voice=model)
+    times, gains = [float(p.at_s) for p in plan.gain], [p.gain_db for p in plan.gain]
+    assert np.interp([0.5, 1.5, 2.5, 3.9], times, gains) == pytest.approx([0, 0, -12, 0])
+    assert notes == ()
+    level, _ = plan_moment(path, song, sound="duck")
+    assert np.interp(1.5, [float(p.at_s) for p in level.gain], [p.gain_db for p in level.gain]) == -12
+    quiet = film_with_sound(tmp_path / "noise.mp4", 0.1 * rng.standard_normal((2, SECONDS * RATE_HZ)))
+    plan, notes = plan_moment(quiet, song, sound="duck", voice=model)
+    assert plan.gain == ()
+    assert "no speech" in notes[0]
 
 
 def test_a_short_track_fades_out_and_is_noted(tmp_path, silent_film, song):
@@ -307,11 +339,12 @@ def test_the_command_writes_a_plan_that_it_renders(tmp_path, silent_film, song):
         (("-o", tmp_path / "a.avi"), "the suffix decides"),
         (("-o", tmp_path / "a.mp4"), "--force"),
         (("-o", tmp_path / "b.mp4", "--sound", "loud"), "--sound must be one of"),
+        (("-o", tmp_path / "b.mp4", "--sound", "duck", "--voice", tmp_path), "is a folder"),
         (
             ("-o", tmp_path / "b.mp4", "--plan", tmp_path / "plan.json", "--start", 1),
             "--plan has its own start",
         ),
         (("-o", tmp_path / "plan.json", "--plan", tmp_path / "plan.json", "--force"), "is also an input"),
     ):
-        failed = reelscore("render", silent_film, song, *arguments, code=2)
+        failed = reelscore("render", silent_film, song, *arguments, code=5 if "folder" in message else 2)
         assert message in error_of(failed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reelscore.errors import ConfigError, InputError, NotFoundError
+from reelscore.files import existing_file
 
 from .options import OUTPUT
 from .output import is_gone, note, print_line
@@ -71,7 +72,18 @@ SoundOption = Annotated[
         "--sound",
         metavar="HOW",
         help="The video's own sound: drop (default), keep (as loud as the music), lower (12 LU below the music) or "
-        "duck (the music is lowered where the video has sound).",
+        "duck (the music is lowered under speech; without --voice, wherever the video has sound).",
+        rich_help_panel=EDIT,
+    ),
+]
+VoiceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--voice",
+        metavar="FILE",
+        help="Silero's voice activity model (silero_vad.onnx) for --sound duck. Default: that of the package "
+        "silero-vad, if it is installed.",
+        envvar="REELSCORE_VOICE",
         rich_help_panel=EDIT,
     ),
 ]
@@ -94,6 +106,15 @@ def check_sound(sound: str | None) -> str:
     if sound is not None and sound not in RELATIVE_LU:
         raise ConfigError(f"--sound must be one of {', '.join(RELATIVE_LU)}, got {sound!r}")
     return sound or "drop"
+
+
+def voice_model(given: Path | None, sound: str) -> Path | None:
+    """Return the model that finds speech, where the sound needs one and there is one."""
+    if sound != "duck":
+        return None
+    from reelscore.analysis.voice import installed_model
+
+    return existing_file(given) if given is not None else installed_model()
 
 
 def write(
@@ -126,6 +147,7 @@ class Finish:
     pick: int | None
     fit: bool
     sound: str | None
+    voice: Path | None
     report: Path | None
     force: bool
 
@@ -139,7 +161,7 @@ class Finish:
                 raise ConfigError(
                     f"{name} is for a file that 'match' writes; name it with -o FILE, or omit {name}"
                 )
-        check_sound(self.sound)
+        voice_model(self.voice, check_sound(self.sound))
         for name, file in (("-o", self.out), ("--report", self.report)):
             if file is not None and len(videos) != 1:
                 raise InputError(f"{name} {file} is for one video, got {len(videos)}; give one video")
@@ -197,13 +219,15 @@ class Finish:
                 f"{track}, the track of rank {rank}, does not exist any more. Choose another one with --pick, or "
                 "remove such tracks from the library with 'reelscore add FOLDER --prune'"
             )
+        sound = check_sound(self.sound)
         plan, notes = make_plan(
             self.out,
             video,
             track,
             start_s=match.start_s,
             fit=self.fit,
-            sound=check_sound(self.sound),
+            sound=sound,
+            voice=voice_model(self.voice, sound),
             cache=cuts_cache(),
         )
         written = write(plan, notes, self.out, video=video, track=track, force=self.force, json=json)

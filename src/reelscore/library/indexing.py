@@ -14,6 +14,7 @@ import numpy.typing as npt
 from reelscore.encoders.cache import FeatureCache
 from reelscore.errors import MediaError
 from reelscore.files import content_hash
+from reelscore.media.audio import keep_audio
 from reelscore.media.probe import probe
 from reelscore.pipeline.pipeline import TrackEmbedding, open_pipeline
 from reelscore.pipeline.spec import Pipeline
@@ -33,7 +34,12 @@ def prepare_track(pipeline: Pipeline, cache_folder: str, with_facts: bool) -> Ca
             stat = Path(path).stat()
             info = probe(path)
             key = content_hash(path)
-            embedding = opened.track(path, content=key, duration_s=info.length_s("music"))
+            with keep_audio(path):
+                # First, since it needs all channels; the features then need no decoding at the same rate.
+                reading = (
+                    read_track(path, content=key, libav_tags=info.tags, cache=cache) if with_facts else None
+                )
+                embedding = opened.track(path, content=key, duration_s=info.length_s("music"))
         except OSError as error:
             raise MediaError(f"cannot be read: {error.strerror or error}", path=path) from error
 
@@ -54,11 +60,10 @@ def prepare_track(pipeline: Pipeline, cache_folder: str, with_facts: bool) -> Ca
             repairs=info.repairs,
             **_vectors(embedding),
         )
-        if not with_facts:  # a library of an older format
+        if reading is None:  # a library of an older format
             return entry
-        reading = read_track(path, content=key, libav_tags=info.tags, terms=embedding.terms, cache=cache)
         notes = (*entry.repairs, reading.note) if reading.note else entry.repairs
-        return replace(reading.apply(entry), repairs=notes)
+        return replace(reading.with_terms(embedding.terms).apply(entry), repairs=notes)
 
     return embed
 
@@ -86,9 +91,10 @@ def prepare_rebuild(
 
     def embed(item: tuple[str, str, float]) -> tuple[Vectors, Reading]:
         path, key, duration_s = item
-        embedding = opened.track(path, content=key, duration_s=duration_s)
-        reading = read_track_again(path, content=key, terms=embedding.terms, cache=cache)
-        return _vectors(embedding), reading
+        with keep_audio(path):
+            reading = read_track_again(path, content=key, cache=cache)
+            embedding = opened.track(path, content=key, duration_s=duration_s)
+        return _vectors(embedding), reading.with_terms(embedding.terms)
 
     return embed
 

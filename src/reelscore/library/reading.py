@@ -37,6 +37,10 @@ class Reading:
     details: TrackDetails | None = None
     note: str = ""
 
+    def with_terms(self, terms: Mapping[str, Value]) -> Reading:
+        """Return this with what a pack recognises."""
+        return replace(self, by_source={**self.by_source, "pack": terms})
+
     def apply(self, entry: TrackEntry) -> TrackEntry:
         """Return an entry with these facts in place of those of the same sources."""
         by_source = entry.facts.by_source() | {source: dict(v) for source, v in self.by_source.items()}
@@ -46,9 +50,7 @@ class Reading:
         return replace(entry, facts=facts, details=self.details or entry.details)
 
 
-def read_track(
-    path: str, *, content: str, libav_tags: Mapping[str, str], terms: Mapping[str, Value], cache: FeatureCache
-) -> Reading:
+def read_track(path: str, *, content: str, libav_tags: Mapping[str, str], cache: FeatureCache) -> Reading:
     """Read the facts about a file that was just probed.
 
     Parameters
@@ -58,12 +60,10 @@ def read_track(
         The file's content hash.
     libav_tags : Mapping of str to str
         `MediaInfo.tags`.
-    terms : Mapping
-        What the pack recognises.
     cache : FeatureCache
         Searched for the analysis, and filled.
     """
-    by_source = {"tag": file_tags.read_facts(path, libav_tags), "pack": terms}
+    by_source = {"tag": file_tags.read_facts(path, libav_tags)}
     try:
         analysis = cached_analysis(path, content=content, cache=cache)
     except (MediaError, NotFoundError, ArithmeticError, AssertionError, ValueError) as error:
@@ -73,9 +73,9 @@ def read_track(
     return _with_analysis(by_source, analysis)
 
 
-def read_track_again(path: str, *, content: str, terms: Mapping[str, Value], cache: FeatureCache) -> Reading:
+def read_track_again(path: str, *, content: str, cache: FeatureCache) -> Reading:
     """Read the facts about a track of a library, whose file may be gone; a cached analysis needs no decoding."""
-    by_source = {"pack": terms}
+    by_source: dict[str, Mapping[str, Value]] = {}
     analysis = read_analysis(content, cache)
     try:
         unchanged = content_hash(path) == content
@@ -83,7 +83,7 @@ def read_track_again(path: str, *, content: str, terms: Mapping[str, Value], cac
     except (ReelscoreError, OSError):
         unchanged = False
     if unchanged and analysis is None:
-        return read_track(path, content=content, libav_tags=tags, terms=terms, cache=cache)
+        return read_track(path, content=content, libav_tags=tags, cache=cache)
     if unchanged:
         by_source["tag"] = file_tags.read_facts(path, tags)
     if analysis is None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +75,55 @@ def audio_blocks(
         raise InputError(f"rate_hz must be at least 1, got {rate_hz!r}")
     if not (math.isfinite(block_s) and block_s > 0):
         raise InputError(f"block_s must be positive and finite, got {block_s!r}")
-    return _blocks(path, rate_hz, max(1, round(block_s * rate_hz)), on_frame)
+    block_length = max(1, round(block_s * rate_hz))
+    blocks = _blocks(path, rate_hz, block_length, on_frame)
+    kept = _KEPT.get()
+    if kept is None or kept.path != str(path):
+        return blocks
+    if on_frame is None and rate_hz in kept.samples:
+        samples = kept.samples[rate_hz]
+        return (samples[i : i + block_length].copy() for i in range(0, len(samples), block_length))
+    return _keeping(blocks, kept, rate_hz)
+
+
+@contextmanager
+def keep_audio(path: Path | str) -> Iterator[None]:
+    """Keep what `audio_blocks` decodes of one file inside the block, so that a second reader needs no decoding.
+
+    Sound above 15 minutes is not kept, so that memory does not depend on the length of the file.
+    """
+    token = _KEPT.set(_Kept(str(path), {}))
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Samples of one file by their rate."""
+
+    path: str
+    samples: dict[int, FloatArray]
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("kept audio", default=None)
+_MOST_KEPT_S = 900
+
+
+def _keeping(blocks: Iterator[FloatArray], kept: _Kept, rate_hz: int) -> Iterator[FloatArray]:
+    """Yield blocks, and keep them once the last one is read."""
+    read: list[FloatArray] | None = []
+    length = 0
+    for block in blocks:
+        length += len(block)
+        if length > _MOST_KEPT_S * rate_hz:
+            read = None
+        if read is not None:
+            read.append(block)
+        yield block
+    if read:
+        kept.samples[rate_hz] = np.concatenate(read)
 
 
 def _blocks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -33,8 +34,8 @@ _TOLERANCE_LU = 0.1
 _AAC_MARGIN_DB = 0.3  # what AAC usually adds to the true peak
 _MAX_ENCODINGS = 4
 _DUCK_FRAME_S = 0.05
-_DUCK_HOLD_S = 0.5
-_DUCK_FADE_S = 0.25
+_DUCK_HOLD_S = Fraction(1, 2)
+_DUCK_FADE_S = Fraction(1, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,40 +103,53 @@ def level(samples: FloatArray) -> LevelledSound:
     return LevelledSound(sound, after, gain_db, tuple(notes))
 
 
-def duck(original: FloatArray, *, length_s: Fraction) -> tuple[GainPoint, ...]:
-    """Return a gain curve that lowers the music where the original sound is active.
+def active_spans(original: FloatArray) -> list[tuple[float, float]]:
+    """Return where a sound is active, as start and end in seconds.
 
     Active frames of 50 ms are less than 15 dB below the 95th percentile of the frames' levels, and above -50 dB.
 
     Parameters
     ----------
     original : ndarray of float32, shape (2, n)
-        At `RATE_HZ`, from the first picture on.
-    length_s : Fraction
-        Length of the video.
+        At `RATE_HZ`.
     """
     size = round(_DUCK_FRAME_S * RATE_HZ)
     count = original.shape[1] // size
     if not count:
-        return ()
+        return []
     frames = original[:, : count * size].reshape(2, count, size)
     level_db = 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=(0, 2)) + 1e-12)
     active = level_db > max(float(np.percentile(level_db, 95)) - 15, -50.0)
-    hold = round(_DUCK_HOLD_S / _DUCK_FRAME_S)
-    edges = (
-        np.flatnonzero(np.diff(np.concatenate([[0], active.astype(np.int8), [0]]))).reshape(-1, 2).tolist()
-    )
-    spans: list[list[int]] = []
-    for start, end in edges:
-        if spans and start - spans[-1][1] <= 2 * hold:
-            spans[-1][1] = end
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], active.astype(np.int8), [0]]))).reshape(-1, 2)
+    return [(start * _DUCK_FRAME_S, end * _DUCK_FRAME_S) for start, end in edges.tolist()]
+
+
+def duck(spans: Sequence[tuple[float, float]], *, length_s: Fraction) -> tuple[GainPoint, ...]:
+    """Return a gain curve that lowers the music in spans of the video, and in gaps of up to a second between them.
+
+    Parameters
+    ----------
+    spans : sequence of (float, float)
+        Start and end in seconds, ascending.
+    length_s : Fraction
+        Length of the video.
+    """
+    joined: list[list[Fraction]] = []
+    for start_s, end_s in spans:
+        start, end = (Fraction(round(at * 1000), 1000) for at in (start_s, end_s))
+        if joined and start - joined[-1][1] <= 2 * _DUCK_HOLD_S:
+            joined[-1][1] = end
         else:
-            spans.append([start, end])
+            joined.append([start, end])
     points: list[GainPoint] = []
-    frame, fade = Fraction(size, RATE_HZ), Fraction(_DUCK_FADE_S)
-    for start, end in spans:
-        low, high = start * frame, end * frame + hold * frame / 2
-        for at, gain_db in ((low - fade, 0.0), (low, DUCK_DB), (high, DUCK_DB), (high + fade, 0.0)):
+    for start, end in joined:
+        high = end + _DUCK_HOLD_S / 2
+        for at, gain_db in (
+            (start - _DUCK_FADE_S, 0.0),
+            (start, DUCK_DB),
+            (high, DUCK_DB),
+            (high + _DUCK_FADE_S, 0.0),
+        ):
             points.append(GainPoint(min(max(at, Fraction(0)), length_s), gain_db))
     return tuple(points)
 

@@ -90,6 +90,7 @@ def make_plan(
     start_s: float = 0.0,
     fit: bool = False,
     sound: str = "drop",
+    voice: Path | str | None = None,
     cache: FeatureCache | None = None,
 ) -> tuple[Plan, tuple[str, ...]]:
     """Plan a video for a file, and return notes for the user.
@@ -100,7 +101,7 @@ def make_plan(
     ----------
     out : Path or str
         The file to write.
-    video, track, start_s, sound
+    video, track, start_s, sound, voice
         As for `plan_moment`.
     fit : bool
         Whether to plan a version of the track that ends with the video, as `plan_fit`.
@@ -115,8 +116,10 @@ def make_plan(
     marked = Path(out).suffix.lower() not in FORMATS
     cuts_s = cached_cuts(video, cache).cuts_s if marked else ()
     if fit:
-        return plan_fit(video, track, start_s=start_s, sound=sound, cuts_s=cuts_s)
-    return plan_moment(video, track, start_s=start_s, sound=sound, cuts_s=cuts_s, find_beats=marked)
+        return plan_fit(video, track, start_s=start_s, sound=sound, voice=voice, cuts_s=cuts_s)
+    return plan_moment(
+        video, track, start_s=start_s, sound=sound, voice=voice, cuts_s=cuts_s, find_beats=marked
+    )
 
 
 def write_plan(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from reelscore.analysis.frames import Frames, describe
+from reelscore.analysis.music import has_music
 from reelscore.analysis.rhythm import LEAST_STEADINESS, Rhythm, find_rhythm
+from reelscore.analysis.voice import RATE_HZ as VOICE_RATE_HZ
+from reelscore.analysis.voice import find_speech
 from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
 from reelscore.errors import InputError, MediaError
 from reelscore.files import content_hash
@@ -24,7 +28,7 @@ from reelscore.types import FloatArray
 
 from .beat_features import describe_beats
 from .fit import ALIGN_S, align_seams, fit_length
-from .mix import RATE_HZ, duck, music_of
+from .mix import RATE_HZ, active_spans, duck, music_of
 from .plan import GAIN_DB, Marker, Piece, Plan, Song, Video
 
 RELATIVE_LU: dict[str, float | None] = {"drop": None, "keep": 0.0, "lower": -12.0, "duck": 6.0}
@@ -32,6 +36,7 @@ RELATIVE_LU: dict[str, float | None] = {"drop": None, "keep": 0.0, "lower": -12.
 
 FADE_IN_S = Fraction(1, 20)
 FADE_OUT_S = Fraction(2)
+_NUM_BLOCKS = 6  # of 10 s; enough to notice music
 
 
 def plan_moment(
@@ -40,6 +45,7 @@ def plan_moment(
     *,
     start_s: float | Fraction = 0,
     sound: str = "drop",
+    voice: Path | str | None = None,
     cuts_s: Sequence[float] = (),
     find_beats: bool = False,
 ) -> tuple[Plan, tuple[str, ...]]:
@@ -51,8 +57,10 @@ def plan_moment(
     start_s : float or Fraction
         Position in the track at the first picture.
     sound : {"drop", "keep", "lower", "duck"}
-        The video's own sound: none, as loud as the music, 12 LU below it, or 6 LU above it with the music lowered where
-        the sound is active.
+        The video's own sound: none, as loud as the music, 12 LU below it, or 6 LU above it with the music lowered under
+        speech, or without `voice` wherever the sound is active.
+    voice : Path or str, optional
+        Model for `find_speech`.
     cuts_s : sequence of float
         Times of cuts in the video, for markers.
     find_beats : bool
@@ -87,7 +95,9 @@ def plan_moment(
         else:
             notes.append(f"no steady beat (steadiness {rhythm.steadiness:.2f}), so beats are not marked")
     piece = Piece(start, end)
-    plan, more = finish_plan(video, pictures, song, (piece,), sound=sound, cuts_s=cuts_s, beats_s=beats_s)
+    plan, more = finish_plan(
+        video, pictures, song, (piece,), sound=sound, voice=voice, cuts_s=cuts_s, beats_s=beats_s
+    )
     return plan, (*notes, *more)
 
 
@@ -97,6 +107,7 @@ def plan_fit(
     *,
     start_s: float = 0.0,
     sound: str = "drop",
+    voice: Path | str | None = None,
     cuts_s: Sequence[float] = (),
 ) -> tuple[Plan, tuple[str, ...]]:
     """Plan a video with a version of a track that ends with it, and return notes for the user.
@@ -106,7 +117,7 @@ def plan_fit(
     video, track : Path or str
     start_s : float
         Earliest start in the track.
-    sound, cuts_s
+    sound, voice, cuts_s
         As for `plan_moment`.
 
     Raises
@@ -135,6 +146,7 @@ def plan_fit(
         song,
         pieces,
         sound=sound,
+        voice=voice,
         cuts_s=cuts_s,
         beats_s=beats.times_s.tolist(),
         fade_out_s=FADE_IN_S,
@@ -156,6 +168,7 @@ def finish_plan(
     pieces: tuple[Piece, ...],
     *,
     sound: str,
+    voice: Path | str | None = None,
     cuts_s: Sequence[float],
     beats_s: Sequence[float],
     fade_out_s: Fraction = FADE_OUT_S,
@@ -179,26 +192,49 @@ def finish_plan(
     if not pictures.has_sound:
         if relative_lu is not None:
             notes.append("the video has no sound of its own; only the music is used")
-    elif relative_lu is None:
-        notes.append("the video's own sound is dropped; keep it with --sound keep, lower or duck")
-    else:
-        plan, more = _with_original(plan, relative_lu, ducked=sound == "duck")
-        notes += more
-    return plan, tuple(notes)
+        return plan, tuple(notes)
+    samples = np.concatenate([np.empty(0, np.float32), *_first_blocks(video)])
+    if relative_lu is None:
+        what = "own sound, which has music," if has_music(samples) else "own sound"
+        notes.append(f"the video's {what} is dropped; keep it with --sound keep, lower or duck")
+        return plan, tuple(notes)
+    plan, more = _with_original(plan, relative_lu, ducked=sound == "duck", voice=voice)
+    if plan.original_db is not None and has_music(samples):
+        more.append("the video has music already, and both are heard; remove its sound with --sound drop")
+    return plan, (*notes, *more)
 
 
-def _with_original(plan: Plan, relative_lu: float, *, ducked: bool) -> tuple[Plan, list[str]]:
+def _first_blocks(video: Path | str) -> Iterator[FloatArray]:
+    """Yield the sound of the first minute at `SPECTRUM_RATE_HZ`; nothing where it cannot be decoded."""
+    try:
+        yield from islice(audio_blocks(video, rate_hz=SPECTRUM_RATE_HZ), _NUM_BLOCKS)
+    except MediaError:
+        return
+
+
+def _with_original(
+    plan: Plan, relative_lu: float, *, ducked: bool, voice: Path | str | None
+) -> tuple[Plan, list[str]]:
     """Add the gain of the original sound for a loudness relative to the music, and the ducking of the music."""
-    length_s = plan.video.length_s
-    original = read_stereo(plan.video.path, rate_hz=RATE_HZ, length_s=float(length_s), synchronised=True)
+    video, length_s = plan.video.path, plan.video.length_s
+    original = read_stereo(video, rate_hz=RATE_HZ, length_s=float(length_s), synchronised=True)
     loudness = loudness_of(original, RATE_HZ, peak=False)
     if loudness.integrated_lufs <= SILENT_LUFS:
         return plan, ["the video's own sound is silent; only the music is used"]
     music = loudness_of(music_of(plan, plan.track.path), RATE_HZ, peak=False)
     wanted_db = music.integrated_lufs + relative_lu - loudness.integrated_lufs
-    gain_db = round(min(max(wanted_db, GAIN_DB[0]), GAIN_DB[1]), 2)
-    gain = duck(original, length_s=length_s) if ducked else ()
-    return replace(plan, original_db=gain_db, gain=gain), []
+    plan = replace(plan, original_db=round(min(max(wanted_db, GAIN_DB[0]), GAIN_DB[1]), 2))
+    if not ducked:
+        return plan, []
+    notes = []
+    if voice is None:
+        spans = active_spans(original)
+    else:
+        heard = np.concatenate(list(audio_blocks(video, rate_hz=VOICE_RATE_HZ)))
+        spans = [span for span in find_speech(heard, voice) if span[0] < length_s]
+        if not spans:
+            notes.append("no speech in the video's own sound, so the music is not lowered")
+    return replace(plan, gain=duck(spans, length_s=length_s)), notes
 
 
 def song_of(track: Path | str) -> Song:

@@ -33,6 +33,7 @@ from reelscore.cli.finish import (
     PickOption,
     ReportOption,
     SoundOption,
+    VoiceOption,
 )
 from reelscore.cli.options import (
     INPUT,
@@ -148,6 +149,7 @@ def match(
     pick: PickOption = None,
     fit: FitOption = False,
     sound: SoundOption = None,
+    voice: VoiceOption = None,
     report_page: ReportOption = None,
     force: ForceOption = False,
     paths: PathsOption = False,
@@ -171,7 +173,7 @@ def match(
 
     check_one_place(music, library)
     # Check the query before indexing a music folder, which takes long.
-    finish = Finish(out, pick, fit, sound, report_page, force)
+    finish = Finish(out, pick, fit, sound, voice, report_page, force)
     request = MatchRequest(
         video=videos[0] if videos else None,
         text=text,

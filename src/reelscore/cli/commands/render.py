@@ -13,8 +13,10 @@ from reelscore.cli.finish import (
     ForceOption,
     OutOption,
     SoundOption,
+    VoiceOption,
     check_sound,
     cuts_cache,
+    voice_model,
     write,
 )
 from reelscore.cli.options import JsonOption
@@ -46,6 +48,7 @@ def render(
         ),
     ] = None,
     sound: SoundOption = None,
+    voice: VoiceOption = None,
     force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -59,10 +62,13 @@ def render(
     from reelscore.render.plan import load_plan
 
     how = check_sound(sound)
+    model = voice_model(voice, how)
     check_target(out, video, track, *([] if plan is None else [plan]), force=force)
     notes: tuple[str, ...] = ()
     if plan is None:
-        made, notes = make_plan(out, video, track, start_s=start or 0, fit=fit, sound=how, cache=cuts_cache())
+        made, notes = make_plan(
+            out, video, track, start_s=start or 0, fit=fit, sound=how, voice=model, cache=cuts_cache()
+        )
     elif start is None and sound is None and not fit:
         made = load_plan(plan)
     else:

@@ -74,10 +74,14 @@ def _others(facts: TrackFacts, name: str) -> dict[str, Value]:
 
 
 def _text(name: str, value: Value) -> str:
+    from reelscore.analysis.rhythm import LEAST_STEADINESS
+
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ", ".join(value)
+    if name == "beat_strength" and isinstance(value, float) and value < LEAST_STEADINESS:
+        return f"{value} (no steady beat)"
     if isinstance(value, float):
         return f"{value:.10g} {_UNITS.get(name, '')}".strip()
     return str(value)

@@ -55,6 +55,25 @@ export async function patiently(make, { signal, tries = 30 } = {}) {
   }
 }
 
+const waiting = [];
+let running = 0;
+
+/** Run what only adds detail, two at a time, so that the six connections to a host are free for what is heard. */
+export function later(task) {
+  waiting.push(task);
+  next();
+}
+
+function next() {
+  while (running < 2 && waiting.length) {
+    running += 1;
+    Promise.resolve(waiting.shift()()).catch(() => {}).finally(() => {
+      running -= 1;
+      next();
+    });
+  }
+}
+
 const TUS = { "tus-resumable": "1.0.0" };
 const PART_BYTES = 16 << 20;
 const RETRIES_S = [0.5, 1, 2, 4, 8];

@@ -8,7 +8,7 @@ import { Settings } from "./settings.js";
 
 const main = document.getElementById("main");
 const indexing = document.getElementById("indexing");
-const views = {};
+export const views = {};
 let current = null;
 let library = null;
 

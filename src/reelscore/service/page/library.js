@@ -54,7 +54,7 @@ export class LibraryView {
     const changed = this.#library?.num_tracks !== library.num_tracks;
     this.#library = library;
     this.count.textContent = `${plural(library.num_tracks ?? 0, "track")}, embedded with ${library.encoder}`;
-    this.roots.textContent = library.roots?.length ? `Below ${library.roots.join(" or ")}` : "The service was started without folders to add from (--root FOLDER).";
+    this.roots.textContent = library.roots?.length ? `Folders of which you may add: ${library.roots.join(", ")}` : "The service was started without folders to add from (--root FOLDER).";
     const job = library.indexing;
     this.progress.hidden = !job;
     if (job) {

@@ -1,6 +1,6 @@
 // The view that matches: the video on the left, the ranked tracks on the right.
 
-import { call, events, get, patiently } from "./api.js";
+import { call, events, get, later, patiently } from "./api.js";
 import { matchCommand } from "./command.js";
 import { announce, blank, copy, h, icon, iconButton, plural, time } from "./dom.js";
 import { Exports, titleOf } from "./exports.js";
@@ -105,8 +105,9 @@ export class Match {
       get("/v1/library/facets").then(({ columns }) => this.filters.setColumns(columns), () => {});
     }
     if (before === library.num_tracks) return;
-    if (!this.tracks.matches.length) this.#search({});
-    else {
+    if (!this.tracks.matches.length) {
+      if (!this.#searching) this.#search({});
+    } else if (before !== undefined) {
       this.fresh.hidden = false;
       this.fresh.lastChild.textContent = `${plural(library.num_tracks, "track")} now: rank again`;
     }
@@ -155,8 +156,8 @@ export class Match {
       this.#setLength(video.media.video?.duration_s ?? video.media.duration_s);
       this.#showStills(video);
       this.exports.setVideo(video);
-      this.#search({});
     }
+    if (video.state !== before?.state) this.#search({});
     this.#showParts();
   }
 
@@ -169,10 +170,15 @@ export class Match {
 
   #showStills({ id }) {
     const step = this.player.duration_s / NUM_STILLS;
-    const still = (number) => h("img", { src: `/v1/videos/${id}/thumbnail?at_s=${(step * (number + 0.5)).toFixed(2)}&short_side_px=96`, alt: "", loading: "lazy", onerror: (event) => event.target.remove() });
-    this.seek.pictures.replaceChildren();
-    // The first excerpts are made before the stills, which are only for the eye.
-    setTimeout(() => id === this.#query.video && this.seek.pictures.replaceChildren(...Array.from({ length: NUM_STILLS }, (_, number) => still(number))), 1200);
+    const stills = Array.from({ length: NUM_STILLS }, () => h("img", { alt: "" }));
+    this.seek.pictures.replaceChildren(...stills);
+    for (const [number, still] of stills.entries()) {
+      later(() => {
+        if (!still.isConnected) return;
+        still.src = `/v1/videos/${id}/thumbnail?at_s=${(step * (number + 0.5)).toFixed(2)}&short_side_px=96`;
+        return still.decode().catch(() => {});
+      });
+    }
   }
 
   async #search({ append = false }) {
@@ -180,9 +186,10 @@ export class Match {
     const asked = Boolean(text || like.length || unlike.length);
     const waits = video && this.#video?.state !== "ready";
     this.#searching?.abort();
+    this.#searching = null;
     if (waits || !(video || asked)) {
       this.#ranked = "";
-      if (waits && ["analysing", "uploading", undefined].includes(this.#video?.state) && this.stage.element.dataset.state !== "failed") this.tracks.showLoading();
+      if (waits && ["analysing", undefined].includes(this.#video?.state) && this.stage.element.dataset.state !== "failed") this.tracks.showLoading();
       else this.tracks.clear();
       this.#showParts();
       this.#showAside();
@@ -210,7 +217,10 @@ export class Match {
       this.#ranked = "";
       this.#showError(error);
     } finally {
-      if (!signal.aborted) this.tracks.element.removeAttribute("aria-busy");
+      if (!signal.aborted) {
+        this.#searching = null;
+        this.tracks.element.removeAttribute("aria-busy");
+      }
     }
     this.#showParts();
   }
@@ -289,6 +299,7 @@ export class Match {
     const pictures = ["analysing", "ready"].includes(this.#video?.state);
     this.transport.hidden = !(pictures || some);
     this.exports.element.hidden = this.#video?.state !== "ready" || !some;
+    this.filters.element.classList.toggle("unused", !this.#query.video && !some && !this.#query.where.length);
     this.head.hidden = this.notes.hidden = !some;
     this.more.hidden = !some || this.#next === null;
     this.close.hidden = !this.#query.video;

@@ -10,7 +10,8 @@ const OVERLAP_S = 0.25;
 const FADE_S = 0.02;
 const AHEAD_S = 0.005;
 const FAR_S = 0.25; // above it the video jumps
-const NEAR_S = 0.012; // below it the video keeps its speed
+const NEAR_S = 0.006; // below it the video keeps its speed
+const GAIN = 4; // change of the speed for each second of drift
 const MOST_BUFFERS = 24; // of 7.7 MB
 const REQUESTS = 2;
 const VOLUME = { drop: 0, keep: 1, lower: 0.25, duck: 1 };
@@ -193,6 +194,7 @@ export class Player extends EventTarget {
   #voice = null;
   #at = 0;
   #from = 0;
+  #starting = false; // the picture goes to a new place, and does not follow the sound
   #ticket = 0; // of the newest request to start; older ones give up
 
   constructor(video) {
@@ -271,8 +273,8 @@ export class Player extends EventTarget {
 
   pause() {
     this.#ticket += 1;
-    if (!this.playing) return;
-    this.#halt(this.position);
+    this.#starting = false;
+    if (this.playing) this.#halt(this.position);
   }
 
   toggle() {
@@ -315,9 +317,11 @@ export class Player extends EventTarget {
     this.#ticket += 1;
     const ticket = this.#ticket;
     this.#open();
+    this.#starting = true;
     await this.context.resume();
     if (this.hasVideo) await this.#startPictures(from);
     if (ticket !== this.#ticket) return;
+    this.#starting = false;
     const at = this.context.currentTime + AHEAD_S;
     this.#voice?.stop(at);
     // The time at which the sound reaches the ear, which the picture has reached by then.
@@ -335,7 +339,7 @@ export class Player extends EventTarget {
     }
   }
 
-  /** Seek, begin to play, and wait for the first picture, at most half a second. */
+  /** Seek, begin to play, and wait until the pictures move, at most half a second each. */
   async #startPictures(from) {
     const video = this.#video;
     video.playbackRate = 1;
@@ -345,7 +349,10 @@ export class Player extends EventTarget {
       video.currentTime = from;
       await within(500, seeked);
     }
+    // The clock of a video runs before its pictures move; from the second one on they keep up.
+    const moving = new Promise((resolve) => video.requestVideoFrameCallback(() => video.requestVideoFrameCallback(resolve)));
     await within(500, video.play().catch(() => {}));
+    await within(500, moving);
   }
 
   #switch() {
@@ -374,15 +381,15 @@ export class Player extends EventTarget {
   #follow() {
     if (!this.playing) return;
     const position = this.positionAt(this.heard());
-    if (position >= this.duration_s) {
+    if (position >= this.duration_s && !this.#starting) {
       this.#halt(0);
       return;
     }
     const video = this.#video;
-    if (this.hasVideo && !video.seeking) {
+    if (this.hasVideo && !video.seeking && !this.#starting) {
       const late = position - video.currentTime;
       if (Math.abs(late) > FAR_S) video.currentTime = position;
-      const rate = Math.abs(late) < NEAR_S ? 1 : clamp(1 + 2 * late, 0.92, 1.08);
+      const rate = Math.abs(late) < NEAR_S ? 1 : clamp(1 + GAIN * late, 0.92, 1.08);
       if (Math.abs(rate - video.playbackRate) > 0.004) video.playbackRate = rate;
       if (video.paused) video.play().catch(() => {});
     }
@@ -394,7 +401,7 @@ export class Player extends EventTarget {
   /** Frames stop in a hidden tab, the sound goes on. */
   #tick() {
     if (!this.playing) return;
-    if (this.positionAt(this.heard()) >= this.duration_s) this.#halt(0);
+    if (this.positionAt(this.heard()) >= this.duration_s && !this.#starting) this.#halt(0);
     else this.#wantExcerpts();
     this.#voice?.fill();
   }

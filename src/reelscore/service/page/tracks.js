@@ -1,6 +1,6 @@
 // The ranked tracks: rows, the chosen one, and what is played by hover and keys.
 
-import { get } from "./api.js";
+import { get, later } from "./api.js";
 import { announce, clamp, h, icon, iconButton, time } from "./dom.js";
 import { waveform } from "./waveform.js";
 
@@ -14,7 +14,6 @@ export class TrackList {
   #player;
   #actions;
   #rows = [];
-  #peaks = Promise.resolve();
 
   constructor(player, actions) {
     this.#player = player;
@@ -86,9 +85,7 @@ export class TrackList {
       this.#rows.push(row);
       this.element.append(row.element);
     }
-    for (const row of this.#rows.slice(-matches.length)) {
-      this.#peaks = this.#peaks.then(() => this.#details(row));
-    }
+    for (const row of matches.length ? this.#rows.slice(-matches.length) : []) later(() => this.#details(row));
   }
 
   #row(match, length_s) {
