@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscore.encoders.cache import FeatureCache, default_folder
-from reelscore.errors import NotFoundError
+from reelscore.errors import InputError, NotFoundError
 from reelscore.files import folder_library
 from reelscore.library.library import Library
 from reelscore.library.storage.facts import TRACK_KINDS, Kind, TrackFacts
@@ -36,6 +38,9 @@ from .warm import WarmSnapshot
 
 _RANGES = {"bpm": (90, 120), "energy": (0.4, 0.7), "length_s": (60, 180)}
 """Limits of the ranges in which the tracks are counted."""
+
+_IDENTITY = frozenset(("path", "title", "artist", "album"))
+"""Columns of a file's own tags."""
 
 _MOST_VALUES = 50
 """Number of values of a column that are counted."""
@@ -176,6 +181,24 @@ class Catalogue:
         """Remove a track from the library. Its file stays."""
         self.library.remove([self.track(key).key])
         self.library.expire()
+
+    def tag(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Store facts about a track as imported columns; see `Library.import_columns`."""
+        track = self.track(key)
+        if named := sorted(_IDENTITY.intersection(facts)):
+            raise InputError(
+                f"{', '.join(named)} is read from the file; change its tags there and add it again"
+            )
+        cells = {name: "; ".join(cell) if isinstance(cell, list) else cell for name, cell in facts.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "facts.jsonl"
+            file.write_text(json.dumps({"path": track.path, **cells}) + "\n", encoding="utf-8")
+            try:
+                Library.open(self.library.path, pipeline=self.opened).import_columns(file)
+            except InputError as error:
+                raise InputError(str(error).replace(str(file), "facts")) from None
+            finally:
+                self.library.expire()
 
     def searcher(self) -> Searcher | None:
         """Return the current searcher; None before the first track."""

@@ -43,7 +43,9 @@ def test_ten_tracks_are_switched_in_sync_and_without_silence(page: Page, film_id
             "return [...before, player.switched]; })()",
         )
         page.wait_for_timeout(1000)
-        after_s, picture_s, now_s = player(page, "[player.position, player.picture, player.context.currentTime]")
+        after_s, picture_s, now_s = player(
+            page, "[player.position, player.picture, player.context.currentTime]"
+        )
         silences.append(longest_silence_s(page))
         switches.append(at_s - asked_s)
         drifts.append(abs(after_s - picture_s))
@@ -52,7 +54,9 @@ def test_ten_tracks_are_switched_in_sync_and_without_silence(page: Page, film_id
         title, start_s = player(page, "[player.track.title, player.track.start_s]")
         track, second = heard(page)
         assert track == number_of(title)
-        assert abs(second + 0.5 - (start_s + after_s)) < 1.0  # the window lies in the third of a second before
+        assert (
+            abs(second + 0.5 - (start_s + after_s)) < 1.0
+        )  # the window lies in the third of a second before
         heard_titles.append(title)
     assert len(set(heard_titles)) == 9
     print(f"switch {max(switches):.4f} s, drift {max(drifts):.4f} s, silence {max(silences):.4f} s")
@@ -127,8 +131,10 @@ def test_hover_plays_a_track_while_the_film_plays(page: Page, film_id: str) -> N
     page.keyboard.press("Space")
     page.wait_for_function("async () => (await import('/app.js')).views.match.player.playing")
     page.locator(ROWS).nth(2).hover()
-    page.wait_for_function("async () => { const { player } = (await import('/app.js')).views.match; "
-                           "return player.tracks.indexOf(player.track) === 2; }")
+    page.wait_for_function(
+        "async () => { const { player } = (await import('/app.js')).views.match; "
+        "return player.tracks.indexOf(player.track) === 2; }"
+    )
 
 
 def test_the_original_sound_is_heard_where_it_is_chosen(page: Page, film_id: str) -> None:
