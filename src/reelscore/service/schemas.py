@@ -114,6 +114,18 @@ class NewTracks(_Input):
     prune: bool = Field(False, description="Also remove the tracks below these paths whose files are gone.")
 
 
+Column = Annotated[str, StringConstraints(pattern="^[a-z_][a-z0-9_]{0,59}$")]
+TagText = Annotated[str, StringConstraints(max_length=1000)]
+
+
+class NewTags(_Input):
+    """Facts about a track, by column."""
+
+    facts: Annotated[
+        dict[Column, TagText | bool | float | list[TagText] | None], Field(min_length=1, max_length=50)
+    ] = Field(examples=[{"licence": "CC BY", "mood": ["calm", "hopeful"], "price": 49}])
+
+
 class NewMatches(_Input):
     """A query; the options of `reelscore match`."""
 
