@@ -39,6 +39,7 @@ def arguments(name: str, data: Path | None) -> list[str] | None:
         "rendering": ["--track", str(media / "music" / "wild-waters.mp3")],
         "losses": [],
         "library": [],
+        "moments": [],
         "commands": ["--music", str(media / "music"), "--pack", str(models)],
     }[name]
 
@@ -54,6 +55,7 @@ TITLES = {
     "losses": "Losses",
     "commands": "Commands",
     "library": "Library",
+    "moments": "Moments",
 }
 
 
@@ -259,6 +261,38 @@ def library(found: Any) -> list[Row]:
                     "10 ms at 0.97" if key == "search" else "",
                 )
             )
+    return rows
+
+
+def moments(found: Any) -> list[Row]:
+    rows = []
+    if "truth" in found:
+        part = found["truth"]
+        rows.append(
+            (
+                f"starts within 0.1 s modulo a beat, {part['trials']} made videos through files",
+                f"{100 * part['right']:.0f}%, claimed {100 * part['claimed']:.0f}%",
+                "at least 95%",
+            )
+        )
+    if "cuts" in found:
+        part = found["cuts"]
+        rows.append(
+            (
+                "finding cuts, 30 s of noisy 720p, processor time",
+                f"{part['cuts_s']:.1f} s; decoding {part['decode_s']:.1f} s, light features {part['light_s']:.1f} s",
+                "",
+            )
+        )
+    if "speed" in found:
+        part = found["speed"]
+        stages = {"search": "search", "moments": "moments and facts", "beats": "beats", "all": "all"}
+        what = f"best 200 of {part['tracks']:,} tracks, {part['dim']} dimensions, 20 cuts, warm"
+        for key, title in stages.items():
+            one = part[key]
+            spent = f"p50 {one['p50_ms']:.0f} ms, p95 {one['p95_ms']:.0f} ms"
+            processor = f"processor {one['cpu_p50_ms']:.0f} ms"
+            rows.append((f"{what}: {title}", f"{spent} ({processor})", "300 ms" if key == "all" else ""))
     return rows
 
 

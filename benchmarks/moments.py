@@ -30,7 +30,7 @@ from reelscore.encoders.extract import extract
 from reelscore.encoders.light.video import LightVideo
 from reelscore.library.storage.entry import TrackEntry
 from reelscore.library.storage.facts import TrackFacts
-from reelscore.library.storage.meta import LibraryMeta
+from reelscore.library.storage.meta import FORMAT, LibraryMeta
 from reelscore.library.storage.open import open_for_search
 from reelscore.library.storage.store import Store
 from reelscore.matching.alignment import align_start
@@ -76,7 +76,7 @@ def truth(folder: Path, num_trials: int) -> dict[str, float]:
 
 def make_library(folder: Path, *, tracks: int, dim: int) -> LibraryMeta:
     """Write a library of random unit vectors, with moments and the rhythm of analysed songs."""
-    meta = LibraryMeta("random", "random-1", "video-1", "music-1", "light", dim, SEGMENTS)
+    meta = LibraryMeta("random", "random-1", "video-1", "music-1", "light", dim, SEGMENTS, format=FORMAT)
     rhythms = [
         find_rhythm(describe([song(pattern, bpm, TRACK_S)[0]])).to_bytes()
         for pattern in PATTERNS
@@ -145,6 +145,7 @@ def speed(folder: Path, *, tracks: int, dim: int, queries: int = 20) -> dict[str
             lambda b=block, q=query: rank_by_moments(b, q, index, clip_s=CLIP_S, moment_weight=MOMENT_WEIGHT),
         )
         assert len(ranked) == BLOCK
+        assert all(p.facts.rhythm for p in ranked)
         timed("beats", lambda r=ranked: placed(r))
         timed("beats_of_ten", lambda r=ranked[:10]: placed(r))
     stages["all"] = np.sum([stages[name] for name in ("search", "moments", "beats")], axis=0).tolist()

@@ -60,13 +60,13 @@ def test_rows_match_by_path_isrc_and_title_with_artist(library, tmp_path):
         "nowhere.mp3,us-rc1-76-07839,,,CC BY\n"
         ",frz039800212,,,B\n"
         ",,TÍTLE  4,Ärtist,ambiguous\n"
-        ",,Títle 3,Somebody,unmatched\n"
+        ",,Títle 3,Another,unmatched\n"
         ",,,,unmatched\n",
     )
     assert (summary.matched, summary.tracks, summary.columns) == (3, 4, ("isrc", "licence"))
     assert summary.ambiguous == ("line 5: 2 tracks have the title 'TÍTLE  4' by 'Ärtist'",)
     assert summary.unmatched == (
-        "line 6: no track with title 'Títle 3' by 'Somebody'",
+        "line 6: no track with title 'Títle 3' by 'Another'",
         "line 7: no track with an empty path, ISRC and title",
     )
     assert [imported(library, i).get("licence") for i in range(6)] == ["CC0", "CC BY", "B", "B", None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from reelscore import InputError, Library, Matcher, MatchRequest, NotFoundError
+from reelscore.cli.commands.match import match
 from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.store import Store
 from reelscore.matching.candidates import BLOCK
@@ -39,7 +41,7 @@ def library(light_library, tmp_path_factory):
 
 
 def titles(matches):
-    return [match.track.title for match in matches]
+    return [one.track.title for one in matches]
 
 
 def test_a_filter_keeps_the_order_and_drops_the_rest(library, video_file):
@@ -150,8 +152,8 @@ def test_liked_and_disliked_tracks_move_the_list(library, video_file):
     video = library.pipeline.video(video_file)[0].astype(np.float64)
     vector = video + LIKE_WEIGHT * like - UNLIKE_WEIGHT * unlike
     vector /= np.linalg.norm(vector)
-    for match in moved:
-        assert match.score == pytest.approx(float(entries[match.track.title].embedding @ vector), abs=1e-5)
+    for found in moved:
+        assert found.score == pytest.approx(float(entries[found.track.title].embedding @ vector), abs=1e-5)
     assert [m.score for m in query] != [m.score for m in moved]
 
 
@@ -192,14 +194,37 @@ def test_the_parts_of_a_score_make_up_the_score(library, video_file, tmp_path, l
     trained = Library.open(tmp_path / "trained", model=light_model, cache=library.cache_folder)
     trained.add(music_folder, workers=1)
     for opened, weight in ((library, 0.0), (trained, 0.3)):
-        for match in Matcher(opened).match(video_file, hubness=0.5):
-            parts = {reason.kind: reason.value for reason in match.explanation}
+        for found in Matcher(opened).match(video_file, hubness=0.5):
+            parts = {reason.kind: reason.value for reason in found.explanation}
             moment = weight * parts["moment"] if weight else 0.0
             total = (1 - weight) * parts["track"] + moment + parts["hubness"]
-            assert match.score == pytest.approx(total, abs=1e-9)
-            texts = {reason.kind: reason.text for reason in match.explanation}
+            assert found.score == pytest.approx(total, abs=1e-9)
+            texts = {reason.kind: reason.text for reason in found.explanation}
             assert texts["track"] == f"the whole track: {parts['track']:.2f}"
-            assert texts["moment"].startswith(f"from 0:0{int(match.start_s)} of 0:0")
+            assert texts["moment"].startswith(f"from 0:0{int(found.start_s)} of 0:0")
+
+
+def test_the_fit_of_a_trained_model_is_that_of_its_bank(
+    library, video_file, tmp_path, light_model, music_folder
+):
+    opened = Library.open(tmp_path / "trained", model=light_model, cache=library.cache_folder)
+    opened.add(music_folder, workers=1)
+    bank = opened.pipeline.embedder.bank.astype(np.float64)
+    found = opened.searcher().embeddings([t.key for t in opened.tracks()])
+    video = opened.pipeline.video(video_file)[0].astype(np.float64)
+    for one in Matcher(opened).match(video_file):
+        unmatched = bank @ found[one.track.key].astype(np.float64)
+        z = (float(video @ found[one.track.key]) - unmatched.mean()) / max(unmatched.std(), 1e-3)
+        expected = "good" if z >= 1 else "fair" if z >= 0.25 else "poor"
+        assert one.fit == (expected if len(bank) >= 16 else "")
+    assert len(bank) > 0
+
+
+def test_the_defaults_of_the_command_are_those_of_a_request():
+    command, request = inspect.signature(match).parameters, MatchRequest()
+    for name in ("text_weight", "hubness", "diversity", "all_recordings", "offset"):
+        assert command[name].default == getattr(request, name)
+    assert command["top"].default == request.k
 
 
 def test_a_request_is_an_object_or_its_attributes(library, video_file):

@@ -36,7 +36,7 @@ def has_music(samples: FloatArray) -> bool:
     Parameters
     ----------
     samples : ndarray of float32, shape (n,)
-        Mono, at 22,050 Hz. A minute is enough.
+        Mono, at 22,050 Hz. Half a minute is enough.
     """
     if frequency_activation(samples) >= LEAST_ACTIVATION:
         return True
@@ -57,7 +57,7 @@ def frequency_activation(samples: FloatArray) -> float:
         return 0.0
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::_HOP]
     found = []
-    for start in range(0, count - _BLOCK + 1, _BLOCK // 2):
+    for start in range(0, count - _BLOCK + 1, _BLOCK):
         block = frames[start : start + _BLOCK]
         level_db = 10 * np.log10(np.square(block).mean(axis=1).max() + 1e-10)
         found.append(_activation(block) if level_db > _SILENT_DB else 0.0)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reelscore.encoders.cache import FeatureCache, default_folder
-from reelscore.errors import ArtifactError, NotFoundError
+from reelscore.errors import NotFoundError
 from reelscore.types import Track
 
 from .adding import AddRun, Progress
 from .storage.entry import TrackEntry
-from .storage.meta import LibraryFile, LibraryMeta, check_kind, foreign_entries, way_to_create
+from .storage.meta import LibraryFile, LibraryMeta, check_absent, check_kind, facts_note, way_to_create
 from .storage.open import Searcher, open_for_search
 from .storage.snapshot import Snapshot
 from .summary import AddSummary
@@ -122,10 +122,7 @@ class Library:
         features = FeatureCache(cache_folder)
         file = LibraryFile(folder)
         if not LibraryMeta.exists(folder):
-            if not create:
-                raise NotFoundError(f"there is no library at {folder}. Create one: {way_to_create(folder)}")
-            if folder.exists() and (not folder.is_dir() or foreign_entries(folder)):
-                raise ArtifactError(f"{folder} exists but is not a library. Choose another folder for it")
+            check_absent(folder, create=create)
             from reelscore.pipeline.resolve import resolve
 
             opened = pipeline or resolve(
@@ -175,16 +172,11 @@ class Library:
         snapshot = Snapshot.open(self._file)
         if snapshot is None:
             return untagged_note(self.path, self._store().count_without_tags())
-        return untagged_note(self.path, int((~snapshot.all_rows().has_tag_scores).sum()))
+        return untagged_note(self.path, int((~snapshot.rows.has_tag_scores).sum()))
 
     def facts_note(self) -> str | None:
         """Return a message about a library without facts, which an older version created; None for any other."""
-        if self.meta is None or self.meta.has_facts:
-            return None
-        return (
-            f"the library {self.path} has no tempo, key, loudness and other facts about its tracks. Add them: "
-            f"reelscore rebuild --library {self.path}"
-        )
+        return facts_note(self.meta, self.path)
 
     def __len__(self) -> int:
         return len(open_for_search(self._file)) if LibraryMeta.exists(self.path) else 0

@@ -29,7 +29,7 @@ from .container import open_media, packets, select_stream
 Array = npt.NDArray[np.float64]
 Small = npt.NDArray[np.uint8]
 
-VERSION = 2
+VERSION = 3
 """Increase whenever the same file would give other cuts."""
 
 WIDTH_PX, HEIGHT_PX = 64, 36
@@ -43,10 +43,11 @@ _NEAR = 6  # frames on each side that a cut is compared with
 _BINS = 32
 _LUMA_STEP = 2  # thumbnails for dissolves: 32 x 18
 
-# A dissolve is a picture that is the mean of the ones before and after it, which differ.
-_DISSOLVE_S = 0.4
+# In a dissolve each pixel moves steadily from one shot to the other, and their mean has less contrast than both.
+_DISSOLVE_S = 0.2  # on each side
 _LEAST_DISTANCE = 12.0
-_LARGEST_REST = 0.4
+_LEAST_STEADINESS = 0.45
+_LEAST_DIP = 0.1
 _EVEN = 6.0  # standard deviation of a picture of one colour
 
 _MOTION_S = 0.5
@@ -223,22 +224,26 @@ def _cuts(step: Array, lasting: Array) -> npt.NDArray[np.int64]:
 
 
 def _transitions(stamps: Array, luma: Small, cuts: npt.NDArray[np.int64]) -> tuple[Transition, ...]:
-    """Return the runs of frames that are the mean of the frames around them, which differ."""
+    """Return the runs of frames that lie between two different pictures.
+
+    Over 0.4 s around such a frame, the difference of the ends is a large part of the sum of all changes (motion changes
+    pixels back and forth), and the frame's variance is below the mean variance of the ends (that of a mixture of
+    unrelated pictures is).
+    """
+    pixels = luma.reshape(len(luma), -1)
+    variance = np.array([row.var() for row in pixels])
+    changes = np.array([0.0, *(np.abs(b.astype(np.int16) - a).mean() for a, b in itertools.pairwise(pixels))])
+    total = np.cumsum(changes)
     before = np.searchsorted(stamps, stamps - _DISSOLVE_S)
     after = np.minimum(np.searchsorted(stamps, stamps + _DISSOLVE_S), len(stamps) - 1)
-    gradual = np.zeros(len(stamps), bool)
-    for row in range(len(stamps)):
-        low, high = before[row], after[row]
-        if np.searchsorted(cuts, low, side="right") != np.searchsorted(cuts, high, side="right"):
-            continue
-        first, middle, last = (luma[k].astype(np.float32) for k in (low, row, high))
-        distance = float(np.abs(last - first).mean())
-        if distance >= _LEAST_DISTANCE:
-            # The share of the middle that no mixture of first and last explains.
-            direction = last - first
-            mix = float((middle - first).ravel() @ direction.ravel()) / float(np.square(direction).sum())
-            rest = float(np.abs(middle - first - mix * direction).mean())
-            gradual[row] = 0.15 < mix < 0.85 and rest <= _LARGEST_REST * distance / 2
+    distance = np.array(
+        [np.abs(pixels[b].astype(np.int16) - pixels[a]).mean() for a, b in zip(before, after, strict=True)]
+    )
+    one_shot = np.searchsorted(cuts, before, side="right") == np.searchsorted(cuts, after, side="right")
+    ends = (variance[before] + variance[after]) / 2
+    gradual = one_shot & (distance >= _LEAST_DISTANCE)
+    gradual &= distance >= _LEAST_STEADINESS * (total[after] - total[before])
+    gradual &= variance <= (1 - _LEAST_DIP) * ends
     return tuple(_run(stamps, luma, start, end) for start, end in _runs(gradual))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 
@@ -31,32 +30,13 @@ def loudness_of(samples: FloatArray, rate_hz: int, *, peak: bool = True) -> Loud
     ----------
     EBU R 128 (2023); ITU-R BS.1770-5.
     """
+    block = round(0.4 * rate_hz) + 1
+    if 0 < samples.shape[1] < block:
+        samples = np.tile(samples, -(-block // samples.shape[1]))
+    samples = np.pad(samples, ((0, 0), (0, -samples.shape[1] % (rate_hz // 10))))
     starts = range(0, samples.shape[1], _BLOCK)
-    parts = (samples[:, start : start + _BLOCK] for start in starts)
-    return loudness_of_parts(parts, rate_hz, peak=peak)
-
-
-def loudness_of_parts(parts: Iterable[FloatArray], rate_hz: int, *, peak: bool = True) -> Loudness:
-    """Measure consecutive parts of one sound as `loudness_of`."""
-    return measure_frames(_filled(parts, rate_hz), peak=peak) or Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
-
-
-def _filled(parts: Iterable[FloatArray], rate_hz: int) -> Iterator[av.AudioFrame]:
-    """Yield the parts as frames; repeat a short sound, and fill its last tenth of a second."""
-    block, first, length = round(0.4 * rate_hz) + 1, [], 0
-    for part in parts:
-        if length < block:
-            first.append(part)
-        yield stereo_frame(part, rate_hz, length)
-        length += part.shape[1]
-    if not length:
-        return
-    if length < block:
-        whole = np.concatenate(first, axis=1)
-        yield stereo_frame(np.tile(whole, -(-block // length) - 1), rate_hz, length)
-        length *= -(-block // length)
-    if rest := -length % (rate_hz // 10):
-        yield stereo_frame(np.zeros((2, rest), np.float32), rate_hz, length)
+    frames = (stereo_frame(samples[:, start : start + _BLOCK], rate_hz, start) for start in starts)
+    return measure_frames(frames, peak=peak) or Loudness(SILENT_LUFS, SILENT_PEAK_DB, 0.0)
 
 
 def limit_peaks(samples: FloatArray, rate_hz: int, *, ceiling_db: float) -> FloatArray:

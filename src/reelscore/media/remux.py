@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import heapq
-import itertools
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -20,8 +17,7 @@ from reelscore.errors import MediaError
 from reelscore.types import FloatArray
 
 from .container import decodable_streams, libav_url, open_media, packets, select_stream
-from .levels import loudness_of_parts, stereo_frame
-from .loudness import Loudness
+from .levels import stereo_frame
 from .writer import output_file, with_decoding_times
 
 if TYPE_CHECKING:
@@ -117,7 +113,13 @@ class AacSound:
 
     def decode(self) -> FloatArray:
         """Decode the packets, without the encoder's padding at both ends, shape (2, num_samples)."""
-        return np.concatenate(list(_decoded(self.packets, lambda: self.extradata, self.num_samples)), axis=1)
+        decoder: Any = av.CodecContext.create("aac", "r")
+        decoder.extradata = self.extradata
+        parts = [frame.to_ndarray() for packet in (*self.packets, None) for frame in decoder.decode(packet)]
+        samples = np.concatenate(parts, axis=1)
+        padding = -(self.packets[0].pts or 0)
+        decoded: FloatArray = samples[:, padding : padding + self.num_samples]
+        return decoded
 
 
 def encode_aac(
@@ -128,54 +130,11 @@ def encode_aac(
     if fast:
         # Without intensity stereo, whose noise above 6 kHz is 10 dB higher.
         encoder.options = {"aac_coder": "fast", "aac_is": "0"}
-    return AacSound(tuple(_encoded(encoder, samples, rate_hz)), encoder.extradata, rate_hz, samples.shape[1])
-
-
-def encode_measured(samples: FloatArray, rate_hz: int) -> tuple[AacSound, Loudness]:
-    """Encode stereo samples, shape (2, n), and measure the decoded sound.
-
-    A thread measures what is encoded already: libav releases Python's lock.
-    """
-    encoder = _aac(av.CodecContext.create("aac", "w"), rate_hz)
     found: list[Packet[Any]] = []
-    waiting: SimpleQueue[Packet[Any] | None] = SimpleQueue()
-    with ThreadPoolExecutor(1) as pool:
-        # The encoder has its parameters when it gives the first packet.
-        decoded = _decoded(iter(waiting.get, None), lambda: encoder.extradata, samples.shape[1])
-        measured = pool.submit(loudness_of_parts, decoded, rate_hz)
-        try:
-            for packet in _encoded(encoder, samples, rate_hz):
-                found.append(packet)
-                waiting.put(packet)
-        finally:
-            waiting.put(None)
-    return AacSound(tuple(found), encoder.extradata, rate_hz, samples.shape[1]), measured.result()
-
-
-def _encoded(encoder: Any, samples: FloatArray, rate_hz: int) -> Iterator[Packet[Any]]:
     for start in range(0, samples.shape[1], _FRAME):
-        yield from encoder.encode(stereo_frame(samples[:, start : start + _FRAME], rate_hz, start))
-    yield from encoder.encode(None)
-
-
-def _decoded(
-    packets: Iterable[Packet[Any]], extradata: Callable[[], bytes], num_samples: int
-) -> Iterator[FloatArray]:
-    """Yield the decoded samples, without the encoder's padding at both ends."""
-    decoder: Any = None
-    position = 0
-    for packet in itertools.chain(packets, [None]):
-        if decoder is None:
-            if packet is None:
-                return
-            decoder = av.CodecContext.create("aac", "r")
-            decoder.extradata = extradata()
-            position = packet.pts or 0
-        for frame in decoder.decode(packet):
-            samples = frame.to_ndarray()[:, max(0, -position) : max(0, num_samples - position)]
-            position += frame.samples
-            if samples.shape[1]:
-                yield samples
+        found += encoder.encode(stereo_frame(samples[:, start : start + _FRAME], rate_hz, start))
+    found += encoder.encode(None)
+    return AacSound(tuple(found), encoder.extradata, rate_hz, samples.shape[1])
 
 
 def _aac(context: Any, rate_hz: int, bit_rate: int = BIT_RATE) -> Any:

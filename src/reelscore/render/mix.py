@@ -13,7 +13,7 @@ import numpy.typing as npt
 from reelscore.errors import MediaError
 from reelscore.media.levels import limit_peaks, loudness_of
 from reelscore.media.loudness import Loudness
-from reelscore.media.remux import AacSound, encode_measured
+from reelscore.media.remux import AacSound, encode_aac
 from reelscore.media.stereo import read_stereo
 from reelscore.types import FloatArray
 
@@ -86,7 +86,8 @@ def level(samples: FloatArray) -> LevelledSound:
     ceiling_db, target_lufs = CEILING_DB - _AAC_MARGIN_DB, TARGET_LUFS
     for number in range(_MAX_ENCODINGS):
         limited, gain_db = _limited(samples, lufs, gain_db, highest_db, ceiling_db, target_lufs)
-        sound, after = encode_measured(limited, RATE_HZ)
+        sound = encode_aac(limited, RATE_HZ)
+        after = loudness_of(sound.decode(), RATE_HZ)
         excess_db = after.true_peak_db - CEILING_DB
         # AAC drops the highest frequencies, which can lower the loudness of noise by a unit.
         missing_lu = TARGET_LUFS - after.integrated_lufs if gain_db < highest_db else 0.0

@@ -36,7 +36,7 @@ RELATIVE_LU: dict[str, float | None] = {"drop": None, "keep": 0.0, "lower": -12.
 
 FADE_IN_S = Fraction(1, 20)
 FADE_OUT_S = Fraction(2)
-_NUM_BLOCKS = 6  # of 10 s; enough to notice music
+_NUM_BLOCKS = 3  # of 10 s; enough to notice music
 
 
 def plan_moment(
@@ -205,7 +205,7 @@ def finish_plan(
 
 
 def _first_blocks(video: Path | str) -> Iterator[FloatArray]:
-    """Yield the sound of the first minute at `SPECTRUM_RATE_HZ`; nothing where it cannot be decoded."""
+    """Yield the sound of the first half minute at `SPECTRUM_RATE_HZ`; nothing where it cannot be decoded."""
     try:
         yield from islice(audio_blocks(video, rate_hz=SPECTRUM_RATE_HZ), _NUM_BLOCKS)
     except MediaError:

@@ -184,6 +184,11 @@ class Service:
         self.derived.forget(key)
         self.events.publish("library", self.catalogue.to_json())
 
+    def tag_track(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Store facts about a track; see `Catalogue.tag`."""
+        self.catalogue.tag(key, facts)
+        self.events.publish("library", self.catalogue.to_json())
+
     def analyse_again(self, video: Video) -> None:
         """Queue the analysis of a video for the current model."""
         key = f"analyse {video.id} {self.catalogue.fingerprint}"

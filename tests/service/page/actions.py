@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from .conftest import SECOND_HZ, SECOND_STEP_HZ, TRACK_HZ, TRACK_STEP_HZ
+from .conftest import NUM_STEPS, SECOND_HZ, SECOND_STEP_HZ, TRACK_HZ, TRACK_STEP_HZ
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -48,19 +49,18 @@ def open_film(page: Page, film_id: str, *, query: str = "") -> None:
     page.wait_for_selector(ROWS)
 
 
+def wait_playing(page: Page, playing: bool = True) -> None:
+    page.locator(".match.is-playing" if playing else ".match:not(.is-playing)").wait_for()
+
+
 def start_decoded(page: Page, *, num: int) -> None:
     """Play once the first tracks can be heard at once."""
-    page.keyboard.press("Space")  # opens the context of the sound, in which excerpts are decoded
-    page.wait_for_function("async () => (await import('/app.js')).views.match.player.playing")
+    end = time.monotonic() + 60
+    while not player(page, "player.tracks.slice(0, given).every((track) => player.isDecoded(track))", num):
+        assert time.monotonic() < end, "the excerpts are not decoded"
+        page.wait_for_timeout(100)
     page.keyboard.press("Space")
-    page.wait_for_function(
-        "async (num) => { const { views } = await import('/app.js'); const { player } = views.match; "
-        "return player.tracks.slice(0, num).every((track) => player.isDecoded(track)); }",
-        arg=num,
-    )
-    player(page, "player.seek(0)")
-    page.keyboard.press("Space")
-    page.wait_for_function("async () => (await import('/app.js')).views.match.player.playing")
+    wait_playing(page)
 
 
 def listen(page: Page) -> None:
@@ -92,7 +92,7 @@ def longest_silence_s(page: Page) -> float:
 
 def heard(page: Page) -> tuple[int, int]:
     """Return the number of the track that is heard, and the second of it."""
-    rising_hz, own_hz = page.evaluate(
+    stepping_hz, own_hz = page.evaluate(
         """() => {
           const bins = new Float32Array(analyser.frequencyBinCount);
           analyser.getFloatFrequencyData(bins);
@@ -105,7 +105,11 @@ def heard(page: Page) -> tuple[int, int]:
           return [peak(300, 2500), peak(2900, 5500)];
         }"""
     )
-    return round((own_hz - TRACK_HZ) / TRACK_STEP_HZ), round((rising_hz - SECOND_HZ) / SECOND_STEP_HZ)
+    track, step = (
+        round((own_hz - TRACK_HZ) / TRACK_STEP_HZ),
+        round((stepping_hz - SECOND_HZ) / SECOND_STEP_HZ),
+    )
+    return track, step * pow(track + 2, -1, NUM_STEPS) % NUM_STEPS
 
 
 def number_of(title: str) -> int:

@@ -26,18 +26,19 @@ FILM_S, TRACK_S = 12.0, 24.0
 MARKUP = "<img src=x onerror=document.title='stolen'>"
 """Title of a track, which must stay text."""
 
-# What is heard tells the track and the position in it.
+# What is heard tells the track and the position in it; the order of the steps differs, since a match has only one
+# track of each recording.
 TRACK_HZ, TRACK_STEP_HZ = 3000, 150
-SECOND_HZ, SECOND_STEP_HZ = 400, 25
+SECOND_HZ, SECOND_STEP_HZ, NUM_STEPS = 400, 25, 67
 
 
 def staircase(path: Path, number: int, *, seconds: float) -> Path:
-    """Write two tones without a pause: one names the track, the other rises each second."""
+    """Write two tones without a pause: one names the track, the other its second."""
     time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    rising_hz = SECOND_HZ + SECOND_STEP_HZ * np.floor(time_s)
-    rising = 0.25 * np.sin(2 * np.pi * np.cumsum(rising_hz) / RATE_HZ)
+    step = np.floor(time_s) * (number + 2) % NUM_STEPS
+    stepping = 0.25 * np.sin(2 * np.pi * np.cumsum(SECOND_HZ + SECOND_STEP_HZ * step) / RATE_HZ)
     own = 0.25 * np.sin(2 * np.pi * (TRACK_HZ + TRACK_STEP_HZ * number) * time_s)
-    write_audio(path, (rising + own).astype(np.float32), rate_hz=RATE_HZ)
+    write_audio(path, (stepping + own).astype(np.float32), rate_hz=RATE_HZ)
     return path
 
 

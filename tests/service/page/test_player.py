@@ -9,7 +9,17 @@ import pytest
 
 from support.serving import Running
 
-from .actions import ROWS, heard, listen, longest_silence_s, number_of, open_film, player, start_decoded
+from .actions import (
+    ROWS,
+    heard,
+    listen,
+    longest_silence_s,
+    number_of,
+    open_film,
+    player,
+    start_decoded,
+    wait_playing,
+)
 from .conftest import TRACK_S, open_page
 
 if TYPE_CHECKING:
@@ -89,7 +99,7 @@ def test_the_file_itself_is_heard_until_the_excerpt_is_decoded(page: Page, film_
     page.route("**/preview?*", lambda route: None)  # no excerpt ever arrives
     open_film(page, film_id)
     page.keyboard.press("Space")
-    page.wait_for_function("async () => (await import('/app.js')).views.match.player.playing")
+    wait_playing(page)
     listen(page)
     page.wait_for_timeout(2000)
     track, second = heard(page)
@@ -127,23 +137,21 @@ def test_hover_plays_a_track_while_the_film_plays(page: Page, film_id: str) -> N
     page.locator(ROWS).nth(2).hover()
     page.wait_for_timeout(400)
     assert player(page, "[player.playing, player.tracks.indexOf(player.track)]") == [False, 0]
+    title = page.locator(f"{ROWS} h3").nth(2).inner_text()
     page.mouse.move(5, 5)
     page.keyboard.press("Space")
-    page.wait_for_function("async () => (await import('/app.js')).views.match.player.playing")
+    wait_playing(page)
     page.locator(ROWS).nth(2).hover()
-    page.wait_for_function(
-        "async () => { const { player } = (await import('/app.js')).views.match; "
-        "return player.tracks.indexOf(player.track) === 2; }"
-    )
+    page.locator(".row.playing h3", has_text=title).wait_for()
 
 
 def test_the_original_sound_is_heard_where_it_is_chosen(page: Page, film_id: str) -> None:
     open_film(page, film_id)
     sound = "() => [document.querySelector('video').muted, document.querySelector('video').volume]"
     assert page.evaluate(sound)[0] is True
-    page.get_by_text("Original quiet", exact=True).click()
+    page.get_by_label("Original quiet").check()
     assert page.evaluate(sound) == [False, 0.25]
-    page.get_by_text("Music only", exact=True).click()
+    page.get_by_label("Music only").check()
     assert page.evaluate(sound)[0] is True
 
 
@@ -151,5 +159,5 @@ def test_the_film_ends_where_it_began(page: Page, film_id: str) -> None:
     open_film(page, film_id)
     start_decoded(page, num=1)
     player(page, "player.seek(11.2)")
-    page.wait_for_function("async () => !(await import('/app.js')).views.match.player.playing")
+    wait_playing(page, False)
     assert player(page, "player.position") == 0

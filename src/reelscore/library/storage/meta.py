@@ -220,6 +220,32 @@ def way_to_create(folder: Path) -> str:
     return f"reelscore add MUSIC_FOLDER --library {'OTHER_FOLDER' if taken else folder}"
 
 
+def check_absent(folder: Path, *, create: bool) -> None:
+    """Raise unless a new library may be created at a folder where there is none.
+
+    Raises
+    ------
+    NotFoundError
+        If `create` is false.
+    ArtifactError
+        If the folder holds something else.
+    """
+    if not create:
+        raise NotFoundError(f"there is no library at {folder}. Create one: {way_to_create(folder)}")
+    if folder.exists() and (not folder.is_dir() or foreign_entries(folder)):
+        raise ArtifactError(f"{folder} exists but is not a library. Choose another folder for it")
+
+
+def facts_note(meta: LibraryMeta | None, library: Path) -> str | None:
+    """Return a message about a library without facts, which an older version created; None for any other."""
+    if meta is None or meta.has_facts:
+        return None
+    return (
+        f"the library {library} has no tempo, key, loudness and other facts about its tracks. Add them: "
+        f"reelscore rebuild --library {library}"
+    )
+
+
 def check_kind(built: LibraryMeta, library: Path) -> None:
     """Raise `ArtifactError` for a library of a retired kind."""
     if built.model_fingerprint.startswith("blend-"):

@@ -11,7 +11,7 @@ export function matchCommand({ video, text, where, like, unlike }, library) {
   if (text) words.push("--text", text);
   for (const filter of where) words.push("--where", filter);
   for (const key of like) words.push("--like", key);
-  for (const key of unlike) words.push("--unlike", key);
+  for (const key of unlike) words.push("--not", key);
   return line([...words, "--library", library]);
 }
 

@@ -4,6 +4,7 @@ import { call, get, request } from "./api.js";
 import { announce, blank, h, icon, iconButton, plural, progressBar, setProgress, time, toast } from "./dom.js";
 
 const PAGE = 100;
+const TAGS = [["genre", "Genre", "Rock; Pop"], ["mood", "Mood", "calm; hopeful"], ["licence", "Licence", "CC-BY"]];
 
 export class LibraryView {
   #library = null;
@@ -123,6 +124,7 @@ export class LibraryView {
     const play = h("button", { type: "button", class: "take", "aria-label": `Play ${track.title}`, "aria-pressed": "false", onclick: () => this.#play(track, play) }, icon("play"), icon("pause"));
     const facts = track.facts ?? {};
     const tags = [facts.bpm && `${Math.round(facts.bpm)} bpm`, facts.key, ...(facts.genre ?? []), ...(facts.mood ?? []).slice(0, 3), facts.licence].filter(Boolean);
+    const edit = this.admin ? iconButton("tag", `Tag ${track.title}`, () => this.#tag(track, row)) : null;
     const remove = this.admin ? iconButton("trash", `Remove ${track.title}`, () => this.#remove(track, row)) : null;
     const row = h("tr", { class: track.gone ? "gone" : "" },
       h("td", {}, play),
@@ -130,7 +132,7 @@ export class LibraryView {
       h("td", {}, track.artist),
       h("td", { class: "number" }, time(track.duration_s)),
       h("td", { class: "tags" }, tags.map((tag) => h("span", { class: "tag" }, tag))),
-      h("td", {}, remove));
+      h("td", { class: "row-actions" }, edit, remove));
     return row;
   }
 
@@ -150,6 +152,39 @@ export class LibraryView {
     this.#playing = button;
     button?.setAttribute("aria-pressed", "true");
     button?.closest("tr").classList.add("playing");
+  }
+
+  /** Ask for the tags of a track in a dialog; several are separated by semicolons. */
+  #tag(track, row) {
+    const facts = track.facts ?? {};
+    const fields = TAGS.map(([column, label, example]) => {
+      const value = facts[column] ?? "";
+      return { column, before: Array.isArray(value) ? value.join("; ") : value, input: h("input", { type: "text", id: `tag-${column}`, placeholder: example, maxlength: "1000" }), label };
+    });
+    for (const { input, before } of fields) input.value = before;
+    const error = h("p", { class: "reason", role: "alert" });
+    const form = h("form", { onsubmit: (event) => (event.preventDefault(), save()) },
+      h("h2", { id: "tag-heading" }, `Tags of ${track.title}`), h("p", {}, "Several values are separated by semicolons. They replace what the file's own tags and the analysis say."),
+      fields.map(({ label, input }) => [h("label", { for: input.id }, label), input]), error,
+      h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Save"), h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Cancel")));
+    const dialog = h("dialog", { "aria-labelledby": "tag-heading", onclose: () => dialog.remove() }, form);
+    const save = async () => {
+      const changed = fields.filter(({ before, input }) => input.value.trim() !== before);
+      try {
+        if (changed.length) {
+          const body = { facts: Object.fromEntries(changed.map(({ column, input }) => [column, input.value.trim()])) };
+          const now = this.#row(await call("PATCH", `/v1/tracks/${track.key}`, { body }));
+          row.replaceWith(now);
+          now.querySelector(".row-actions button").focus();
+          toast(`The tags of ${track.title} were saved`);
+        }
+        dialog.close();
+      } catch (problem) {
+        error.textContent = problem.message;
+      }
+    };
+    document.body.append(dialog);
+    dialog.showModal();
   }
 
   async #remove(track, row) {

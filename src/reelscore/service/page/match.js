@@ -84,6 +84,7 @@ export class Match {
     if (video !== before.video || (video && !this.#video)) {
       this.#video = null;
       this.#ranked = "";
+      this.tracks.clear();
       if (video) this.#readVideo(video);
       else {
         this.stage.showEmpty();
@@ -230,6 +231,7 @@ export class Match {
     this.tracks.show(found.matches, { append, length_s });
     this.#next = found.next_offset;
     const number = this.tracks.matches.length;
+    if (!number) this.aside.replaceChildren(blank("search", "No track found", found.notes[0] ?? "Ask for something else, or add music to the library."));
     this.heading.textContent = found.next_offset === null ? plural(number, "track") : `The best ${number} tracks`;
     const notes = [found.query.understood && `Understood as: ${found.query.understood}`, ...found.notes].filter(Boolean);
     this.notes.replaceChildren(...notes.map((note) => h("li", {}, note)));

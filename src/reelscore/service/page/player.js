@@ -19,14 +19,10 @@ const MUSIC = { drop: 1, keep: 1, lower: 1, duck: 0.4 };
 
 /** Decoded excerpts of tracks; number n is heard at the positions n * 20 s to (n + 1) * 20 s of the video. */
 class Excerpts {
-  #context;
+  #decoder = new OfflineAudioContext(2, 1, 48000); // decodes before the first key or click
   #ready = new Map(); // in order of use
   #loading = new Map();
   #wanted = [];
-
-  constructor(context) {
-    this.#context = context;
-  }
 
   static #id = (track, n) => `${track.key} ${track.start_s} ${n}`;
 
@@ -71,7 +67,7 @@ class Excerpts {
     const query = `start_s=${starts.toFixed(3)}&length_s=${EXCERPT_S + OVERLAP_S}`;
     const response = await fetch(`/v1/tracks/${key}/preview?${query}`);
     if (!response.ok) throw response;
-    return this.#context.decodeAudioData(await response.arrayBuffer());
+    return this.#decoder.decodeAudioData(await response.arrayBuffer());
   }
 
   #keep(id, buffer) {
@@ -184,7 +180,7 @@ class Voice {
 export class Player extends EventTarget {
   context = null; // browsers allow sound only after a key or click
   music = null;
-  excerpts = null;
+  excerpts = new Excerpts();
   track = null;
   tracks = [];
   playing = false;
@@ -273,12 +269,13 @@ export class Player extends EventTarget {
 
   pause() {
     this.#ticket += 1;
+    if (this.#starting && !this.playing) this.#video.pause();
     this.#starting = false;
     if (this.playing) this.#halt(this.position);
   }
 
   toggle() {
-    return this.playing ? this.pause() : this.play();
+    return this.playing || this.#starting ? this.pause() : this.play();
   }
 
   async seek(to) {
@@ -295,7 +292,7 @@ export class Player extends EventTarget {
 
   /** Whether a track can be heard at once at this position. */
   isDecoded(track) {
-    return Boolean(this.excerpts?.has(track, Math.floor(this.position / EXCERPT_S)));
+    return Boolean(this.excerpts.has(track, Math.floor(this.position / EXCERPT_S)));
   }
 
   setSound(sound) {
@@ -308,8 +305,6 @@ export class Player extends EventTarget {
     this.context = new AudioContext({ latencyHint: "interactive" });
     this.music = this.context.createGain();
     this.music.connect(this.context.destination);
-    this.excerpts = new Excerpts(this.context);
-    this.#wantExcerpts();
     this.#mix();
   }
 
@@ -408,7 +403,6 @@ export class Player extends EventTarget {
 
   /** Ask for the excerpts of the nearest tracks at this position, and of the track that is heard for what follows. */
   #wantExcerpts() {
-    if (!this.excerpts) return;
     const n = Math.floor(this.position / EXCERPT_S);
     const here = this.tracks.indexOf(this.track);
     const nearest = this.tracks

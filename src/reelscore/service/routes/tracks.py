@@ -68,8 +68,8 @@ def get_track(key: schemas.Key, service: Served) -> Response:
 @router.patch("/{key}", response_model=schemas.Track, dependencies=ADMIN)
 def tag_track(key: schemas.Key, body: schemas.NewTags, service: Served) -> Response:
     """Store facts about a track, such as genre or price, in place of what tags and analysis say; null removes one."""
-    service.catalogue.tag(key, body.facts)
-    return JSONResponse(service.catalogue.tracks_json([service.catalogue.track(key)])[0])
+    service.tag_track(key, body.facts)
+    return get_track(key, service)
 
 
 @router.delete("/{key}", status_code=204, response_class=Response, dependencies=ADMIN)
