@@ -80,12 +80,18 @@ class LiveLibrary(Library):
         if searcher is not None and now_s - self._checked_s < fresh_s:
             return searcher
         version = self.version_on_disk()
-        if searcher is None or version != self.version:
+        # A rebuilt library may have another model; until it is opened again, the old tables stay mapped.
+        if searcher is None or (version != self.version and version[0] == self.version[0]):
             searcher = super().searcher()
             searcher = WarmSnapshot(searcher) if isinstance(searcher, Snapshot) else searcher
             self._searcher, self.version = searcher, version
         self._checked_s = now_s
         return searcher
+
+    @property
+    def is_rebuilt(self) -> bool:
+        """Whether the tables were replaced since the searcher was opened."""
+        return self._searcher is not None and self.version_on_disk()[0] != self.version[0]
 
     def expire(self) -> None:
         """Look for a new version at the next search."""
@@ -100,7 +106,7 @@ class LiveLibrary(Library):
 
 
 class Catalogue:
-    """The open library, its model and its matcher; `reload` replaces them while requests go on.
+    """The open library, its model and its matcher.
 
     Parameters
     ----------
@@ -108,18 +114,7 @@ class Catalogue:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._lock = threading.Lock()
-        self._loading = threading.Lock()
-        self._open()
-
-    def reload(self) -> None:
-        """Open the library and its model again; requests that have begun end with the old ones."""
-        with self._loading:
-            self._open()
-
-    def _open(self) -> None:
-        settings = self._settings
         if settings.music is not None:
             opened = resolve(
                 model=settings.model,
@@ -279,6 +274,13 @@ class Catalogue:
             track_json(track) | {"facts": dict(facts[track.key].values) if track.key in facts else {}}
             for track in tracks
         ]
+
+    def model_files(self) -> list[str]:
+        """Return the files and folders of the encoders and the model, which workers may read."""
+        spec = self.pipeline
+        found = [spec.model, spec.vocabulary, spec.encoder.folder, str(self.library.cache_folder)]
+        found += [None if spec.tagger is None else spec.tagger.folder]
+        return [path for path in found if path is not None]
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of ``GET /v1/library``."""
