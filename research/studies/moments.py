@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from reelscore.data.pairs import PairSet
 from reelscore.errors import ConfigError
@@ -122,7 +123,11 @@ def measure(plan: MomentsPlan, pairs: PairSet) -> Result:
 
 
 def _mismatched(
-    plan: MomentsPlan, video: Sequence[Array], music: Sequence[Array], learned: Sequence[Array], fold: Array
+    plan: MomentsPlan,
+    video: Sequence[Array],
+    music: Sequence[Array],
+    learned: Sequence[Array],
+    fold: npt.NDArray[np.int64],
 ) -> list[Row]:
     """Return the same with the next video's track: a score above chance would come from the files' ends."""
     rows = []

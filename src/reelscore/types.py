@@ -326,7 +326,7 @@ class Match:
     reasons : tuple of str
         What query and track have in common, strongest first; empty if the model gives no reasons.
     fit : {"good", "fair", "poor", ""}
-        How the score of an untrained model compares with the track's scores for unmatched queries; else empty.
+        How the cosine of the whole track compares with its cosines for unmatched queries; empty where there are few.
     violations : tuple of str
         What the text query excluded or asked for and the track has or lacks, such as ``"drums"`` or ``"96 bpm"``, and
         ``"shorter than the video"`` for a track that cannot be extended.

@@ -204,6 +204,22 @@ def test_the_parts_of_a_score_make_up_the_score(library, video_file, tmp_path, l
             assert texts["moment"].startswith(f"from 0:0{int(found.start_s)} of 0:0")
 
 
+def test_the_fit_of_a_trained_model_is_that_of_its_bank(
+    library, video_file, tmp_path, light_model, music_folder
+):
+    opened = Library.open(tmp_path / "trained", model=light_model, cache=library.cache_folder)
+    opened.add(music_folder, workers=1)
+    bank = opened.pipeline.embedder.bank.astype(np.float64)
+    found = opened.searcher().embeddings([t.key for t in opened.tracks()])
+    video = opened.pipeline.video(video_file)[0].astype(np.float64)
+    for one in Matcher(opened).match(video_file):
+        unmatched = bank @ found[one.track.key].astype(np.float64)
+        z = (float(video @ found[one.track.key]) - unmatched.mean()) / max(unmatched.std(), 1e-3)
+        expected = "good" if z >= 1 else "fair" if z >= 0.25 else "poor"
+        assert one.fit == (expected if len(bank) >= 16 else "")
+    assert len(bank) > 0
+
+
 def test_the_defaults_of_the_command_are_those_of_a_request():
     command, request = inspect.signature(match).parameters, MatchRequest()
     for name in ("text_weight", "hubness", "diversity", "all_recordings", "offset"):

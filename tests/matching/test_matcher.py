@@ -150,9 +150,10 @@ def test_words_alone_find_music_and_opposite_words_turn_the_list(wordy):
 
 def test_words_and_a_video_are_weighed(wordy, video_file):
     matcher = Matcher(wordy)
-    shown, asked = matcher.report(video_file, k=6), matcher.report(text="fast", k=6)
+    by_score = {"k": 6, "diversity": 0}
+    shown, asked = matcher.report(video_file, **by_score), matcher.report(text="fast", **by_score)
     for weight, alone in ((0.0, shown), (1.0, asked)):
-        both = matcher.report(video_file, text="fast", text_weight=weight, k=6)
+        both = matcher.report(video_file, text="fast", text_weight=weight, **by_score)
         assert [m.track.key for m in both.matches] == [m.track.key for m in alone.matches]
     assert matcher.report(video_file, text="fast", k=6).matches[0].score > 0
 

@@ -13,7 +13,8 @@ import pytest
 from reelscore.media.probe import probe
 from reelscore.service.database import Database
 from reelscore.service.events import Events
-from reelscore.service.jobs import Busy, Cancelled, Job, JobFailed, SqliteQueue, WorkerDied
+from reelscore.service.jobs import Busy, Cancelled, Job, JobFailed, WorkerDied
+from reelscore.service.sqlite_jobs import SqliteQueue
 from support.serving import Running
 
 Open = Callable[[], SqliteQueue]

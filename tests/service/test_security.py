@@ -259,6 +259,14 @@ def test_a_client_that_stops_sending_is_dropped_and_can_continue(
     assert guarded.append(at, film[500:], 500, **bearer(keys, "root")).status_code == 204
 
 
+@pytest.mark.parametrize("head", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_a_client_whose_headers_do_not_end_is_dropped(guarded: Running, head: bytes) -> None:
+    host, port = guarded.url.removeprefix("http://").split(":")
+    begun = time.monotonic()
+    assert raw(host, int(port), head) == b""
+    assert 0.9 < time.monotonic() - begun < 5
+
+
 def test_405_names_the_methods(served: Running, ready: str) -> None:
     expected = {
         "/v1/videos": "GET, HEAD, OPTIONS, POST",

@@ -91,6 +91,37 @@ def test_a_reload_drops_no_request(served: Running, ready: str) -> None:
     assert set(statuses) == {200}
 
 
+def test_another_model_drops_no_request(
+    tmp_path: Path, music_folder: Path, light_model: Path, film: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    library = Library.open(tmp_path / "lib")
+    library.add(music_folder, workers=1)
+    statuses: list[int] = []
+    stop = threading.Event()
+    with running(Settings(data=tmp_path / "data", library=library.path, workers=1)) as served:
+        id = served.upload(film)["id"]
+
+        def ask() -> None:
+            while not stop.is_set():
+                statuses.append(served.http.post("/v1/matches", json={"video": id}).status_code)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        library.rebuild(model=light_model, workers=1)
+        time.sleep(0.6)
+        assert served.http.get("/v1/library").json()["model"]["trained"] is False
+        assert served.http.post("/v1/library/reload").json()["model"]["trained"] is True
+        time.sleep(0.3)
+        stop.set()
+        thread.join()
+        found = served.http.post("/v1/matches", json={"video": id}).json()
+        assert found["model"]["trained"] is True
+        assert len(found["matches"]) == 6
+    assert len(statuses) > 10
+    assert set(statuses) == {200}
+
+
 def test_a_process_of_its_own_matches_alike(
     served: Running, ready: str, film: bytes, light_library: Library, tmp_path: Path
 ) -> None:

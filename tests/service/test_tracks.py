@@ -124,6 +124,17 @@ def test_music_is_added_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert done["result"]["failed"][0]["path"].endswith("broken.mp3")
         tracks = served.http.get("/v1/tracks").json()["tracks"]
         served.http.get(f"/v1/tracks/{tracks[0]['key']}/peaks")
+        at = f"/v1/tracks/{tracks[0]['key']}"
+        body = {"facts": {"licence": "<b>CC BY</b>", "mood": ["calm", "dark"], "price": 49}}
+        tagged = served.http.patch(at, json=body)
+        assert tagged.status_code == 200, tagged.text
+        facts = tagged.json()["facts"]
+        assert (facts["licence"], facts["mood"], facts["price"]) == ("<b>CC BY</b>", ["calm", "dark"], 49)
+        assert tagged.headers["content-type"] == "application/json"
+        columns = served.http.get("/v1/library/facets").json()["columns"]
+        assert columns["mood"]["values"] == [{"value": "calm", "count": 1}, {"value": "dark", "count": 1}]
+        assert served.http.patch(at, json={"facts": {"title": "x"}}).status_code == 422
+        assert served.http.patch("/v1/tracks/00", json=body).status_code == 404
         assert served.http.delete(f"/v1/tracks/{tracks[0]['key']}").status_code == 204
         assert served.http.get("/v1/tracks").json()["total"] == 1
         assert not (settings.data / "tracks" / tracks[0]["key"]).exists()

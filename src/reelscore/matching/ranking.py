@@ -21,6 +21,9 @@ MOMENT_WEIGHT = 0.3
 """Weight of the best moment's score next to the whole track's, for a trained model; not tuned on any data set. The best
 moment of a varied track matches any query, so without training it only says where to start."""
 
+_LEAST_BANK = 16
+"""Fewer unmatched queries give no deviation to compare with."""
+
 _UNKNOWN = TrackFacts()
 
 
@@ -158,16 +161,17 @@ def calibrate(
     strength : float
         Strength of the correction, from 0 to 1.
     """
-    if not placed or (embedder.trained and strength == 0):
-        return list(placed)
+    if not placed:
+        return []
     candidates = np.stack([p.embedding for p in placed])
     plain = np.array([p.score for p in placed])
     # The correction applies to the track as a whole, not to its moment.
     strength *= 1 - moment_weight(embedder)
     scores = corrected(plain, candidates, embedder, bank, strength=strength)
     fits = [""] * len(placed)
-    if not embedder.trained and bank is not None:
-        fits = [fit_word(z) for z in standardised(plain, candidates, bank)]
+    if bank is not None and len(bank) >= _LEAST_BANK:
+        whole = np.array([p.parts["track"] for p in placed])
+        fits = [fit_word(z) for z in standardised(whole, candidates, bank)]
     order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
     added = scores - plain
     return [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -15,20 +15,20 @@ COOKIE = "reelscore_key"
 _SCHEME = "bearer "
 
 
-def service_of(request: Request) -> Service:
-    """Return the service of an application."""
+async def service_of(request: Request) -> Service:
+    """Return the service of an application; a coroutine, since FastAPI runs functions in threads."""
     service: Service = request.app.state.service
     return service
 
 
 def client_of(request: Request) -> Client:
     """Return the client of a request, by its key in ``Authorization: Bearer`` or in the cookie."""
-    keys = service_of(request).keys
+    keys = request.app.state.service.keys
     if keys is None:
         return LOCAL
     header = request.headers.get("authorization", "")
     key = header[len(_SCHEME) :] if header.lower().startswith(_SCHEME) else request.cookies.get(COOKIE, "")
-    client = keys.client(key)
+    client: Client | None = keys.client(key)
     if client is None:
         raise Problem(
             401,
@@ -38,10 +38,10 @@ def client_of(request: Request) -> Client:
     return client
 
 
-def needs(role: str) -> Callable[[Request], Client]:
+def needs(role: str) -> Callable[[Request], Coroutine[Any, Any, Client]]:
     """Return a dependency that is the client, if it has a role."""
 
-    def check(request: Request) -> Client:
+    async def check(request: Request) -> Client:
         client = client_of(request)
         if not client.may(role):
             raise Problem(403, f"the key {client.name!r} has the role {client.role}, this needs {role}")

@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     add_handlers(app)
-    routers = [module.router for module in (videos, matches, tracks, jobs, system)]
+    routers = [module.router for module in (matches, videos, tracks, jobs, system)]
     for router in routers:
         app.include_router(router)
     app.state.methods = methods = Methods(route for router in routers for route in router.routes)

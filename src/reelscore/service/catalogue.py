@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -12,11 +13,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from reelscore.encoders.cache import FeatureCache, default_folder
-from reelscore.errors import NotFoundError
+from reelscore.errors import InputError, NotFoundError
 from reelscore.files import folder_library
 from reelscore.library.library import Library
 from reelscore.library.storage.facts import TRACK_KINDS, Kind, TrackFacts
@@ -39,11 +39,15 @@ from .warm import WarmSnapshot
 _RANGES = {"bpm": (90, 120), "energy": (0.4, 0.7), "length_s": (60, 180)}
 """Limits of the ranges in which the tracks are counted."""
 
+_IDENTITY = frozenset(("path", "title", "artist", "album"))
+"""Columns of a file's own tags."""
+
 _MOST_VALUES = 50
 """Number of values of a column that are counted."""
 
-_FRESH_S = 2.0
-"""Age of a searcher up to which a new version of the library is not looked for, while tracks are being added."""
+_FRESH_S = 0.25
+_FRESH_WHILE_ADDING_S = 2.0
+"""Age of a searcher up to which a new version is not looked for; while tracks are added, each commit makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +60,45 @@ class MatchQuery:
 
 
 class LiveLibrary(Library):
-    """A library whose searcher stays open until there is a newer version."""
+    """A library whose searcher stays open until there is a newer version.
+
+    Attributes
+    ----------
+    version : tuple of int
+        Generation and version of the open searcher.
+    """
 
     _searcher: Searcher | None = None
-    _version: tuple[int, int | None] | None = None
+    version: tuple[int, int | None] = (0, None)
     _checked_s = float("-inf")
 
     def searcher(self) -> Searcher:
-        """Return a searcher over the newest version, which is at most two seconds old while tracks are added."""
+        """Return a searcher over the newest version, or one that was so a moment ago."""
         now_s = time.monotonic()
         searcher = self._searcher
-        if searcher is not None and now_s - self._checked_s < (
-            0.0 if isinstance(searcher, Snapshot) else _FRESH_S
-        ):
+        fresh_s = _FRESH_S if isinstance(searcher, Snapshot) else _FRESH_WHILE_ADDING_S
+        if searcher is not None and now_s - self._checked_s < fresh_s:
             return searcher
-        version = self.version
-        if searcher is None or version != self._version:
+        version = self.version_on_disk()
+        # A rebuilt library may have another model; until it is opened again, the old tables stay mapped.
+        if searcher is None or (version != self.version and version[0] == self.version[0]):
             searcher = super().searcher()
             searcher = WarmSnapshot(searcher) if isinstance(searcher, Snapshot) else searcher
-            self._searcher, self._version = searcher, version
+            self._searcher, self.version = searcher, version
         self._checked_s = now_s
         return searcher
+
+    @property
+    def is_rebuilt(self) -> bool:
+        """Whether the tables were replaced since the searcher was opened."""
+        return self._searcher is not None and self.version_on_disk()[0] != self.version[0]
 
     def expire(self) -> None:
         """Look for a new version at the next search."""
         self._checked_s = float("-inf")
 
-    @property
-    def version(self) -> tuple[int, int | None]:
-        """Generation and version on disk."""
+    def version_on_disk(self) -> tuple[int, int | None]:
+        """Return generation and version of the library's newest table."""
         if not LibraryMeta.exists(self.path):
             return 0, None
         generation = self._file.read().generation
@@ -92,7 +106,7 @@ class LiveLibrary(Library):
 
 
 class Catalogue:
-    """The open library, its model and its matcher; `reload` replaces them while requests go on.
+    """The open library, its model and its matcher.
 
     Parameters
     ----------
@@ -100,18 +114,7 @@ class Catalogue:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._lock = threading.Lock()
-        self._loading = threading.Lock()
-        self._open()
-
-    def reload(self) -> None:
-        """Open the library and its model again; requests that have begun end with the old ones."""
-        with self._loading:
-            self._open()
-
-    def _open(self) -> None:
-        settings = self._settings
         if settings.music is not None:
             opened = resolve(
                 model=settings.model,
@@ -139,7 +142,6 @@ class Catalogue:
         self._analyses: dict[str, Analysed] = {}
         self.library = library
         self.matcher = Matcher(library)
-        self.generation = library.version[0]
         self._listed: tuple[Searcher | None, list[Track]] = (None, [])
         self._facets: tuple[Searcher | None, dict[str, Any]] = (None, {})
 
@@ -156,6 +158,7 @@ class Catalogue:
     @property
     def version(self) -> object:
         """What matches depend on: the model, and the version of the library."""
+        self.searcher()
         return self.fingerprint, self.library.version
 
     def add(
@@ -174,14 +177,23 @@ class Catalogue:
         self.library.remove([self.track(key).key])
         self.library.expire()
 
-    def tag(self, key: str, columns: Mapping[str, str]) -> None:
-        """Set columns of a track; an empty text removes what was set before."""
-        path = self.track(key).path
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "tags.jsonl"
-            file.write_text(json.dumps({"path": path, **columns}))
-            Library.open(self.library.path, pipeline=self.opened).import_columns(file)
-        self.library.expire()
+    def tag(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Store facts about a track as imported columns; see `Library.import_columns`."""
+        track = self.track(key)
+        if named := sorted(_IDENTITY.intersection(facts)):
+            raise InputError(
+                f"{', '.join(named)} is read from the file; change its tags there and add it again"
+            )
+        cells = {name: "; ".join(cell) if isinstance(cell, list) else cell for name, cell in facts.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "facts.jsonl"
+            file.write_text(json.dumps({"path": track.path, **cells}) + "\n", encoding="utf-8")
+            try:
+                Library.open(self.library.path, pipeline=self.opened).import_columns(file)
+            except InputError as error:
+                raise InputError(str(error).replace(str(file), "facts")) from None
+            finally:
+                self.library.expire()
 
     def searcher(self) -> Searcher | None:
         """Return the current searcher; None before the first track."""
@@ -262,6 +274,13 @@ class Catalogue:
             track_json(track) | {"facts": dict(facts[track.key].values) if track.key in facts else {}}
             for track in tracks
         ]
+
+    def model_files(self) -> list[str]:
+        """Return the files and folders of the encoders and the model, which workers may read."""
+        spec = self.pipeline
+        found = [spec.model, spec.vocabulary, spec.encoder.folder, str(self.library.cache_folder)]
+        found += [None if spec.tagger is None else spec.tagger.folder]
+        return [path for path in found if path is not None]
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields of ``GET /v1/library``."""

@@ -114,19 +114,16 @@ class NewTracks(_Input):
     prune: bool = Field(False, description="Also remove the tracks below these paths whose files are gone.")
 
 
-class TrackColumns(_Input):
-    """Columns of a track; they replace what its tags and its analysis say."""
+Column = Annotated[str, StringConstraints(pattern="^[a-z_][a-z0-9_]{0,59}$")]
+TagText = Annotated[str, StringConstraints(max_length=1000)]
+
+
+class NewTags(_Input):
+    """Facts about a track, by column."""
 
     facts: Annotated[
-        dict[
-            Annotated[str, StringConstraints(min_length=1, max_length=100)],
-            Annotated[str, StringConstraints(max_length=1000)],
-        ],
-        Field(min_length=1, max_length=20),
-    ] = Field(
-        description="Cells as of `reelscore tag import`; an empty one removes what was set before.",
-        examples=[{"genre": "Rock; Pop", "licence": "CC-BY"}],
-    )
+        dict[Column, TagText | bool | float | list[TagText] | None], Field(min_length=1, max_length=50)
+    ] = Field(examples=[{"licence": "CC BY", "mood": ["calm", "hopeful"], "price": 49}])
 
 
 class NewMatches(_Input):

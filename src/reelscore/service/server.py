@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -11,6 +12,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reelscore.errors import ConfigError
 
@@ -46,11 +48,38 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         listener.close()
 
 
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that closes a connection whose headers do not arrive in time; h11 has a limit on their size."""
+
+    headers_s = 30.0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the headers of the first request."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.headers_s, self._close)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and wait for the rest of the headers."""
+        super().data_received(data)
+        is_waiting = self.cycle is None or self.cycle.response_complete
+        if self._timer is not None and not is_waiting:
+            self._timer.cancel()
+            self._timer = None
+        elif self._timer is None and is_waiting:
+            self._timer = self.loop.call_later(self.headers_s, self._close)
+
+    def _close(self) -> None:
+        self._timer = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
 def server_config(app: FastAPI) -> uvicorn.Config:
     """Return how uvicorn serves the application."""
     return uvicorn.Config(
         app,
-        http="h11",  # the only one with a limit on the size of headers
+        http=type("Protocol", (_Protocol,), {"headers_s": app.state.service.settings.stall_s}),
         ws="none",
         log_config=None,
         access_log=False,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -16,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from reelscore.encoders.default_pack import default_pack
 from reelscore.encoders.inventory import list_encoders
-from reelscore.errors import ArtifactError, NotFoundError, ReelscoreError
+from reelscore.errors import ArtifactError, ReelscoreError
 from reelscore.matching.request import MatchRequest
 from reelscore.workers.confinement import Confinement
 from reelscore.workers.local import available_cores
@@ -27,25 +26,24 @@ from .database import Database
 from .derived import Derived
 from .events import Events
 from .jobs import (
-    MOST_DEATHS,
     Busy,
     Cancelled,
     Job,
     JobFailed,
-    SqliteQueue,
-    Stopped,
     WorkerDied,
-    death_reason,
 )
 from .keys import Keys
 from .matchers import Matchers
-from .media_work import write_render
 from .metrics import Metrics
 from .settings import Settings
+from .sqlite_jobs import SqliteQueue
 from .videos import Video, Videos
+from .work import analyse, run_job
 from .workers import ConfinedWorkers, prepare_calls
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 _MOST_ANSWERS = 1000
 _SWEEP_S = 20.0
@@ -99,11 +97,12 @@ class Service:
         self.metrics = Metrics()
         self.catalogue = Catalogue(settings)
         self.media = ConfinedWorkers(prepare_calls, most=settings.workers)
-        self._analysts = self._new_analysts()
+        self.analysts = self._new_analysts(self.catalogue)
         self._matchers = Matchers(settings) if settings.matchers else None
-        self.derived = Derived(settings.data / "tracks", self.media, self._confinement, limit_s=60.0)
+        self.derived = Derived(settings.data / "tracks", self.media, self.confinement, limit_s=60.0)
         self._answers: dict[tuple[MatchRequest, object], dict[str, Any]] = {}
         self._answers_lock = threading.Lock()
+        self._reloading = threading.Lock()
         self._media_limiter = CapacityLimiter(settings.workers)
         self._match_limiter = CapacityLimiter(settings.matchers or available_cores())
         self.stopping = threading.Event()
@@ -112,9 +111,9 @@ class Service:
     def start(self) -> None:
         """Continue what an earlier server left, and begin to work."""
         self.media.warm()
-        self._analysts.warm()
+        self.analysts.warm()
         self.videos.recover()
-        self.jobs.start(self._work)
+        self.jobs.start(partial(run_job, self))
         if self.settings.music is not None:
             waiting = [
                 job for job in self.jobs.find() if job.kind == "add" and job.state in ("queued", "running")
@@ -130,22 +129,32 @@ class Service:
         self.stopping.set()
         self.jobs.stop(0)
         self.media.close()
-        self._analysts.close()
+        self.analysts.close()
         if self._matchers is not None:
             self._matchers.close()
         self.jobs.stop(wait_s)
         self._lock.release()
 
     def reload(self) -> None:
-        """Open the library and its model again, and analyse the videos for another model."""
-        pipeline = self.catalogue.pipeline
-        self.catalogue.reload()
-        if self.catalogue.pipeline != pipeline:
-            old, self._analysts = self._analysts, self._new_analysts()
-            old.close()
-        if self._matchers is not None:
-            self._matchers.reload()
-        self.events.publish("library", self.catalogue.to_json())
+        """Open the library and its model again; requests go on with the old ones until the videos are analysed."""
+        with self._reloading:
+            catalogue, analysts = Catalogue(self.settings), self.analysts
+            if (
+                catalogue.pipeline != self.catalogue.pipeline
+                or catalogue.fingerprint != self.catalogue.fingerprint
+            ):
+                analysts = self._new_analysts(catalogue)
+                for video in self.videos.find():
+                    if video.state == "ready" and catalogue.analysis(video.path, video.folder) is None:
+                        with contextlib.suppress(JobFailed, WorkerDied, Cancelled):
+                            analyse(self, video, catalogue, analysts)
+            old, self.analysts = self.analysts, analysts
+            self.catalogue = catalogue
+            if old is not analysts:
+                old.close()
+            if self._matchers is not None:
+                self._matchers.reload()
+        self.events.publish("library", catalogue.to_json())
 
     def delete_video(self, id: str) -> None:
         """Delete a video at once, with everything that was made of it."""
@@ -153,7 +162,7 @@ class Service:
 
     def _delete(self, id: str, path: str) -> None:
         self.media.cancel(id)
-        self._analysts.cancel(id)
+        self.analysts.cancel(id)
         self.videos.delete(id)
         self.catalogue.forget(path)
         with self._answers_lock:
@@ -164,7 +173,9 @@ class Service:
         """End a job."""
         cancelled = self.jobs.cancel(job.id)
         self.media.cancel(job.id)
-        self._analysts.cancel(job.id)
+        self.analysts.cancel(job.id)
+        if cancelled is not None and job.kind == "analyse" and job.video is not None:
+            self.videos.set_failed(job.video, "its analysis was cancelled; upload it again")
         return cancelled or job
 
     def remove_track(self, key: str) -> None:
@@ -173,9 +184,9 @@ class Service:
         self.derived.forget(key)
         self.events.publish("library", self.catalogue.to_json())
 
-    def tag_track(self, key: str, columns: Mapping[str, str]) -> None:
-        """Set columns of a track."""
-        self.catalogue.tag(key, columns)
+    def tag_track(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Store facts about a track; see `Catalogue.tag`."""
+        self.catalogue.tag(key, facts)
         self.events.publish("library", self.catalogue.to_json())
 
     def analyse_again(self, video: Video) -> None:
@@ -187,16 +198,16 @@ class Service:
         """Run a call that waits for a worker process; raise `Busy` when too many wait."""
         return await _limited(call, self._media_limiter, 100)
 
-    def match(self, query: MatchQuery) -> dict[str, Any]:
+    def match(self, catalogue: Catalogue, query: MatchQuery) -> dict[str, Any]:
         """Return the matches; see `Catalogue.match`. An answer is kept until the library or the model changes."""
-        key = (query.request, self.catalogue.version)
+        key = (query.request, catalogue.version)
         with self._answers_lock:
             if (known := self._answers.get(key)) is not None:
                 return known
-        answer = (self._matchers or self.catalogue).match(query)
+        answer = (self._matchers or catalogue).match(query)
         with self._answers_lock:
             # The video may have been deleted meanwhile.
-            if query.request.video is None or self.catalogue.knows(str(query.request.video)):
+            if query.request.video is None or catalogue.knows(str(query.request.video)):
                 self._answers[key] = answer
             while len(self._answers) > _MOST_ANSWERS:
                 del self._answers[next(iter(self._answers))]
@@ -235,102 +246,26 @@ class Service:
         self.metrics.tracks.set(len(self.catalogue.tracks()))
         return self.metrics.text()
 
-    def _new_analysts(self) -> ConfinedWorkers:
-        pipeline, cache = self.catalogue.pipeline, str(self.catalogue.library.cache_folder)
+    def _new_analysts(self, catalogue: Catalogue) -> ConfinedWorkers:
+        pipeline, cache = catalogue.pipeline, str(catalogue.library.cache_folder)
         return ConfinedWorkers(prepare_analysis, pipeline, cache, most=self.settings.workers)
 
-    def _confinement(self, read: Sequence[str], write: Sequence[str]) -> Confinement:
+    def confinement(self, read: Sequence[str], write: Sequence[str]) -> Confinement:
+        """Return what a worker may use that reads and writes these files and folders."""
         settings = self.settings
         return Confinement(
             tuple(read), tuple(write), memory_bytes=settings.memory_bytes, cpu_s=int(settings.job_s)
         )
 
-    def _work(self, job: Job) -> Mapping[str, Any]:
-        run: Callable[[Job], Mapping[str, Any]] = getattr(self, f"_{job.kind}")
-        try:
-            return run(job)
-        except JobFailed as failure:
-            reason = str(failure)
-        except WorkerDied as death:
-            if self.stopping.is_set() or job.deaths + 1 < MOST_DEATHS:
-                raise
-            reason = death_reason(death)
-        except ReelscoreError as error:
-            reason = str(error)
-        if job.kind == "analyse" and job.video is not None:
-            self.videos.set_failed(job.video, reason)
-        raise JobFailed(reason)
-
-    def _analyse(self, job: Job) -> Mapping[str, Any]:
-        video = self._video(job)
-        folder = str(video.folder)
-        # Texts next to a video that was named by path are read too; an upload has none.
-        read = [folder, str(Path(video.path).parent), *model_files(self.catalogue)]
-        confinement = self._confinement(read, [folder])
-        item = (video.path, folder)
-        try:
-            media = self._analysts.run(
-                item, confinement, limit_s=self.settings.job_s, names=(job.id, video.id)
-            )
-        except JobFailed as failure:
-            raise JobFailed(
-                str(failure).replace(f"{video.path}: ", "").replace(video.path, video.name)
-            ) from None
-        self.videos.set_ready(video.id, media)
-        return {}
-
-    def _render(self, job: Job) -> Mapping[str, Any]:
-        video, arguments = self._video(job), job.arguments
-        track = self.catalogue.track(arguments["track"])
-        folder = video.folder / "renders"
-        folder.mkdir(exist_ok=True)
-        target = folder / f"{job.id}.{arguments['format']}"
-        call = partial(
-            write_render,
-            video.path,
-            track.path,
-            str(target),
-            start_s=arguments["start_s"],
-            fit=arguments["fit"],
-            sound=arguments["sound"],
-        )
-        confinement = self._confinement([video.path, track.path], [str(folder)])
-        try:
-            result: Mapping[str, Any] = self.media.run(
-                call, confinement, limit_s=self.settings.job_s, names=(job.id, video.id)
-            )
-        except JobFailed as failure:
-            raise JobFailed(str(failure).replace(f"{target}: ", "")) from None
-        return result
-
-    def _add(self, job: Job) -> Mapping[str, Any]:
-        reported_s = 0.0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal reported_s
-            if self.stopping.is_set():
-                raise Stopped
-            now_s = time.monotonic()
-            if now_s - reported_s > _PROGRESS_S or done == total:
-                reported_s = now_s
-                self.jobs.progress(job, done, total)
-
-        paths = [str(path) for path in job.arguments["paths"]]
-        summary = self.catalogue.add(paths, progress=progress, prune=bool(job.arguments.get("prune")))
-        self.events.publish("library", self.catalogue.to_json())
-        return dataclasses.asdict(summary)
-
-    def _video(self, job: Job) -> Video:
-        assert job.video is not None
-        try:
-            return self.videos.get(job.video)
-        except NotFoundError:
-            raise Cancelled from None
-
     def _sweep(self) -> None:
-        """Delete expired videos and old excerpts."""
+        """Delete expired videos and old excerpts, and open a library that was rebuilt."""
         while not self.stopping.wait(_SWEEP_S):
             self.sweep()
+            if self.catalogue.library.is_rebuilt:
+                try:
+                    self.reload()
+                except ReelscoreError as error:
+                    _LOG.error("the library cannot be opened again: %s", error)
 
     def sweep(self) -> None:
         """Delete expired videos and old excerpts now."""
@@ -344,12 +279,3 @@ async def _limited(call: Callable[[], T], limiter: CapacityLimiter, most: int) -
     if waiting >= most:
         raise Busy(f"{waiting} requests are waiting; try again later")
     return await to_thread.run_sync(call, limiter=limiter)
-
-
-def model_files(catalogue: Catalogue) -> list[str]:
-    """Return the files and folders of the encoders and the model, which workers may read."""
-    spec = catalogue.pipeline
-    found = [spec.model, spec.vocabulary, spec.encoder.folder]
-    found += [None if spec.tagger is None else spec.tagger.folder]
-    found += [str(catalogue.library.cache_folder)]
-    return [path for path in found if path is not None]

@@ -116,7 +116,7 @@ def match(
     ] = None,
     like: LikeOption = None,
     unlike: NotOption = None,
-    diversity: DiversityOption = 0.5,
+    diversity: DiversityOption = 0.3,
     all_recordings: AllRecordingsOption = False,
     where: WhereOption = None,
     bpm: BpmOption = None,

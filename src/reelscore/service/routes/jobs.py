@@ -72,9 +72,8 @@ def cancel_job(id: schemas.Id, service: Served, client: Editor) -> Response:
     return JSONResponse(service.cancel(_job(service, client, id)).to_json())
 
 
-@router.api_route(
-    "/jobs/{id}/file", methods=["GET", "HEAD"], response_class=Response, operation_id="job_file"
-)
+@router.get("/jobs/{id}/file", response_class=Response)
+@router.head("/jobs/{id}/file", include_in_schema=False)
 def job_file(id: schemas.Id, service: Served, client: Editor, request: Request) -> Response:
     """Download the file of a finished render."""
     job = _job(service, client, id)

@@ -45,7 +45,7 @@ def _match(service: Service, client: Client, body: schemas.NewMatches) -> dict[s
     fields = body.model_dump(exclude={"video", "top"}, exclude_none=True)
     # One match more than asked for tells whether there is a next page.
     request = MatchRequest(video=path, k=body.top + 1, **fields)
-    report = service.match(MatchQuery(request, analysed, info))
+    report = service.match(catalogue, MatchQuery(request, analysed, info))
     matches = report["matches"]
     return report | {
         "query": report["query"] | {"video": name},

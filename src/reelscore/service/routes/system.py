@@ -84,10 +84,9 @@ def sign_out() -> Response:
     return response
 
 
-@router.api_route(
+@router.head("/v1/events", include_in_schema=False)
+@router.get(
     "/v1/events",
-    methods=["GET", "HEAD"],
-    operation_id="events",
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )

@@ -66,8 +66,8 @@ def get_track(key: schemas.Key, service: Served) -> Response:
 
 
 @router.patch("/{key}", response_model=schemas.Track, dependencies=ADMIN)
-def tag_track(key: schemas.Key, body: schemas.TrackColumns, service: Served) -> Response:
-    """Set columns of a track, such as genre and licence."""
+def tag_track(key: schemas.Key, body: schemas.NewTags, service: Served) -> Response:
+    """Store facts about a track, such as genre or price, in place of what tags and analysis say; null removes one."""
     service.tag_track(key, body.facts)
     return get_track(key, service)
 
@@ -79,13 +79,8 @@ def remove_track(key: schemas.Key, service: Served) -> Response:
     return Response(status_code=204)
 
 
-@router.api_route(
-    "/{key}/audio",
-    methods=["GET", "HEAD"],
-    response_class=Response,
-    operation_id="track_audio",
-    dependencies=READER,
-)
+@router.get("/{key}/audio", response_class=Response, dependencies=READER)
+@router.head("/{key}/audio", include_in_schema=False, dependencies=READER)
 def audio(key: schemas.Key, service: Served, request: Request) -> Response:
     """Return the file of a track; ranges are supported."""
     return file_response(request, service.catalogue.track(key).path)

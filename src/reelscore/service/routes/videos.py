@@ -157,7 +157,8 @@ def delete_video(id: schemas.Id, service: Served, client: Editor) -> Response:
     return Response(status_code=204, headers={"tus-resumable": TUS})
 
 
-@router.api_route("/{id}/media", methods=["GET", "HEAD"], response_class=Response, operation_id="video_media")
+@router.get("/{id}/media", response_class=Response)
+@router.head("/{id}/media", include_in_schema=False)
 def video_media(id: schemas.Id, service: Served, client: Editor, request: Request) -> Response:
     """Return the file of a video; ranges are supported."""
     video = _video(service, client, id)
