@@ -264,8 +264,7 @@ class _Compiler:
                     f"this library has no column {name!r} yet",
                     "Add it: reelscore rebuild (with --library)",
                 )
-            near = difflib.get_close_matches(name, self._columns, n=1)
-            hint = f", but {near[0]!r}" if near else ""
+            hint = "".join(f", but {near!r}" for near in difflib.get_close_matches(name, self._columns, n=1))
             raise self._error(
                 node, f"there is no column {node.sql()!r}{hint}", f"Columns: {', '.join(self._columns)}"
             )

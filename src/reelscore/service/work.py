@@ -87,12 +87,13 @@ def _render(service: Service, job: Job) -> Mapping[str, Any]:
         fit=arguments["fit"],
         sound=arguments["sound"],
     )
-    result: Mapping[str, Any] = service.media.run(
-        call,
-        service.confinement([video.path, track.path], [str(folder)]),
-        limit_s=service.settings.job_s,
-        names=(job.id, video.id),
-    )
+    confinement = service.confinement([video.path, track.path], [str(folder)])
+    try:
+        result: Mapping[str, Any] = service.media.run(
+            call, confinement, limit_s=service.settings.job_s, names=(job.id, video.id)
+        )
+    except JobFailed as failure:
+        raise JobFailed(str(failure).replace(f"{target}: ", "")) from None
     return result
 
 

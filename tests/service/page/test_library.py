@@ -55,11 +55,11 @@ def test_music_is_added_with_failures_and_removed(
         page.get_by_text("1 file could not be added").click()
         page.get_by_text(str(music / "broken.mp3")).wait_for()
         page.get_by_role("button", name="Tag song 0").click()
-        page.get_by_label("Genre").fill("Polka; <b>Waltz</b>")
+        page.get_by_label("Genre").fill("polka; <b>waltz</b>")
         page.get_by_role("button", name="Save").click()
-        page.locator(".tag", has_text="<b>Waltz</b>").wait_for()
+        page.locator(".tag", has_text="<b>waltz</b>").wait_for()
         key = service.http.get("/v1/tracks?q=song 0").json()["tracks"][0]["key"]
-        assert service.http.get(f"/v1/tracks/{key}").json()["facts"]["genre"] == ["Polka", "<b>Waltz</b>"]
+        assert service.http.get(f"/v1/tracks/{key}").json()["facts"]["genre"] == ["polka", "<b>waltz</b>"]
         page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Remove song 1").click()
         page.get_by_text("song 1 was removed").first.wait_for()

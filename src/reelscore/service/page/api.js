@@ -31,7 +31,8 @@ export async function request(method, path, { body, headers = {}, signal } = {})
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "The service does not answer. Check that it still runs.");
   }
-  if (response.status === 401) signedOut.dispatchEvent(new Event("out"));
+  const signsIn = method === "POST" && path === "/v1/session";
+  if (response.status === 401 && !signsIn) signedOut.dispatchEvent(new Event("out"));
   if (!response.ok) throw await problemOf(response);
   return response;
 }

@@ -67,6 +67,8 @@ export class Exports {
       this.#jobs.clear();
       this.#list.replaceChildren();
       if (video) this.#load(video.id);
+      // Pictures are copied, and an mp4 file cannot hold these.
+      if (["vp8", "theora"].includes(video?.media?.video?.codec)) this.#format.value = "mkv";
     }
     this.#video = video;
     this.#soundField.hidden = !video?.media?.audio;

@@ -83,7 +83,7 @@ export class Filters {
       const columns = [...new Set(chips.map((chip) => chip.column))];
       const group = (column) => {
         const label = LABELS[column] ?? "Other";
-        return h("div", { class: "group" }, h("h3", {}, label), h("div", { class: "chips", role: "group", "aria-label": label }, chips.filter((chip) => chip.column === column).map((chip) => this.#chip(chip))));
+        return h("div", { class: "group" }, h("span", { class: "label", "aria-hidden": "true" }, label), h("div", { class: "chips", role: "group", "aria-label": label }, chips.filter((chip) => chip.column === column).map((chip) => this.#chip(chip))));
       };
       this.element.replaceChildren(...columns.map(group), toggle);
     }

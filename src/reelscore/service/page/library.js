@@ -165,7 +165,7 @@ export class LibraryView {
     const error = h("p", { class: "reason", role: "alert" });
     const form = h("form", { onsubmit: (event) => (event.preventDefault(), save()) },
       h("h2", { id: "tag-heading" }, `Tags of ${track.title}`), h("p", {}, "Several values are separated by semicolons. They replace what the file's own tags and the analysis say."),
-      fields.map(({ label, input }) => [h("label", { for: input.id }, label), input]), error,
+      fields.flatMap(({ label, input }) => [h("label", { for: input.id }, label), input]), error,
       h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Save"), h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Cancel")));
     const dialog = h("dialog", { "aria-labelledby": "tag-heading", onclose: () => dialog.remove() }, form);
     const save = async () => {

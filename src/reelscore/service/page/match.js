@@ -70,7 +70,8 @@ export class Match {
     this.aside = h("div", { class: "aside" });
     this.left = h("section", { class: "left", "aria-label": "Video" }, h("div", { class: "player" }, this.stage.element, this.transport), this.exports.element);
     this.right = h("section", { class: "right", "aria-label": "Tracks" }, form, this.filters.element, this.likes, this.head, this.notes, this.fresh, this.tracks.element, this.aside, this.more);
-    this.element = h("div", { class: "match" }, this.left, this.right);
+    this.title = h("h1", { class: "hidden" });
+    this.element = h("div", { class: "match" }, this.title, this.left, this.right);
     this.more.hidden = this.fresh.hidden = true;
   }
 
@@ -326,6 +327,7 @@ export class Match {
 
   #showNow() {
     const track = this.player.track;
+    this.title.textContent = this.#video ? `Music for ${this.#video.name}` : "Find music for a video";
     const [title, text] = this.now.children;
     title.textContent = track?.title ?? this.#video?.name ?? "";
     text.textContent = track ? [track.artist, `from ${time(track.start_s)}`].filter(Boolean).join(" · ") : "";

@@ -52,7 +52,7 @@ export class Stage {
   showEmpty() {
     this.video = null;
     const choose = h("button", { type: "button", class: "primary large", onclick: () => this.pick() }, icon("upload"), h("span", {}, "Choose a video"));
-    this.#show("empty", h("div", { class: "drop" }, icon("film"), h("h1", {}, "Drop a video, hear its music"), h("p", {}, "Ten tracks play under it, in sync, each from the moment that fits."), choose));
+    this.#show("empty", h("div", { class: "drop" }, icon("film"), h("h2", { class: "display" }, "Drop a video, hear its music"), h("p", {}, "Ten tracks play under it, in sync, each from the moment that fits."), choose));
   }
 
   /** Upload a file; one of the same name and size that was interrupted goes on. */
