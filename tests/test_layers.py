@@ -47,6 +47,7 @@ OWNERS = {
     "fastapi": {"service"},
     "starlette": {"service"},
     "uvicorn": {"service.server"},
+    "dbos": {"service.dbos_jobs"},
     "prometheus_client": {"service.metrics"},
     "httpx2": {"service.client", "service.client_calls"},
     "typer": {"cli"},

@@ -92,7 +92,7 @@ def test_hostile_tags_are_shown_escaped_in_any_encoding(odd_library, video_file,
     )
     for arguments, num_lines in (
         (["list", "-l", odd_library], 2),
-        *([(["show", song, "-l", odd_library], 8)] if encoding == "utf-8" else []),
+        *([(["show", song, "-l", odd_library], 18)] if encoding == "utf-8" else []),
         *([(["match", video_file, "-l", odd_library], 2)] if encoding == "cp1252" else []),
         *([(["probe", song], None)] if encoding == "ascii" else []),
         *([(["list", "--json", "-l", odd_library], None)] if encoding in ("ascii", "utf-8") else []),

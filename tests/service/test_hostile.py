@@ -141,7 +141,7 @@ def test_hostile_uploads(tmp_path: Path) -> None:
                 assert name.endswith(".mp4"), name
                 assert name.split()[0] in ("cut", "flipped", "silence.mp4"), name
             assert server.http.delete(at).status_code == 204
-        for length in ("-1", "-999999999999", "1e9", "0x10", "", " "):
+        for length in ("-1", "-999999999999", "1e9", "0x10", ""):
             assert server.http.post("/v1/videos", headers={**TUS, "upload-length": length}).status_code in (
                 400,
                 422,

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from reelscore.encoders.default_pack import default_pack
 from reelscore.encoders.inventory import list_encoders
-from reelscore.errors import ArtifactError, ReelscoreError
+from reelscore.errors import ArtifactError, ReelscoreError, missing_extra
 from reelscore.matching.request import MatchRequest
 from reelscore.workers.confinement import Confinement
 from reelscore.workers.local import available_cores
@@ -30,6 +30,7 @@ from .jobs import (
     Cancelled,
     Job,
     JobFailed,
+    JobQueue,
     WorkerDied,
 )
 from .keys import Keys
@@ -85,7 +86,7 @@ class Service:
         self.database = Database(settings.data / "service.sqlite")
         self.events = Events(self.database)
         lanes = {"analyse": settings.workers, "render": 1, "add": 1}
-        self.jobs = SqliteQueue(self.database, self.events, lanes, most=settings.most_jobs)
+        self.jobs = self._new_queue(lanes)
         self.videos = Videos(
             settings.data,
             self.database,
@@ -112,8 +113,8 @@ class Service:
         """Continue what an earlier server left, and begin to work."""
         self.media.warm()
         self.analysts.warm()
-        self.videos.recover()
         self.jobs.start(partial(run_job, self))
+        self.videos.recover()
         if self.settings.music is not None:
             waiting = [
                 job for job in self.jobs.find() if job.kind == "add" and job.state in ("queued", "running")
@@ -245,6 +246,16 @@ class Service:
             self.metrics.videos.labels(state).set(states[state])
         self.metrics.tracks.set(len(self.catalogue.tracks()))
         return self.metrics.text()
+
+    def _new_queue(self, lanes: Mapping[str, int]) -> JobQueue:
+        url, most = self.settings.jobs_url, self.settings.most_jobs
+        if url is None:
+            return SqliteQueue(self.database, self.events, lanes, most=most)
+        try:
+            from .dbos_jobs import DbosQueue
+        except ModuleNotFoundError:
+            raise missing_extra("jobs in Postgres need dbos", "postgres") from None
+        return DbosQueue(url, self.events, lanes, most=most)
 
     def _new_analysts(self, catalogue: Catalogue) -> ConfinedWorkers:
         pipeline, cache = catalogue.pipeline, str(catalogue.library.cache_folder)

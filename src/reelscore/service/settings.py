@@ -47,6 +47,8 @@ class Settings:
         Longest time in which a client sends nothing while it uploads.
     workers : int
         Number of worker processes that open media at a time.
+    jobs_url : str, optional
+        Postgres database of the jobs, run by DBOS; by default they are in `data`.
     matchers : int
         Number of processes that match; 0 matches in the server process.
     """
@@ -71,6 +73,7 @@ class Settings:
     memory_bytes: int = 2 << 30
     stall_s: float = 30.0
     workers: int = field(default_factory=available_cores)
+    jobs_url: str | None = None
     matchers: int = 0
 
     @property

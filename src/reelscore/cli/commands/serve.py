@@ -102,6 +102,15 @@ def serve(
         int,
         typer.Option("--max-upload-mb", metavar="MB", min=1, help="Largest upload.", rich_help_panel=SERVER),
     ] = 4096,
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            "--jobs",
+            metavar="URL",
+            help="Postgres database for the jobs (extra 'postgres'), in place of a file in --data.",
+            rich_help_panel=SERVER,
+        ),
+    ] = None,
     matchers: Annotated[
         int,
         typer.Option(
@@ -159,6 +168,7 @@ def serve(
         keys=None if keys is None else keys.expanduser(),
         keep_s=keep_hours * 3600,
         upload_bytes=max_upload_mb << 20,
+        jobs_url=jobs,
         matchers=matchers,
     )
     os.environ.setdefault("OMP_NUM_THREADS", "1")
