@@ -113,6 +113,7 @@ def test_a_fitted_render_is_downloaded(
     page.wait_for_function("() => document.querySelectorAll('.jobs a').length === 2")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").first.click()
+    assert "[object" not in page.locator("main").inner_text()
     timeline = tmp_path / "timeline.fcpxml"
     download.value.save_as(timeline)
     assert "<fcpxml" in timeline.read_text()

@@ -59,7 +59,7 @@ def test_ten_tracks_are_switched_in_sync_and_without_silence(page: Page, film_id
         silences.append(longest_silence_s(page))
         switches.append(at_s - asked_s)
         drifts.append(abs(after_s - picture_s))
-        # The picture keeps its place: the film has advanced as far as the clock of the sound.
+        # The picture keeps its place: the film has advanced by the time of the sound.
         assert after_s - before_s == pytest.approx(now_s - asked_s, abs=0.1)
         title, start_s = player(page, "[player.track.title, player.track.start_s]")
         track, second = heard(page)

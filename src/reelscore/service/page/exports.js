@@ -140,7 +140,7 @@ export class Exports {
     if (job.state === "done") {
       const file = h("a", { class: "button", href: `/v1/jobs/${job.id}/file`, download: "" }, icon("download"), h("span", {}, "Download"));
       const notes = (job.result?.notes ?? []).map((note) => h("small", { class: "note" }, note));
-      return [what, file, notes];
+      return [what, file, ...notes];
     }
     if (job.state === "failed") return [what, h("p", { class: "reason" }, icon("warning"), job.reason)];
     const label = job.state === "queued" ? "Waiting" : "Rendering";

@@ -5,6 +5,7 @@ import { announce, blank, h, icon, iconButton, plural, progressBar, setProgress,
 
 const PAGE = 100;
 const TAGS = [["genre", "Genre", "Rock; Pop"], ["mood", "Mood", "calm; hopeful"], ["licence", "Licence", "CC-BY"]];
+const LISTS = ["genre", "mood"];
 
 export class LibraryView {
   #library = null;
@@ -172,7 +173,9 @@ export class LibraryView {
       const changed = fields.filter(({ before, input }) => input.value.trim() !== before);
       try {
         if (changed.length) {
-          const body = { facts: Object.fromEntries(changed.map(({ column, input }) => [column, input.value.trim()])) };
+          const parts = (text) => text.split(";").map((part) => part.trim()).filter(Boolean);
+          const value = ({ column, input }) => (LISTS.includes(column) ? parts(input.value) : input.value.trim());
+          const body = { facts: Object.fromEntries(changed.map((field) => [field.column, field.input.value.trim() ? value(field) : null])) };
           const now = this.#row(await call("PATCH", `/v1/tracks/${track.key}`, { body }));
           row.replaceWith(now);
           now.querySelector(".row-actions button").focus();
