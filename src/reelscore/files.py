@@ -114,11 +114,15 @@ def data_folder() -> Path:
     return user_data_path("reelscore", appauthor=False)
 
 
+_FOLDER_INDEX_VERSION = 3
+
+
 def folder_library(music: Path, pipeline_name: str) -> Path:
     """Return the library folder of a music folder and a pipeline, below ``$XDG_CACHE_HOME``."""
     if not music.expanduser().exists():
         raise NotFoundError(f"no such folder: {music}; give a folder of music files with --music")
-    name = f"{music.expanduser().resolve()}\0{pipeline_name}"
+    # An index of the former version has no facts about its tracks; the folder is indexed again, from cached features.
+    name = f"{music.expanduser().resolve()}\0{pipeline_name}\0{_FOLDER_INDEX_VERSION}"
     return cache_folder() / "folders" / hashlib.blake2b(name.encode(), digest_size=10).hexdigest()
 
 
