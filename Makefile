@@ -8,7 +8,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
 CODE := src research tests benchmarks examples
 
-.PHONY: demo test test-slow test-research check docs bench install clean
+.PHONY: demo test test-all test-slow test-page test-long test-research check docs bench install clean
 
 install: $(STAMP)
 
@@ -25,11 +25,21 @@ demo: $(STAMP)
 	@! test -t 1 || $(BIN)/reelscore serve --library demo-output/library --port 0
 
 test: $(STAMP)
-	$(PYTEST) -m "not slow" --ignore tests/research
+	$(PYTEST) -m "not slow and not long" --ignore tests/research
 
-# The rest of the tests, which .ci/run also runs.
+# Tests that take longer than those of .ci/run.
+test-all: test test-slow test-page test-research test-long
+
 test-slow: $(STAMP)
-	$(PYTEST) -m slow --ignore tests/research
+	$(PYTEST) -m "slow and not long" --ignore tests/research --ignore tests/service/page
+
+# One process: each of these tests plays sound and pictures in a browser.
+test-page: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/service/page
+
+# Tests of minutes, such as 20 kills of the service and 200 hostile uploads.
+test-long: $(STAMP)
+	$(PYTEST) -m long
 
 test-research: $(STAMP)
 	$(PYTEST) tests/research

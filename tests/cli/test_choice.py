@@ -37,7 +37,7 @@ def test_a_filter_that_leaves_nothing_exits_with_5(library, video_file):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--where", "titel = 'x'"), "at character 1: there is no column 'titel', but 'title'"),
+        (("--where", "ttitlee = 'x'"), "at character 1: there is no column 'ttitlee', but 'title'"),
         (("--where", "title = 'x"), "a quote that does not end"),
         (("--bpm", "fast"), "--bpm 'fast' is no range"),
         (("--key", "X minor"), "'X minor' is no key"),
