@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,44 +13,9 @@ import pytest
 
 from reelscore.workers.confinement import Confinement, landlock_version
 from reelscore.workers.process import WorkerProcess
+from support.confined import allocate, connect, prepare, read, signal_parent, spin, start, write
 
 landlocked = pytest.mark.skipif(landlock_version() == 0, reason="the kernel has no Landlock")
-
-
-def prepare() -> Callable[[Callable[[], Any]], Any]:
-    return lambda call: call()
-
-
-def read(path: str) -> bytes:
-    return Path(path).read_bytes()
-
-
-def write(path: str, size: int = 3) -> int:
-    return Path(path).write_bytes(b"x" * size)
-
-
-def connect(port: int, kind: int) -> None:
-    with socket.socket(socket.AF_INET, kind) as out:
-        out.settimeout(2)
-        out.connect(("127.0.0.1", port))
-        out.send(b"x")
-
-
-def start() -> bytes:
-    return subprocess.run(["/bin/true"], check=True, capture_output=True).stdout
-
-
-def allocate(size: int) -> int:
-    return len(bytearray(size))
-
-
-def spin() -> None:
-    while True:
-        pass
-
-
-def signal_parent() -> None:
-    os.kill(os.getppid(), 0)
 
 
 def run(call: Callable[..., Any], *arguments: Any, **limits: Any) -> tuple[str, Any]:
