@@ -160,7 +160,7 @@ class ZeroShotModel:
         return track
 
     def describe_music(self, sequence: FeatureSequence) -> dict[str, str | tuple[str, ...]]:
-        """Return genre, mood, instruments and vocals of a track, as far as they are recognised; see `describe`."""
+        """Return genre, mood, instruments and vocals of a track where they are recognised; see `describe`."""
         affect, tags = self._measure(sequence, "music", whole=True)
         scores = self._music_scores(affect, tags)[0]
         return describe(self.vocabulary, scores, tags[0], highest_scores(self._scorers["music"]))
