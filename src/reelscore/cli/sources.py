@@ -135,10 +135,7 @@ def load_pairs(
     assert source is not None
     assert spec is not None
     manifest = read_rows(source, use_splits=use_splits)
-    for message in manifest.notes:
-        note(f"  note  {source.name}: {message}")
-    for problem in manifest.problems:
-        note(f"  skipped  line {problem.line}: {problem.reason}")
+    note_manifest(source.name, manifest)
     own = sum(row.music is None for row in manifest.rows)
     if words is not None and words.speech is not None and own:
         note(
@@ -168,6 +165,14 @@ def load_pairs(
     failed = cache_folder() / f"{source.name}.failed.txt"
     note_failures([(one.path, one.reason) for one in failures], failed)
     return pairs
+
+
+def note_manifest(name: str, manifest: Manifest) -> None:
+    """Print the notes on a manifest and its skipped rows to standard error."""
+    for message in manifest.notes:
+        note(f"  note  {name}: {message}")
+    for problem in manifest.problems:
+        note(f"  skipped  line {problem.line}: {problem.reason}")
 
 
 def read_rows(source: Path, *, use_splits: bool = True) -> Manifest:
