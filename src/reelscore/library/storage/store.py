@@ -22,7 +22,7 @@ from . import schema
 from .batch import keep_imported, last_of_each
 from .entry import TrackEntry
 from .exact_search import EXACT_UP_TO
-from .facts import Kind, TrackFacts
+from .facts import Kind, TrackFacts, sql_name
 from .filters import one_of, quoted
 from .generations import DETAILS_NAME, TABLE_NAME, tables_folder
 from .lance import Table, create_tables
@@ -157,6 +157,13 @@ class Store(View):
         self.begin()
         if kinds:
             self._table.add_columns(schema.fact_fields(kinds))
+        self._forget()
+
+    def drop_columns(self, names: Sequence[str]) -> None:
+        """Delete imported columns, whose values no track has any more."""
+        self.begin()
+        if names:
+            self._table.drop_columns([sql_name(name) for name in names])
         self._forget()
 
     def relocate(self, key: str, path: str, size_bytes: int, mtime_ns: int) -> None:
