@@ -202,9 +202,9 @@ class S3Folder:
                 self.delete([probe])
         if fault:
             raise ConfigError(
-                f"the store of {self} does not honour conditional writes (If-None-Match: *): {fault}. Two writers would "
-                "lose each other's changes, so it can only be read. Use a store that does, such as Amazon S3, Cloudflare "
-                "R2 or a current MinIO"
+                f"the store of {self} does not honour conditional writes (If-None-Match: *): {fault}. Two writers "
+                "would lose each other's changes, so it can only be read. Use a store that does, such as Amazon S3, "
+                "Cloudflare R2 or a current MinIO"
             )
         _proven.add(identity)
 
