@@ -18,7 +18,7 @@ from filelock import FileLock
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.types import Track
 
-from . import schema
+from . import memory_index, schema
 from .batch import keep_imported, last_of_each
 from .entry import TrackEntry
 from .exact_search import EXACT_UP_TO
@@ -264,8 +264,8 @@ class Store(View):
 
     def _snapshot(self) -> None:
         with suppress(OSError):  # readers need no snapshot, so a full disk is no error
-            if len(self) > EXACT_UP_TO:
-                return
+            if len(self) > EXACT_UP_TO and not memory_index.is_available():
+                return  # the table's own index answers
             write_snapshot(
                 self.path,
                 self._pointer,
