@@ -25,7 +25,7 @@ from reelscore.workers.local import run_all, time_limit_s
 
 from .clips import clip_rng, windows
 from .manifest import ManifestRow, assign_splits
-from .pairs import PairSet
+from .pairs import IntArray, PairSet, Split
 from .splits import all_train
 
 DEFAULT_RANDOM_SAMPLES = 2
@@ -41,8 +41,21 @@ class ExtractionFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """Features of one row: sample 0 has the fixed instants, the others random ones."""
+class PairFeatures:
+    """Features of one row; see `PairSet` for the fields.
+
+    Attributes
+    ----------
+    video, music : tuple of ndarray of float32, shape (T, D)
+        Sample 0 has the fixed instants, the others random ones.
+    video_key, music_key : str
+        Content hashes of the files.
+    text : ndarray of float32, shape (W, D), optional
+    clips : tuple of ndarray of float32, shape (T, D)
+    row_s : tuple of float
+    notes : tuple of str
+        Messages about files that are not read as they state.
+    """
 
     video: tuple[FloatArray, ...]
     music: tuple[FloatArray, ...]
@@ -117,7 +130,7 @@ def extract_pairs(
     """
     encoders = load_encoders(spec)
     reader = None if words is None else TextReader(words)
-    features: dict[int, _Pair] = {}
+    features: dict[int, PairFeatures] = {}
     failures: dict[int, ExtractionFailure] = {}
     items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
     arguments = (spec, str(cache_folder), num_segments, num_random_samples, seed, words, num_clips, clip_seed)
@@ -145,21 +158,20 @@ def extract_pairs(
     order = sorted(features)
     if notes is not None:
         notes += [f"{rows[i].key}: {message}" for i in order for message in features[i].notes]
-    groups = [rows[i].group or features[i].music_key for i in order]
-    ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    # Content hashes replace paths, so that copies of one file stay in one split.
-    hashed = [
-        replace(rows[i], group=group, video=Path(features[i].video_key), music=None)
-        for i, group in zip(order, groups, strict=True)
-    ]
+    group, split = groups_and_splits(
+        [rows[i] for i in order],
+        [(features[i].video_key, features[i].music_key) for i in order],
+        seed=seed,
+        use_splits=use_splits,
+    )
     pairs = PairSet(
         name=name,
         keys=tuple(rows[i].key for i in order),
         video=tuple(features[i].video for i in order),
         music=tuple(features[i].music for i in order),
-        group=np.array([ids[group] for group in groups], dtype=np.int64),
+        group=group,
         label=None,
-        split=assign_splits(hashed, seed=seed) if use_splits else all_train(len(hashed)),
+        split=split,
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
         num_segments=num_segments,
@@ -173,6 +185,31 @@ def extract_pairs(
     return pairs, reasons
 
 
+def groups_and_splits(
+    rows: Sequence[ManifestRow], contents: Sequence[tuple[str, str]], *, seed: int, use_splits: bool
+) -> tuple[IntArray, tuple[Split, ...]]:
+    """Return the group and the split of each row.
+
+    Parameters
+    ----------
+    rows : sequence of ManifestRow
+    contents : sequence of tuple of str
+        Content hashes of each row's video and music, which replace the paths, so that copies of one file stay together.
+    seed : int
+        Seed of the splits of rows without one.
+    use_splits : bool
+        False: every row is in the train split.
+    """
+    groups = [row.group or music for row, (_, music) in zip(rows, contents, strict=True)]
+    ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    hashed = [
+        replace(row, group=group, video=Path(video), music=None)
+        for row, group, (video, _) in zip(rows, groups, contents, strict=True)
+    ]
+    split = assign_splits(hashed, seed=seed) if use_splits else all_train(len(hashed))
+    return np.array([ids[group] for group in groups], dtype=np.int64), split
+
+
 def prepare_pair(
     spec: EncoderSpec,
     cache_folder: str,
@@ -182,14 +219,14 @@ def prepare_pair(
     words: TextSpec | None = None,
     num_clips: int = 0,
     clip_seed: int | None = None,
-) -> Callable[[tuple[int, str, str, str | None]], _Pair]:
+) -> Callable[[tuple[int, str, str, str | None]], PairFeatures]:
     """Load the encoders in a worker and return the function that extracts one row."""
     encoders = load_encoders(spec)
     cache = FeatureCache(Path(cache_folder))
     reader = None if words is None else TextReader(words, cache=cache)
     sample_seeds: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_random_samples))]
 
-    def work(item: tuple[int, str, str, str | None]) -> _Pair:
+    def work(item: tuple[int, str, str, str | None]) -> PairFeatures:
         _, video, music, text = item
         keys = {path: content_hash(existing_file(path)) for path in {video, music}}
         infos = {path: probe(path) for path in keys}
@@ -209,7 +246,7 @@ def prepare_pair(
         tracks = [read_music(draw=sample_seed) for sample_seed in sample_seeds]
         duration_s = samples[0].segments[-1].end_s
         spans = windows(duration_s, num_clips, clip_rng(clip_seed, keys[video]))
-        return _Pair(
+        return PairFeatures(
             video=tuple(sample.values for sample in samples),
             music=tuple(track.values for track in tracks),
             video_key=keys[video],
