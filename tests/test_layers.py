@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "reelscore"
 
 RANKS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "config", "files", "workers", "features"),
+    ("errors", "types", "config", "files", "objects", "workers", "features"),
     ("media", "losses", "evaluation", "library.storage"),
     ("encoders", "models"),
     ("text", "analysis"),
@@ -30,6 +30,7 @@ OWNERS = {
     "av": {"media"},
     "lancedb": {"library.storage"},
     "lance": {"library.storage"},
+    "obstore": {"objects"},
     "onnxruntime": {"encoders.pack", "analysis.voice"},
     # The files that the mgsv data set publishes were written by torch.
     "torch": {
@@ -153,7 +154,7 @@ def test_no_modules_import_each_other_in_a_cycle() -> None:
 
 def test_the_root_holds_only_what_every_package_needs() -> None:
     at_root = {path.stem for path in PACKAGE.glob("*.py")}
-    assert at_root == {"__init__", "__main__", "errors", "types", "config", "files"}
+    assert at_root == {"__init__", "__main__", "errors", "types", "config", "files", "objects"}
 
 
 def loaded_after(code: str) -> set[str]:

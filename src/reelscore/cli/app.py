@@ -70,7 +70,11 @@ COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] =
     ),
     ("list", list_tracks, ["reelscore list --library lib --paths"]),
     ("show", show, ['reelscore show "Song title" --library lib']),
-    ("tag", tag, ["reelscore tag import licences.csv --library lib"]),
+    (
+        "tag",
+        tag,
+        ["reelscore tag import licences.csv --library lib", "reelscore tag remove price --library lib"],
+    ),
     ("remove", remove, ["reelscore remove ~/Music/old.mp3 --library lib"]),
     ("rebuild", rebuild, ["reelscore rebuild --library lib --model my-model"]),
     ("probe", probe, ["reelscore probe holiday.mp4"]),

@@ -216,6 +216,13 @@ class Library:
         with self._store() as store:
             return import_columns(store, path)
 
+    def remove_columns(self, names: Sequence[str]) -> int:
+        """Delete imported columns and return the number of tracks that had a value."""
+        from .importing import remove_columns
+
+        with self._store() as store:
+            return remove_columns(store, names)
+
     def remove(self, names: Sequence[str]) -> list[Track]:
         """Remove tracks by path, key or title and return them. Their files stay.
 

@@ -102,6 +102,11 @@ class Table:
         with lance_errors(self._library):
             self._table.add_columns(list(fields))
 
+    def drop_columns(self, names: Sequence[str]) -> None:
+        """Delete columns."""
+        with lance_errors(self._library):
+            self._table.drop_columns(list(names))
+
     def refresh(self) -> None:
         """Move to the newest version."""
         with lance_errors(self._library):

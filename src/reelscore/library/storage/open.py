@@ -80,7 +80,7 @@ def open_for_search(library: Path | str | LibraryFile) -> Searcher:
     """Return a searcher over the newest version of a library.
 
     Where the snapshot is missing or stale, this loads LanceDB, answers from the store and writes a new snapshot if it
-    can. It cannot while another process writes, in a read-only folder, or for a library with an approximate index.
+    can. It cannot while another process writes, in a read-only folder, or for a large library without faiss.
 
     Raises
     ------

@@ -23,9 +23,10 @@ from reelscore.files import parse_json, read_file
 from reelscore.types import FloatArray, Track
 
 from .entry import Moments, NotUnitError, check_moments
-from .exact_search import Rows, Texts
+from .exact_search import Rows, Texts, checked_query
 from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
 from .generations import newest_version
+from .memory_index import FILE_NAME, MemoryIndex
 from .meta import LibraryFile, LibraryMeta
 from .snapshot_parts import PLACE, Part
 
@@ -37,6 +38,8 @@ T = TypeVar("T")
 FORMAT = 3
 FOLDER = "snapshot"
 CURRENT = "current.json"
+
+_EXACT_ALLOWED = 20_000  # rows that pass a filter: scoring them all takes less than the index would
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +57,8 @@ class Snapshot:
     parts : tuple of Part
     imported : Mapping of str to {"number", "text", "flag", "list"}
         Imported columns.
+    index : MemoryIndex, optional
+        Of a library of more than `EXACT_UP_TO` tracks.
     """
 
     path: Path
@@ -62,6 +67,7 @@ class Snapshot:
     places: npt.NDArray[Any]
     parts: tuple[Part, ...]
     imported: Mapping[str, Kind]
+    index: MemoryIndex | None = None
     _view: View | None = field(default=None, init=False, repr=False)
     _passing: tuple[str, set[str]] | None = field(default=None, init=False, repr=False)
 
@@ -92,6 +98,8 @@ class Snapshot:
     def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Searcher.search`."""
         allowed = None if where is None else self.rows.rows_of(self.keys_where(where))
+        if self.index is not None and (allowed is None or len(allowed) > _EXACT_ALLOWED):
+            allowed = self.index.near(checked_query(query, k, dim=self.meta.dim), k, allowed=allowed)
         with self._damage():
             return self.rows.search(query, k, allowed=allowed)
 
@@ -200,7 +208,10 @@ def map_snapshot(library: Path, meta: LibraryMeta, document: dict[str, Any]) -> 
     if read["places"].dtype != PLACE:
         raise ValueError("places of another form")
     parts = tuple(Part.map(folder, part, dim=meta.dim) for part in document["parts"])
-    return Snapshot(library, meta, rows, read["places"], parts, document["imported"])
+    index = None
+    if "index" in document:
+        index = MemoryIndex(folder / document["rows"] / FILE_NAME, checksum=document["index"])
+    return Snapshot(library, meta, rows, read["places"], parts, document["imported"], index)
 
 
 def arrays(rows: Rows, places: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from reelscore.files import parse_json, read_file, sync_folder, write_bytes
 
-from .exact_search import Rows
+from .exact_search import EXACT_UP_TO, Rows
 from .facts import Kind
+from .memory_index import FILE_NAME, write_index
 from .meta import Pointer
 from .snapshot import CURRENT, FOLDER, FORMAT, arrays, checksum, map_snapshot
 from .snapshot_parts import PLACE, SUFFIXES, ReadFacts, ReadMoments, sync, write_part
@@ -66,6 +67,11 @@ def write_snapshot(
         with (folder / name / f"{array_name}.npy").open("wb") as file:
             np.save(file, array)
             sync(file)
+    index = None
+    if len(rows) > EXACT_UP_TO:
+        index = write_index(folder / name / FILE_NAME, rows.embeddings)
+        with (folder / name / FILE_NAME).open("rb") as file:
+            sync(file)
     sync_folder(folder / name)
     document = {
         "format": FORMAT,
@@ -75,6 +81,7 @@ def write_snapshot(
         "imported": dict(imported),
         "parts": parts,
         "checksum": checksum(rows, places, imported),
+        **({} if index is None else {"index": index}),
     }
     write_bytes(folder / CURRENT, json.dumps(document, indent=2).encode())
     keep = {CURRENT, name, *(f"{part['name']}{end}" for part in parts for end in SUFFIXES)}

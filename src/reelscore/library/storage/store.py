@@ -18,11 +18,11 @@ from filelock import FileLock
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.types import Track
 
-from . import schema
+from . import memory_index, schema
 from .batch import keep_imported, last_of_each
 from .entry import TrackEntry
 from .exact_search import EXACT_UP_TO
-from .facts import Kind, TrackFacts
+from .facts import Kind, TrackFacts, sql_name
 from .filters import one_of, quoted
 from .generations import DETAILS_NAME, TABLE_NAME, tables_folder
 from .lance import Table, create_tables
@@ -159,6 +159,13 @@ class Store(View):
             self._table.add_columns(schema.fact_fields(kinds))
         self._forget()
 
+    def drop_columns(self, names: Sequence[str]) -> None:
+        """Delete imported columns, whose values no track has any more."""
+        self.begin()
+        if names:
+            self._table.drop_columns([sql_name(name) for name in names])
+        self._forget()
+
     def relocate(self, key: str, path: str, size_bytes: int, mtime_ns: int) -> None:
         """Set the path of a track whose file has moved; raise `NotFoundError` without such a track."""
         self.begin()
@@ -257,8 +264,8 @@ class Store(View):
 
     def _snapshot(self) -> None:
         with suppress(OSError):  # readers need no snapshot, so a full disk is no error
-            if len(self) > EXACT_UP_TO:
-                return
+            if len(self) > EXACT_UP_TO and not memory_index.is_available():
+                return  # the table's own index answers
             write_snapshot(
                 self.path,
                 self._pointer,
