@@ -26,7 +26,13 @@ def table_at(folder: Path) -> FeatureTable:
 
 
 def extract_squares(
-    folder: Path, starts: Path, *, poison: str = "", keys: Iterable[str] = KEYS, **options: Any
+    folder: Path,
+    starts: Path,
+    *,
+    poison: str = "",
+    keys: Iterable[str] = KEYS,
+    run_all: Any = run_all,
+    **options: Any,
 ) -> ExtractReport:
     starts.mkdir(exist_ok=True)
     table = table_at(folder)

@@ -77,3 +77,14 @@ def kills_on(poison: str, folder: str) -> Callable[[tuple[str, int]], int]:
         return item[1] ** 2
 
     return work
+
+
+def parents() -> Callable[[str], int]:
+    """Returns the process that started the worker."""
+
+    def work(item: str) -> int:
+        if item == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getppid()
+
+    return work

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from .process import WorkerProcess
+from .process import Preparation, WorkerProcess
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -156,14 +156,13 @@ class ItemWorker:
 
     Parameters
     ----------
-    prepare, arguments
-        See `run_all`.
+    preparation : Preparation
     attempts : int
         How often an item is run that ends its process.
     """
 
-    def __init__(self, prepare: Callable[..., Any], arguments: tuple[Any, ...], attempts: int) -> None:
-        self._preparation = (prepare, arguments)
+    def __init__(self, preparation: Preparation, attempts: int) -> None:
+        self._preparation = preparation
         self._attempts = attempts
         self._process: WorkerProcess | None = None
         self._lock = threading.Lock()
@@ -204,7 +203,7 @@ class ItemWorker:
 
     def _started(self) -> WorkerProcess:
         if self._process is None:
-            process = WorkerProcess(*self._preparation)
+            process = WorkerProcess(self._preparation)
             with self._lock:
                 self._process = process
                 if self._closed:
@@ -228,7 +227,8 @@ class _Workers:
         limit_s: Callable[[Any], float] | None,
         attempts: int,
     ) -> None:
-        self._preparation = (prepare, arguments, attempts)
+        self._preparation = Preparation.of(prepare, arguments)
+        self._attempts = attempts
         self._limit_s = limit_s
         self._local = threading.local()
         self._all: list[ItemWorker] = []
@@ -242,7 +242,7 @@ class _Workers:
     def _worker(self) -> ItemWorker:
         worker: ItemWorker | None = getattr(self._local, "worker", None)
         if worker is None:
-            worker = self._local.worker = ItemWorker(*self._preparation)
+            worker = self._local.worker = ItemWorker(self._preparation, self._attempts)
             with self._lock:
                 self._all.append(worker)
                 if self._closed:

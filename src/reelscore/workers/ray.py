@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from reelscore.errors import ConfigError, InputError, ReelscoreError, missing_extra
 
 from .local import ATTEMPTS, Item, ItemWorker, Outcome, Value, available_cores
+from .process import Preparation
 
 _CONNECT_S = 10.0
 _OBJECT_STORE_BYTES = 512 << 20  # of a local instance; values are taken out as they arrive
@@ -66,9 +67,8 @@ def run_all(
     """
     with connected(address, workers=workers, gpus=gpus) as ray:
         cores = int(ray.cluster_resources().get("CPU", 1))
-        actors = _Actors(
-            ray, prepare, arguments, count=workers or max(1, cores), attempts=attempts, gpus=gpus
-        )
+        preparation = Preparation.of(prepare, arguments)
+        actors = _Actors(ray, preparation, count=workers or max(1, cores), attempts=attempts, gpus=gpus)
         source = iter(items)
         lost: deque[Item] = deque()
         losses: dict[int, int] = {}
@@ -111,11 +111,13 @@ def connected(address: str | None, *, workers: int | None = None, gpus: float = 
         import ray
     except ImportError as error:
         raise missing_extra("the engine ray needs Ray", "scale") from error
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    if address is not None:
+        _check_reachable(address)
     if ray.is_initialized():
         _check_gpus(ray, gpus)
         yield ray
         return
-    address = address or os.environ.get("RAY_ADDRESS") or None
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         # Its processes are those of the user, and nobody reads its usage or its dashboard.
@@ -127,7 +129,6 @@ def connected(address: str | None, *, workers: int | None = None, gpus: float = 
             "include_dashboard": False,
         }
     else:
-        _check_reachable(address)
         options["address"] = address
     # Ray would replace the environment of each worker by one that `uv` makes, where that is how this process started.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
@@ -177,8 +178,8 @@ def _unreachable(address: str, reason: str) -> InputError:
 class _Worker:
     """Ray actor that runs items in a worker process."""
 
-    def __init__(self, prepare: Callable[..., Any], arguments: tuple[Any, ...], attempts: int) -> None:
-        self._worker = ItemWorker(prepare, arguments, attempts)
+    def __init__(self, preparation: Preparation, attempts: int) -> None:
+        self._worker = ItemWorker(preparation, attempts)
 
     def run(self, item: Any, limit_s: float | None) -> tuple[Any, bool, str | None] | ReelscoreError:
         """Return the value, whether the process died and the reason; or what the preparation raised."""
@@ -198,8 +199,7 @@ class _Actors:
     def __init__(
         self,
         ray: Any,
-        prepare: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        preparation: Preparation,
         *,
         count: int,
         attempts: int,
@@ -209,7 +209,8 @@ class _Actors:
         self._kind = ray.remote(_Worker).options(
             num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0
         )
-        self._preparation = (prepare, arguments, attempts)
+        # In bytes, since the actor itself could not import what is only in this process's path.
+        self._arguments = (preparation, attempts)
         self._count = count
         self._free: list[Any] = []
         self._running: dict[Any, tuple[Any, Any]] = {}  # reference -> actor, item
@@ -224,7 +225,7 @@ class _Actors:
         return len(self._running)
 
     def submit(self, item: Any, limit_s: float | None) -> None:
-        actor = self._free.pop() if self._free else self._kind.remote(*self._preparation)
+        actor = self._free.pop() if self._free else self._kind.remote(*self._arguments)
         self._running[actor.run.remote(item, limit_s)] = (actor, item)
 
     def wait(self) -> Iterator[tuple[Any, Outcome[Any, Any] | None, str]]:
