@@ -176,9 +176,15 @@ def note_manifest(name: str, manifest: Manifest) -> None:
 
 
 def read_rows(source: Path, *, use_splits: bool = True) -> Manifest:
-    """Return the rows of a folder of videos or of a manifest."""
-    from reelscore.data.manifest import read_manifest, rows_from_folder
+    """Return the rows of a folder of videos, of a prefix of a bucket or of a manifest."""
+    from reelscore.data.manifest import read_manifest, rows_from_bucket, rows_from_folder
+    from reelscore.data.tables import READERS
+    from reelscore.objects import uri_scheme
 
+    if uri_scheme(str(source)) and source.suffix.lower() not in READERS:
+        return rows_from_bucket(str(source))
+    if uri_scheme(str(source)):
+        return read_manifest(str(source), use_splits=use_splits)
     if not source.exists():
         raise NotFoundError(f"no such folder or manifest: {source}; check the path")
     return rows_from_folder(source) if source.is_dir() else read_manifest(source, use_splits=use_splits)

@@ -18,7 +18,9 @@ from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.files import content_hash, existing_file
+from reelscore.media.downloads import local_file
 from reelscore.media.probe import probe
+from reelscore.objects import uri_scheme
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
@@ -32,6 +34,8 @@ from .splits import all_train
 DEFAULT_RANDOM_SAMPLES = 2
 """Random Global Sparse samples of each file, in addition to the fixed one; training mixes their rows."""
 
+
+_OBJECT_LIMIT_S = 3600.0  # with its download
 
 Name = TypeVar("Name")
 PairItem: TypeAlias = tuple[Name, str, str, str | None]
@@ -217,7 +221,13 @@ def pair_limit_s(words: TextSpec | None) -> Callable[[PairItem[Any]], float]:
     """Return the function from an item to how long its extraction may take."""
     # Recognising speech and text on screen can take as long as the video.
     patience = 1 if words is None else 10
-    return lambda item: patience * time_limit_s(item[1], item[2])
+
+    def limit_s(item: PairItem[Any]) -> float:
+        if any(uri_scheme(path) for path in item[1:3]):  # the size of an object is not known here
+            return patience * _OBJECT_LIMIT_S
+        return patience * time_limit_s(item[1], item[2])
+
+    return limit_s
 
 
 def prepare_pair(
@@ -237,7 +247,13 @@ def prepare_pair(
     sample_seeds: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_random_samples))]
 
     def work(item: PairItem[Any]) -> PairFeatures:
-        _, video, music, text = item
+        with local_file(item[1]) as video:
+            if item[2] == item[1]:
+                return features(video, video, item[3])
+            with local_file(item[2]) as music:
+                return features(video, music, item[3])
+
+    def features(video: str, music: str, text: str | None) -> PairFeatures:
         keys = {path: content_hash(existing_file(path)) for path in {video, music}}
         infos = {path: probe(path) for path in keys}
         read_video, read_music = (

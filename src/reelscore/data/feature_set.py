@@ -20,7 +20,7 @@ from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 
 from .extraction import DEFAULT_RANDOM_SAMPLES, PairFeatures, groups_and_splits
-from .feature_table import FeatureTable
+from .feature_table import FeatureTable, check_writable
 from .manifest import SPLIT_NAMES, ManifestRow
 from .pairs import IntArray, PairSet, Split
 
@@ -144,6 +144,7 @@ class FeatureSet:
             return cls.create(uri, settings)
         found = FeatureTable.open(uri, kind=KIND)
         check_settings(found, to_mapping(settings))
+        check_writable(found.uri)
         return cls(found)
 
     def __len__(self) -> int:
