@@ -29,6 +29,11 @@ import numpy as np
 from reelscore.workers.local import run_all
 
 CORES_A_MACHINE = 32
+TRACK_FILE_BYTES = 4.3e6  # three minutes at 192 kbit/s
+ROWS_A_COMMIT, FILES_A_COMMIT = 256, 4
+
+# List prices of a large cloud as an assumption; replace them by yours.
+USD_A_CORE_HOUR, USD_A_GB_MONTH, USD_A_PUT, USD_A_GET = 0.04, 0.023, 5e-6, 4e-7
 KILLED = "ended its worker process"
 
 
@@ -235,23 +240,37 @@ def _children_cpu_s() -> float:
 
 
 def plan(found: dict[str, Any]) -> str:
-    """Return the tables of time, storage and network for 10^6 and 10^8 videos and 5 * 10^7 tracks."""
+    """Return the tables of time, storage, network and cost for 10^6 and 10^8 videos and 5 * 10^7 tracks."""
     unit = found["unit"]
-    lines = [
-        "| job | items | cores for one day | 32-core machines | data set | media read in one day |",
-        "|---|---|---|---|---|---|",
+    jobs = [
+        ("extract", 10**6, unit["extract_cpu_s"], unit["pair_bytes"], unit["video_file_bytes"]),
+        ("extract", 10**8, unit["extract_cpu_s"], unit["pair_bytes"], unit["video_file_bytes"]),
+        ("add", 10**6, unit["add_cpu_s"], unit["track_bytes"], TRACK_FILE_BYTES),
+        ("add", 5 * 10**7, unit["add_cpu_s"], unit["track_bytes"], TRACK_FILE_BYTES),
     ]
-    for what, key, stored, media in (
-        ("extract videos", "extract_cpu_s", "pair_bytes", unit["video_file_bytes"]),
-        ("add tracks", "add_cpu_s", "track_bytes", 4.3e6),
-    ):
-        for items in (1e6, 1e8) if what == "extract videos" else (1e6, 5e7):
-            cores = items * unit[key] / 86_400
-            rate = 8 * items * media / 86_400 / 1e9
-            lines.append(
-                f"| {what} | {items:.0e} | {cores:,.0f} | {max(1, round(cores / CORES_A_MACHINE)):,} | "
-                f"{_size(items * unit[stored])} | {_size(items * media)}, {rate:,.1f} Gbit/s |"
-            )
+    lines = [
+        "| job | items | core hours | 32-core machines for one day | cost of cores |",
+        "|---|---|---|---|---|",
+    ]
+    for name, items, cpu_s, _, _ in jobs:
+        hours = items * cpu_s / 3600
+        machines = hours / 24 / CORES_A_MACHINE
+        lines.append(
+            f"| {name} | {items:,} | {hours:,.0f} | {machines:,.1f} | {hours * USD_A_CORE_HOUR:,.0f} USD |"
+        )
+    lines += [
+        "",
+        "| job | items | media read | network for one day | stored | cost a month | requests | cost |",
+    ]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+    for name, items, _, stored_bytes, media_bytes in jobs:
+        stored, media = items * stored_bytes, items * media_bytes
+        puts = items / ROWS_A_COMMIT * FILES_A_COMMIT
+        cost = puts * USD_A_PUT + items * USD_A_GET
+        lines.append(
+            f"| {name} | {items:,} | {_size(media)} | {8 * media / 86_400 / 1e9:,.1f} Gbit/s | {_size(stored)} | "
+            f"{stored / 1e9 * USD_A_GB_MONTH:,.0f} USD | {items + puts:,.0f} | {cost:,.0f} USD |"
+        )
     lines += ["", "| simulated | over the ideal time | work lost | given up |", "|---|---|---|---|"]
     lines += [
         f"| {row['case']} | {100 * row['over_ideal']:.1f}% | {100 * row['lost_share']:.2f}% | {row['failed']} |"
