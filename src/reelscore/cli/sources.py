@@ -135,10 +135,7 @@ def load_pairs(
     assert source is not None
     assert spec is not None
     manifest = read_rows(source, use_splits=use_splits)
-    for message in manifest.notes:
-        note(f"  note  {source.name}: {message}")
-    for problem in manifest.problems:
-        note(f"  skipped  line {problem.line}: {problem.reason}")
+    note_manifest(source.name, manifest)
     own = sum(row.music is None for row in manifest.rows)
     if words is not None and words.speech is not None and own:
         note(
@@ -170,10 +167,24 @@ def load_pairs(
     return pairs
 
 
-def read_rows(source: Path, *, use_splits: bool = True) -> Manifest:
-    """Return the rows of a folder of videos or of a manifest."""
-    from reelscore.data.manifest import read_manifest, rows_from_folder
+def note_manifest(name: str, manifest: Manifest) -> None:
+    """Print the notes on a manifest and its skipped rows to standard error."""
+    for message in manifest.notes:
+        note(f"  note  {name}: {message}")
+    for problem in manifest.problems:
+        note(f"  skipped  line {problem.line}: {problem.reason}")
 
+
+def read_rows(source: Path, *, use_splits: bool = True) -> Manifest:
+    """Return the rows of a folder of videos, of a prefix of a bucket or of a manifest."""
+    from reelscore.data.manifest import read_manifest, rows_from_bucket, rows_from_folder
+    from reelscore.data.tables import READERS
+    from reelscore.objects import uri_scheme
+
+    if uri_scheme(str(source)) and source.suffix.lower() not in READERS:
+        return rows_from_bucket(str(source))
+    if uri_scheme(str(source)):
+        return read_manifest(str(source), use_splits=use_splits)
     if not source.exists():
         raise NotFoundError(f"no such folder or manifest: {source}; check the path")
     return rows_from_folder(source) if source.is_dir() else read_manifest(source, use_splits=use_splits)
