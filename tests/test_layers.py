@@ -19,8 +19,8 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "data"),
     ("training", "library"),
     ("matching",),
-    ("render", "demo"),
-    ("service",),
+    ("render",),
+    ("demo", "service"),
     ("cli",),
     ("__init__", "__main__"),
 )
