@@ -94,7 +94,7 @@ class FeatureTable:
         folder = _folder(uri)
         uri = str(folder)
         if isinstance(folder, Path):
-            exists = (folder / f"{_ROWS}.lance").is_dir()
+            exists = (folder / f"{_ROWS}.lance").is_dir()  # without LanceDB, which takes a second to import
         else:  # with the errors of `S3Folder`, which name what is wrong
             exists = next(folder.objects(f"{_ROWS}.lance"), None) is not None
         if not exists:
