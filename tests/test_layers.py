@@ -37,7 +37,10 @@ OWNERS = {
     "torch": {
         "losses",
         "models.towers",
-        *(f"training.{name}" for name in ("auto", "encode", "loop", "network", "resume")),
+        *(
+            f"training.{name}"
+            for name in ("auto", "distributed", "encode", "gradient", "launch", "loop", "network", "resume")
+        ),
         "data.datasets.mgsv",
         "encoders.hub",
         "encoders.export",
