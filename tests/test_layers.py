@@ -19,8 +19,8 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "data"),
     ("training", "library"),
     ("matching",),
-    ("render", "demo"),
-    ("service",),
+    ("render",),
+    ("demo", "service"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -37,7 +37,10 @@ OWNERS = {
     "torch": {
         "losses",
         "models.towers",
-        *(f"training.{name}" for name in ("auto", "encode", "loop", "network", "resume")),
+        *(
+            f"training.{name}"
+            for name in ("auto", "distributed", "encode", "gradient", "launch", "loop", "network", "resume")
+        ),
         "data.datasets.mgsv",
         "encoders.hub",
         "encoders.export",

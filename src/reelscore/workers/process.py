@@ -152,7 +152,7 @@ class _Confined:
 
 def serve(*, parent: int) -> None:
     """Run a worker: read the preparation and the items from standard input, write answers to standard output."""
-    _end_with(parent)
+    end_with(parent)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # keep what libraries print out of the protocol
     failure: Exception | None = None
@@ -204,7 +204,7 @@ def _import_folders(prepare: Callable[..., Any]) -> list[str]:
     return [str(file.parent.parent if file.stem == "__init__" else file.parent) for file in files]
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Make the system kill this process when its parent ends, on Linux; elsewhere `_read_items` notices it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
