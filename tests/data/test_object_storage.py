@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from reelscore.cli.sources import read_rows
-from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import read_manifest, rows_from_bucket, rows_from_folder
+from reelscore.data.pair_settings import PairSettings
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError, InputError, NotFoundError
 from reelscore.objects import S3Folder
