@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reelscore.errors import ConfigError, NotFoundError
-from reelscore.files import cache_folder
+from reelscore.files import cache_folder, check_local
 
 from .options import INPUT
 from .output import note, note_failures
@@ -175,5 +175,6 @@ def read_rows(source: Path, *, use_splits: bool = True) -> Manifest:
     from reelscore.data.manifest import read_manifest, rows_from_folder
 
     if not source.exists():
+        check_local(source)
         raise NotFoundError(f"no such folder or manifest: {source}; check the path")
     return rows_from_folder(source) if source.is_dir() else read_manifest(source, use_splits=use_splits)
