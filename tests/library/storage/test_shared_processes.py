@@ -71,6 +71,6 @@ def test_two_writers_of_a_thousand_tracks_one_killed_and_run_again(address: str)
 
 def test_two_writers_of_the_same_tracks_add_each_once(address: str) -> None:
     writers = [start(0, 60, 6) for _ in range(2)]
-    assert all([ended(writer) for writer in writers])
+    assert [ended(writer) for writer in writers] == [True, True]
     keys = Store.open(LIBRARY)._table.scan(["key"])["key"].to_pylist()
     assert sorted(keys) == sorted(make_entry(number).track.key for number in range(60))
