@@ -257,18 +257,23 @@ def commands(found: Any) -> list[Row]:
 
 
 def library(found: Any) -> list[Row]:
-    rows = []
-    for key, part in found.items():
-        if isinstance(part, dict) and "p50_ms" in part:
-            recall = next(v for k, v in part.items() if k.startswith("recall"))
-            rows.append(
-                (
-                    f"{key.replace('_', ' ')}, {found['rows']:,} tracks, warm, one query at a time",
-                    f"p50 {part['p50_ms']:.1f} ms, p95 {part['p95_ms']:.1f} ms, recall@10 {recall:.3f}",
-                    "10 ms at 0.97" if key == "search" else "",
-                )
-            )
-    return rows
+    titles = {
+        "search": ("search as `match` does", "3 ms at 0.97"),
+        "search_one_in_20": ("search as `match` does, filter that keeps 5%", "8 ms"),
+        "tables": ("search in the LanceDB tables", ""),
+        "tables_one_in_20": ("search in the LanceDB tables, filter that keeps 5%", ""),
+    }
+    return [
+        (
+            f"{title}, {found['rows']:,} tracks, warm, one query at a time",
+            (
+                f"p50 {found[key]['p50_ms']:.1f} ms, p95 {found[key]['p95_ms']:.1f} ms, "
+                f"recall@10 {found[key]['recall@10']:.3f}"
+            ),
+            goal,
+        )
+        for key, (title, goal) in titles.items()
+    ]
 
 
 def moments(found: Any) -> list[Row]:

@@ -129,7 +129,7 @@ def main() -> None:
             for number, query in enumerate([queries[0], *queries]):
                 where, rows = filter_of(name, number, args.rows, args.seed)
                 begun, cpu_begun = time.perf_counter(), time.process_time()
-                conditions = parse_filter([where], index.columns())
+                conditions = parse_filter([where], index.columns(), items=index.items)
                 sql = join(conditions)
                 assert sql is not None
                 keys = index.keys_where(sql)

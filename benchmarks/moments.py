@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,17 @@ def make_library(folder: Path, *, tracks: int, dim: int) -> LibraryMeta:
     """Write a library of random unit vectors, with moments and the rhythm of analysed songs."""
     meta = LibraryMeta("random", "random-1", "video-1", "music-1", "light", dim, SEGMENTS, format=FORMAT)
     rhythms = [
-        find_rhythm(describe([song(pattern, bpm, TRACK_S)[0]])).to_bytes()
-        for pattern in PATTERNS
-        for bpm in TEMPI_BPM
+        find_rhythm(describe([song(pattern, bpm, TRACK_S)[0]])) for pattern in PATTERNS for bpm in TEMPI_BPM
     ]
     starts_s = np.arange(SEGMENTS) * TRACK_S / SEGMENTS
     rng = np.random.default_rng(0)
+
+    def rhythm_of(number: int) -> bytes:
+        rhythm = rhythms[number % len(rhythms)]
+        # No two tracks have the same beats, so that nothing is aligned once for several.
+        return replace(
+            rhythm, bpm=rhythm.bpm + number / 1e6, beats_ms=rhythm.beats_ms + number % 1000
+        ).to_bytes()
 
     def entries() -> Iterator[TrackEntry]:
         for number in range(tracks):
@@ -101,7 +107,7 @@ def make_library(folder: Path, *, tracks: int, dim: int) -> LibraryMeta:
                 moment_ends_s=starts_s + TRACK_S / SEGMENTS,
                 facts=TrackFacts.combine(
                     {"analysis": {"bpm": 104.0, "meter": 4, "key": "A minor", "lufs": -14.0}},
-                    rhythm=rhythms[number % len(rhythms)],
+                    rhythm=rhythm_of(number),
                 ),
             )
 

@@ -19,8 +19,8 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "data"),
     ("training", "library"),
     ("matching",),
-    ("render", "demo"),
-    ("service",),
+    ("render",),
+    ("demo", "service"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -31,12 +31,16 @@ OWNERS = {
     "lancedb": {"library.storage"},
     "lance": {"library.storage"},
     "obstore": {"objects"},
+    "ray": {"workers.ray"},
     "onnxruntime": {"encoders.pack", "analysis.voice"},
     # The files that the mgsv data set publishes were written by torch.
     "torch": {
         "losses",
         "models.towers",
-        *(f"training.{name}" for name in ("auto", "encode", "loop", "network", "resume")),
+        *(
+            f"training.{name}"
+            for name in ("auto", "distributed", "encode", "gradient", "launch", "loop", "network", "resume")
+        ),
         "data.datasets.mgsv",
         "encoders.hub",
         "encoders.export",

@@ -113,7 +113,8 @@ def parse_json(content: bytes | str) -> Any:
     ValueError: it is nested too deeply
     """
     try:
-        return json.loads(content, parse_int=_integer)
+        text = content if isinstance(content, str) else content.decode(json.detect_encoding(content))
+        return _JSON.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -206,6 +207,9 @@ def _integer(digits: str) -> int:
     if len(digits.lstrip("-")) > _MAX_DIGITS:
         raise ValueError(f"a number has {len(digits)} digits, more than {_MAX_DIGITS}")
     return int(digits)
+
+
+_JSON = json.JSONDecoder(parse_int=_integer)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import ArtifactError, ConfigError, InputError, NotFoundError, ReelscoreError, missing_extra
-from .files import replace_file, uri_scheme
+from .files import replace_file
+from .files import uri_scheme as uri_scheme
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

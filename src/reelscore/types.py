@@ -330,6 +330,10 @@ class Match:
     violations : tuple of str
         What the text query excluded or asked for and the track has or lacks, such as ``"drums"`` or ``"96 bpm"``, and
         ``"shorter than the video"`` for a track that cannot be extended.
+    explanation : tuple of Reason
+        Reasons with the parts of the score.
+    bpm : float, optional
+        Tempo of the track, where the library knows it.
     """
 
     rank: int
@@ -340,6 +344,7 @@ class Match:
     fit: str = ""
     violations: tuple[str, ...] = ()
     explanation: tuple[Reason, ...] = ()
+    bpm: float | None = None
 
     @property
     def start_s(self) -> float:

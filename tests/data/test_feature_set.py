@@ -11,11 +11,11 @@ from reelscore.data.extraction import PairFeatures, extract_pairs, prepare_pair
 from reelscore.data.feature_set import FeatureSet, PairSettings
 from reelscore.data.feature_table import FailedItem, FeatureTable
 from reelscore.data.manifest import ManifestRow
-from reelscore.data.pairs import PairSet
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.text.spec import TextSpec
 from support import worlds
+from support.feature_sets import assert_same_pairs
 from support.tiny_pack import write_tiny_pack
 
 SETTINGS = PairSettings(
@@ -117,27 +117,6 @@ def test_failures_are_kept_by_key_until_the_row_is_stored(tmp_path: Path) -> Non
     assert again.failures() == [FailedItem("it's.mp4", "no sound", 2)]
     again.clear_failures(["it's.mp4"])
     assert again.failures() == []
-
-
-def assert_same_pairs(one: PairSet, other: PairSet) -> None:
-    for name in (
-        "name",
-        "keys",
-        "split",
-        "video_encoder",
-        "music_encoder",
-        "num_segments",
-        "encoder",
-        "words",
-    ):
-        assert getattr(one, name) == getattr(other, name)
-    np.testing.assert_array_equal(one.group, other.group)
-    np.testing.assert_array_equal(one.row_s, other.row_s)
-    for name in ("video", "music", "clips"):
-        for ours, theirs in zip(getattr(one, name), getattr(other, name), strict=True):
-            assert [a.tobytes() for a in ours] == [a.tobytes() for a in theirs]
-    for text, same in zip(one.text or (), other.text or (), strict=True):
-        assert (None if text is None else text.tobytes()) == (None if same is None else same.tobytes())
 
 
 def test_its_pairs_are_those_of_the_manifest(tmp_path: Path) -> None:

@@ -57,8 +57,13 @@ def number_of(key: str) -> int:
 
 
 def passing(index, *where: str) -> set[int]:
-    sql = join(parse_filter(where, index.columns()))
-    return {number_of(key) for key in index.keys_where(sql)}
+    """Return the tracks that pass, which are the same where the items of lists are known before the search."""
+    found, again = (
+        index.keys_where(join(parse_filter(where, index.columns(), items=items)))
+        for items in (None, index.items)
+    )
+    assert found == again
+    return {number_of(key) for key in found}
 
 
 def both(a, b):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.files import content_hash, existing_file
+from reelscore.media.downloads import local_file
 from reelscore.media.probe import probe
+from reelscore.objects import uri_scheme
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
@@ -30,6 +33,13 @@ from .splits import all_train
 
 DEFAULT_RANDOM_SAMPLES = 2
 """Random Global Sparse samples of each file, in addition to the fixed one; training mixes their rows."""
+
+
+_OBJECT_LIMIT_S = 3600.0  # with its download
+
+Name = TypeVar("Name")
+PairItem: TypeAlias = tuple[Name, str, str, str | None]
+"""A name for the row, its video, its music and its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +142,9 @@ def extract_pairs(
     reader = None if words is None else TextReader(words)
     features: dict[int, PairFeatures] = {}
     failures: dict[int, ExtractionFailure] = {}
-    items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
+    items = [pair_item(i, row) for i, row in enumerate(rows)]
     arguments = (spec, str(cache_folder), num_segments, num_random_samples, seed, words, num_clips, clip_seed)
-    # Recognising speech and text on screen can take as long as the video.
-    patience = 1 if words is None else 10
-    outcomes = run_all(
-        items,
-        prepare_pair,
-        *arguments,
-        workers=workers,
-        limit_s=lambda item: patience * time_limit_s(item[1], item[2]),
-    )
+    outcomes = run_all(items, prepare_pair, *arguments, workers=workers, limit_s=pair_limit_s(words))
     for outcome in outcomes:
         i = outcome.item[0]
         if outcome.value is None:
@@ -210,24 +212,48 @@ def groups_and_splits(
     return np.array([ids[group] for group in groups], dtype=np.int64), split
 
 
+def pair_item(name: Name, row: ManifestRow) -> PairItem[Name]:
+    """Return the work item of a row."""
+    return name, str(row.video), str(row.music or row.video), row.text
+
+
+def pair_limit_s(words: TextSpec | None) -> Callable[[PairItem[Any]], float]:
+    """Return the function from an item to how long its extraction may take."""
+    # Recognising speech and text on screen can take as long as the video.
+    patience = 1 if words is None else 10
+
+    def limit_s(item: PairItem[Any]) -> float:
+        if any(uri_scheme(path) for path in item[1:3]):  # the size of an object is not known here
+            return patience * _OBJECT_LIMIT_S
+        return patience * time_limit_s(item[1], item[2])
+
+    return limit_s
+
+
 def prepare_pair(
     spec: EncoderSpec,
-    cache_folder: str,
+    cache_folder: str | None,
     num_segments: int,
     num_random_samples: int,
     seed: int,
     words: TextSpec | None = None,
     num_clips: int = 0,
     clip_seed: int | None = None,
-) -> Callable[[tuple[int, str, str, str | None]], PairFeatures]:
-    """Load the encoders in a worker and return the function that extracts one row."""
+) -> Callable[[PairItem[Any]], PairFeatures]:
+    """Load the encoders in a worker and return the function that extracts one row, with a feature cache or without."""
     encoders = load_encoders(spec)
-    cache = FeatureCache(Path(cache_folder))
+    cache = None if cache_folder is None else FeatureCache(Path(cache_folder))
     reader = None if words is None else TextReader(words, cache=cache)
     sample_seeds: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_random_samples))]
 
-    def work(item: tuple[int, str, str, str | None]) -> PairFeatures:
-        _, video, music, text = item
+    def work(item: PairItem[Any]) -> PairFeatures:
+        with local_file(item[1]) as video:
+            if item[2] == item[1]:
+                return features(video, video, item[3])
+            with local_file(item[2]) as music:
+                return features(video, music, item[3])
+
+    def features(video: str, music: str, text: str | None) -> PairFeatures:
         keys = {path: content_hash(existing_file(path)) for path in {video, music}}
         infos = {path: probe(path) for path in keys}
         read_video, read_music = (

@@ -20,11 +20,12 @@ from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 
 from .extraction import DEFAULT_RANDOM_SAMPLES, PairFeatures, groups_and_splits
-from .feature_table import FeatureTable
+from .feature_table import FeatureTable, check_writable
 from .manifest import SPLIT_NAMES, ManifestRow
 from .pairs import IntArray, PairSet, Split
 
 KIND = "pairs"
+MANIFEST_COLUMNS = ("key", "line", "group", "split")
 _READ_ROWS = 1024  # in one request
 
 
@@ -143,6 +144,7 @@ class FeatureSet:
             return cls.create(uri, settings)
         found = FeatureTable.open(uri, kind=KIND)
         check_settings(found, to_mapping(settings))
+        check_writable(found.uri)
         return cls(found)
 
     def __len__(self) -> int:
@@ -162,7 +164,7 @@ class FeatureSet:
         """Return pairs as rows of the table."""
         rows, features = zip(*items, strict=True)
         columns: dict[str, Any] = {
-            **manifest_columns(rows),
+            **_manifest_columns(rows),
             "video_content": [one.video_key for one in features],
             "music_content": [one.music_key for one in features],
             "video": _fixed([np.stack(one.video) for one in features]),
@@ -176,6 +178,18 @@ class FeatureSet:
         }
         schema = self.table.schema
         return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+    def follow(self, rows: Sequence[ManifestRow]) -> int:
+        """Give stored rows the line, group and split of a manifest, return how many differed."""
+        stored = {
+            row[0]: row
+            for row in zip(*self.table.columns(*MANIFEST_COLUMNS).to_pydict().values(), strict=True)
+        }
+        changed = [row for row in rows if row.key in stored and stored[row.key] != _manifest_cells(row)]
+        if changed:
+            schema = pa.schema([self.table.schema.field(name) for name in MANIFEST_COLUMNS])
+            self.table.set_columns(pa.table(_manifest_columns(changed), schema=schema))
+        return len(changed)
 
     def take(self, rows: Sequence[int] | IntArray) -> list[PairFeatures]:
         """Return the features of rows by number, in the given order.
@@ -191,13 +205,10 @@ class FeatureSet:
 
         The default of `seed` is that of the extraction.
         """
-        table = self.table.columns("key", "line", "group", "split", "video_content", "music_content")
-        cells = table.to_pydict()
+        cells = self.table.columns(*MANIFEST_COLUMNS, "video_content", "music_content").to_pydict()
         rows = [
             ManifestRow(Path(key), group=group, split=split and SPLIT_NAMES[split], line=line, key=key)
-            for key, line, group, split in zip(
-                *(cells[name] for name in ("key", "line", "group", "split")), strict=True
-            )
+            for key, line, group, split in zip(*(cells[name] for name in MANIFEST_COLUMNS), strict=True)
         ]
         contents = list(zip(cells["video_content"], cells["music_content"], strict=True))
         seed = self.settings.seed if seed is None else seed
@@ -289,14 +300,13 @@ class FeatureSet:
             )
 
 
-def manifest_columns(rows: Sequence[ManifestRow]) -> dict[str, list[Any]]:
+def _manifest_cells(row: ManifestRow) -> tuple[Any, ...]:
+    return row.key, row.line, row.group, row.split
+
+
+def _manifest_columns(rows: Sequence[ManifestRow]) -> dict[str, Sequence[Any]]:
     """Return the columns of a data set that repeat the manifest, with the key."""
-    return {
-        "key": [row.key for row in rows],
-        "line": [row.line for row in rows],
-        "group": [row.group for row in rows],
-        "split": [row.split for row in rows],
-    }
+    return dict(zip(MANIFEST_COLUMNS, zip(*map(_manifest_cells, rows), strict=True), strict=True))
 
 
 def check_settings(table: FeatureTable, settings: dict[str, Any]) -> None:

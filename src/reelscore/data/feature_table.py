@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reelscore.errors import ArtifactError, InputError, NotFoundError, ReelscoreError
+from reelscore.objects import S3Folder, store_error, uri_scheme
 
 from .pairs import IntArray
 
@@ -89,13 +91,16 @@ class FeatureTable:
     @classmethod
     def find(cls, uri: Path | str) -> Self | None:
         """Return the table of any kind at a URI, or None without one; raises as `open`."""
-        uri = str(uri)
-        if "://" not in uri and not Path(uri, f"{_ROWS}.lance").is_dir():
+        folder = _folder(uri)
+        uri = str(folder)
+        if isinstance(folder, Path):
+            exists = (folder / f"{_ROWS}.lance").is_dir()  # without LanceDB, which takes a second to import
+        else:  # with the errors of `S3Folder`, which name what is wrong
+            exists = next(folder.objects(f"{_ROWS}.lance"), None) is not None
+        if not exists:
             return None
         with table_errors(uri):
             database = _connect(uri)
-            if _ROWS not in _names(database):
-                return None
             table = database.open_table(_ROWS)
             stored = (table.schema.metadata or {}).get(_META)
         if stored is None:
@@ -126,9 +131,11 @@ class FeatureTable:
         ArtifactError
             When the folder holds other files, or cannot be written.
         """
-        uri = str(uri)
-        if "://" not in uri:
-            _check_empty(Path(uri))
+        folder = _folder(uri)
+        uri = str(folder)
+        _check_empty(folder)
+        if isinstance(folder, S3Folder):
+            folder.check_conditional_writes()
         stored = {"format": FORMAT, **meta}
         schema = pa.schema([*_KEY_FIELDS, *fields], metadata={_META: json.dumps(stored).encode()})
         with table_errors(uri):
@@ -246,6 +253,9 @@ def table_errors(uri: str) -> Iterator[None]:
         if not known and type(error).__name__ not in ("PanicException", "RustPanic"):
             raise
         message = " ".join(str(error).split())
+        folder = _folder(uri)
+        if isinstance(folder, S3Folder):
+            raise store_error(message, folder) from None
         if "No space left" in message or "os error 28" in message:
             raise ArtifactError(
                 f"the disk of {uri} is full. The data set is as it was before this write. Free some space, then run "
@@ -258,25 +268,38 @@ def table_errors(uri: str) -> Iterator[None]:
         ) from error
 
 
+def check_writable(uri: str) -> None:
+    """Raise `ConfigError` if a store would lose rows of two writers; see `S3Folder.check_conditional_writes`."""
+    folder = _folder(uri)
+    if isinstance(folder, S3Folder):
+        folder.check_conditional_writes()
+
+
+def _folder(uri: Path | str) -> Path | S3Folder:
+    return S3Folder.parse(str(uri)) if uri_scheme(str(uri)) else Path(uri).expanduser()
+
+
 def _connect(uri: str) -> Any:
     from reelscore.library.storage.local_lancedb import lancedb
 
-    return lancedb.connect(uri)
+    folder = _folder(uri)
+    return lancedb.connect(
+        uri, storage_options=folder.lance_options() if isinstance(folder, S3Folder) else None
+    )
 
 
-def _names(database: Any) -> list[str]:
-    return list(database.list_tables().tables)
-
-
-def _check_empty(folder: Path) -> None:
+def _check_empty(folder: Path | S3Folder) -> None:
     """Raise unless a folder is absent or empty, but for what a killed creation left."""
     try:
-        others = [path.name for path in folder.iterdir() if path.name != f"{_FAILURES}.lance"]
+        if isinstance(folder, Path):
+            names = [path.name for path in folder.iterdir()]
+        else:
+            names = [found.name.partition("/")[0] for found in islice(folder.objects(), 1000)]
     except FileNotFoundError:
         return
     except NotADirectoryError as error:
         raise InputError(f"{folder} is a file, expected a folder; give another --out") from error
-    if others:
+    if others := [name for name in names if name != f"{_FAILURES}.lance"]:
         raise ArtifactError(
             f"{folder} holds other files ({min(others)}), expected a data set of features or an empty folder; give "
             "another --out"

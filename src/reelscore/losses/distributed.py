@@ -126,7 +126,8 @@ def gather(values: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
     Tensor, shape (sum of the sizes, ...)
         With a gradient if `values` has one. The mean of the processes' gradients is that of one process with all rows.
     """
-    rows: Tensor = _Gather.apply(values, [len(values)] * dist.get_world_size() if sizes is None else sizes)
+    sizes = [len(values)] * dist.get_world_size() if sizes is None else sizes
+    rows: Tensor = _Gather.apply(values, sizes)  # type: ignore[no-untyped-call]
     return rows
 
 
@@ -144,11 +145,11 @@ class _Gather(torch.autograd.Function):
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         summed = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(summed)
-        return summed.split(ctx.sizes)[dist.get_rank()], None
+        return torch.split(summed, ctx.sizes)[dist.get_rank()], None
 
 
 def _pooled(name: str, features: Tensor | None, mask: Tensor | None) -> Tensor | None:

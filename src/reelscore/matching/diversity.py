@@ -9,11 +9,12 @@ next few tracks of the ranking, so the order does not depend on how many results
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from reelscore.types import FloatArray
 
@@ -76,25 +77,30 @@ def diversified(
     for _, group in groupby(items, group_of):
         members = iter(group)
         window = list(islice(members, WINDOW))
-        scores = [score_of(item) for item in window]
-        low, span = min(scores), max(scores) - min(scores)
-        nearest = [_nearest(embedding_of(item), chosen) for item in window]
+        scores = np.array([score_of(item) for item in window])
+        embeddings = np.array([embedding_of(item) for item in window])
+        nearest = _nearest(embeddings, chosen)
+        low, span = scores.min(), np.ptp(scores)
         while window:
-            relevance = (np.array(scores) - low) / span if span > 0 else np.zeros(len(scores))
-            best = int(np.argmax((1 - diversity) * relevance - diversity * np.array(nearest)))
-            item = window.pop(best)
-            del scores[best], nearest[best]
-            yield item
-            embedding = embedding_of(item)
-            chosen.append(embedding)
-            for i, other in enumerate(window):
-                nearest[i] = max(nearest[i], float(embedding @ embedding_of(other)))
+            relevance = (scores - low) / span if span > 0 else np.zeros(len(scores))
+            best = int(np.argmax((1 - diversity) * relevance - diversity * nearest))
+            yield window.pop(best)
+            chosen.append(embeddings[best])
+            scores, nearest = np.delete(scores, best), np.delete(nearest, best)
+            embeddings = np.delete(embeddings, best, axis=0)
+            nearest = np.maximum(nearest, np.vecdot(embeddings, chosen[-1]))
             for more in islice(members, 1):
                 window.append(more)
-                scores.append(score_of(more))
-                nearest.append(_nearest(embedding_of(more), chosen))
+                embedding = embedding_of(more)
+                scores = np.append(scores, score_of(more))
+                nearest = np.append(nearest, _nearest(embedding[None], chosen))
+                embeddings = np.append(embeddings, embedding[None], axis=0)
 
 
-def _nearest(embedding: FloatArray, chosen: list[FloatArray]) -> float:
-    """Return the largest cosine with a chosen embedding, -1 without any."""
-    return max((float(other @ embedding) for other in chosen), default=-1.0)
+def _nearest(embeddings: FloatArray, chosen: Sequence[FloatArray]) -> npt.NDArray[np.float64]:
+    """Return the largest cosine of each embedding (W, D) with a chosen one, shape (W,); -1 without any."""
+    if not chosen:
+        return np.full(len(embeddings), -1.0)
+    # Unlike a matrix product, `vecdot` gives equal embeddings equal cosines.
+    nearest: npt.NDArray[np.float64] = np.vecdot(embeddings[:, None], np.array(chosen)).max(axis=1)
+    return nearest.astype(np.float64)

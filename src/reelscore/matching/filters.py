@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ _WHAT: Mapping[Kind, str] = {
     "flag": "true or false",
 }
 _SEPARATOR = "\x1f"  # of the items of a list
+_MOST_ITEMS = 100  # that are named in a condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,12 @@ class Condition:
     columns: tuple[str, ...]
 
 
-def parse_filter(where: Sequence[str], columns: Mapping[str, Kind]) -> tuple[Condition, ...]:
+def parse_filter(
+    where: Sequence[str],
+    columns: Mapping[str, Kind],
+    *,
+    items: Callable[[str], Collection[str]] | None = None,
+) -> tuple[Condition, ...]:
     """Parse filters that must all hold.
 
     Parameters
@@ -64,6 +70,9 @@ def parse_filter(where: Sequence[str], columns: Mapping[str, Kind]) -> tuple[Con
         Such as ``"bpm between 90 and 120 and vocals = 'no'"``.
     columns : Mapping of str to {"number", "text", "flag", "list"}
         The library's columns.
+    items : callable, optional
+        Returns the different items of a list column; see `Searcher.items`. The conditions then name those that match,
+        so that a search need not compare the letters of every track's.
 
     Returns
     -------
@@ -81,7 +90,7 @@ def parse_filter(where: Sequence[str], columns: Mapping[str, Kind]) -> tuple[Con
     >>> [c.sql for c in parse_filter(["bpm >= 90 and vocals = 'No'"], kinds)]
     ['bpm >= 90.0', "lower(nullif(vocals, '')) = 'no'"]
     """
-    return tuple(condition for text in where for condition in _Compiler(text, columns).conditions())
+    return tuple(condition for text in where for condition in _Compiler(text, columns, items).conditions())
 
 
 def join(conditions: Sequence[Condition]) -> str | None:
@@ -90,9 +99,12 @@ def join(conditions: Sequence[Condition]) -> str | None:
 
 
 class _Compiler:
-    def __init__(self, text: str, columns: Mapping[str, Kind]) -> None:
+    def __init__(
+        self, text: str, columns: Mapping[str, Kind], items: Callable[[str], Collection[str]] | None
+    ) -> None:
         self._text = text
         self._columns = columns
+        self._items = items
         self._read: list[str] = []
 
     def conditions(self) -> list[Condition]:
@@ -201,7 +213,9 @@ class _Compiler:
         if kind == "list":
             if sign not in ("=", "<>"):
                 raise self._error(value, f"column {name!r} is a list; use = or != or like")
-            has = f"strpos({self._sql(name)}, {quoted(f'{_SEPARATOR}{literal}{_SEPARATOR}')}) > 0"
+            has = self._has(name, lambda item: item == literal) or (
+                f"strpos({self._sql(name)}, {quoted(f'{_SEPARATOR}{literal}{_SEPARATOR}')}) > 0"
+            )
             return has if sign == "=" else f"NOT ({has})"
         if kind == "flag" and sign not in ("=", "<>"):
             raise self._error(value, f"column {name!r} is true or false; use = or !=")
@@ -221,7 +235,19 @@ class _Compiler:
             for part in re.findall(r"\\.|.", pattern, flags=re.DOTALL)
         )
         ends = (_SEPARATOR, _SEPARATOR) if kind == "list" else ("^", "$")
-        return f"regexp_like({self._sql(name)}, {quoted(regex.join(ends))})"
+        has = self._has(name, re.compile(regex).fullmatch) if kind == "list" else ""
+        return has or f"regexp_like({self._sql(name)}, {quoted(regex.join(ends))})"
+
+    def _has(self, name: str, is_wanted: Callable[[str], object]) -> str:
+        """Return the SQL for a list with a wanted item, given in lower case; empty if too many items are wanted."""
+        if self._items is None:
+            return ""
+        wanted = [item for item in self._items(name) if is_wanted(item.lower())]
+        if len(wanted) > _MOST_ITEMS:
+            return ""
+        # No list has the separator as an item, and an unknown list is unknown here too.
+        named = ", ".join(quoted(item) for item in sorted(wanted) or [_SEPARATOR])
+        return f"array_has_any({sql_name(name)}, make_array({named}))"
 
     def _value(self, name: str, kind: Kind, node: exp.Expr) -> str | float | bool:
         """Return a value in the type of the column; texts in lower case."""

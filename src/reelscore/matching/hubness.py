@@ -11,6 +11,8 @@ Chowdhury et al. 2024, "Nearest Neighbor Normalization Improves Multimodal Retri
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 import numpy.typing as npt
 
@@ -81,13 +83,30 @@ def standardised(
     >>> standardised(np.array([0.5]), np.array([[0.25, 0]], np.float32), bank).tolist()
     [2.0]
     """
-    out = np.empty(len(scores))
-    for start in range(0, len(candidates), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        unmatched = candidates[block].astype(np.float64) @ bank.T.astype(np.float64)
-        deviation = np.maximum(unmatched.std(axis=1), _MIN_DEVIATION)
-        out[block] = (scores[block] - strength * unmatched.mean(axis=1)) / deviation**strength
-    return out
+    mean, covariance = _mean_and_covariance(bank)
+    rows = candidates.astype(np.float64)
+    # The variance of c'p over the bank is c' C c; rounding may leave it below 0.
+    variance = np.maximum(np.vecdot(rows @ covariance, rows), 0.0)
+    deviation = np.maximum(np.sqrt(variance), _MIN_DEVIATION)
+    unmatched = np.vecdot(rows, mean)
+    result: npt.NDArray[np.float64] = (scores - strength * unmatched) / deviation**strength
+    return result
+
+
+_known_banks: deque[tuple[FloatArray, npt.NDArray[np.float64], npt.NDArray[np.float64]]] = deque(maxlen=4)
+
+
+def _mean_and_covariance(bank: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the mean (D,) and the covariance (D, D) of a bank, which are kept for the last few banks."""
+    for known, mean, covariance in tuple(_known_banks):
+        if known is bank:
+            return mean, covariance
+    rows = bank.astype(np.float64)
+    mean = rows.mean(axis=0)
+    rows -= mean
+    covariance = rows.T @ rows / len(rows)
+    _known_banks.append((bank, mean, covariance))
+    return mean, covariance
 
 
 def fit_word(score: float) -> str:

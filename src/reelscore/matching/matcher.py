@@ -192,7 +192,7 @@ class Matcher:
     def _filtered(self, request: MatchRequest) -> tuple[Searcher, tuple[Condition, ...], set[str] | None]:
         """Return a searcher, the filter, and the keys of the tracks that pass it; None without a filter."""
         index = self._searcher()
-        conditions = parse_filter(request.where, index.columns()) if request.where else ()
+        conditions = parse_filter(request.where, index.columns(), items=index.items) if request.where else ()
         where = join(conditions)
         allowed = None if where is None else index.keys_where(where)
         if allowed is not None and not allowed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from reelscore.analysis.rhythm import Rhythm
 from reelscore.library.storage.facts import TrackFacts
@@ -25,9 +26,12 @@ def rhythm_of(facts: TrackFacts) -> Rhythm | None:
     ArtifactError
         If it is damaged or of another version.
     """
-    if not facts.rhythm:
-        return None
-    rhythm = Rhythm.from_bytes(facts.rhythm)
+    return _steady_rhythm(facts.rhythm) if facts.rhythm else None
+
+
+@lru_cache(maxsize=2048)
+def _steady_rhythm(content: bytes) -> Rhythm | None:
+    rhythm = Rhythm.from_bytes(content)
     return rhythm if rhythm.is_steady else None
 
 
@@ -58,4 +62,13 @@ def place(
     clip_s : float
         Length of the video.
     """
-    return align_start(start_s, cuts_s, rhythm_of(facts), clip_s=clip_s, duration_s=track.duration_s)
+    return _aligned(start_s, tuple(cuts_s), facts.rhythm, clip_s, track.duration_s)
+
+
+@lru_cache(maxsize=4096)
+def _aligned(
+    start_s: float, cuts_s: tuple[float, ...], rhythm: bytes, clip_s: float, duration_s: float
+) -> Moment:
+    """Align a start; other questions about the same video place the same tracks again."""
+    known = _steady_rhythm(rhythm) if rhythm else None
+    return align_start(start_s, cuts_s, known, clip_s=clip_s, duration_s=duration_s)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from reelscore.errors import InputError
+from reelscore.library.storage.entry import Moments
 from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.base import Embedder
@@ -24,11 +25,13 @@ moment of a varied track matches any query, so without training it only says whe
 _LEAST_BANK = 16
 """Fewer unmatched queries give no deviation to compare with."""
 
+_FITS_AT_ONCE = 64
+"""Tracks whose fit is found together; a page of ten results needs no more, see `diversity.WINDOW`."""
+
 _UNKNOWN = TrackFacts()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Placed:
+class Placed(NamedTuple):
     """A track with its score and its best moment.
 
     Attributes
@@ -40,8 +43,10 @@ class Placed:
     embedding : ndarray of float32, shape (D,)
         Of the whole track.
     facts : TrackFacts
-    inside : ndarray of float32, shape (M, D), optional
-        Embeddings of the moments inside; None without a query embedding, where the moment is the start of the track.
+    moments : Moments, optional
+        All moments of the track; None without a query embedding, where the moment is the start of the track.
+    clip_s : float
+        Length of the moment.
     fit : str
         See `Match`.
     parts : Mapping of str to float
@@ -54,14 +59,22 @@ class Placed:
     start_s: float
     embedding: FloatArray
     facts: TrackFacts = _UNKNOWN
-    inside: FloatArray | None = None
+    moments: Moments | None = None
+    clip_s: float = 0.0
     fit: str = ""
-    parts: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float] = {}
 
     @property
     def moment(self) -> FloatArray | None:
         """Mean embedding of the moment, shape (D,)."""
-        mean: FloatArray | None = None if self.inside is None else self.inside.mean(axis=0)
+        if self.moments is None:
+            return None
+        rows, starts_s, ends_s = self.moments
+        first, last = (
+            ends_s.searchsorted(self.start_s, "right"),
+            starts_s.searchsorted(self.start_s + self.clip_s),
+        )
+        mean: FloatArray = rows[first:last].astype(np.float32).mean(axis=0)
         return mean
 
 
@@ -125,32 +138,27 @@ def rank_by_moments(
             for c in candidates
         ]
     moments = index.moments(keys)
-    starts: dict[str, float] = {}
-    parts: dict[str, dict[str, float]] = {}
-    scored = []
     best = best_moments(
         query, [moments[key] for key in keys], [c.track.duration_s for c in candidates], clip_s=clip_s
     )
-    for (track, score, made_of), (start_s, moment_score) in zip(candidates, best, strict=True):
-        starts[track.key] = start_s
-        scored.append((track, score, moment_score))
-        parts[track.key] = {**made_of, **({"moment": moment_score} if moment_weight else {})}
+    scored = [(c.track, c.score, score) for c, (_, score) in zip(candidates, best, strict=True)]
+    found = dict(zip(keys, zip(candidates, best, strict=True), strict=True))
     placed = []
     for track, score in rerank(scored, moment_weight=moment_weight):
-        rows, starts_s, ends_s = moments[track.key]
-        start_s = starts[track.key]
-        inside = rows[ends_s.searchsorted(start_s, "right") : starts_s.searchsorted(start_s + clip_s)]
-        known = facts.get(track.key, _UNKNOWN)
+        key = track.key
+        candidate, (start_s, moment_score) = found[key]
+        parts = {**candidate.parts, **({"moment": moment_score} if moment_weight else {})}
+        known = facts.get(key, _UNKNOWN)
         placed.append(
-            Placed(track, score, start_s, embeddings[track.key], known, inside, parts=parts[track.key])
+            Placed(track, score, start_s, embeddings[key], known, moments[key], clip_s, parts=parts)
         )
     return placed
 
 
 def calibrate(
     placed: Sequence[Placed], embedder: Embedder, bank: FloatArray | None, *, strength: float
-) -> list[Placed]:
-    """Correct scores for hubness, sort by them, and say how they compare with those of unmatched queries.
+) -> Iterator[Placed]:
+    """Correct scores for hubness, yield by them, and say how they compare with those of unmatched queries.
 
     Parameters
     ----------
@@ -162,24 +170,22 @@ def calibrate(
         Strength of the correction, from 0 to 1.
     """
     if not placed:
-        return []
-    candidates = np.stack([p.embedding for p in placed])
+        return
+    candidates = np.array([p.embedding for p in placed])
     plain = np.array([p.score for p in placed])
     # The correction applies to the track as a whole, not to its moment.
     strength *= 1 - moment_weight(embedder)
     scores = corrected(plain, candidates, embedder, bank, strength=strength)
-    fits = [""] * len(placed)
-    if bank is not None and len(bank) >= _LEAST_BANK:
-        whole = np.array([p.parts["track"] for p in placed])
-        fits = [fit_word(z) for z in standardised(whole, candidates, bank)]
+    added = (scores - plain).tolist()
     order = sorted(range(len(placed)), key=lambda i: (-scores[i], placed[i].track.key))
-    added = scores - plain
-    return [
-        replace(
-            placed[i],
-            score=float(scores[i]),
-            fit=fits[i],
-            parts={**placed[i].parts, **({"hubness": float(added[i])} if added[i] else {})},
-        )
-        for i in order
-    ]
+    for start in range(0, len(order), _FITS_AT_ONCE):
+        part = order[start : start + _FITS_AT_ONCE]
+        fits = [""] * len(part)
+        if bank is not None and len(bank) >= _LEAST_BANK:
+            whole = np.array([placed[i].parts["track"] for i in part])
+            fits = [fit_word(z) for z in standardised(whole, candidates[part], bank)]
+        for i, fit in zip(part, fits, strict=True):
+            parts = placed[i].parts
+            yield placed[i]._replace(
+                score=float(scores[i]), fit=fit, parts={**parts, "hubness": added[i]} if added[i] else parts
+            )

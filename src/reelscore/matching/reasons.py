@@ -38,7 +38,7 @@ def explain(
         at = "" if bpm is None else f", at {bpm:.0f} bpm"
         on_beat = f"{moment.num_on_beat} of {moment.num_cuts} cuts on beats{at}"
         found.append(Reason("cuts", on_beat, moment.gain))
-    if placed.moment is not None:
+    if placed.moments is not None:
         place = f"from {_minutes(moment.start_s)} of {_minutes(track.duration_s)}"
         found.append(Reason("moment", place, parts.get("moment")))
         if track.duration_s < clip_s:

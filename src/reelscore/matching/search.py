@@ -139,7 +139,18 @@ class Search:
         """Return the match of a ranked track, with its moment and reasons."""
         moment, terms = self.moment_of(placed), self._shared_terms(placed)
         explanation = explain(placed, moment, terms, self.query, clip_s=self.clip_s)
-        return Match(rank, placed.score, placed.track, moment, terms, placed.fit, violated, explanation)
+        bpm = placed.facts.values.get("bpm")
+        return Match(
+            rank,
+            placed.score,
+            placed.track,
+            moment,
+            terms,
+            placed.fit,
+            violated,
+            explanation,
+            float(bpm) if isinstance(bpm, (int, float)) else None,
+        )
 
     def _shared_terms(self, placed: Placed) -> tuple[str, ...]:
         """Return the terms that query and track share, highest score first."""
@@ -147,9 +158,10 @@ class Search:
             tags = self.tags_of(placed)
             assert self.pipeline.tagger is not None
             return () if tags is None else self.pipeline.tagger.embedder.reasons(self.query.tags, tags)
-        if self.query.embedding is None or placed.moment is None:
+        moment = placed.moment
+        if self.query.embedding is None or moment is None:
             return ()
-        return self.pipeline.embedder.reasons(self.query.embedding, placed.moment)
+        return self.pipeline.embedder.reasons(self.query.embedding, moment)
 
     @cached_property
     def _titles(self) -> dict[str, tuple[str, ...]]:
@@ -166,7 +178,7 @@ class Search:
         text = self.query.text_request
         return _CONDITIONAL_BLOCK if text is not None and (text.has_conditions or self._titles) else BLOCK
 
-    def _ranked(self) -> Iterator[list[Placed]]:
+    def _ranked(self) -> Iterator[Iterable[Placed]]:
         """Yield all tracks in blocks, each ranked by its moments."""
         if self.query.tags is None:
             yield from self._ranked_by_embedding()
@@ -188,7 +200,7 @@ class Search:
                 block, self.query.embedding, self.index, clip_s=self.clip_s, moment_weight=0.0
             )
 
-    def _ranked_by_embedding(self) -> Iterator[list[Placed]]:
+    def _ranked_by_embedding(self) -> Iterator[Iterable[Placed]]:
         embedding, embedder = self.query.embedding, self.pipeline.embedder
         if embedding is None:
             for block in unscored_blocks(self.index, self.allowed):
@@ -206,7 +218,7 @@ class Search:
 
 
 def _honoured(
-    blocks: Iterable[Sequence[Placed]],
+    blocks: Iterable[Iterable[Placed]],
     request: TextRequest | None,
     titles: Mapping[str, Sequence[str]],
     violated: Callable[[Placed], tuple[str, ...]],

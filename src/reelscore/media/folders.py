@@ -104,6 +104,11 @@ def printable_path(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def is_junk(name: str) -> bool:
+    """Return whether a file or folder of this name is among `JUNK`."""
+    return _JUNK.fullmatch(name.lower()) is not None
+
+
 def _walk(top: str, suffixes: Collection[str], found: FoundFiles, seen: set[tuple[int, int]]) -> None:
     # Links come last, so that a folder is listed below its own path where it has one.
     folders, links = [top], deque[str]()
@@ -122,7 +127,7 @@ def _walk(top: str, suffixes: Collection[str], found: FoundFiles, seen: set[tupl
         below = []
         for entry in entries:
             is_folder = _is_folder(entry)
-            if _JUNK.fullmatch(entry.name.lower()):
+            if is_junk(entry.name):
                 found.num_junk += 1
             elif not is_folder and os.path.splitext(entry.name)[1].lower() not in suffixes:
                 found.num_others += 1

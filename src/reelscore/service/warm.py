@@ -8,7 +8,9 @@ from dataclasses import fields
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from reelscore.library.storage.entry import Moments
+import numpy as np
+import numpy.typing as npt
+
 from reelscore.library.storage.exact_search import Rows
 from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.snapshot import Snapshot
@@ -16,7 +18,6 @@ from reelscore.types import Track
 
 T = TypeVar("T")
 
-_MOST_MOMENT_BYTES = 256 << 20
 _MOST_FACT_BYTES = 64 << 20
 _FACTS_BYTES = 2000  # of one track, about
 
@@ -47,9 +48,14 @@ class WarmRows(Rows):
         """Return the row of `key`, or None."""
         return self._row_by_key.get(key)
 
+    def find(self, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the row of each key, -1 where the library has none."""
+        row_by_key = self._row_by_key
+        return np.array([row_by_key.get(key, -1) for key in keys], dtype=np.int64)
+
 
 class WarmSnapshot(Snapshot):
-    """A snapshot that reads and checks the moments and facts of a track once.
+    """A snapshot that reads and checks the facts of a track once.
 
     Parameters
     ----------
@@ -59,12 +65,7 @@ class WarmSnapshot(Snapshot):
     def __init__(self, snapshot: Snapshot) -> None:
         values = {field.name: getattr(snapshot, field.name) for field in fields(snapshot) if field.init}
         super().__init__(**values | {"rows": WarmRows.of(snapshot.rows)})
-        self._kept_moments: _Kept[Moments] = _Kept(super().moments, _MOST_MOMENT_BYTES, _bytes_of_moments)
         self._kept_facts: _Kept[TrackFacts] = _Kept(super().facts, _MOST_FACT_BYTES, lambda _: _FACTS_BYTES)
-
-    def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
-        """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` in the library."""
-        return self._kept_moments.get(keys)
 
     def facts(self, keys: Sequence[str]) -> dict[str, TrackFacts]:
         """Return the facts about each of `keys` in the library."""
@@ -97,7 +98,3 @@ class _Kept(Generic[T]):
                 while self._left < 0:
                     self._left += self._size_of(known.pop(next(iter(known))))
         return found
-
-
-def _bytes_of_moments(moments: Moments) -> int:
-    return sum(array.nbytes for array in moments)

@@ -17,16 +17,17 @@ import numpy.typing as npt
 
 from reelscore.data.batching import num_batches
 from reelscore.data.pairs import PairSet
-from reelscore.errors import missing_extra
+from reelscore.errors import InputError, missing_extra
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 
-from .config import MIN_VALIDATION_PAIRS, REFIT_STATE_FILE, STATE_FILE, TrainConfig
+from .config import MIN_VALIDATION_PAIRS, REFIT_STATE_FILE, STATE_FILE, Precision, TrainConfig
 
 try:
-    import torch  # noqa: F401
+    import torch
 except ImportError as error:
     raise missing_extra("the network of --method ii needs torch", "train") from error
 
+from .distributed import Processes
 from .encode import PairEncoder
 from .loop import EpochReport, Trainer
 from .resume import TrainingState, run_identity
@@ -68,6 +69,12 @@ def fit_network(
     train_pairs = pairs.where("train")
     has_val = "val" in pairs.split
     config = _resolved(config, pairs, has_val=has_val)
+    processes = Processes.current()
+    if min(config.batch_size, len(train_pairs)) < processes.size:
+        raise InputError(
+            f"{processes.size} processes need at least as many pairs in a batch, got "
+            f"{min(config.batch_size, len(train_pairs))}; start fewer processes, or raise train.batch_size"
+        )
     identity = run_identity(pairs, config)
     num_steps = config.epochs * _steps_per_epoch(len(train_pairs), config)
     search = TrainingState(best_epoch=config.epochs)
@@ -78,7 +85,8 @@ def fit_network(
         search = trainer.run(folder / STATE_FILE, identity=identity, epochs=config.epochs, progress=progress)
         model = trainer.modules.model
         model.load_state_dict(search.best)
-        best = {**search.history[search.best_epoch], **validate(PairEncoder(model, val))}
+        measured = processes.from_first(lambda: validate(PairEncoder(model, val)))
+        best = {**search.history[search.best_epoch], **measured}
     refit_history: list[dict[str, float]] = []
     if config.refit:
         both = pairs.take(pairs.indices("train", "val") if has_val else pairs.indices("train"))
@@ -107,7 +115,15 @@ def _resolved(config: TrainConfig, pairs: PairSet, *, has_val: bool) -> TrainCon
         validate=validates,
         refit=config.refit or not validates,
         epochs=max(config.epochs, min_epochs),
+        precision=_precision(config),
     )
+
+
+def _precision(config: TrainConfig) -> Precision:
+    if config.precision != "auto":
+        return config.precision
+    has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if has_bfloat16 else "float32"
 
 
 def _steps_per_epoch(num_pairs: int, config: TrainConfig) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from reelscore.config import to_mapping
 from reelscore.data.pairs import PairSet
-from reelscore.errors import InputError
+from reelscore.errors import ConfigError, InputError
 from reelscore.files import write_bytes
 from reelscore.models.trained.embedder import TrainedEmbedder
 from reelscore.models.trained.folder import ModelCard, save_model
@@ -20,6 +20,7 @@ from reelscore.types import FloatArray
 
 from .auto import choose_network
 from .config import REFIT_STATE_FILE, STATE_FILE, TrainConfig
+from .distributed import Processes
 from .evaluate import embed_set
 from .features import fit_kernel, training_pairs
 
@@ -99,6 +100,11 @@ def train(
     -------
     TrainResult
 
+    Notes
+    -----
+    In a process group of torch (`torch.distributed.init_process_group`), every process calls this function with the
+    same arguments. Together they train one network: each encodes a part of every batch, and process 0 writes the files.
+
     Raises
     ------
     InputError
@@ -106,17 +112,31 @@ def train(
         they have none.
     NotFoundError
         When the method ``ii`` needs torch and it is not installed.
+    ConfigError
+        When there are several processes for the method ``kernel``, or their settings or pairs differ.
     ArtifactError
         When the training state in `folder` is damaged or belongs to another run.
     """
     target = Path(folder)
-    if not resume:
+    processes = Processes.current()
+    if processes.size > 1:
+        from .resume import run_identity
+
+        processes.check_alike("settings, pairs or features", run_identity(pairs, config))
+    if processes.size > 1 and config.method == "kernel":
+        raise ConfigError(
+            f"the method kernel is computed in one process, got {processes.size}; omit --processes, or give "
+            "--method ii or auto"
+        )
+    if not resume and processes.rank == 0:
         for name in (STATE_FILE, REFIT_STATE_FILE):
             (target / name).unlink(missing_ok=True)
     _check(pairs, config)
     used = training_pairs(pairs)
     with_text = config.model.takes_text
-    kernel = None if config.method == "ii" else fit_kernel(used, with_text=with_text, seed=config.seed)
+    kernel = None
+    if config.method != "ii":
+        kernel = processes.from_first(lambda: fit_kernel(used, with_text=with_text, seed=config.seed))
     share, choice = 0.0, ""
     if config.method == "auto" and kernel is not None:
         num_pairs = sum(part != "test" for part in pairs.split)
@@ -126,15 +146,11 @@ def train(
         from .network import fit_network
 
         network = fit_network(used, config, target, progress=progress)
-    card = _save(target, pairs, config, kernel, network, share=share, choice=choice)
-    history = target / HISTORY_FILE
+    card = processes.from_first(
+        lambda: _save(target, pairs, config, kernel, network, share=share, choice=choice)
+    )
     if network is None:
-        history.unlink(missing_ok=True)
         return TrainResult(target, card, (), 0, dict(card.validation), choice)
-    epochs = {"best_epoch": network.best_epoch, "epochs": network.search, "refit": network.refit}
-    write_bytes(history, (json.dumps(epochs, indent=1) + "\n").encode())
-    for name in (STATE_FILE, REFIT_STATE_FILE):
-        (target / name).unlink(missing_ok=True)
     return TrainResult(target, card, network.search, network.best_epoch, dict(card.validation), choice)
 
 
@@ -148,7 +164,7 @@ def _save(
     share: float,
     choice: str,
 ) -> ModelCard:
-    """Save a kernel model, a network, or both with the network's share of the score."""
+    """Save a kernel model, a network with its history, or both with the network's share of the score."""
     weights: dict[str, FloatArray] = {}
     if kernel is not None:
         weights |= {f"kernel.{name}": values for name, values in kernel.to_arrays().items()}
@@ -176,7 +192,16 @@ def _save(
         validation=dict(measured),
     )
     bank = _bank(TrainedEmbedder("new", card=card, weights=weights), pairs.where("train"))
-    return save_model(target, weights=weights, card=card, bank=bank)
+    saved = save_model(target, weights=weights, card=card, bank=bank)
+    history = target / HISTORY_FILE
+    if network is None:
+        history.unlink(missing_ok=True)
+        return saved
+    epochs = {"best_epoch": network.best_epoch, "epochs": network.search, "refit": network.refit}
+    write_bytes(history, (json.dumps(epochs, indent=1) + "\n").encode())
+    for name in (STATE_FILE, REFIT_STATE_FILE):
+        (target / name).unlink(missing_ok=True)
+    return saved
 
 
 def _check(pairs: PairSet, config: TrainConfig) -> None:

@@ -162,7 +162,7 @@ def test_moments_belong_to_their_tracks(library, entry):
     assert sorted(found) == sorted(keys)
     for i in (3, 30, 8):
         rows, starts_s, ends_s = found[entry(i).track.key]
-        assert rows.dtype == np.float32
+        assert rows.dtype == np.float16  # as it is stored
         assert np.abs(rows - entry(i).moments).max() < 5e-4
         assert np.array_equal(ends_s - starts_s, np.full(6, 10.0))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -33,6 +35,8 @@ from reelscore.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from reelscore.data.pairs import PairSet
+    from reelscore.training.config import TrainConfig
+    from reelscore.training.distributed import Processes
     from reelscore.training.loop import EpochReport
     from reelscore.training.train import TrainResult
 
@@ -136,6 +140,17 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="K",
+            min=1,
+            help="Train the network in K processes on this machine, one for each GPU if there are GPUs. The result is "
+            "that of one process to rounding. On several machines, start this command with torchrun.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing model.", rich_help_panel=TRAINING)
     ] = False,
@@ -162,6 +177,7 @@ def train(
         settings = replace(settings, epochs=epochs, steps=0)
     if seed is not None:
         settings = replace(settings, seed=seed)
+    _check_processes(processes, settings)
     text = None
     for option, given in (
         ("--text-encoder", text_encoder is not None),
@@ -178,21 +194,62 @@ def train(
         from reelscore.pipeline.resolve import encoder_specs
 
         spec = encoder_specs(encoder, pack)[0]
-    loaded = load_pairs(
-        pairs,
-        set_name=set_name,
-        data=data,
-        labels=labels,
-        spec=spec,
-        seed=settings.seed,
-        num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
-        num_random_samples=(2 if settings.method == "ii" else 0) if draws is None else draws,
-        num_clips=clips,
-        clip_seed=settings.seed,
-        use_splits=not use_all,
-        words=text,
-        workers=workers,
+    from reelscore.training.launch import (
+        first_on_machine,
+        is_started_by_torchrun,
+        join_processes,
+        start_processes,
     )
+
+    if processes is not None and processes > 1 and not is_started_by_torchrun():
+        start_processes(processes, sys.argv[1:])
+        return
+    with join_processes() as group:
+        with first_on_machine(group):
+            loaded = load_pairs(
+                pairs,
+                set_name=set_name,
+                data=data,
+                labels=labels,
+                spec=spec,
+                seed=settings.seed,
+                num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
+                num_random_samples=(2 if settings.method == "ii" else 0) if draws is None else draws,
+                num_clips=clips,
+                clip_seed=settings.seed,
+                use_splits=not use_all,
+                words=text,
+                workers=workers,
+            )
+        _fit(loaded, settings, model, group, overwrite=overwrite)
+
+
+def _check_processes(processes: int | None, settings: TrainConfig) -> None:
+    """Raise `ConfigError` if the method or torchrun contradicts the number of processes."""
+    from reelscore.training.launch import is_started_by_torchrun
+
+    started = int(os.environ["WORLD_SIZE"]) if is_started_by_torchrun() else None
+    if None not in (processes, started) and processes != started:
+        raise ConfigError(
+            f"--processes is {processes}, but torchrun has started {started}; omit --processes under torchrun"
+        )
+    number = started or processes or 1
+    if number > 1 and settings.method == "kernel":
+        raise ConfigError(
+            f"the method kernel is computed in one process, got {number}; omit --processes, or give --method ii "
+            "or auto"
+        )
+    if number > settings.batch_size:
+        raise ConfigError(
+            f"{number} processes need at least as many pairs in a batch, got train.batch_size {settings.batch_size}; "
+            "start fewer processes, or raise batch_size"
+        )
+
+
+def _fit(
+    loaded: PairSet, settings: TrainConfig, model: Path, processes: Processes, *, overwrite: bool
+) -> None:
+    """Train on loaded pairs, alone or with other processes, and print a summary."""
     sizes = ", ".join(f"{loaded.split.count(part)} {part}" for part in ("train", "val", "test"))
     with_text = "" if loaded.text is None else f", {sum(one is not None for one in loaded.text)} with text"
     note(f"{loaded.name}: {len(loaded)} pairs ({sizes}){with_text}")
@@ -217,7 +274,8 @@ def train(
         result = fit(
             loaded, config=settings, folder=model, progress=report, folds_progress=fold, resume=not overwrite
         )
-    fit_baseline(loaded, model)
+    if processes.rank == 0:
+        fit_baseline(loaded, model)
     if result.choice:
         note(f"auto: {result.choice}")
     _print_summary(model, result, loaded)

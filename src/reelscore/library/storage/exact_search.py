@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -96,19 +96,23 @@ class Rows:
                 high = middle
         return low if low < len(self) and self.texts.cell("key", low) == key else None
 
-    def rows_of(self, keys: Collection[str]) -> npt.NDArray[np.int64]:
-        """Return the rows of `keys` that the library has, ascending."""
+    def find(self, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the row of each key, -1 where the library has none."""
         bounds = self.texts.offsets[TEXT_COLUMNS.index("key")]
         size = int(bounds[1] - bounds[0]) if len(self) else 0
-        if size and (np.diff(bounds) == size).all():  # content hashes are all of one length
-            stored = self.texts.utf8[bounds[0] : bounds[-1]].view(f"S{size}")
-            encoded = sorted({key.encode() for key in keys})
-            wanted = np.array([key for key in encoded if len(key) == size], dtype=f"S{size}")
-            rows = np.searchsorted(stored, wanted).clip(max=len(self) - 1)
-            found: npt.NDArray[np.int64] = rows[stored[rows] == wanted]
-            return found
-        rows_found = {row for key in keys if (row := self.row_of(key)) is not None}
-        return np.array(sorted(rows_found), dtype=np.int64)
+        if not (size and (np.diff(bounds) == size).all()):  # content hashes are all of one length
+            rows = [self.row_of(key) for key in keys]
+            return np.array([-1 if row is None else row for row in rows], dtype=np.int64)
+        stored = self.texts.utf8[bounds[0] : bounds[-1]].view(f"S{size}")
+        encoded = (key.encode() for key in keys)
+        wanted = np.array([key if len(key) == size else b"" for key in encoded], dtype=f"S{size}")
+        found = np.searchsorted(stored, wanted).clip(max=len(self) - 1)
+        return np.where(stored[found] == wanted, found, -1)
+
+    def rows_of(self, keys: Collection[str]) -> npt.NDArray[np.int64]:
+        """Return the rows of `keys` that the library has, ascending."""
+        rows = np.unique(self.find(sorted(keys)))
+        return rows[rows >= 0]
 
     def search(
         self, query: FloatArray, k: int, *, allowed: npt.NDArray[np.int64] | None = None

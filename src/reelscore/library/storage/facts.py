@@ -93,14 +93,17 @@ class TrackFacts:
     @classmethod
     def combine(cls, by_source: Mapping[str, Mapping[str, Value]], *, rhythm: bytes = b"") -> TrackFacts:
         """Return the facts of several sources; of each column the first source in `SOURCES` counts."""
-        sources = {name: source for source in reversed(SOURCES) for name in sorted(by_source.get(source, {}))}
+        present = [source for source in SOURCES if source in by_source]
+        sources = {name: source for source in reversed(present) for name in sorted(by_source[source])}
+        if len(present) == 1:
+            return cls({name: by_source[present[0]][name] for name in sources}, sources, rhythm)
         for dependent, name in _DEPENDENT.items():
             if dependent in sources and sources.get(name, sources[dependent]) != sources[dependent]:
                 del sources[dependent]
         outranked: dict[str, Mapping[str, Value]] = {
             source: hidden
-            for source in SOURCES
-            if (hidden := {n: v for n, v in by_source.get(source, {}).items() if sources.get(n) != source})
+            for source in present
+            if (hidden := {n: v for n, v in by_source[source].items() if sources.get(n) != source})
         }
         return cls({n: by_source[s][n] for n, s in sources.items()}, sources, rhythm, outranked)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -71,6 +71,10 @@ class Searcher(Protocol):
 
     def count_where(self, sql: str) -> int:
         """Return the number of tracks that meet such a condition, which must be valid."""
+        ...
+
+    def items(self, column: str) -> Collection[str]:
+        """Return the different items of a list column."""
         ...
 
     def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:

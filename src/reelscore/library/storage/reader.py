@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from json import JSONDecodeError
 from pathlib import Path
@@ -21,7 +21,7 @@ from reelscore.types import FileState, FloatArray, Track
 from . import schema
 from .entry import Moments, NotUnitError, TrackEntry, check_moments
 from .exact_search import Rows, checked_query, cosines
-from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
+from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts, sql_name
 from .filters import one_of, quoted
 from .generations import DETAILS_NAME
 from .lance import Table
@@ -41,6 +41,7 @@ class View:
         self._table = table
         self._rows: Rows | None = None
         self._indexed: bool | None = None
+        self._items: dict[str, list[str]] = {}
 
     @classmethod
     def open(cls, library: Path | str | S3Folder | Location) -> Self:
@@ -220,6 +221,13 @@ class View:
         """Return the number of tracks that meet an SQL condition over the names of `facts.sql_name`."""
         return self._table.count(sql)
 
+    def items(self, column: str) -> Collection[str]:
+        """Return the different items of a list column; read once per version."""
+        if column not in self._items:
+            name = sql_name(column)
+            self._items[column] = schema.items_of(self._table.scan([name])[name])
+        return self._items[column]
+
     def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:
         """Return the details of each of `keys` that has some."""
         if not keys or not self.meta.has_facts:
@@ -246,6 +254,7 @@ class View:
 
     def _forget(self) -> None:
         self._rows = self._indexed = None
+        self._items = {}
 
 
 def _conditions(name: str) -> Iterator[str]:

@@ -124,6 +124,12 @@ def facts_of(table: pa.Table) -> dict[str, TrackFacts]:
     }
 
 
+def items_of(column: pa.ChunkedArray) -> list[str]:
+    """Return the different items of a list column."""
+    found: list[str] = pc.unique(pc.list_flatten(column)).to_pylist()
+    return found
+
+
 def details_schema(*, is_shared: bool = False) -> pa.Schema:
     """Return the schema of the table of details; see `_key_field` for `is_shared`."""
     return pa.schema(
@@ -259,7 +265,7 @@ def moments_of(table: pa.Table, *, dim: int) -> dict[str, Moments]:
         keys = batch.column(0).to_pylist()
         columns = [_cells(batch.column(i)) for i in (1, 2, 3)]
         for key, values, starts_s, ends_s in zip(keys, *columns, strict=True):
-            rows = values.reshape(len(starts_s), dim).astype(np.float32)
+            rows = values.reshape(len(starts_s), dim).copy()
             moments[key] = (rows, starts_s.copy(), ends_s.copy())
     return moments
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import ArtifactError
 from reelscore.files import parse_json, read_file
-from reelscore.objects import S3Folder
+from reelscore.objects import Folder
 from reelscore.types import FloatArray, Track
 
 from .entry import Moments, NotUnitError, check_moments
@@ -29,12 +29,10 @@ from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
 from .location import Location, location_of
 from .memory_index import FILE_NAME, MemoryIndex
 from .meta import LibraryMeta
-from .snapshot_parts import PLACE, Part
+from .snapshot_parts import FACTS_PLACE, MOMENTS_PLACE, PLACE, Part
 
 if TYPE_CHECKING:
     from .reader import View
-
-T = TypeVar("T")
 
 FORMAT = 3
 FOLDER = "snapshot"
@@ -69,11 +67,21 @@ class Snapshot:
     parts: tuple[Part, ...]
     imported: Mapping[str, Kind]
     index: MemoryIndex | None = None
+    _checked: npt.NDArray[np.bool_] = field(init=False, repr=False)
     _view: View | None = field(default=None, init=False, repr=False)
-    _passing: tuple[str, set[str]] | None = field(default=None, init=False, repr=False)
+    _keys_where: Callable[[str], set[str]] = field(init=False, repr=False)
+    _rows_where: Callable[[str], npt.NDArray[np.int64]] = field(init=False, repr=False)
+    _count_where: Callable[[str], int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._checked = np.zeros(len(self.rows), dtype=np.bool_)  # whose moments are as they were written
+        # The last answers of LanceDB are kept; the version does not change.
+        self._keys_where = lru_cache(8)(lambda sql: self._store().keys_where(sql))
+        self._rows_where = lru_cache(8)(lambda sql: self.rows.rows_of(self.keys_where(sql)))
+        self._count_where = lru_cache(256)(lambda sql: self._store().count_where(sql))
 
     @classmethod
-    def open(cls, library: Path | str | S3Folder | Location) -> Snapshot | None:
+    def open(cls, library: str | Folder | Location) -> Snapshot | None:
         """Map the snapshot of a library, or return None unless it is intact and current.
 
         Raises
@@ -98,7 +106,7 @@ class Snapshot:
 
     def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Searcher.search`."""
-        allowed = None if where is None else self.rows.rows_of(self.keys_where(where))
+        allowed = None if where is None else self._rows_where(where)
         if self.index is not None and (allowed is None or len(allowed) > _EXACT_ALLOWED):
             allowed = self.index.near(checked_query(query, k, dim=self.meta.dim), k, allowed=allowed)
         with self._damage():
@@ -106,21 +114,29 @@ class Snapshot:
 
     def facts(self, keys: Sequence[str]) -> dict[str, TrackFacts]:
         """Return the facts about each of `keys` in the library."""
-        return {key: self._read(key, Part.read_facts, row) for key, row in self._rows_by_key(keys)}
+        found, key = {}, ""
+        try:
+            for key, _, part, *place in self._places(keys, FACTS_PLACE):
+                found[key] = self.parts[part].facts_at(*place)
+        except ValueError as error:
+            raise self._damaged(f"{error} of track {key} differ from what was written") from error
+        return found
 
     def columns(self) -> dict[str, Kind]:
         """Return every column that a condition may use."""
         return {**TRACK_KINDS, **(BUILT_IN if self.meta.has_facts else {}), **self.imported}
 
     def keys_where(self, sql: str) -> set[str]:
-        """Return the keys of the tracks that meet an SQL condition, by LanceDB; the last answer is kept."""
-        if self._passing is None or self._passing[0] != sql:
-            self._passing = sql, self._store().keys_where(sql)
-        return self._passing[1]
+        """Return the keys of the tracks that meet an SQL condition, by LanceDB."""
+        return self._keys_where(sql)
 
     def count_where(self, sql: str) -> int:
         """Return the number of tracks that meet an SQL condition, by LanceDB."""
-        return self._store().count_where(sql)
+        return self._count_where(sql)
+
+    def items(self, column: str) -> Collection[str]:
+        """Return the different items of a list column, by LanceDB."""
+        return self._store().items(column)
 
     def details(self, keys: Sequence[str]) -> dict[str, TrackDetails]:
         """Return the details of each of `keys` that has some, by LanceDB."""
@@ -142,27 +158,35 @@ class Snapshot:
 
     def moments(self, keys: Sequence[str]) -> dict[str, Moments]:
         """Return (embeddings (T, D), starts_s (T,), ends_s (T,)) for each of `keys` in the library."""
-        found = {key: self._read(key, Part.read_moments, row) for key, row in self._rows_by_key(keys)}
+        found, fresh, key = {}, {}, ""
+        try:
+            for key, row, part, first, num, crc in self._places(keys, MOMENTS_PLACE):
+                checked = self._checked[row]
+                found[key] = self.parts[part].moments_at(first, num, None if checked else crc)
+                if not checked:
+                    fresh[row] = key
+        except ValueError as error:
+            raise self._damaged(f"{error} of track {key} differ from what was written") from error
         with self._damage():
-            check_moments(found)
+            check_moments({key: found[key] for key in fresh.values()})
+        self._checked[list(fresh)] = True
         return found
 
     def embeddings(self, keys: Sequence[str]) -> dict[str, FloatArray]:
         """Return the embedding (D,) of each of `keys` in the library."""
-        return {key: self.rows.embeddings[row].copy() for key, row in self._rows_by_key(keys)}
+        known, rows = self._found(keys)
+        return dict(zip(known, self.rows.embeddings[rows], strict=True))
 
-    def _rows_by_key(self, keys: Sequence[str]) -> Iterator[tuple[str, int]]:
-        for key in keys:
-            row = self.rows.row_of(key)
-            if row is not None:
-                yield key, row
+    def _found(self, keys: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """Return those of `keys` that the library has, and their rows."""
+        rows = self.rows.find(keys)
+        return [key for key, row in zip(keys, rows.tolist(), strict=True) if row >= 0], rows[rows >= 0]
 
-    def _read(self, key: str, read: Callable[[Part, np.void], T], row: int) -> T:
-        place = self.places[row]
-        try:
-            return read(self.parts[place["part"]], place)
-        except ValueError as error:
-            raise self._damaged(f"{error} of track {key} differ from what was written") from error
+    def _places(self, keys: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Return those of `keys` that the library has, each with its row, its part and other fields of its place."""
+        known, rows = self._found(keys)
+        places = self.places[rows]
+        return zip(known, rows.tolist(), *(places[name].tolist() for name in ("part", *fields)), strict=True)
 
     def _store(self) -> View:
         if self._view is None:

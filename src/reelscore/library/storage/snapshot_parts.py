@@ -29,6 +29,10 @@ PLACE = np.dtype(
 )
 """Where moments and facts of one track are; the checksums are CRC-32."""
 
+MOMENTS_PLACE = ("first_moment", "num_moments", "moments_crc")
+FACTS_PLACE = ("first_byte", "json_size", "rhythm_size", "facts_crc")
+"""Fields of a place that `Part.moments_at` and `Part.facts_at` take."""
+
 SUFFIXES = (".f16", ".f64", ".facts")
 
 _KEYS_A_READ = 1024
@@ -64,22 +68,19 @@ class Part:
             _mapped(folder / f"{name}.facts", np.dtype(np.uint8), (entry["num_bytes"],)),
         )
 
-    def read_moments(self, place: np.void) -> Moments:
-        """Return the moments at a place; raise ValueError if they differ from what was written."""
-        rows = slice(place["first_moment"], place["first_moment"] + place["num_moments"])
-        values, spans = self.moments[rows], self.spans_s[rows]
-        if _moments_crc(values, spans) != place["moments_crc"]:
+    def moments_at(self, first: int, num: int, crc: int | None) -> Moments:
+        """Return the moments at a place; raise ValueError if they differ from what was written, by their checksum."""
+        values, spans = self.moments[first : first + num], self.spans_s[first : first + num]
+        if crc is not None and _moments_crc(values, spans) != crc:
             raise ValueError("the moments")
-        return values.astype(np.float32), spans[:, 0].copy(), spans[:, 1].copy()
+        return values, spans[:, 0], spans[:, 1]
 
-    def read_facts(self, place: np.void) -> TrackFacts:
+    def facts_at(self, first: int, json_size: int, rhythm_size: int, crc: int) -> TrackFacts:
         """Return the facts at a place; raise ValueError if they differ from what was written."""
-        middle = place["first_byte"] + place["json_size"]
-        content = self.facts[place["first_byte"] : middle + place["rhythm_size"]].tobytes()
-        if zlib.crc32(content) != place["facts_crc"]:
+        content = self.facts[first : first + json_size + rhythm_size].tobytes()
+        if zlib.crc32(content) != crc:
             raise ValueError("the facts")
-        size = place["json_size"]
-        return TrackFacts.from_json(content[:size], rhythm=content[size:])
+        return TrackFacts.from_json(content[:json_size], rhythm=content[json_size:])
 
 
 def write_part(

@@ -17,6 +17,7 @@ from reelscore.features.scaling import CLIP, mean_and_scale
 from reelscore.models.config import ModelConfig
 from reelscore.types import FloatArray
 
+from .dropout import Dropout
 from .sequence_encoders import AttentionPooling, Transformer
 from .text_fusion import GatedFusion
 
@@ -42,7 +43,7 @@ class Tower(nn.Module):
         self.register_buffer("scale", torch.ones(num_columns))
         encoder = AttentionPooling if config.encoder == "attention" else Transformer
         self.encoder = encoder(num_columns, config)
-        self.dropout = nn.Dropout(config.input_dropout)
+        self.dropout = Dropout(config.input_dropout)
         self.fusion = GatedFusion(text_columns, config) if text_columns else None
 
     def forward(
