@@ -29,6 +29,8 @@ ATTEMPTS = 2
 # The limit of 100 ms a kB leaves room for a slow, busy machine, and the first minutes for encoders that load late.
 _LIMIT_S = 300.0
 _LIMIT_BYTES_PER_S = 10_000
+OBJECT_LIMIT_S = 3600.0
+"""Longest time of an object, with its download: its size is not known here."""
 
 
 @dataclass(frozen=True, slots=True)
