@@ -62,6 +62,7 @@ def run_all(
     workers: int | None = None,
     group: Callable[[Item], Hashable] | None = None,
     limit_s: Callable[[Item], float] | None = None,
+    background: bool = False,
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``prepare(*arguments)`` once in each worker, and the function that it returns on every item.
 
@@ -82,6 +83,8 @@ def run_all(
     limit_s : callable, optional
         Longest time of an item in seconds, such as `time_limit_s` of its file. An item that takes longer is killed and
         recorded as failed.
+    background : bool
+        Whether other processes come first.
 
     Yields
     ------
@@ -95,7 +98,7 @@ def run_all(
         When `prepare` fails with any exception.
     """
     count = max(1, workers or available_cores())
-    pool = _Workers(prepare, arguments, limit_s)
+    pool = _Workers(prepare, arguments, limit_s, background=background)
     source = iter(items)
     queue: _GroupQueue[Item] = _GroupQueue(group)
     with ThreadPoolExecutor(count, thread_name_prefix="reelscore") as threads:
@@ -154,9 +157,12 @@ class _Workers:
         prepare: Callable[..., Any],
         arguments: tuple[Any, ...],
         limit_s: Callable[[Any], float] | None,
+        *,
+        background: bool,
     ) -> None:
         self._preparation = (prepare, arguments)
         self._limit_s = limit_s
+        self._background = background
         self._local = threading.local()
         self._all: list[WorkerProcess] = []
         self._lock = threading.Lock()
@@ -185,7 +191,7 @@ class _Workers:
     def _process(self) -> WorkerProcess:
         process: WorkerProcess | None = getattr(self._local, "process", None)
         if process is None:
-            process = self._local.process = WorkerProcess(*self._preparation)
+            process = self._local.process = WorkerProcess(*self._preparation, background=self._background)
             with self._lock:
                 self._all.append(process)
                 if self._closed:
