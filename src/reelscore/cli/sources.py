@@ -16,8 +16,10 @@ from .output import note, note_failures
 from .progress import progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reelscore.data.feature_set import FeatureSet
-    from reelscore.data.manifest import Manifest
+    from reelscore.data.manifest import Manifest, RowProblem
     from reelscore.data.pairs import PairSet
     from reelscore.data.streaming import StreamedPairs
     from reelscore.encoders.spec import EncoderSpec
@@ -150,7 +152,7 @@ def load_pairs(
             with_text=words is not None,
         )
     manifest = read_rows(source, use_splits=use_splits)
-    note_manifest(source.name, manifest)
+    note_problems(source.name, manifest.problems, manifest.notes)
     own = sum(row.music is None for row in manifest.rows)
     if words is not None and words.speech is not None and own:
         note(
@@ -262,11 +264,11 @@ def _check_stored(
         raise InputError(f"{uri} was extracted with {had}, expected that of {words}; {again} --words")
 
 
-def note_manifest(name: str, manifest: Manifest) -> None:
+def note_problems(name: str, problems: Sequence[RowProblem], notes: Sequence[str] = ()) -> None:
     """Print the notes on a manifest and its skipped rows to standard error."""
-    for message in manifest.notes:
+    for message in notes:
         note(f"  note  {name}: {message}")
-    for problem in manifest.problems:
+    for problem in problems:
         note(f"  skipped  line {problem.line}: {problem.reason}")
 
 
