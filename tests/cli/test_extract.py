@@ -114,3 +114,26 @@ def test_options_of_the_engine_are_checked_first(
     message = error_of(reelscore(*given, "--engine", "ray", code=5))
     assert message.endswith("install it: python -m pip install 'reelscore[scale]'")
     assert not (tmp_path / "set").exists()
+
+
+def test_a_library_is_filled_from_extracted_tracks(tmp_path: Path, music_folder: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    for name in ("song 0.wav", "song 1.wav"):
+        shutil.copy(music_folder / name, tmp_path / "songs")
+    given = (tmp_path / "songs", "--tracks", "--out", tmp_path / "set")
+    result = reelscore("extract", *given, "--workers", 1)
+    assert result.stdout.splitlines()[1] == f"data set {tmp_path / 'set'}: 2 rows"
+    shutil.rmtree(tmp_path / "songs")
+    result = reelscore("add", tmp_path / "set", "--library", tmp_path / "lib")
+    assert result.stdout.splitlines() == [
+        "2 added, 0 unchanged, 0 failed",
+        f"library {tmp_path / 'lib'}: 2 tracks",
+    ]
+    message = error_of(
+        reelscore("add", tmp_path / "set", music_folder, "--library", tmp_path / "lib", code=2)
+    )
+    assert message == f"{tmp_path / 'set'} is a data set of features; add it by itself, without --prune"
+    message = error_of(reelscore("extract", *given, "--clips", 1, code=2))
+    assert message == "--clips is for pairs; omit it, or omit --tracks"
+    message = error_of(reelscore("train", tmp_path / "set", "--model", tmp_path / "m", code=4))
+    assert "holds tracks, expected pairs" in message

@@ -12,6 +12,7 @@ from reelscore.models.trained.folder import ModelCard, read_card
 from reelscore.training import launch
 from support import set_files
 from support.command import error_of, reelscore, reelscore_process
+from support.streamed_sets import write_set
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +189,32 @@ def test_processes_train_together_and_an_error_of_one_is_printed_once(tmp_path: 
     lines = error.stderr.splitlines()
     assert lines[-1].startswith("reelscore: lastfm.npz is neither in")
     assert error.stderr.count("reelscore:") == 1
+
+
+def test_a_data_set_of_features_is_read_batch_by_batch(
+    tmp_path: Path, lastfm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_set(tmp_path / "set")
+    settings = ("--method", "ii", "--epochs", 2)
+    for name, more in (("memory", ()), ("streamed", ("--stream",))):
+        reelscore("train", tmp_path / "set", "--model", tmp_path / name, *settings, *more)
+    cards = [read_card(tmp_path / name) for name in ("memory", "streamed")]
+    assert cards[0].training == cards[1].training
+    assert cards[0].validation == pytest.approx(cards[1].validation, abs=1e-4)
+
+    def error(*options: object, source: tuple[object, ...] = (tmp_path / "set",)) -> str:
+        return error_of(reelscore("train", *source, "--model", tmp_path / "m", *options, code=2))
+
+    assert "--stream is for the method ii, got auto" in error("--stream")
+    assert "--stream does not read the clips" in error("--stream", "--method", "ii", "--clips", 2)
+    public = ("--set", "lastfm", "--data", lastfm)
+    assert "--stream does not read public sets" in error("--stream", "--method", "ii", source=public)
+    assert "is none; create one with 'reelscore extract'" in error(
+        "--stream", "--method", "ii", source=(lastfm,)
+    )
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(10**9))
+    message = error("--method", "ii")
+    assert (
+        "GB of free memory for this process; read it batch by batch with train --method ii --stream"
+        in message
+    )

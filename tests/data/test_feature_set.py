@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reelscore.data import feature_table
 from reelscore.data.extraction import PairFeatures, extract_pairs, prepare_pair
 from reelscore.data.feature_set import FeatureSet, PairSettings
 from reelscore.data.feature_table import FailedItem, FeatureTable
@@ -107,16 +108,14 @@ def test_two_writers_of_the_same_rows_leave_each_once(tmp_path: Path) -> None:
     assert found.table.column("key").to_pylist() == found.keys()
 
 
-def test_failures_are_kept_by_key_until_the_row_is_stored(tmp_path: Path) -> None:
+def test_failures_are_kept_by_key_until_they_are_cleared(tmp_path: Path) -> None:
     there = FeatureSet.create(tmp_path / "set", SETTINGS)
     there.table.record_failures([FailedItem("it's.mp4", "no sound", 1), FailedItem("1.mp4", "killed", 2)])
     there.table.record_failures([FailedItem("it's.mp4", "no sound", 2)])
     again = FeatureTable.open(tmp_path / "set", kind="pairs")
     assert again.failures() == [FailedItem("1.mp4", "killed", 2), FailedItem("it's.mp4", "no sound", 2)]
-    there.append(items([1]))
-    assert again.failures() == [FailedItem("it's.mp4", "no sound", 2)]
-    again.clear_failures(["it's.mp4"])
-    assert again.failures() == []
+    there.table.clear_failures(["it's.mp4", "2.mp4"])
+    assert again.failures() == [FailedItem("1.mp4", "killed", 2)]
 
 
 def test_its_pairs_are_those_of_the_manifest(tmp_path: Path) -> None:
@@ -174,3 +173,23 @@ def test_what_is_no_data_set_of_these_settings_is_refused(tmp_path: Path) -> Non
     (tmp_path / "set" / "features.lance" / "_versions").rename(tmp_path / "gone")
     with pytest.raises(ArtifactError, match="cannot be read or written"):
         FeatureSet.open(tmp_path / "set")
+
+
+def test_a_large_table_has_an_index_of_its_keys_and_many_commits_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_table, "_INDEX_FROM", 20)
+    monkeypatch.setattr(feature_table, "_COMPACT_FROM", 8)
+    there = FeatureSet.create(tmp_path / "set", SETTINGS)
+    for number in range(30):
+        there.append(items([29 - number]))
+        if number % 10 == 9:
+            there.table.compact()
+    table = there.table._table
+    assert [index.columns for index in table.list_indices()] == [["key"]]
+    assert table.stats()["fragment_stats"]["num_fragments"] < 8
+    there.append(items(range(25, 35)))
+    assert there.keys() == [f"{i}.mp4" for i in range(35)]
+    assert table.count_rows() == 35
+    for number, found in enumerate(there.take(range(35))):
+        assert_equal(found, features(number))

@@ -24,7 +24,7 @@ from reelscore.objects import uri_scheme
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
-from reelscore.workers.local import run_all, time_limit_s
+from reelscore.workers.local import OBJECT_LIMIT_S, run_all, time_limit_s
 
 from .clips import clip_rng, windows
 from .manifest import ManifestRow, assign_splits
@@ -34,8 +34,6 @@ from .splits import all_train
 DEFAULT_RANDOM_SAMPLES = 2
 """Random Global Sparse samples of each file, in addition to the fixed one; training mixes their rows."""
 
-
-_OBJECT_LIMIT_S = 3600.0  # with its download
 
 Name = TypeVar("Name")
 PairItem: TypeAlias = tuple[Name, str, str, str | None]
@@ -223,8 +221,8 @@ def pair_limit_s(words: TextSpec | None) -> Callable[[PairItem[Any]], float]:
     patience = 1 if words is None else 10
 
     def limit_s(item: PairItem[Any]) -> float:
-        if any(uri_scheme(path) for path in item[1:3]):  # the size of an object is not known here
-            return patience * _OBJECT_LIMIT_S
+        if any(uri_scheme(path) for path in item[1:3]):
+            return patience * OBJECT_LIMIT_S
         return patience * time_limit_s(item[1], item[2])
 
     return limit_s

@@ -99,7 +99,7 @@ def write_missing(
     num_done = len(items) - len(pending)
     if progress:
         progress(num_done, len(items))
-    buffer = _Buffer(table)
+    buffer = _Buffer(table, {one.key for one in table.failures()})
     try:
         while pending:
             again = []
@@ -109,13 +109,13 @@ def write_missing(
                     if outcome.failed:
                         tries = 1 + (tried[key].tries if key in tried else 0)
                         tried[key] = failure = FailedItem(key, outcome.reason or "", tries)
-                        buffer.failures[key] = failure
+                        buffer.fail(failure)
                         if outcome.died and tries < TRIES:
                             again.append((key, outcome.item))
                             continue
                         report.failed.append(failure)
                     else:
-                        buffer.add(to_rows(key, outcome.value))
+                        buffer.add(key, to_rows(key, outcome.value))
                         report.num_new += 1
                     buffer.flush_if_due()
                     num_done += 1
@@ -180,18 +180,30 @@ def write_pairs(
 
 
 class _Buffer:
-    """Rows and failures that are written together."""
+    """Rows and failures that are written together.
 
-    def __init__(self, table: FeatureTable) -> None:
+    Parameters
+    ----------
+    table : FeatureTable
+    failed : set of str
+        Keys in the table of failures, which are cleared when their rows are written.
+    """
+
+    def __init__(self, table: FeatureTable, failed: set[str]) -> None:
         self._table = table
-        self._rows: list[pa.Table] = []
+        self._failed = failed
+        self._rows: dict[str, pa.Table] = {}
+        self._failures: dict[str, FailedItem] = {}
         self._num_bytes = self._num_commits = 0
         self._flushed_s = time.monotonic()
-        self.failures: dict[str, FailedItem] = {}
 
-    def add(self, rows: pa.Table) -> None:
-        self._rows.append(rows)
-        self._num_bytes += rows.nbytes
+    def add(self, key: str, row: pa.Table) -> None:
+        self._rows[key] = row
+        self._num_bytes += row.nbytes
+        self._failures.pop(key, None)
+
+    def fail(self, failure: FailedItem) -> None:
+        self._failures[failure.key] = failure
 
     def flush_if_due(self) -> None:
         late = time.monotonic() - self._flushed_s > _COMMIT_EVERY_S
@@ -200,12 +212,14 @@ class _Buffer:
 
     def flush(self) -> None:
         if self._rows:
-            self._table.append(pa.concat_tables(self._rows))
+            self._table.append(pa.concat_tables(self._rows.values()))
+            self._table.clear_failures(sorted(self._failed.intersection(self._rows)))
             self._num_commits += 1
             if self._num_commits % _COMPACT_EVERY == 0:
                 self._table.compact()
-        self._table.record_failures(list(self.failures.values()))
+        self._table.record_failures(list(self._failures.values()))
+        self._failed |= self._failures.keys()
         self._rows.clear()
-        self.failures.clear()
+        self._failures.clear()
         self._num_bytes = 0
         self._flushed_s = time.monotonic()

@@ -267,7 +267,7 @@ def _row(
         return RowProblem(entry.line, "the video column is empty; fill it in")
     files: list[Path | str | None] = []
     for path in (cell["video"], cell["music"]):
-        file = None if path is None else _located(folder, path)
+        file = None if path is None else located(folder, path)
         if isinstance(file, Path) and (reason := _missing(file)):
             hint = "; separate folders by '/', not by a backslash" if path and "\\" in path else ""
             return RowProblem(entry.line, f"{reason}{hint}")
@@ -278,7 +278,7 @@ def _row(
     return ManifestRow(video, music, cell["group"], cell["text"], split, entry.line, key)
 
 
-def _located(folder: Path | S3Folder, cell: str) -> Path | str:
+def located(folder: Path | S3Folder, cell: str) -> Path | str:
     """Return the file or the address of an object that a cell means."""
     if uri_scheme(cell):
         return str(S3Folder.parse(cell))

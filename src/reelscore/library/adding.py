@@ -57,10 +57,12 @@ class AddRun:
         prune: bool,
         workers: int | None,
         progress: Progress | None,
+        background: bool = False,
     ) -> None:
         self._library = library
         self._prune = prune
         self._workers = workers
+        self._background = background
         self._progress = progress
         self._roots = [existing_path(path) for path in paths]
         self._found = _find(paths, self._roots, prune=prune)
@@ -161,6 +163,7 @@ class AddRun:
             store.meta.has_facts,
             workers=workers,
             limit_s=time_limit_s,
+            background=self._background,
         )
         with closing(embedded) as outcomes:
             try:

@@ -247,6 +247,7 @@ class Library:
         prune: bool = False,
         workers: int | None = None,
         progress: Progress | None = None,
+        background: bool = False,
     ) -> AddSummary:
         """Add files and folders, searched recursively. Files that are in the library and unchanged are skipped.
 
@@ -263,8 +264,12 @@ class Library:
             Number of processes; by default one per available core.
         progress : callable, optional
             Called with (files done, files in all).
+        background : bool
+            Whether other processes come first.
         """
-        return AddRun(self, paths, prune=prune, workers=workers, progress=progress).run()
+        return AddRun(
+            self, paths, prune=prune, workers=workers, progress=progress, background=background
+        ).run()
 
     def rebuild(
         self,

@@ -32,11 +32,19 @@ def local_file(source: Path | str) -> Iterator[str]:
         yield str(source)
         return
     folder, name = split_uri(str(source))
-    _sweep()
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as copies:
+    copies = copies_folder()
+    try:
         target = Path(copies, name)
         folder.download(name, target)
         yield str(target)
+    finally:
+        shutil.rmtree(copies, ignore_errors=True)
+
+
+def copies_folder() -> str:
+    """Create a temporary folder, which a later process deletes if this one is killed."""
+    _sweep()
+    return tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
 
 
 def split_uri(uri: str) -> tuple[S3Folder, str]:

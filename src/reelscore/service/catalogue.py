@@ -8,11 +8,9 @@ import logging
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,10 @@ from reelscore.encoders.cache import FeatureCache, default_folder
 from reelscore.errors import InputError, NotFoundError, ReelscoreError
 from reelscore.files import folder_library
 from reelscore.library.library import Library
-from reelscore.library.storage.facts import TRACK_KINDS, Kind, TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.library.storage.snapshot import Snapshot
 from reelscore.library.summary import AddSummary
+from reelscore.matching.filters import parse_filter
 from reelscore.matching.matcher import Matcher
 from reelscore.matching.request import MatchRequest
 from reelscore.pipeline.pipeline import OpenPipeline
@@ -32,19 +30,14 @@ from reelscore.pipeline.spec import Pipeline
 from reelscore.types import MediaInfo, Track
 
 from .analysis import Analysed, AnalysedPipeline, analysis_file, read_analysis
+from .facets import Facets
 from .settings import Settings
 from .warm import WarmSnapshot
 
 _LOG = logging.getLogger(__name__)
 
-_RANGES = {"bpm": (90, 120), "energy": (0.4, 0.7), "length_s": (60, 180)}
-"""Limits of the ranges in which the tracks are counted."""
-
 _IDENTITY = frozenset(("path", "title", "artist", "album"))
 """Columns of a file's own tags."""
-
-_MOST_VALUES = 50
-"""Number of values of a column that are counted."""
 
 _FRESH_S = 0.25
 _FRESH_WHILE_ADDING_S = 2.0
@@ -172,7 +165,7 @@ class Catalogue:
         self.library = library
         self.matcher = Matcher(library)
         self._listed: tuple[Searcher | None, list[Track]] = (None, [])
-        self._facets: tuple[Searcher | None, dict[str, Any]] = (None, {})
+        self._facets: Facets | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -197,7 +190,7 @@ class Catalogue:
         # A second object: `add` may replace what it has open.
         library = Library.open(self.library.path, pipeline=self.opened)
         try:
-            return library.add(*paths, progress=progress, prune=prune)
+            return library.add(*paths, progress=progress, prune=prune, background=True)
         finally:
             self.library.expire()
 
@@ -269,6 +262,7 @@ class Catalogue:
     def forget(self, video: str) -> None:
         """Drop what is known about a video."""
         self._analyses.pop(video, None)
+        self.matcher.forget()
 
     def match(self, query: MatchQuery) -> dict[str, Any]:
         """Return the matches of an analysed video, a text or tracks, as ``match --json`` prints them."""
@@ -281,18 +275,15 @@ class Catalogue:
         with nullcontext() if by_snapshot else self._lock:
             return self.matcher.report(request, info=query.info).to_json()
 
-    def facets(self) -> dict[str, Any]:
-        """Return the values of the columns that filters may use, with the number of tracks of each."""
+    def facets(self, where: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the values of the columns that filters may use, with the number of tracks of each under a filter."""
         searcher = self.searcher()
         if searcher is None:
             return {}
-        if self._facets[0] is not searcher:
-            facts = searcher.facts(searcher.all_rows().text("key")).values()
-            columns = {name: kind for name, kind in searcher.columns().items() if name not in TRACK_KINDS}
-            found = {name: _facet(name, kind, facts) for name, kind in columns.items()}
-            lengths_s = [track.duration_s for track in self.tracks()]
-            self._facets = (searcher, found | {"length_s": _number_facet("length_s", lengths_s)})
-        return self._facets[1]
+        with self._lock:
+            if self._facets is None or self._facets.searcher is not searcher:
+                self._facets = Facets(searcher)
+            return self._facets.count(parse_filter(where, searcher.columns(), items=searcher.items))
 
     def tracks_json(self, tracks: Sequence[Track]) -> list[dict[str, Any]]:
         """Return tracks with what is known about each."""
@@ -331,29 +322,3 @@ class Catalogue:
 def track_json(track: Track) -> dict[str, Any]:
     """Return the fields of ``list --json``."""
     return dataclasses.asdict(track) | {"gone": not Path(track.path).exists()}
-
-
-def _facet(name: str, kind: Kind, facts: Collection[TrackFacts]) -> dict[str, Any]:
-    values = [one.values[name] for one in facts if name in one.values]
-    if kind == "number":
-        return _number_facet(name, [value for value in values if isinstance(value, (int, float))])
-    found: dict[str, Any] = {"kind": kind, "count": len(values)}
-    items = (item for value in values for item in (value if isinstance(value, tuple) else (value,)))
-    counts = Counter(str(item).lower() if isinstance(item, bool) else item for item in items)
-    # A column with a value of its own for nearly every track, such as isrc, is no choice.
-    most = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:_MOST_VALUES]
-    return found | {"values": [{"value": value, "count": count} for value, count in most]}
-
-
-def _number_facet(name: str, values: Sequence[float]) -> dict[str, Any]:
-    edges = [None, *_RANGES.get(name, ()), None]
-    ranges = [
-        {
-            "low": low,
-            "high": high,
-            "count": sum((low is None or v >= low) and (high is None or v < high) for v in values),
-        }
-        for low, high in pairwise(edges)
-    ]
-    found = {"kind": "number", "count": len(values), "min": min(values, default=None)}
-    return found | {"max": max(values, default=None), "ranges": ranges if name in _RANGES else []}

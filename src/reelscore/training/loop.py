@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,11 @@ from .encode import PairEncoder, new_model
 from .features import frozen_features
 from .gradient import Modules, backward
 from .resume import EpochState, TrainingState, apply_state, read_state, save_state
+from .scales import StreamScales
 from .validation import is_better, validate
+
+if TYPE_CHECKING:
+    from reelscore.data.streaming import StreamedPairs
 
 _SAVE_INTERVAL_S = 10.0
 """Longest time from one saved state to the next; the first states follow sooner, see `Trainer.run`."""
@@ -92,8 +96,8 @@ class Trainer:
     @classmethod
     def create(
         cls,
-        train: PairSet,
-        val: PairSet | None,
+        train: PairSet | StreamedPairs,
+        val: PairSet | StreamedPairs | None,
         config: TrainConfig,
         *,
         num_steps: int,
@@ -102,23 +106,29 @@ class Trainer:
 
         Parameters
         ----------
-        train, val : PairSet
+        train, val : PairSet or StreamedPairs
         config : TrainConfig
         num_steps : int
             Number of steps of the learning rate schedule.
         """
         torch.manual_seed(config.seed)
+        processes = Processes.current()
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        if not isinstance(train, PairSet):
+            train = replace(train, with_text=train.with_text and config.model.takes_text)
         model = new_model(train, config.model).to(device)
         loss = build_loss(config.loss)
         modules = Modules(model, loss).to(device)
         frozen = None
-        if loss.needs:
+        if not isinstance(train, PairSet):
+            scales = StreamScales.of(train, processes)
+            scales.set_in(model)
+            train = replace(train, describe=scales.frozen_features if loss.needs else None)
+        elif loss.needs:
             frozen = frozen_features(train, config.loss.structure, with_text=config.model.takes_text)
         val_encoder = None if val is None else PairEncoder(model, val)
         optimizer = _optimizer(modules, config)
         encoder = PairEncoder(model, train, frozen=frozen)
-        processes = Processes.current()
         processes.share(modules.state_dict().values())
         return cls(modules, optimizer, config, encoder, val_encoder, num_steps, processes)
 

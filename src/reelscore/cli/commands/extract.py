@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,14 +17,16 @@ from reelscore.cli.options import (
     OUTPUT,
     EncoderOption,
     JsonOption,
+    ModelOption,
     OnScreenOption,
     PackOption,
     SpeechOption,
+    VocabularyOption,
     WorkersOption,
 )
 from reelscore.cli.output import note, note_failures, print_json, print_line
 from reelscore.cli.progress import duration, progress_bar
-from reelscore.cli.sources import note_manifest, read_rows, text_spec
+from reelscore.cli.sources import note_problems, read_rows, text_spec
 from reelscore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,17 +40,31 @@ def extract(
         Path,
         typer.Argument(
             metavar="MANIFEST",
-            help="A manifest (CSV, JSONL or Parquet), or a folder of videos with music.",
+            help="A manifest (CSV, JSONL or Parquet), or a folder or s3:// prefix of videos with music.",
         ),
     ],
     out: Annotated[
         str,
         typer.Option(
-            "--out", "-o", metavar="URI", help="Folder of the data set of features.", rich_help_panel=OUTPUT
+            "--out",
+            "-o",
+            metavar="URI",
+            help="Folder or s3:// prefix of the data set.",
+            rich_help_panel=OUTPUT,
         ),
     ],
+    tracks: Annotated[
+        bool,
+        typer.Option(
+            "--tracks",
+            help="Extract music for 'reelscore add': MANIFEST is a folder or prefix of music, or has a column music.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
+    model: ModelOption = None,
     encoder: EncoderOption = None,
     pack: PackOption = None,
+    vocabulary: VocabularyOption = None,
     words: Annotated[
         bool,
         typer.Option(
@@ -128,10 +144,10 @@ def extract(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Extract the features of pairs into a data set on disk, which 'reelscore train' reads.
+    """Extract the features of pairs into a data set, which 'reelscore train' reads.
 
-    Rows that the data set holds are skipped, so the same command continues after an interruption, and extracts what
-    was added to the manifest.
+    With --tracks, extract music into a data set which 'reelscore add' reads. Rows that the data set holds are skipped,
+    so the same command continues after an interruption, and extracts what was added to the manifest.
     """
     for option, given in (
         ("--text-encoder", text_encoder is not None),
@@ -145,8 +161,19 @@ def extract(
         if words
         else None
     )
+    open_run = partial(open_engine, engine, address=address, gpus=gpus, workers=workers)
+    if tracks:
+        for option, given in (("--words", words), ("--draws", draws is not None), ("--clips", clips > 0)):
+            if given:
+                raise ConfigError(f"{option} is for pairs; omit it, or omit --tracks")
+        options = {"model": model, "encoder": encoder, "pack": pack, "vocabulary": vocabulary}
+        report, num_rows = _extract_tracks(manifest, out, options, open_run, retry_failed=retry_failed)
+        print_report(report, out, num_rows=num_rows, as_json=json)
+        return
+    if vocabulary is not None:
+        raise ConfigError("--vocabulary is for the tags of tracks; give --tracks too, or omit it")
     rows = read_rows(manifest)
-    note_manifest(manifest.name, rows)
+    note_problems(manifest.name, rows.problems, rows.notes)
 
     from reelscore.data.extraction import DEFAULT_RANDOM_SAMPLES
     from reelscore.data.feature_set import FeatureSet, PairSettings
@@ -162,13 +189,37 @@ def extract(
         num_clips=clips,
         words=text,
     )
-    with open_engine(engine, address=address, gpus=gpus, workers=workers) as run_all:
+    with open_run() as run_all:
         pairs = FeatureSet.open_or_create(out, settings)
         with progress_bar("extracting", "pairs") as progress:
             report = write_pairs(
                 pairs, rows.rows, spec, engine=run_all, retry_failed=retry_failed, progress=progress
             )
     print_report(report, out, num_rows=len(pairs), as_json=json)
+
+
+def _extract_tracks(
+    source: Path,
+    out: str,
+    options: dict[str, Any],
+    open_run: Callable[[], AbstractContextManager[Callable[..., Any]]],
+    *,
+    retry_failed: bool,
+) -> tuple[ExtractReport, int]:
+    """Extract music; return what was done and the number of rows in the data set."""
+    from reelscore.library.track_set import TrackSet, find_tracks, write_tracks
+    from reelscore.pipeline.resolve import resolve
+
+    paths, problems = find_tracks(source)
+    note_problems(source.name, problems)
+    pipeline = resolve(**options)
+    with open_run() as run_all:
+        tracks = TrackSet.open_or_create(out, pipeline, name=source.name)
+        with progress_bar("extracting", "tracks") as progress:
+            report = write_tracks(
+                tracks, paths, pipeline.spec, engine=run_all, retry_failed=retry_failed, progress=progress
+            )
+    return report, len(tracks)
 
 
 @contextmanager
