@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
+DEMO_EXTRAS := train,serve,plots
 WORKERS ?= 2
 # One thread for each test process: the processes share the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
@@ -13,14 +15,22 @@ CODE := src research tests benchmarks examples
 install: $(STAMP)
 
 # torch goes first and pinned: another package that asks for it would bring CUDA along.
-$(STAMP): pyproject.toml constraints.txt
+define install_extras
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+	touch $@
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(call install_extras,dev)
+
+# A small part of `dev`, so that a first run starts soon.
+$(DEMO_STAMP): pyproject.toml constraints.txt
+	$(call install_extras,$(DEMO_EXTRAS))
 
 # In a terminal it ends with the page of the service, until Ctrl-C.
-demo: $(STAMP)
+demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP))
 	$(BIN)/reelscore demo --out demo-output
 	@! test -t 1 || $(BIN)/reelscore serve --library demo-output/library --port 0
 

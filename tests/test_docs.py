@@ -23,9 +23,10 @@ from typer.testing import CliRunner
 from reelscore.cli.app import app
 from reelscore.config import read_toml
 from reelscore.losses import build_loss
-from reelscore.media.writer import mux, write_audio, write_video
+from reelscore.media.writer import write_audio, write_video
 from reelscore.training import TrainConfig
 from support import worlds
+from support.films import with_music
 from support.tiny_hub import COMMIT, install_model, use_offline_hub, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +74,7 @@ def reader(tmp_path_factory) -> Path:
         frames = [np.roll(stripes, 2 * i * t, 1) for t in range(40)]
         silent = folder / f"silent{i}.mp4"
         write_video(silent, (f.astype(np.uint8) for f in frames), frame_rate_hz=10)
-        mux(silent, song, folder / "finished" / f"film {i}.mp4")
+        with_music(silent, song, folder / "finished" / f"film {i}.mp4")
         if i:
             silent.unlink()
     (folder / "silent0.mp4").rename(folder / "holiday.mp4")

@@ -256,3 +256,8 @@ def test_tag_import_and_show(tmp_path, library):
     assert "line 2: the column 'price' holds a number, got 'free'" in error_of(
         reelscore("tag", "import", table, "--library", copy, code=2)
     )
+    removed = reelscore("tag", "remove", "price", "--library", copy).stdout
+    assert removed == f"library {copy}: removed price from 2 tracks\n"
+    assert "no imported column 'price'" in error_of(
+        reelscore("tag", "remove", "price", "--library", copy, code=5)
+    )

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from reelscore.models.trained.folder import ModelCard, read_card
+from reelscore.training import launch
 from support import set_files
-from support.command import error_of, reelscore
+from support.command import error_of, reelscore, reelscore_process
+from support.streamed_sets import write_set
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +136,85 @@ def test_values_out_of_range_are_rejected(
     tmp_path: Path, lastfm: Path, options: tuple[str, ...], message: str
 ) -> None:
     assert message in error_of(train("lastfm", lastfm, tmp_path / "m", *options, code=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "started", "code", "message"),
+    [
+        (("--processes", 0), None, 2, "'--processes': Input should be greater than or equal to 1"),
+        (("--processes", 2, "--method", "kernel"), None, 2, "kernel is computed in one process, got 2; omit"),
+        (
+            ("--processes", 300),
+            None,
+            2,
+            "300 processes need at least as many pairs in a batch, got train.batch_size 256",
+        ),
+        (("--processes", 2), 3, 2, "--processes is 2, but torchrun has started 3; omit --processes"),
+        (("--method", "kernel"), 3, 2, "kernel is computed in one process, got 3"),
+    ],
+)
+def test_a_number_of_processes_that_cannot_train_is_rejected_before_they_start(
+    tmp_path: Path,
+    lastfm: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[object, ...],
+    started: int | None,
+    code: int,
+    message: str,
+) -> None:
+    if started is not None:
+        monkeypatch.setenv("RANK", "0")
+        monkeypatch.setenv("WORLD_SIZE", str(started))
+    assert message in error_of(train("lastfm", lastfm, tmp_path / "m", *options, code=code))
+    assert not (tmp_path / "m").exists()
+
+
+def test_several_processes_need_torch(tmp_path: Path, lastfm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
+    error = error_of(train("lastfm", lastfm, tmp_path / "m", "--processes", 2, code=5))
+    assert "training in several processes needs torch, which is not installed" in error
+    assert "reelscore[train]" in error
+
+
+@pytest.mark.slow
+def test_processes_train_together_and_an_error_of_one_is_printed_once(tmp_path: Path, lastfm: Path) -> None:
+    command = ("train", "--set", "lastfm", "--data", lastfm, "--method", "ii", "--epochs", 2)
+    done = reelscore_process(*command, "--model", tmp_path / "m", "--processes", 2)
+    assert done.stdout.count("validation pairs") == 1
+    assert done.stderr.count("lastfm: 40 pairs (19 train, 4 val, 17 test)") == 1
+    assert read_card(tmp_path / "m").method == "ii"
+    error = reelscore_process(
+        *command[:3], "--data", tmp_path, "--model", tmp_path / "n", "--processes", 2, code=5
+    )
+    lines = error.stderr.splitlines()
+    assert lines[-1].startswith("reelscore: lastfm.npz is neither in")
+    assert error.stderr.count("reelscore:") == 1
+
+
+def test_a_data_set_of_features_is_read_batch_by_batch(
+    tmp_path: Path, lastfm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_set(tmp_path / "set")
+    settings = ("--method", "ii", "--epochs", 2)
+    for name, more in (("memory", ()), ("streamed", ("--stream",))):
+        reelscore("train", tmp_path / "set", "--model", tmp_path / name, *settings, *more)
+    cards = [read_card(tmp_path / name) for name in ("memory", "streamed")]
+    assert cards[0].training == cards[1].training
+    assert cards[0].validation == pytest.approx(cards[1].validation, abs=1e-4)
+
+    def error(*options: object, source: tuple[object, ...] = (tmp_path / "set",)) -> str:
+        return error_of(reelscore("train", *source, "--model", tmp_path / "m", *options, code=2))
+
+    assert "--stream is for the method ii, got auto" in error("--stream")
+    assert "--stream does not read the clips" in error("--stream", "--method", "ii", "--clips", 2)
+    public = ("--set", "lastfm", "--data", lastfm)
+    assert "--stream does not read public sets" in error("--stream", "--method", "ii", source=public)
+    assert "is none; create one with 'reelscore extract'" in error(
+        "--stream", "--method", "ii", source=(lastfm,)
+    )
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(10**9))
+    message = error("--method", "ii")
+    assert (
+        "GB of free memory for this process; read it batch by batch with train --method ii --stream"
+        in message
+    )

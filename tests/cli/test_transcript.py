@@ -12,11 +12,11 @@ import pytest
 from reelscore.cli.sources import load_pairs
 from reelscore.encoders.factory import load_text_encoder
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.media.writer import mux
 from reelscore.text.spec import TextSpec
 from support import worlds
 from support.captioned import captioned
 from support.command import error_of, reelscore
+from support.films import with_music
 from support.subtitled import subtitled
 from support.talking import RATE_HZ, spoken, talking_film, write_ctc
 
@@ -107,7 +107,7 @@ def test_a_model_reads_the_text_that_it_was_trained_on(tmp_path: Path, pack: Pat
     for i in range(6):
         text = ["calm sea", "fast car"][i % 2]
         silent = captioned(tmp_path / f"silent {i}.mp4", [(0, 2, text)], seconds=2)
-        mux(
+        with_music(
             silent,
             worlds.song(tmp_path / "song.wav", tempo_bpm=60 + 12 * i, seconds=2.0),
             films / f"{i}.mp4",

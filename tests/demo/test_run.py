@@ -57,8 +57,8 @@ def test_the_page_refers_only_to_existing_files(done: tuple[DemoResult, list[str
 def test_the_unseen_videos_are_written_with_music_of_their_length(
     done: tuple[DemoResult, list[str]],
 ) -> None:
-    assert len(done[0].muxed) == 3
-    for path in done[0].muxed:
+    assert len(done[0].rendered) == 3
+    for path in done[0].rendered:
         info, silent = probe(path), probe(done[0].page.parent / "world" / "new" / path.name)
         assert info.video is not None
         assert info.audio is not None
@@ -87,7 +87,7 @@ def test_each_stage_is_reported_and_the_summary_names_the_files(
     assert list(result.seconds) == ["render", "read", "train", "index", "evaluate", "match"]
     text = "\n".join(result.lines())
     assert str(result.page) in text
-    assert str(result.muxed[0]) in text
+    assert str(result.rendered[0]) in text
     assert json.loads((result.page.parent / "figures.json").read_text()) == result.figures
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from reelscore.errors import ArtifactError, InputError, NotFoundError
-from reelscore.library.importing import import_columns
+from reelscore.library.importing import import_columns, remove_columns
 from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.snapshot import Snapshot
 from reelscore.library.storage.store import Store
@@ -127,6 +127,25 @@ def test_an_import_replaces_the_last_one_and_survives_other_writes(library, tmp_
         store.replace(make_meta(), list(store.entries()))
     assert imported(library, 0) == {"price": 5.0}
     assert imported(library, 1) == {"bpm": 90.0, "price": 4.0}
+
+
+def test_columns_are_removed_together_or_not_at_all(library, tmp_path):
+    run(library, tmp_path, "isrc,bpm,key,price\nGBAYE0000351,120,Am,3\nUSRC17607839,90,,4\n")
+    with Store.open(library) as store:
+        with pytest.raises(
+            NotFoundError, match=r"no imported column .cost.\. The imported columns are: bpm, key"
+        ):
+            remove_columns(store, ["price", "cost"])
+        assert imported(library, 1) == {"bpm": 90.0, "price": 4.0}
+        assert remove_columns(store, ["Price", "tempo", "key"]) == 2
+    found = Snapshot.open(library)
+    facts = found.facts([key(0)])[key(0)]
+    assert (facts.values["bpm"], facts.values["key"], "price" in facts.values) == (100.0, "C major", False)
+    assert "price" not in found.columns()
+    with Store.open(library) as store, pytest.raises(NotFoundError, match="imported columns are: none"):
+        remove_columns(store, ["price"])
+    run(library, tmp_path, "isrc,price\nGBAYE0000351,cheap\n")
+    assert imported(library, 0) == {"price": "cheap"}
 
 
 @pytest.mark.parametrize(

@@ -288,6 +288,27 @@ def test_every_format_is_equal_to_the_frame(tmp_path, video, track, rate, origin
     assert read_edl(tmp_path / "cut.edl", rate) == want
 
 
+def test_other_readers_find_the_same_frames(tmp_path, video, track, rate):
+    plan = plan_of(video, track, rate)
+    want = expected(plan)
+    for suffix in (".edl", ".fcpxml"):
+        write_timeline(plan, tmp_path / f"cut{suffix}", video=video, track=track)
+    timelines = [otio.adapters.read_from_file(str(tmp_path / "cut.edl"), "cmx_3600", rate=round(rate))]
+    if rate != NTSC:  # this reader takes 30000/1001 frames/s for 29
+        timelines += otio.adapters.read_from_file(str(tmp_path / "cut.fcpxml"), "fcpx_xml")
+    for timeline in timelines:
+        clips: dict[str, list[tuple[int, int, int]]] = {}
+        for clip in timeline.find_clips():
+            inside = clip.range_in_parent()
+            times = (inside.start_time, inside.end_time_exclusive(), clip.source_range.start_time)
+            name = f"{Path(clip.name).suffix} {clip.parent().kind}"
+            clips.setdefault(name, []).append(tuple(round(time.value) for time in times))
+            if name == ".mp4 Video":
+                assert [round(m.marked_range.start_time.value) for m in clip.markers] == want["markers"]
+        assert clips[".mp4 Video"] == want["video"]
+        assert clips[".wav Audio"] == want["music"]
+
+
 def test_levels_are_equal_in_every_format(tmp_path, video, track, rate):
     plan = plan_of(video, track, rate)
     timeline = timeline_of(plan, video=video, track=track)

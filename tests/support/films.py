@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from reelscore.render.output import make_plan, write_plan
+
 LEVEL_STEP = 3
 
 
@@ -108,3 +110,10 @@ def times_of_all(path: Path) -> list[float]:
     with av.open(str(path)) as container:
         times = [float(f.pts * f.time_base) for f in container.decode(container.streams.video[0])]
     return [time_s - times[0] for time_s in times]
+
+
+def with_music(video: Path, track: Path, out: Path) -> Path:
+    """Write a video with a track from its start, as `reelscore render` does."""
+    plan, _ = make_plan(out, video, track)
+    write_plan(plan, out, video=video, track=track)
+    return out

@@ -1,4 +1,4 @@
-"""One of two processes that share a batch: RANK RENDEZVOUS_FILE OUTPUT_FILE."""
+"""One of K processes that share a batch: RANK K RENDEZVOUS_FILE OUTPUT_FILE."""
 
 from __future__ import annotations
 
@@ -10,25 +10,34 @@ import torch.distributed as dist
 
 from reelscore.errors import InputError
 from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
+from reelscore.losses.distributed import gather
 from reelscore.losses.factory import BASELINES
 
-RANK, RENDEZVOUS, OUT = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+NUM_PAIRS = 12
+GROUP = (0, 0, 1, 2, 3, 1, 4, 5, 2, 6, 7, 7)
 
 
-def main() -> None:
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.nn.Linear, torch.nn.Linear]:
+    """Return the features of the whole batch and a linear tower for each side, in double precision."""
+    torch.manual_seed(0)
+    x = torch.randn(NUM_PAIRS, 5, dtype=torch.float64)
+    y = torch.randn(NUM_PAIRS, 6, dtype=torch.float64)
+    return x, y, torch.nn.Linear(5, 3).double(), torch.nn.Linear(6, 3).double()
+
+
+def main(rank: int, world_size: int, rendezvous: str, out: str) -> None:
     dist.init_process_group(
         "gloo",
-        init_method=f"file://{RENDEZVOUS}",
-        rank=RANK,
-        world_size=2,
+        init_method=f"file://{rendezvous}",
+        rank=rank,
+        world_size=world_size,
         timeout=timedelta(seconds=60),
     )
-    torch.manual_seed(0)
-    x, y = torch.randn(8, 5, dtype=torch.float64), torch.randn(8, 6, dtype=torch.float64)
-    group = torch.tensor([0, 0, 1, 2, 3, 1, 4, 5])
-    video, music = torch.nn.Linear(5, 3).double(), torch.nn.Linear(6, 3).double()
+    x, y, video, music = batch()
+    group = torch.tensor(GROUP)
     loss = Gathered(InterIntraLoss().double())
-    own = slice(4 * RANK, 4 * RANK + 4)
+    size = NUM_PAIRS // world_size
+    own = slice(size * rank, size * rank + size)
     total = loss(
         video(x[own]),
         music(y[own]),
@@ -44,18 +53,26 @@ def main() -> None:
         *loss.named_parameters(),
     ]:
         assert parameter.grad is not None
-        dist.all_reduce(parameter.grad)  # with / 2 below: the mean that DistributedDataParallel takes
-        found[name] = parameter.grad / 2
+        dist.all_reduce(
+            parameter.grad
+        )  # with the division below: the mean that DistributedDataParallel takes
+        found[name] = parameter.grad / world_size
     for name in BASELINES:
         baseline = Gathered(build_loss(LossConfig(name=name)).double())
         shown = {"video_features": x[own], "music_features": y[own], "group": group[own]}
         sides = [embedding.detach().requires_grad_() for embedding in (video(x[own]), music(y[own]))]
         total = baseline(*sides, **shown)
-        found[name] = torch.stack(torch.autograd.grad(total, sides)) / 2
+        found[name] = torch.stack(torch.autograd.grad(total, sides)) / world_size
         found[f"{name}, total"] = total.detach()
-    size, four = 3 + RANK, torch.eye(4)
+    # Parts of different sizes: 1, 2, ... rows with a weight for each row of the whole.
+    sizes = [1 + number for number in range(world_size)]
+    part = (torch.arange(sizes[rank], dtype=torch.float64) + 10 * rank).requires_grad_()
+    whole = gather(part, sizes)
+    (gradient,) = torch.autograd.grad((whole * torch.arange(len(whole)) ** 2).sum(), part)
+    found |= {"parts": whole.detach(), "gradient of a part": gradient / world_size}
+    size, four = 3 + rank, torch.eye(4)
     sequences, real = torch.ones(4, 2, 5), torch.ones(4, 2, dtype=torch.bool)
-    real[2] = RANK == 0
+    real[2] = rank == 0
     bad = {
         "unequal": {
             "video_embeddings": torch.eye(size),
@@ -63,12 +80,12 @@ def main() -> None:
             "video_features": torch.eye(size),
             "music_features": torch.eye(size),
         },
-        "dtypes": {"video_features": four.double() if RANK else four, "music_features": four},
+        "dtypes": {"video_features": four.double() if rank else four, "music_features": four},
         "nothing real": {"video_features": sequences, "video_mask": real, "music_features": four},
         "labels": {
             "video_features": four,
             "music_features": four,
-            "labels": ["a", "b", "c", "d"] if RANK else torch.arange(4),
+            "labels": ["a", "b", "c", "d"] if rank else torch.arange(4),
         },
     }
     errors = {}
@@ -77,9 +94,9 @@ def main() -> None:
             loss(**{"video_embeddings": four, "music_embeddings": four, **given})
         except InputError as error:
             errors[name] = str(error)
-    torch.save((found, errors), OUT)
+    torch.save((found, errors), out)
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

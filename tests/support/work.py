@@ -61,3 +61,30 @@ def named_sleeper() -> Callable[[tuple[str, float]], tuple[str, int]]:
 def slow_start(seconds: float) -> Callable[[object], object]:
     time.sleep(seconds)
     return lambda item: item
+
+
+def kills_on(poison: str, folder: str) -> Callable[[tuple[str, int]], int]:
+    """Squares numbers, and notes each start; the item `poison` ends its process."""
+
+    def work(item: tuple[str, int]) -> int:
+        with (Path(folder) / item[0]).open("a") as file:
+            file.write("x")
+        if item[0] == poison:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if item[1] < 0:
+            raise InputError(f"expected 0 or more, got {item[1]}")
+        time.sleep(0.01)
+        return item[1] ** 2
+
+    return work
+
+
+def parents() -> Callable[[str], int]:
+    """Returns the process that started the worker."""
+
+    def work(item: str) -> int:
+        if item == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getppid()
+
+    return work

@@ -9,7 +9,8 @@ import numpy as np
 from reelscore.data.pairs import PairSet
 from reelscore.encoders.factory import load_encoders
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.media.writer import mux, write_audio, write_video
+from reelscore.media.writer import write_audio, write_video
+from support.films import with_music
 
 RATE_HZ = 22_050
 
@@ -43,7 +44,7 @@ def finished(path: Path, *, i: int, seconds: float = 3.0) -> Path:
         seconds=seconds,
     )
     music = song(path.with_suffix(".wav"), tempo_bpm=60 + 12 * i, pitch_hz=150 + 30 * i, seconds=seconds)
-    mux(silent, music, path)
+    with_music(silent, music, path)
     silent.unlink()
     music.unlink()
     return path

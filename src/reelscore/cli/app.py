@@ -15,6 +15,7 @@ from reelscore.cli.commands.demo import demo
 from reelscore.cli.commands.doctor import doctor
 from reelscore.cli.commands.encoders import encoders
 from reelscore.cli.commands.evaluate import evaluate
+from reelscore.cli.commands.extract import extract
 from reelscore.cli.commands.list import list_tracks
 from reelscore.cli.commands.match import match
 from reelscore.cli.commands.probe import probe
@@ -69,7 +70,11 @@ COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] =
     ),
     ("list", list_tracks, ["reelscore list --library lib --paths"]),
     ("show", show, ['reelscore show "Song title" --library lib']),
-    ("tag", tag, ["reelscore tag import licences.csv --library lib"]),
+    (
+        "tag",
+        tag,
+        ["reelscore tag import licences.csv --library lib", "reelscore tag remove price --library lib"],
+    ),
     ("remove", remove, ["reelscore remove ~/Music/old.mp3 --library lib"]),
     ("rebuild", rebuild, ["reelscore rebuild --library lib --model my-model"]),
     ("probe", probe, ["reelscore probe holiday.mp4"]),
@@ -88,6 +93,14 @@ COMMANDS: tuple[tuple[str, Callable[..., None] | typer.Typer, list[str]], ...] =
         [
             "reelscore train finished-videos/ --model my-model",
             "reelscore train pairs.csv --model my-model --epochs 40 --seed 1",
+        ],
+    ),
+    (
+        "extract",
+        extract,
+        [
+            "reelscore extract pairs.csv --out features",
+            "reelscore extract pairs.parquet --out s3://bucket/features --engine ray --address head:6379",
         ],
     ),
     (

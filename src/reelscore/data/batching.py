@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,12 @@ from reelscore.features.sampling import global_sparse_rows
 from reelscore.types import FloatArray
 
 from .pairs import IntArray, PairSet, Samples
+
+if TYPE_CHECKING:
+    from .streaming import StreamedPairs
+
+Part = tuple[int, int]
+"""Number of a part of each batch, from 0, and number of parts: those of a process."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +38,8 @@ class Batch:
         Index of each item in the `PairSet`.
     text : ndarray of float32, shape (B, W, D), and text_mask : ndarray of bool, shape (B, W), optional
         Encoded text chunks, all masked for an item without text; None if no item has text.
+    video_frozen, music_frozen : ndarray of float32, shape (B, P), optional
+        Frozen features, where the set describes its items.
     """
 
     video: FloatArray
@@ -41,9 +50,57 @@ class Batch:
     index: IntArray
     text: FloatArray | None = None
     text_mask: npt.NDArray[np.bool_] | None = None
+    video_frozen: FloatArray | None = None
+    music_frozen: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def take(self, rows: slice) -> Batch:
+        """Return some items, with the same padding."""
+        taken: dict[str, Any] = {}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            taken[field.name] = None if array is None else array[rows]
+        return Batch(**taken)
+
+    def padded(self, video: int, music: int, text: int, *, text_columns: int) -> Batch:
+        """Return the batch padded to longer sequences; a text length of 0 means no text."""
+        array, mask = self.text, self.text_mask
+        if text and (array is None or mask is None):
+            array, mask = (
+                np.zeros((len(self), text, text_columns), np.float32),
+                np.zeros((len(self), text), bool),
+            )
+        return replace(
+            self,
+            video=_lengthened(self.video, video),
+            video_mask=_lengthened(self.video_mask, video),
+            music=_lengthened(self.music, music),
+            music_mask=_lengthened(self.music_mask, music),
+            text=None if array is None else _lengthened(array, text),
+            text_mask=None if mask is None else _lengthened(mask, text),
+        )
+
+
+def part_sizes(num_items: int, num_parts: int) -> list[int]:
+    """Return the sizes of the parts of a batch, which differ by at most 1.
+
+    Examples
+    --------
+    >>> part_sizes(8, 3)
+    [3, 3, 2]
+    """
+    size, rest = divmod(num_items, num_parts)
+    return [size + (number < rest) for number in range(num_parts)]
+
+
+def part_rows(num_items: int, part: Part) -> slice:
+    """Return the items of a part of a batch."""
+    number, num_parts = part
+    sizes = part_sizes(num_items, num_parts)
+    start = sum(sizes[:number])
+    return slice(start, start + sizes[number])
 
 
 def num_batches(num_pairs: int, *, batch_size: int, training: bool) -> int:
@@ -53,17 +110,19 @@ def num_batches(num_pairs: int, *, batch_size: int, training: bool) -> int:
 
 
 def iterate(
-    pairs: PairSet,
+    pairs: PairSet | StreamedPairs,
     *,
     batch_size: int,
     num_segments: int | None = None,
     rng: np.random.Generator | None = None,
+    part: Part = (0, 1),
+    first: int = 0,
 ) -> Iterator[Batch]:
     """Iterate once over the pairs, in batches of ``min(batch_size, len(pairs))``.
 
     Parameters
     ----------
-    pairs : PairSet
+    pairs : PairSet or StreamedPairs
     batch_size : int
         Maximum batch size B.
     num_segments : int, optional
@@ -73,6 +132,11 @@ def iterate(
         Training: the order, the row inside each segment and, row by row, the sample are random. The incomplete last
         batch is dropped, because the loss depends on the number of negatives. Without it: the given order, middle
         rows, sample 0 and every pair once.
+    part : (int, int)
+        Yield only the items of one of K parts of each batch. The random choices are those of the whole batch, whatever
+        K is, so all processes must have the same random state.
+    first : int
+        Number of batches to skip. Their random rows are not drawn: set the state that `rng` had after them.
 
     Yields
     ------
@@ -83,12 +147,14 @@ def iterate(
     InputError
         At the call, when `batch_size` is below 1, or a training batch has a single pair, which has no negative.
     """
-    indices = _indices(pairs, batch_size=batch_size, rng=rng)
-    return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng)
+    indices = _indices(pairs, batch_size=batch_size, rng=rng)[first:]
+    return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng, part)
 
 
-def _indices(pairs: PairSet, *, batch_size: int, rng: np.random.Generator | None) -> Iterator[IntArray]:
-    """Iterate over the indices of the batches of `iterate`."""
+def _indices(
+    pairs: PairSet | StreamedPairs, *, batch_size: int, rng: np.random.Generator | None
+) -> Sequence[IntArray]:
+    """Return the indices of the batches of `iterate`."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     size = min(batch_size, len(pairs))
@@ -98,43 +164,42 @@ def _indices(pairs: PairSet, *, batch_size: int, rng: np.random.Generator | None
             f"training needs at least 2 pairs in a batch, got {len(pairs)} pair(s) in {pairs.name} and "
             f"batch_size {batch_size}; {cause}"
         )
-    if rng is None:
-        return _in_order(len(pairs), size)
-    return _shuffled(len(pairs), size, rng)
+    order = np.arange(len(pairs)) if rng is None else rng.permutation(len(pairs))
+    number = num_batches(len(pairs), batch_size=size, training=rng is not None)
+    return [order[start : start + size].astype(np.int64) for start in range(0, number * size, size)]
 
 
 def _batches(
-    pairs: PairSet, indices: Iterator[IntArray], num_segments: int, rng: np.random.Generator | None
+    pairs: PairSet | StreamedPairs,
+    indices: Sequence[IntArray],
+    num_segments: int,
+    rng: np.random.Generator | None,
+    part: Part,
 ) -> Iterator[Batch]:
-    for index in indices:
-        video, video_mask = pad([_choose_rows(pairs.video[i], num_segments, rng) for i in index])
-        music, music_mask = pad([_choose_rows(pairs.music[i], num_segments, rng) for i in index])
-        text, text_mask = text_batch(pairs, index)
-        yield Batch(video, video_mask, music, music_mask, pairs.group[index], index, text, text_mask)
+    rows = [part_rows(len(whole), part) for whole in indices]
+    own = [whole[some] for whole, some in zip(indices, rows, strict=True)]
+    columns = pairs.text_columns
+    for whole, some, index, items in zip(indices, rows, own, pairs.read(own), strict=True):
+        # The random rows of all items are drawn, those of the part are read.
+        shapes = [pairs.shape(i) for i in whole]
+        sides = []
+        for side, samples in enumerate((items.video, items.music)):
+            chosen = [_random_rows(*shape[side], num_segments, rng) for shape in shapes][some]
+            sides.append(pad([_sequence(one, *at) for one, at in zip(samples, chosen, strict=True)]))
+        (video, video_mask), (music, music_mask) = sides
+        text, text_mask = _padded_text(items.text, columns)
+        frozen = items.frozen or (None, None)
+        yield Batch(video, video_mask, music, music_mask, pairs.group[index], index, text, text_mask, *frozen)
 
 
-def text_batch(
-    pairs: PairSet, index: IntArray
+def _padded_text(
+    texts: Sequence[FloatArray | None], columns: int
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]] | tuple[None, None]:
     """Return the padded text of some items and its mask, as in `Batch`."""
-    if pairs.text is None or (columns := pairs.text_columns) == 0:
+    if all(chunks is None for chunks in texts):
         return None, None
     empty = np.zeros((0, columns), np.float32)
-    chosen = [pairs.text[i] for i in index]
-    if all(chunks is None for chunks in chosen):
-        return None, None
-    return pad([empty if chunks is None else chunks for chunks in chosen])
-
-
-def _in_order(num_pairs: int, size: int) -> Iterator[IntArray]:
-    for start in range(0, num_pairs, size):
-        yield np.arange(start, min(start + size, num_pairs), dtype=np.int64)
-
-
-def _shuffled(num_pairs: int, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
-    order = rng.permutation(num_pairs)
-    for number in range(num_batches(num_pairs, batch_size=size, training=True)):
-        yield order[number * size : (number + 1) * size].astype(np.int64)
+    return pad([empty if chunks is None else chunks for chunks in texts])
 
 
 def inference_rows(samples: Samples, num_segments: int | None) -> FloatArray:
@@ -145,17 +210,22 @@ def inference_rows(samples: Samples, num_segments: int | None) -> FloatArray:
     return rows[global_sparse_rows(len(rows), num_segments=num_segments)]
 
 
-def _choose_rows(samples: Samples, num_segments: int, rng: np.random.Generator | None) -> FloatArray:
-    if rng is None:
-        return inference_rows(samples, num_segments)
-    length = len(samples[0])
+def _random_rows(
+    length: int, num_samples: int, num_segments: int, rng: np.random.Generator | None
+) -> tuple[IntArray, IntArray | None]:
+    """Return the rows of an item that a batch reads, and the sample of each row; None for the inference sample."""
     rows = np.arange(length)
     if length > num_segments:
         rows = global_sparse_rows(length, num_segments=num_segments, rng=rng)
-    if len(samples) == 1:
+    if rng is None or num_samples == 1:
+        return rows, None
+    return rows, rng.integers(num_samples, size=len(rows))
+
+
+def _sequence(samples: Samples, rows: IntArray, numbers: IntArray | None) -> FloatArray:
+    if numbers is None:
         return samples[0][rows]
-    chosen = rng.integers(len(samples), size=len(rows))
-    mixed: FloatArray = np.stack(samples)[chosen, rows]
+    mixed: FloatArray = np.stack(samples)[numbers, rows]
     return mixed
 
 
@@ -167,3 +237,8 @@ def pad(sequences: Sequence[FloatArray]) -> tuple[FloatArray, npt.NDArray[np.boo
     for row, sequence in zip(values, sequences, strict=True):
         row[: len(sequence)] = sequence
     return values, mask
+
+
+def _lengthened(values: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """Pad sequences (B, T, ...) to a length with zeros."""
+    return np.pad(values, [(0, 0), (0, length - values.shape[1]), *[(0, 0)] * (values.ndim - 2)])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,19 +18,26 @@ from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
 from reelscore.files import content_hash, existing_file
+from reelscore.media.downloads import local_file
 from reelscore.media.probe import probe
+from reelscore.objects import uri_scheme
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
 from reelscore.types import FloatArray
-from reelscore.workers.local import run_all, time_limit_s
+from reelscore.workers.local import OBJECT_LIMIT_S, run_all, time_limit_s
 
 from .clips import clip_rng, windows
 from .manifest import ManifestRow, assign_splits
-from .pairs import PairSet
+from .pairs import IntArray, PairSet, Split
 from .splits import all_train
 
 DEFAULT_RANDOM_SAMPLES = 2
 """Random Global Sparse samples of each file, in addition to the fixed one; training mixes their rows."""
+
+
+Name = TypeVar("Name")
+PairItem: TypeAlias = tuple[Name, str, str, str | None]
+"""A name for the row, its video, its music and its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,21 @@ class ExtractionFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """Features of one row: sample 0 has the fixed instants, the others random ones."""
+class PairFeatures:
+    """Features of one row; see `PairSet` for the fields.
+
+    Attributes
+    ----------
+    video, music : tuple of ndarray of float32, shape (T, D)
+        Sample 0 has the fixed instants, the others random ones.
+    video_key, music_key : str
+        Content hashes of the files.
+    text : ndarray of float32, shape (W, D), optional
+    clips : tuple of ndarray of float32, shape (T, D)
+    row_s : tuple of float
+    notes : tuple of str
+        Messages about files that are not read as they state.
+    """
 
     video: tuple[FloatArray, ...]
     music: tuple[FloatArray, ...]
@@ -117,19 +138,11 @@ def extract_pairs(
     """
     encoders = load_encoders(spec)
     reader = None if words is None else TextReader(words)
-    features: dict[int, _Pair] = {}
+    features: dict[int, PairFeatures] = {}
     failures: dict[int, ExtractionFailure] = {}
-    items = [(i, str(r.video), str(r.music or r.video), r.text) for i, r in enumerate(rows)]
+    items = [pair_item(i, row) for i, row in enumerate(rows)]
     arguments = (spec, str(cache_folder), num_segments, num_random_samples, seed, words, num_clips, clip_seed)
-    # Recognising speech and text on screen can take as long as the video.
-    patience = 1 if words is None else 10
-    outcomes = run_all(
-        items,
-        prepare_pair,
-        *arguments,
-        workers=workers,
-        limit_s=lambda item: patience * time_limit_s(item[1], item[2]),
-    )
+    outcomes = run_all(items, prepare_pair, *arguments, workers=workers, limit_s=pair_limit_s(words))
     for outcome in outcomes:
         i = outcome.item[0]
         if outcome.value is None:
@@ -145,21 +158,20 @@ def extract_pairs(
     order = sorted(features)
     if notes is not None:
         notes += [f"{rows[i].key}: {message}" for i in order for message in features[i].notes]
-    groups = [rows[i].group or features[i].music_key for i in order]
-    ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    # Content hashes replace paths, so that copies of one file stay in one split.
-    hashed = [
-        replace(rows[i], group=group, video=Path(features[i].video_key), music=None)
-        for i, group in zip(order, groups, strict=True)
-    ]
+    group, split = groups_and_splits(
+        [rows[i] for i in order],
+        [(features[i].video_key, features[i].music_key) for i in order],
+        seed=seed,
+        use_splits=use_splits,
+    )
     pairs = PairSet(
         name=name,
         keys=tuple(rows[i].key for i in order),
         video=tuple(features[i].video for i in order),
         music=tuple(features[i].music for i in order),
-        group=np.array([ids[group] for group in groups], dtype=np.int64),
+        group=group,
         label=None,
-        split=assign_splits(hashed, seed=seed) if use_splits else all_train(len(hashed)),
+        split=split,
         video_encoder=encoders.video.fingerprint,
         music_encoder=encoders.music.fingerprint,
         num_segments=num_segments,
@@ -173,24 +185,73 @@ def extract_pairs(
     return pairs, reasons
 
 
+def groups_and_splits(
+    rows: Sequence[ManifestRow], contents: Sequence[tuple[str, str]], *, seed: int, use_splits: bool
+) -> tuple[IntArray, tuple[Split, ...]]:
+    """Return the group and the split of each row.
+
+    Parameters
+    ----------
+    rows : sequence of ManifestRow
+    contents : sequence of tuple of str
+        Content hashes of each row's video and music, which replace the paths, so that copies of one file stay together.
+    seed : int
+        Seed of the splits of rows without one.
+    use_splits : bool
+        False: every row is in the train split.
+    """
+    groups = [row.group or music for row, (_, music) in zip(rows, contents, strict=True)]
+    ids = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    hashed = [
+        replace(row, group=group, video=Path(video), music=None)
+        for row, group, (video, _) in zip(rows, groups, contents, strict=True)
+    ]
+    split = assign_splits(hashed, seed=seed) if use_splits else all_train(len(hashed))
+    return np.array([ids[group] for group in groups], dtype=np.int64), split
+
+
+def pair_item(name: Name, row: ManifestRow) -> PairItem[Name]:
+    """Return the work item of a row."""
+    return name, str(row.video), str(row.music or row.video), row.text
+
+
+def pair_limit_s(words: TextSpec | None) -> Callable[[PairItem[Any]], float]:
+    """Return the function from an item to how long its extraction may take."""
+    # Recognising speech and text on screen can take as long as the video.
+    patience = 1 if words is None else 10
+
+    def limit_s(item: PairItem[Any]) -> float:
+        if any(uri_scheme(path) for path in item[1:3]):
+            return patience * OBJECT_LIMIT_S
+        return patience * time_limit_s(item[1], item[2])
+
+    return limit_s
+
+
 def prepare_pair(
     spec: EncoderSpec,
-    cache_folder: str,
+    cache_folder: str | None,
     num_segments: int,
     num_random_samples: int,
     seed: int,
     words: TextSpec | None = None,
     num_clips: int = 0,
     clip_seed: int | None = None,
-) -> Callable[[tuple[int, str, str, str | None]], _Pair]:
-    """Load the encoders in a worker and return the function that extracts one row."""
+) -> Callable[[PairItem[Any]], PairFeatures]:
+    """Load the encoders in a worker and return the function that extracts one row, with a feature cache or without."""
     encoders = load_encoders(spec)
-    cache = FeatureCache(Path(cache_folder))
+    cache = None if cache_folder is None else FeatureCache(Path(cache_folder))
     reader = None if words is None else TextReader(words, cache=cache)
     sample_seeds: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_random_samples))]
 
-    def work(item: tuple[int, str, str, str | None]) -> _Pair:
-        _, video, music, text = item
+    def work(item: PairItem[Any]) -> PairFeatures:
+        with local_file(item[1]) as video:
+            if item[2] == item[1]:
+                return features(video, video, item[3])
+            with local_file(item[2]) as music:
+                return features(video, music, item[3])
+
+    def features(video: str, music: str, text: str | None) -> PairFeatures:
         keys = {path: content_hash(existing_file(path)) for path in {video, music}}
         infos = {path: probe(path) for path in keys}
         read_video, read_music = (
@@ -209,7 +270,7 @@ def prepare_pair(
         tracks = [read_music(draw=sample_seed) for sample_seed in sample_seeds]
         duration_s = samples[0].segments[-1].end_s
         spans = windows(duration_s, num_clips, clip_rng(clip_seed, keys[video]))
-        return _Pair(
+        return PairFeatures(
             video=tuple(sample.values for sample in samples),
             music=tuple(track.values for track in tracks),
             video_key=keys[video],

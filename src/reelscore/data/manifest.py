@@ -1,7 +1,8 @@
 """Read manifests of pairs and folders of finished videos.
 
 A manifest is a CSV, JSONL or Parquet file with the column ``video`` and optionally ``music``, ``group``, ``text`` and
-``split``; other columns are ignored. Faults of the table raise; faults of a row are recorded.
+``split``; other columns are ignored. Faults of the table raise; faults of a row are recorded. The manifest, the folder
+and the files may be on object storage; whether an object exists is found when it is read.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from reelscore.errors import InputError, NotFoundError
 from reelscore.files import existing_file
-from reelscore.media.folders import existing_path, find_files
+from reelscore.media.downloads import local_file, split_uri
+from reelscore.media.folders import existing_path, find_files, is_junk
+from reelscore.objects import S3Folder, uri_scheme
 
 from .pairs import Split
 from .splits import DEFAULT_FRACTIONS, IGNORE_SPLITS, connected_components, hash_splits
@@ -39,8 +42,9 @@ class ManifestRow:
 
     Attributes
     ----------
-    video : Path
-    music : Path or None
+    video : Path or str
+        A string is the ``s3://`` address of an object.
+    music : Path, str or None
         None if the music is the video's own sound.
     group : str or None
         Rows of one group match each other.
@@ -53,8 +57,8 @@ class ManifestRow:
         Paths as written in the manifest, which do not change when the folder moves.
     """
 
-    video: Path
-    music: Path | None = None
+    video: Path | str
+    music: Path | str | None = None
     group: str | None = None
     text: str | None = None
     split: Split | None = None
@@ -85,7 +89,7 @@ def read_manifest(path: Path | str, *, use_splits: bool = True) -> Manifest:
     Parameters
     ----------
     path : Path or str
-        Ends in ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``.
+        Ends in ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``. May be an ``s3://`` address.
     use_splits : bool
         False: the column ``split`` is neither read nor checked.
 
@@ -102,14 +106,20 @@ def read_manifest(path: Path | str, *, use_splits: bool = True) -> Manifest:
     NotFoundError
         When there is no such file.
     """
-    path = existing_file(path)
+    folder: Path | S3Folder
+    if uri_scheme(str(path)):
+        folder, path = split_uri(str(path))[0], str(path)
+    else:
+        path = existing_file(path)
+        folder = path.parent
     rows: list[ManifestRow] = []
     problems: list[RowProblem] = []
-    lines: dict[tuple[Path, Path | None], int] = {}
+    lines: dict[tuple[Path | str, Path | str | None], int] = {}
     columns = [name for name in COLUMNS if use_splits or name != "split"]
-    table = read_table(path, required="video")
+    with local_file(path) as file:
+        table = read_table(Path(file), required="video")
     for entry in table.rows:
-        outcome = _row(path, entry, columns)
+        outcome = _row(path, folder, entry, columns)
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
             continue
@@ -154,6 +164,36 @@ def rows_from_folder(folder: Path | str) -> Manifest:
         raise InputError(f"{folder} holds no video files at any depth (looked for {known})")
     problems = tuple(RowProblem(0, f"{failure.path}: {failure.reason}") for failure in found.failures)
     return Manifest(tuple(rows), problems, (found.skipped_note,) if found.skipped_note else ())
+
+
+def rows_from_bucket(uri: str) -> Manifest:
+    """Return a row for each video object below an ``s3://`` address, as `rows_from_folder` does for files.
+
+    Raises
+    ------
+    InputError
+        When there is no video.
+    NotFoundError, ConfigError
+        When the store cannot be reached, see `S3Folder`.
+    """
+    folder = S3Folder.parse(uri)
+    keys = sorted(
+        (found.name for found in folder.objects() if _is_video(found.name)), key=lambda key: key.split("/")
+    )
+    if not keys:
+        known = ", ".join(sorted(VIDEO_EXTENSIONS))
+        raise InputError(f"{folder} holds no video objects (looked for {known}); check the address")
+    return Manifest(
+        tuple(
+            ManifestRow(video=f"{folder}/{key}", line=number, key=key)
+            for number, key in enumerate(keys, start=1)
+        )
+    )
+
+
+def _is_video(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in VIDEO_EXTENSIONS and not any(map(is_junk, path.parts))
 
 
 def assign_splits(
@@ -202,7 +242,9 @@ def assign_splits(
     return tuple(with_split[n].split or "train" if n in with_split else hashed[n] for n in component)
 
 
-def _row(manifest: Path, entry: TableRow, columns: Sequence[str]) -> ManifestRow | RowProblem:
+def _row(
+    manifest: Path | str, folder: Path | S3Folder, entry: TableRow, columns: Sequence[str]
+) -> ManifestRow | RowProblem:
     if isinstance(entry.cells, str):
         return RowProblem(entry.line, entry.cells)
     cell: dict[str, str | None] = dict.fromkeys(COLUMNS)
@@ -223,10 +265,10 @@ def _row(manifest: Path, entry: TableRow, columns: Sequence[str]) -> ManifestRow
         )
     if cell["video"] is None:
         return RowProblem(entry.line, "the video column is empty; fill it in")
-    files: list[Path | None] = []
+    files: list[Path | str | None] = []
     for path in (cell["video"], cell["music"]):
-        file = None if path is None else _normal(manifest.parent / path)
-        if file is not None and (reason := _missing(file)):
+        file = None if path is None else located(folder, path)
+        if isinstance(file, Path) and (reason := _missing(file)):
             hint = "; separate folders by '/', not by a backslash" if path and "\\" in path else ""
             return RowProblem(entry.line, f"{reason}{hint}")
         files.append(file)
@@ -234,6 +276,15 @@ def _row(manifest: Path, entry: TableRow, columns: Sequence[str]) -> ManifestRow
     assert video is not None
     key = cell["video"] if cell["music"] is None else f"{cell['video']} + {cell['music']}"
     return ManifestRow(video, music, cell["group"], cell["text"], split, entry.line, key)
+
+
+def located(folder: Path | S3Folder, cell: str) -> Path | str:
+    """Return the file or the address of an object that a cell means."""
+    if uri_scheme(cell):
+        return str(S3Folder.parse(cell))
+    if isinstance(folder, S3Folder):
+        return str(S3Folder.parse(f"{folder}/{cell}"))
+    return _normal(folder / cell)
 
 
 def _missing(file: Path) -> str | None:

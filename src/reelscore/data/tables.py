@@ -55,11 +55,10 @@ def read_table(path: Path, *, required: str | Sequence[str]) -> Table:
     InputError
         For an unknown extension, a table that cannot be parsed, is empty or lacks the required column.
     """
-    readers = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
-    reader = readers.get(path.suffix.lower())
+    reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"{path} has the extension {path.suffix!r}; expected one of {', '.join(readers)}: convert it"
+            f"{path} has the extension {path.suffix!r}; expected one of {', '.join(READERS)}: convert it"
         )
     names = (required,) if isinstance(required, str) else tuple(required)
     listed = " or ".join(map(repr, names))
@@ -178,3 +177,7 @@ def _check_distinct(path: Path, header: list[str]) -> None:
     repeated = next((name for name in header if name and header.count(name) > 1), None)
     if repeated is not None:
         raise InputError(f"{path} has two columns named {repeated!r}; rename one")
+
+
+READERS = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+"""Reader of each extension."""

@@ -10,7 +10,7 @@ from reelscore.demo.world.plan import SUITABLE, compatibility, points
 from reelscore.demo.world.render import World, describe
 from reelscore.library.library import Library
 from reelscore.matching.matcher import Matcher
-from reelscore.media.writer import mux
+from reelscore.render.output import make_plan, write_plan
 
 _NUM_SHOWN = 5
 
@@ -21,12 +21,15 @@ def match_unseen(world: World, library: Library, out: Path) -> tuple[list[Matche
     matcher = Matcher(library)
     by_path = {str(world.path(track).absolute()): track for track in plan.tracks}
     matched: list[MatchedVideo] = []
-    muxed: list[Path] = []
+    rendered: list[Path] = []
     for number, item in enumerate(plan.unseen, start=1):
-        matches = matcher.match(world.path(item), k=_NUM_SHOWN)
+        video = world.path(item)
+        matches = matcher.match(video, k=_NUM_SHOWN)
         target = out / "matched" / f"{item.name}.mp4"
-        mux(world.path(item), matches[0].track.path, target, start_s=matches[0].start_s)
-        muxed.append(target)
+        track = matches[0].track.path
+        chosen, _ = make_plan(target, video, track, start_s=matches[0].start_s)
+        write_plan(chosen, target, video=video, track=track, force=True)
+        rendered.append(target)
         truth = compatibility(points([item]), points(plan.tracks))[0]
         by_name = dict(zip((track.name for track in plan.tracks), truth.tolist(), strict=True))
         candidates = tuple(
@@ -51,4 +54,4 @@ def match_unseen(world: World, library: Library, out: Path) -> tuple[list[Matche
                 candidates=candidates,
             )
         )
-    return matched, tuple(muxed)
+    return matched, tuple(rendered)

@@ -52,7 +52,7 @@ class DemoResult:
     ----------
     page : Path
         The HTML page.
-    muxed : tuple of Path
+    rendered : tuple of Path
         The unseen videos, each with its best track.
     figures : mapping
         The measures on the page, as plain data; also in ``figures.json``.
@@ -61,7 +61,7 @@ class DemoResult:
     """
 
     page: Path
-    muxed: tuple[Path, ...]
+    rendered: tuple[Path, ...]
     figures: Mapping[str, Any]
     seconds: Mapping[str, float]
 
@@ -80,7 +80,7 @@ class DemoResult:
             "suitable@10: share of the ten best tracks that match the video's mood and tempo",
             "R@10 v>m: the video's own track is among the ten best; R@10 m>v: the reverse",
             "",
-            *(f"video  {path}" for path in self.muxed),
+            *(f"video  {path}" for path in self.rendered),
             f"page   {self.page}  (in {total:.0f} s)",
             f"try    {shlex.join(['reelscore', 'match', video, *library])}",
             f"hear   {shlex.join(['reelscore', 'serve', *library])}  (and drop {video} on its page)",
@@ -144,12 +144,12 @@ def run_demo(
     with stages("evaluate", "evaluating on held-out videos and tracks"):
         results = evaluate_runs(world, runs, pairs.where("val"), config=config, cache=cache)
     with stages("match", f"matching {len(plan.unseen)} unseen videos"):
-        matched, muxed = match_unseen(world, library, out)
+        matched, rendered = match_unseen(world, library, out)
     page = out / PAGE
     write_bytes(page, page_html(build_page(results, matched, stages.seconds)).encode())
     figures = results.figures()
     write_bytes(out / "figures.json", (json.dumps(figures, indent=2) + "\n").encode())
-    return DemoResult(page, muxed, figures, stages.seconds)
+    return DemoResult(page, rendered, figures, stages.seconds)
 
 
 class _Stages:

@@ -49,7 +49,20 @@ class Column:
     @property
     def stored(self) -> tuple[str, ...]:
         """Names of the values."""
-        return ("key", "tonic", "mode") if self.name == "key" else (self.name,)
+        return stored_names(self.name)
+
+
+def stored_names(header: str) -> tuple[str, ...]:
+    """Return the names of the values that a column of a table becomes.
+
+    Examples
+    --------
+    >>> stored_names("Price (EUR)"), stored_names("key")
+    (('price_eur',), ('key', 'tonic', 'mode'))
+    """
+    name = column_name(header)
+    name = _ALIASES.get(name, name)
+    return ("key", "tonic", "mode") if name == "key" else (name,)
 
 
 def column_of(

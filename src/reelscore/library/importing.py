@@ -1,4 +1,4 @@
-"""Import columns about tracks from a table, such as licence and price."""
+"""Import columns about tracks from a table, such as licence, and delete them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reelscore.data.tables import TableRow, read_table
-from reelscore.errors import ArtifactError, InputError
+from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.files import existing_file
 from reelscore.types import Track
 
-from .cells import Column, column_of
+from .cells import Column, column_of, stored_names
 from .file_tags import parse_isrc
 from .storage.facts import Kind, TrackFacts, Value
 
@@ -111,7 +112,7 @@ def import_columns(store: Store, path: Path | str) -> ImportSummary:
     _check_result(path, columns, matched, unmatched, ambiguous)
     store.import_columns({c.name: c.kind for c in columns if not c.is_known})
     names = {name for column in columns for name in column.stored}
-    store.set_facts({key: _updated(facts[key], names, values) for key, (_, values) in chosen.items()})
+    store.change_facts({key: partial(_updated, names=names, values=v) for key, (_, v) in chosen.items()})
     return ImportSummary(
         tuple(column.name for column in columns),
         len(chosen),
@@ -120,6 +121,35 @@ def import_columns(store: Store, path: Path | str) -> ImportSummary:
         tuple(ambiguous),
         table.notes,
     )
+
+
+def remove_columns(store: Store, names: Sequence[str]) -> int:
+    """Delete imported columns, and return the number of tracks that had a value.
+
+    What tags and analysis say about the tracks counts again. Nothing is deleted unless every name is imported.
+
+    Raises
+    ------
+    NotFoundError
+        When nothing was imported under a name.
+    """
+    chosen = {name: stored_names(name) for name in names}
+    store.begin()
+    imported = store.imported()
+    facts = store.facts(store.keys())
+    by_key = {key: one.by_source().get("csv", {}) for key, one in facts.items()}
+    present = {name for values in by_key.values() for name in values} | set(imported)
+    for name, stored in chosen.items():
+        if not present & set(stored):
+            known = ", ".join(sorted(present)) or "none"
+            raise NotFoundError(
+                f"the library {store.path} has no imported column {name!r}. The imported columns are: {known}"
+            )
+    removed = {name for stored in chosen.values() for name in stored}
+    changed = {key for key, values in by_key.items() if removed & set(values)}
+    store.change_facts({key: partial(_updated, names=removed, values={}) for key in sorted(changed)})
+    store.drop_columns([name for name in imported if name in removed])
+    return len(changed)
 
 
 def _columns(

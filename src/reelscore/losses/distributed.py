@@ -1,19 +1,26 @@
 """A loss over the batches of all processes.
 
 In a distributed run each process holds a part of the batch, and a contrastive loss needs all of it for its negatives.
-Gathering with gradients gives every process the loss of the whole batch. After DistributedDataParallel averages the
-gradients, they equal those of a single process with the whole batch. Gathering without gradients would lose the
-gradient through the rows of other processes.
+`gather` gives every process the whole batch, so that each computes the same loss L. Its backward pass sums, over the
+K processes, the gradients with respect to a process's rows. With respect to the parameters θ of the towers, process k
+then has
+
+    g_k = K ∂L/∂E_k ∂E_k/∂θ,        mean of the g_k = ∂L/∂θ,
+
+where E_k are its rows. The mean is what DistributedDataParallel takes; it also holds for parameters of the loss, of
+which every process has the whole gradient. Gathering without gradients would lose the gradient through the rows of
+other processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_nn
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from reelscore.errors import InputError
 
@@ -98,10 +105,51 @@ class Gathered(PairLoss):
         inputs = {"video_embeddings": video_embeddings, "music_embeddings": music_embeddings, **frozen}
         _check_alike(inputs, failure)
         return self.loss.parts(
-            _gather_with_gradient(video_embeddings),
-            _gather_with_gradient(music_embeddings),
-            **{name: None if value is None else _gather(value) for name, value in frozen.items()},
+            gather(video_embeddings),
+            gather(music_embeddings),
+            **{name: None if value is None else gather(value) for name, value in frozen.items()},
         )
+
+
+def gather(values: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+    """Return the rows of all processes, in the order of the processes.
+
+    Parameters
+    ----------
+    values : Tensor, shape (B, ...)
+        The rows of this process; of the same dtype and further shape on every process.
+    sizes : sequence of int, optional
+        Number of rows of each process; by default all have B.
+
+    Returns
+    -------
+    Tensor, shape (sum of the sizes, ...)
+        With a gradient if `values` has one. The mean of the processes' gradients is that of one process with all rows.
+    """
+    sizes = [len(values)] * dist.get_world_size() if sizes is None else sizes
+    rows: Tensor = _Gather.apply(values, sizes)  # type: ignore[no-untyped-call]
+    return rows
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, sizes: Sequence[int]) -> Tensor:
+        ctx.sizes = sizes
+        longest = max(sizes)
+        padded = values
+        if len(values) < longest:  # gloo gathers tensors of one shape
+            padded = values.new_zeros((longest, *values.shape[1:]))
+            padded[: len(values)] = values
+        parts = [torch.empty_like(padded, memory_format=torch.contiguous_format) for _ in sizes]
+        dist.all_gather(parts, padded.contiguous())
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        summed = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(summed)
+        return torch.split(summed, ctx.sizes)[dist.get_rank()], None
 
 
 def _pooled(name: str, features: Tensor | None, mask: Tensor | None) -> Tensor | None:
@@ -126,14 +174,3 @@ def _check_alike(inputs: Mapping[str, Tensor | None], failure: Exception | None)
                 f"every process must pass tensors of the same dtypes and shapes, got {own} on process "
                 f"{dist.get_rank()} and {other} on process {process}; drop the incomplete last batch (drop_last=True)"
             )
-
-
-def _gather_with_gradient(values: Tensor) -> Tensor:
-    parts = dist_nn.all_gather(values.contiguous())  # type: ignore[no-untyped-call]
-    return torch.cat(parts)
-
-
-def _gather(values: Tensor) -> Tensor:
-    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, values.detach().contiguous())
-    return torch.cat(parts)

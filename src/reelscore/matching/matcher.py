@@ -14,6 +14,7 @@ from reelscore.library.library import Library
 from reelscore.library.storage.open import Searcher
 from reelscore.media.probe import probe
 from reelscore.models.zeroshot.text_query import not_understood
+from reelscore.objects import Folder
 from reelscore.types import FloatArray, Match, MediaInfo
 
 from .filter_notes import none_left, unknown_values
@@ -49,7 +50,7 @@ class Matcher:
 
     def __init__(
         self,
-        library: Library | Path | str,
+        library: Library | str | Folder,
         model: Path | str | None = None,
         *,
         pack: Path | str | None = None,

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reelscore.files import check_local
 from reelscore.types import FileState
 
 JUNK = (
@@ -73,6 +74,8 @@ def find_files(paths: Iterable[Path | str], suffixes: Collection[str]) -> FoundF
     seen: set[tuple[int, int]] = set()
     for given in paths:
         path = existing_path(given)
+        if not os.path.lexists(path):
+            check_local(given)
         try:
             mode = os.stat(path).st_mode
         except (OSError, ValueError) as error:
@@ -101,6 +104,11 @@ def printable_path(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def is_junk(name: str) -> bool:
+    """Return whether a file or folder of this name is among `JUNK`."""
+    return _JUNK.fullmatch(name.lower()) is not None
+
+
 def _walk(top: str, suffixes: Collection[str], found: FoundFiles, seen: set[tuple[int, int]]) -> None:
     # Links come last, so that a folder is listed below its own path where it has one.
     folders, links = [top], deque[str]()
@@ -119,7 +127,7 @@ def _walk(top: str, suffixes: Collection[str], found: FoundFiles, seen: set[tupl
         below = []
         for entry in entries:
             is_folder = _is_folder(entry)
-            if _JUNK.fullmatch(entry.name.lower()):
+            if is_junk(entry.name):
                 found.num_junk += 1
             elif not is_folder and os.path.splitext(entry.name)[1].lower() not in suffixes:
                 found.num_others += 1

@@ -18,7 +18,7 @@ from reelscore.types import FloatArray
 
 from .container import decodable_streams, libav_url, open_media, packets, select_stream
 from .levels import stereo_frame
-from .writer import output_file, with_decoding_times
+from .writer import output_file
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -231,4 +231,22 @@ def _timed(read: Iterable[Any], target: Any, order: int, start: int) -> Iterator
 
 
 def _copied(source: InputContainer, stream: VideoStream) -> Iterator[Any]:
-    return (packet for packet in with_decoding_times(packets(source, stream)) if packet.dts is not None)
+    return (packet for packet in _with_decoding_times(packets(source, stream)) if packet.dts is not None)
+
+
+def _with_decoding_times(read: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """Yield packets; those without a decoding time get one before that of the next."""
+    # Matroska stores no decoding times, and libav derives the first ones only after the frame reordering is known.
+    early: list[Packet[Any]] = []
+    for packet in read:
+        if packet.dts is None:
+            early.append(packet)
+            continue
+        for number, waiting in enumerate(early):
+            waiting.dts = packet.dts - (len(early) - number) * max(1, waiting.duration or 1)
+            yield waiting
+        early = []
+        yield packet
+    for waiting in early:
+        waiting.dts = waiting.pts
+        yield waiting

@@ -17,8 +17,6 @@ from reelscore.encoders.cache import FeatureCache, default_folder
 from reelscore.errors import InputError, NotFoundError
 from reelscore.files import folder_library
 from reelscore.library.library import Library
-from reelscore.library.storage.generations import newest_version
-from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.open import Searcher
 from reelscore.library.storage.snapshot import Snapshot
 from reelscore.library.summary import AddSummary
@@ -92,10 +90,10 @@ class LiveLibrary(Library):
 
     def version_on_disk(self) -> tuple[int, int | None]:
         """Return generation and version of the library's newest table."""
-        if not LibraryMeta.exists(self.path):
+        if not self._location.exists():
             return 0, None
-        generation = self._file.read().generation
-        return generation, newest_version(self.path, generation)
+        generation = self._location.read().generation
+        return generation, self._location.newest_version(generation)
 
 
 class Catalogue:

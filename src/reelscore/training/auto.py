@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +23,11 @@ from reelscore.evaluation.ranks import BoolArray, FloatArray, first_hit_ranks
 from reelscore.models.kernel.model import KernelModel
 
 from .config import TrainConfig
+from .distributed import Processes
 from .features import folds, pooled_features
+
+if TYPE_CHECKING:
+    from .network import Network
 
 MIN_PAIRS = 10_000
 MIN_STANDARD_ERRORS = 3.0
@@ -82,11 +87,23 @@ def _fold(
     config: TrainConfig,
 ) -> tuple[FloatArray, float]:
     """Return by how much the network lowers the log rank of each held-out group, and the deviation of its scores."""
-    from .encode import PairEncoder, new_model
     from .network import fit_network
 
     train, held_out = pairs.take(np.flatnonzero(~is_val)), pairs.take(np.flatnonzero(is_val)[:MAX_HELD_OUT])
     train = replace(train, split=all_train(len(train)))
+    with tempfile.TemporaryDirectory() as folder:
+        network = fit_network(train, config, Path(folder))
+    return Processes.current().from_first(lambda: _gain(train, held_out, kernel, config, network))
+
+
+def _gain(
+    train: PairSet, held_out: PairSet, kernel: KernelModel, config: TrainConfig, network: Network
+) -> tuple[FloatArray, float]:
+    """Return what `_fold` returns, for a network that is trained."""
+    import torch
+
+    from .encode import PairEncoder, new_model
+
     with_text = config.model.takes_text
     fitted = KernelModel.fit(
         *pooled_features(train, with_text=with_text),
@@ -98,10 +115,6 @@ def _fold(
     )
     video, music = pooled_features(held_out, with_text=with_text)
     kernel_scores = fitted.embed("video", video) @ fitted.embed("music", music).T
-    with tempfile.TemporaryDirectory() as folder:
-        network = fit_network(train, config, Path(folder))
-    import torch
-
     model = new_model(train, network.config.model)
     model.load_state_dict({name: torch.from_numpy(w) for name, w in network.weights.items()})
     v, m = PairEncoder(model, held_out).embed()

@@ -17,6 +17,7 @@ STATE_FILE, REFIT_STATE_FILE = "training.safetensors", "refit.safetensors"
 """Training states of an unfinished run, in the model's folder."""
 
 Method = Literal["auto", "kernel", "ii"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,14 @@ class TrainConfig:
     patience : int
         Training stops after this many epochs without a better validation.
     batch_size : int
-        Maximum batch size; a smaller set is one batch.
+        Maximum batch size, over all processes; a smaller set is one batch.
+    chunk_size : int, optional
+        Maximum number of pairs that a process encodes at once. A larger batch is encoded in chunks: first without a
+        graph for the loss, then chunk by chunk for the gradient (gradient caching, Gao et al., arXiv 2101.06983). The
+        result is the same to rounding, memory is that of a chunk, and the towers run forward twice.
+    precision : {"auto", "float32", "bfloat16"}
+        Arithmetic of the towers (autocast); the loss is computed in single precision. ``"auto"`` is ``"bfloat16"`` on a
+        CUDA device that supports it, else ``"float32"``.
     keep : {"auto", "best", "last"}
         Epoch whose weights are kept: the one with the best validation, or the last. ``"auto"`` is ``"best"`` with
         at least `MIN_VALIDATION_PAIRS` validation pairs.
@@ -67,6 +75,8 @@ class TrainConfig:
     steps: int = 150
     patience: int = 30
     batch_size: int = 256
+    chunk_size: int | None = None
+    precision: Precision = "auto"
     keep: Literal["auto", "best", "last"] = "auto"
     refit: bool = True
     validate: bool = True
@@ -77,12 +87,18 @@ class TrainConfig:
         self._require("weight_decay", lambda value: value >= 0, "not negative")
         self._require("warmup", lambda value: 0 <= value < 1, "in [0, 1)")
         self._require("batch_size", lambda value: value >= 2, "at least 2: a single pair has no negative")
+        if self.chunk_size is not None:
+            self._require("chunk_size", lambda value: value >= 1, "at least 1")
         for name in ("epochs", "patience"):
             self._require(name, lambda value: value >= 1, "at least 1")
         self._require("steps", lambda value: value >= 0, "not negative")
         self._require("seed", lambda value: value >= 0, "not negative")
         if self.method not in get_args(Method):
             raise ConfigError(f"train.method must be 'auto', 'kernel' or 'ii', got {self.method!r}")
+        if self.precision not in get_args(Precision):
+            raise ConfigError(
+                f"train.precision must be 'auto', 'float32' or 'bfloat16', got {self.precision!r}"
+            )
         if self.keep not in ("auto", "best", "last"):
             raise ConfigError(f"train.keep must be 'auto', 'best' or 'last', got {self.keep!r}")
         if not self.validate and (not self.refit or self.keep == "best"):

@@ -5,24 +5,27 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
-from reelscore.data.batching import num_batches
 from reelscore.data.pairs import PairSet
-from reelscore.losses import PairLoss, build_loss
-from reelscore.models.towers.dual_encoder import DualEncoder
+from reelscore.losses import build_loss
 
 from .config import TrainConfig
+from .distributed import Processes
 from .encode import PairEncoder, new_model
 from .features import frozen_features
-from .resume import TrainingState, load_state, save_state
+from .gradient import Modules, backward
+from .resume import EpochState, TrainingState, apply_state, read_state, save_state
+from .scales import StreamScales
 from .validation import is_better, validate
+
+if TYPE_CHECKING:
+    from reelscore.data.streaming import StreamedPairs
 
 _SAVE_INTERVAL_S = 10.0
 """Longest time from one saved state to the next; the first states follow sooner, see `Trainer.run`."""
@@ -58,15 +61,6 @@ class EpochReport:
     remaining_s: float
 
 
-class Modules(nn.Module):
-    """Model and loss, with their parameters."""
-
-    def __init__(self, model: DualEncoder, loss: PairLoss) -> None:
-        super().__init__()
-        self.model = model
-        self.loss = loss
-
-
 @dataclass(frozen=True, slots=True)
 class Trainer:
     """One stage of a training run.
@@ -82,6 +76,8 @@ class Trainer:
         Pairs for validation; without them the last epoch is the best.
     num_steps : int
         Number of steps of the learning rate schedule.
+    processes : Processes
+        Each encodes a part of every batch. All hold the same weights and compute the loss of the whole batch.
     """
 
     modules: Modules
@@ -90,17 +86,18 @@ class Trainer:
     train: PairEncoder
     val: PairEncoder | None
     num_steps: int
+    processes: Processes
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches in an epoch."""
-        return num_batches(len(self.train), batch_size=self.config.batch_size, training=True)
+        return self.train.num_batches(self.config.batch_size)
 
     @classmethod
     def create(
         cls,
-        train: PairSet,
-        val: PairSet | None,
+        train: PairSet | StreamedPairs,
+        val: PairSet | StreamedPairs | None,
         config: TrainConfig,
         *,
         num_steps: int,
@@ -109,23 +106,31 @@ class Trainer:
 
         Parameters
         ----------
-        train, val : PairSet
+        train, val : PairSet or StreamedPairs
         config : TrainConfig
         num_steps : int
             Number of steps of the learning rate schedule.
         """
         torch.manual_seed(config.seed)
+        processes = Processes.current()
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        if not isinstance(train, PairSet):
+            train = replace(train, with_text=train.with_text and config.model.takes_text)
         model = new_model(train, config.model).to(device)
         loss = build_loss(config.loss)
         modules = Modules(model, loss).to(device)
         frozen = None
-        if loss.needs:
+        if not isinstance(train, PairSet):
+            scales = StreamScales.of(train, processes)
+            scales.set_in(model)
+            train = replace(train, describe=scales.frozen_features if loss.needs else None)
+        elif loss.needs:
             frozen = frozen_features(train, config.loss.structure, with_text=config.model.takes_text)
         val_encoder = None if val is None else PairEncoder(model, val)
         optimizer = _optimizer(modules, config)
         encoder = PairEncoder(model, train, frozen=frozen)
-        return cls(modules, optimizer, config, encoder, val_encoder, num_steps)
+        processes.share(modules.state_dict().values())
+        return cls(modules, optimizer, config, encoder, val_encoder, num_steps, processes)
 
     def run(
         self,
@@ -137,8 +142,8 @@ class Trainer:
     ) -> TrainingState:
         """Train up to epoch `epochs` and save the state now and then; resume if there is a saved state.
 
-        A state is saved after the first epoch, which is epoch 0 in a new run, then after 1, 2, 4 and 8 s, then every
-        10 s, in each case when the epoch has ended.
+        A state is saved after the first step or epoch, which is epoch 0 in a new run, then after 1, 2, 4 and 8 s, then
+        every 10 s, in each case when the step has ended. Process 0 saves and loads it.
 
         Parameters
         ----------
@@ -159,30 +164,26 @@ class Trainer:
         ArtifactError
             When the saved state is damaged or belongs to another run.
         """
-        state = TrainingState()
-        if state_path.exists():
-            state = load_state(state_path, identity=identity, modules=self.modules, optimizer=self.optimizer)
-        saved_at, interval_s = time.monotonic(), 0.0
+        state, tensors = self.processes.from_first(lambda: read_state(state_path, identity=identity))
+        apply_state(tensors, modules=self.modules, optimizer=self.optimizer)
+        save = _Saver(self, state_path, identity)
         while not self._is_finished(state, epochs):
-            started = time.monotonic()
+            started, skipped = time.monotonic(), state.within.step
             epoch = state.next_epoch
-            figures = self._epoch(epoch, validated=self._is_validated(epoch, epochs))
+            figures = {"epoch": epoch, **(self._epoch(epoch, state, save) if epoch else {})}
+            if self.modules.loss.temperature is not None:
+                figures["temperature"] = self.modules.loss.temperature
+            if self.val is not None and self._is_validated(epoch, epochs):
+                figures |= self._validate(self.val)
             if self._is_best(figures, state):
                 state.best_epoch = epoch
                 state.best = {name: value.clone() for name, value in self.modules.model.state_dict().items()}
             state.history.append(figures)
             if progress is not None:
-                progress(self._report(state, epochs, time.monotonic() - started))
+                progress(self._report(state, epochs, time.monotonic() - started, skipped=skipped))
             state.next_epoch += 1
-            if self._is_finished(state, epochs) or time.monotonic() - saved_at >= interval_s:
-                save_state(
-                    state_path,
-                    identity=identity,
-                    state=state,
-                    modules=self.modules,
-                    optimizer=self.optimizer,
-                )
-                saved_at, interval_s = time.monotonic(), min(_SAVE_INTERVAL_S, max(1.0, 2 * interval_s))
+            state.within = EpochState()
+            save(state, at_once=self._is_finished(state, epochs))
         return state
 
     def _is_finished(self, state: TrainingState, epochs: int) -> bool:
@@ -199,52 +200,48 @@ class Trainer:
             return False
         return self.config.keep == "best" or epoch % _VALIDATION_INTERVAL == 0 or epoch == epochs
 
-    def _epoch(self, epoch: int, *, validated: bool) -> dict[str, float]:
-        figures = {"epoch": epoch, **(self._steps(epoch) if epoch else {})}
-        temperature = self.modules.loss.temperature
-        if temperature is not None:
-            figures["temperature"] = temperature
-        if validated and self.val is not None:
-            figures |= validate(self.val)
-        return figures
+    def _validate(self, val: PairEncoder) -> dict[str, float]:
+        return self.processes.from_first(lambda: validate(val))
 
-    def _steps(self, epoch: int) -> dict[str, float]:
-        """Train for one epoch and return the means of the loss and its parts."""
-        config = self.config
-        # Random states depend on (seed, epoch) alone, so a resumed run gives the same bytes.
+    def _epoch(self, epoch: int, state: TrainingState, save: _Saver) -> dict[str, float]:
+        """Train for the rest of an epoch and return the means of the loss and its parts."""
+        config, within = self.config, state.within
+        # Random states depend on (seed, epoch, step) alone, so a resumed run gives the same bytes.
         rng = np.random.default_rng([config.seed, epoch])
         torch.manual_seed(int(rng.integers(2**62)))
+        batches = self.train.batches(
+            batch_size=config.batch_size, rng=rng, part=self.processes.part, first=within.step
+        )
+        within.restore_random(rng)
         self.modules.train()
-        sums: dict[str, float] = {}
-        steps = 0
-        batches = self.train.batches(batch_size=config.batch_size, rng=rng)
-        for position, batch in enumerate(batches):
-            if bool((batch.group == batch.group[0]).all()):
-                continue  # a batch of one group has no negatives
+        for step, batch in enumerate(batches, start=within.step):
             factor = warmup_cosine(
-                (epoch - 1) * self.steps_per_epoch + position,
+                (epoch - 1) * self.steps_per_epoch + step,
                 num_steps=self.num_steps,
                 warmup=config.warmup,
             )
             for options in self.optimizer.param_groups:
                 options["lr"] = config.learning_rate * factor
-            loss = self.modules.loss.parts(
-                batch.video,
-                batch.music,
-                video_features=batch.video_features,
-                music_features=batch.music_features,
-                group=batch.group,
-            )
             self.optimizer.zero_grad()
-            torch.autograd.backward(loss.total)
-            self.optimizer.step()
-            for name, value in {"loss": loss.total, **loss.parts}.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-            steps += 1
-        return {name: value / steps for name, value in sums.items()}
+            loss = backward(
+                self.modules,
+                batch,
+                size=min(config.batch_size, len(self.train)),
+                chunk_size=config.chunk_size,
+                precision=config.precision,
+                processes=self.processes,
+            )
+            if loss is not None:
+                self.optimizer.step()
+                within.add({"loss": loss.total, **loss.parts})
+            within.step = step + 1
+            if within.step < self.steps_per_epoch:
+                save(state, rng=rng)
+        return within.means()
 
-    def _report(self, state: TrainingState, epochs: int, seconds: float) -> EpochReport:
+    def _report(self, state: TrainingState, epochs: int, seconds: float, *, skipped: int) -> EpochReport:
         epoch = state.next_epoch
+        seconds /= 1 - skipped / self.steps_per_epoch  # of a whole epoch
         return EpochReport(
             stage="refit" if self.val is None else "search",
             epoch=epoch,
@@ -254,6 +251,33 @@ class Trainer:
             pairs_per_s=len(self.train) / max(seconds, 1e-9) if epoch else 0.0,
             remaining_s=seconds * (epochs - epoch),
         )
+
+
+class _Saver:
+    """Saves the state of a run in process 0, at intervals that grow to `_SAVE_INTERVAL_S`."""
+
+    def __init__(self, trainer: Trainer, path: Path, identity: str) -> None:
+        self._trainer, self._path, self._identity = trainer, path, identity
+        self._saved_at, self._interval_s = time.monotonic(), 0.0
+
+    def __call__(
+        self, state: TrainingState, *, rng: np.random.Generator | None = None, at_once: bool = False
+    ) -> None:
+        """Save the state if it is time; `rng` is the random state within an epoch."""
+        if self._trainer.processes.rank or not (
+            at_once or time.monotonic() - self._saved_at >= self._interval_s
+        ):
+            return
+        save_state(
+            self._path,
+            identity=self._identity,
+            state=state,
+            modules=self._trainer.modules,
+            optimizer=self._trainer.optimizer,
+            rng=rng,
+        )
+        self._saved_at = time.monotonic()
+        self._interval_s = min(_SAVE_INTERVAL_S, max(1.0, 2 * self._interval_s))
 
 
 def warmup_cosine(step: int, *, num_steps: int, warmup: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from reelscore.config import to_mapping
 from reelscore.data.pairs import PairSet
-from reelscore.errors import InputError
+from reelscore.errors import ConfigError, InputError
 from reelscore.files import write_bytes
 from reelscore.models.trained.embedder import TrainedEmbedder
 from reelscore.models.trained.folder import ModelCard, save_model
@@ -20,10 +20,12 @@ from reelscore.types import FloatArray
 
 from .auto import choose_network
 from .config import REFIT_STATE_FILE, STATE_FILE, TrainConfig
+from .distributed import Processes
 from .evaluate import embed_set
 from .features import fit_kernel, training_pairs
 
 if TYPE_CHECKING:
+    from reelscore.data.streaming import StreamedPairs
     from reelscore.models.kernel.model import KernelModel
 
     from .loop import EpochReport
@@ -68,7 +70,7 @@ class TrainResult:
 
 
 def train(
-    pairs: PairSet,
+    pairs: PairSet | StreamedPairs,
     *,
     config: TrainConfig,
     folder: Path | str,
@@ -80,9 +82,9 @@ def train(
 
     Parameters
     ----------
-    pairs : PairSet
+    pairs : PairSet or StreamedPairs
         With a train split; clips of its videos become further pairs. The val split is used for training and choices,
-        the test split is not used.
+        the test split is not used. The method ``ii`` alone takes streamed pairs.
     config : TrainConfig
     folder : Path or str
         Folder for ``model.json`` and the weights, and with a network for ``history.json``. During the training of a
@@ -99,6 +101,11 @@ def train(
     -------
     TrainResult
 
+    Notes
+    -----
+    In a process group of torch (`torch.distributed.init_process_group`), every process calls this function with the
+    same arguments. Together they train one network: each encodes a part of every batch, and process 0 writes the files.
+
     Raises
     ------
     InputError
@@ -106,19 +113,33 @@ def train(
         they have none.
     NotFoundError
         When the method ``ii`` needs torch and it is not installed.
+    ConfigError
+        When there are several processes for the method ``kernel``, or their settings or pairs differ.
     ArtifactError
         When the training state in `folder` is damaged or belongs to another run.
     """
     target = Path(folder)
-    if not resume:
+    processes = Processes.current()
+    if processes.size > 1:
+        from .resume import run_identity
+
+        processes.check_alike("settings, pairs or features", run_identity(pairs, config))
+    if processes.size > 1 and config.method == "kernel":
+        raise ConfigError(
+            f"the method kernel is computed in one process, got {processes.size}; omit --processes, or give "
+            "--method ii or auto"
+        )
+    if not resume and processes.rank == 0:
         for name in (STATE_FILE, REFIT_STATE_FILE):
             (target / name).unlink(missing_ok=True)
     _check(pairs, config)
-    used = training_pairs(pairs)
+    used = training_pairs(pairs) if isinstance(pairs, PairSet) else pairs
     with_text = config.model.takes_text
-    kernel = None if config.method == "ii" else fit_kernel(used, with_text=with_text, seed=config.seed)
+    kernel = None
+    if config.method != "ii" and isinstance(used, PairSet):
+        kernel = processes.from_first(lambda: fit_kernel(used, with_text=with_text, seed=config.seed))
     share, choice = 0.0, ""
-    if config.method == "auto" and kernel is not None:
+    if config.method == "auto" and kernel is not None and isinstance(used, PairSet):
         num_pairs = sum(part != "test" for part in pairs.split)
         share, choice = choose_network(used, kernel, config, num_pairs=num_pairs, progress=folds_progress)
     network: Network | None = None
@@ -126,21 +147,17 @@ def train(
         from .network import fit_network
 
         network = fit_network(used, config, target, progress=progress)
-    card = _save(target, pairs, config, kernel, network, share=share, choice=choice)
-    history = target / HISTORY_FILE
+    card = processes.from_first(
+        lambda: _save(target, pairs, config, kernel, network, share=share, choice=choice)
+    )
     if network is None:
-        history.unlink(missing_ok=True)
         return TrainResult(target, card, (), 0, dict(card.validation), choice)
-    epochs = {"best_epoch": network.best_epoch, "epochs": network.search, "refit": network.refit}
-    write_bytes(history, (json.dumps(epochs, indent=1) + "\n").encode())
-    for name in (STATE_FILE, REFIT_STATE_FILE):
-        (target / name).unlink(missing_ok=True)
     return TrainResult(target, card, network.search, network.best_epoch, dict(card.validation), choice)
 
 
 def _save(
     target: Path,
-    pairs: PairSet,
+    pairs: PairSet | StreamedPairs,
     config: TrainConfig,
     kernel: KernelModel | None,
     network: Network | None,
@@ -148,7 +165,7 @@ def _save(
     share: float,
     choice: str,
 ) -> ModelCard:
-    """Save a kernel model, a network, or both with the network's share of the score."""
+    """Save a kernel model, a network with its history, or both with the network's share of the score."""
     weights: dict[str, FloatArray] = {}
     if kernel is not None:
         weights |= {f"kernel.{name}": values for name, values in kernel.to_arrays().items()}
@@ -176,18 +193,33 @@ def _save(
         validation=dict(measured),
     )
     bank = _bank(TrainedEmbedder("new", card=card, weights=weights), pairs.where("train"))
-    return save_model(target, weights=weights, card=card, bank=bank)
+    saved = save_model(target, weights=weights, card=card, bank=bank)
+    history = target / HISTORY_FILE
+    if network is None:
+        history.unlink(missing_ok=True)
+        return saved
+    epochs = {"best_epoch": network.best_epoch, "epochs": network.search, "refit": network.refit}
+    write_bytes(history, (json.dumps(epochs, indent=1) + "\n").encode())
+    for name in (STATE_FILE, REFIT_STATE_FILE):
+        (target / name).unlink(missing_ok=True)
+    return saved
 
 
-def _check(pairs: PairSet, config: TrainConfig) -> None:
-    """Raise `InputError` if a model cannot be trained on the pairs."""
+def _check(pairs: PairSet | StreamedPairs, config: TrainConfig) -> None:
+    """Raise an error if a model cannot be trained on the pairs."""
+    if not isinstance(pairs, PairSet) and (config.method != "ii" or config.loss.structure != "features"):
+        raise ConfigError(
+            "pairs that are read batch by batch are for the method ii with loss.structure 'features', got "
+            f"{config.method} with {config.loss.structure!r}; give --method ii and the default structure, or omit "
+            "--stream"
+        )
     train_pairs = pairs.where("train")
     if (train_pairs.group == train_pairs.group[0]).all():
         raise InputError(
             f"training needs pairs of at least two groups, but the {len(train_pairs)} training pairs of {pairs.name} "
             "are of one group; add pairs with other music"
         )
-    for side in ("video", "music"):
+    for side in ("video", "music") if isinstance(train_pairs, PairSet) else ():
         first, *others = (samples[0] for samples in getattr(train_pairs, side))
         if (first == first[0]).all() and all((rows == first[0]).all() for rows in others):
             raise InputError(
@@ -201,8 +233,9 @@ def _check(pairs: PairSet, config: TrainConfig) -> None:
         )
 
 
-def _bank(embedder: TrainedEmbedder, train_pairs: PairSet) -> FloatArray:
+def _bank(embedder: TrainedEmbedder, train_pairs: PairSet | StreamedPairs) -> FloatArray:
     """Embed a sample of the training videos, evenly spaced over the set, as queries for the hubness correction."""
     size = len(train_pairs)
     index = np.unique(np.linspace(0, size - 1, min(BANK_SIZE, size)).round().astype(int))
-    return embed_set(embedder, train_pairs.take(index))[0]
+    sample = train_pairs.take(index)
+    return embed_set(embedder, sample if isinstance(sample, PairSet) else sample.load())[0]

@@ -17,26 +17,30 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from .process import WorkerProcess
+from .process import Preparation, WorkerProcess
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-_ATTEMPTS = 2
+ATTEMPTS = 2
+"""How often an item is run that ends its worker process."""
 
 # Dense files take longest: 16 kbit/s sound at 33 times real time, the slowest music encoder on one core, is 15 ms a kB.
 # The limit of 100 ms a kB leaves room for a slow, busy machine, and the first minutes for encoders that load late.
 _LIMIT_S = 300.0
 _LIMIT_BYTES_PER_S = 10_000
+OBJECT_LIMIT_S = 3600.0
+"""Longest time of an object, with its download: its size is not known here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[Item, Value]):
-    """Result of one item: its value, or the reason of its failure."""
+    """Result of one item: its value, or the reason of its failure, and whether it ended its worker process."""
 
     item: Item
     value: Value | None
     reason: str | None
+    died: bool = False
 
     @property
     def failed(self) -> bool:
@@ -62,6 +66,7 @@ def run_all(
     workers: int | None = None,
     group: Callable[[Item], Hashable] | None = None,
     limit_s: Callable[[Item], float] | None = None,
+    attempts: int = ATTEMPTS,
     background: bool = False,
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``prepare(*arguments)`` once in each worker, and the function that it returns on every item.
@@ -83,14 +88,16 @@ def run_all(
     limit_s : callable, optional
         Longest time of an item in seconds, such as `time_limit_s` of its file. An item that takes longer is killed and
         recorded as failed.
+    attempts : int
+        How often an item is run that ends its worker process.
     background : bool
         Whether other processes come first.
 
     Yields
     ------
     Outcome
-        In order of completion. An exception of an item becomes its reason, as does the death of its worker after a
-        second attempt.
+        In order of completion. An exception of an item becomes its reason, as does the death of its worker at the last
+        attempt.
 
     Raises
     ------
@@ -98,7 +105,7 @@ def run_all(
         When `prepare` fails with any exception.
     """
     count = max(1, workers or available_cores())
-    pool = _Workers(prepare, arguments, limit_s, background=background)
+    pool = _Workers(prepare, arguments, limit_s, attempts, background=background)
     source = iter(items)
     queue: _GroupQueue[Item] = _GroupQueue(group)
     with ThreadPoolExecutor(count, thread_name_prefix="reelscore") as threads:
@@ -149,60 +156,116 @@ class _GroupQueue(Generic[Item]):
             return item
 
 
+class ItemWorker:
+    """Runs one item after another in a worker process, and starts another process after a death.
+
+    Parameters
+    ----------
+    preparation : Preparation
+    attempts : int
+        How often an item is run that ends its process.
+    background : bool
+        Whether other processes come first.
+    """
+
+    def __init__(self, preparation: Preparation, attempts: int, *, background: bool = False) -> None:
+        self._preparation = preparation
+        self._attempts = attempts
+        self._background = background
+        self._process: WorkerProcess | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def run(self, item: Item, limit_s: float | None) -> Outcome[Item, Any]:
+        """Return the outcome of an item; raise what its preparation raised."""
+        death = ""
+        for _ in range(self._attempts):
+            process = self._started()
+            try:
+                kind, content = process.run(item, limit_s=limit_s)
+            except TimeoutError:
+                self._replace(process)
+                reason = f"took longer than {limit_s:.0f} s, the limit for its size, and was stopped. Check the file"
+                return Outcome(item, None, reason)
+            except EOFError:
+                death = process.death()
+                self._replace(process)
+                if self._closed:
+                    break
+            else:
+                return Outcome(item, content, None) if kind == "value" else Outcome(item, None, content)
+        times = "" if self._attempts == 1 else f" {self._attempts} times"
+        return Outcome(item, None, f"it ended its worker process{times} ({death})", died=True)
+
+    def kill(self) -> None:
+        """Kill the process, also amid an item."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def close(self) -> None:
+        """Wait for the end of a killed process."""
+        if self._process is not None:
+            self._process.close()
+
+    def _started(self) -> WorkerProcess:
+        if self._process is None:
+            process = WorkerProcess(self._preparation, background=self._background)
+            with self._lock:
+                self._process = process
+                if self._closed:
+                    process.kill()
+        assert self._process is not None
+        return self._process
+
+    def _replace(self, process: WorkerProcess) -> None:
+        with self._lock:
+            self._process = None
+        process.close()
+
+
 class _Workers:
-    """One worker process for each calling thread, started at its first item."""
+    """One `ItemWorker` for each calling thread, started at its first item."""
 
     def __init__(
         self,
         prepare: Callable[..., Any],
         arguments: tuple[Any, ...],
         limit_s: Callable[[Any], float] | None,
+        attempts: int,
         *,
         background: bool,
     ) -> None:
-        self._preparation = (prepare, arguments)
+        self._preparation = Preparation.of(prepare, arguments)
+        self._attempts = attempts
         self._limit_s = limit_s
         self._background = background
         self._local = threading.local()
-        self._all: list[WorkerProcess] = []
+        self._all: list[ItemWorker] = []
         self._lock = threading.Lock()
         self._closed = False
 
     def run(self, item: Any) -> Outcome[Any, Any]:
-        death = ""
         limit_s = None if self._limit_s is None else self._limit_s(item)
-        for _ in range(_ATTEMPTS):
-            process = self._process()
-            try:
-                kind, content = process.run(item, limit_s=limit_s)
-            except TimeoutError:
-                self._local.process = None
-                reason = f"took longer than {limit_s:.0f} s, the limit for its size, and was stopped. Check the file"
-                return Outcome(item, None, reason)
-            except EOFError:
-                death = process.death()
-                self._local.process = None
-                if self._closed:
-                    break
-            else:
-                return Outcome(item, content, None) if kind == "value" else Outcome(item, None, content)
-        return Outcome(item, None, f"it ended its worker process {_ATTEMPTS} times ({death})")
+        return self._worker().run(item, limit_s)
 
-    def _process(self) -> WorkerProcess:
-        process: WorkerProcess | None = getattr(self._local, "process", None)
-        if process is None:
-            process = self._local.process = WorkerProcess(*self._preparation, background=self._background)
+    def _worker(self) -> ItemWorker:
+        worker: ItemWorker | None = getattr(self._local, "worker", None)
+        if worker is None:
+            worker = ItemWorker(self._preparation, self._attempts, background=self._background)
+            self._local.worker = worker
             with self._lock:
-                self._all.append(process)
+                self._all.append(worker)
                 if self._closed:
-                    process.kill()
-        return process
+                    worker.kill()
+        return worker
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            processes = list(self._all)
-        for process in processes:
-            process.kill()
-        for process in processes:
-            process.close()
+            workers = list(self._all)
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.close()

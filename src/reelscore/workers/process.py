@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from reelscore.errors import ReelscoreError
 
@@ -29,23 +29,40 @@ _PR_SET_PDEATHSIG = 1
 _BACKGROUND_NICE = 5
 
 
+class Preparation(NamedTuple):
+    """A pickled function with its arguments, and the folders that it is imported from."""
+
+    message: bytes
+    folders: tuple[str, ...]
+
+    @classmethod
+    def of(cls, prepare: Callable[..., Any], arguments: tuple[Any, ...]) -> Preparation:
+        """Pickle a function that is importable by name; see `run_all`."""
+        return cls(_message((prepare, arguments)), tuple(_import_folders(prepare)))
+
+
 class WorkerProcess:
     """A worker; it ends when its parent does, even if the parent is killed.
 
     Parameters
     ----------
-    prepare : callable
+    prepare : callable or Preparation
         Importable by name; see `run_all`.
     arguments : tuple
+        Of the callable.
     background : bool
         Whether other processes come first.
     """
 
     def __init__(
-        self, prepare: Callable[..., Any], arguments: tuple[Any, ...], *, background: bool = False
+        self,
+        prepare: Callable[..., Any] | Preparation,
+        arguments: tuple[Any, ...] = (),
+        *,
+        background: bool = False,
     ) -> None:
         self._prepared = False
-        preparation = _message((prepare, arguments))
+        preparation = prepare if isinstance(prepare, Preparation) else Preparation.of(prepare, arguments)
         # Each worker uses one core, so numeric libraries must not start threads. Without the safe path, Python imports
         # the modules of the current folder, which may be a folder of other people's files.
         environment = os.environ | {
@@ -55,7 +72,7 @@ class WorkerProcess:
             "PYTHONSAFEPATH": "1",
         }
         self._process = subprocess.Popen(
-            [sys.executable, *_flags(), "-c", _WORKER, str(os.getpid()), *_import_folders(prepare)],
+            [sys.executable, *_flags(), "-c", _WORKER, str(os.getpid()), *preparation.folders],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -65,7 +82,7 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, _BACKGROUND_NICE)
         with contextlib.suppress(BrokenPipeError):  # `run` notices that it died
-            _send(self._process.stdin, preparation)
+            _send(self._process.stdin, preparation.message)
 
     def run(
         self, item: Any, *, limit_s: float | None = None, confinement: Confinement | None = None
@@ -147,7 +164,7 @@ class _Confined:
 
 def serve(*, parent: int) -> None:
     """Run a worker: read the preparation and the items from standard input, write answers to standard output."""
-    _end_with(parent)
+    end_with(parent)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # keep what libraries print out of the protocol
     failure: Exception | None = None
@@ -199,7 +216,7 @@ def _import_folders(prepare: Callable[..., Any]) -> list[str]:
     return [str(file.parent.parent if file.stem == "__init__" else file.parent) for file in files]
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Make the system kill this process when its parent ends, on Linux; elsewhere `_read_items` notices it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

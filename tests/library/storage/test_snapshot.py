@@ -257,3 +257,26 @@ def test_no_changed_byte_of_a_snapshot_is_ever_believed(tagged, unit):
     raised = {(".f16", "error"), (".f64", "error"), (".facts", "error")}
     assert raised | {(".npy", "rebuild"), (".json", "rebuild")} <= outcomes
     assert not {(suffix, "same") for suffix, _ in raised} & outcomes
+
+
+def test_a_large_library_is_searched_by_an_index_in_memory(tmp_path, entry, meta, unit, monkeypatch):
+    pytest.importorskip("faiss", reason="needs the extra large")
+    for module in ("store", "snapshot_writer"):
+        monkeypatch.setattr(f"reelscore.library.storage.{module}.EXACT_UP_TO", 1000)
+    monkeypatch.setattr("reelscore.library.storage.snapshot._EXACT_ALLOWED", 100)
+    library = tmp_path / "l"
+    filters = (None, "artist = 'Artist 2'", "title = 'Title 5'", "duration_s < 0")
+    with Store.create(library, meta()) as store:
+        store.upsert(entry(i) for i in range(3000))
+        exact = [store.search(unit(9**9, 16), 20, where=where) for where in filters]
+    snapshot = open_for_search(library)
+    assert isinstance(snapshot, Snapshot)
+    assert snapshot.index is not None
+    assert [snapshot.search(unit(9**9, 16), 20, where=where) for where in filters] == exact
+    file = next(library.rglob("*.faiss"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert Snapshot.open(library) is None
+    assert open_for_search(library).search(unit(9**9, 16), 20) == exact[0]
+    assert Snapshot.open(library) is not None

@@ -302,6 +302,7 @@ def test_load_fills_an_empty_library_only(library, tmp_path, entry, meta):
 
 def test_the_index_answers_like_exact_search(tmp_path, entry, meta, unit, monkeypatch):
     monkeypatch.setattr("reelscore.library.storage.store.EXACT_UP_TO", 1000)
+    monkeypatch.setattr("reelscore.library.storage.memory_index.is_available", lambda: False)
     assert EXACT_UP_TO > 1000
     with Store.create(tmp_path / "l", meta()) as store:
         store.upsert(entry(i) for i in range(3000))

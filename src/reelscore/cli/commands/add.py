@@ -21,16 +21,23 @@ from reelscore.cli.options import (
 )
 from reelscore.cli.output import note, note_failures, print_json, print_line
 from reelscore.cli.progress import progress_bar
+from reelscore.errors import ConfigError
+from reelscore.objects import uri_scheme
 
 if TYPE_CHECKING:
     from reelscore.library.summary import AddSummary
+    from reelscore.library.track_set import TrackSet
 
 _MOST_PATHS = 20
 
 
 def add(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATHS", help="Music files, or folders with subfolders.")
+        list[Path],
+        typer.Argument(
+            metavar="PATHS",
+            help="Music files, or folders with subfolders; or one data set of 'reelscore extract --tracks'.",
+        ),
     ],
     library: LibraryOption = None,
     model: ModelOption = None,
@@ -54,18 +61,41 @@ def add(
     folder = library_folder(library)
     check_pack(folder, pack)
     opened = Library.open(folder, model=model, encoder=encoder, pack=pack, vocabulary=vocabulary)
+    tracks = find_track_set(paths, prune=prune)
     with progress_bar("adding", "tracks") as progress:
-        summary = opened.add(*paths, prune=prune, workers=workers, progress=progress)
+        if tracks is not None:
+            from reelscore.library.track_import import add_tracks
+
+            summary = add_tracks(opened, tracks, progress=progress)
+        else:
+            summary = opened.add(*paths, prune=prune, workers=workers, progress=progress)
     if json:
         print_json(dataclasses.asdict(summary) | {"library": str(folder)})
     else:
-        print_summary(summary, verb="added", failures=folder / "failed.txt")
+        print_summary(summary, verb="added", failures=opened.folder / "failed.txt")
         print_line(f"library {folder}: {len(opened)} tracks")
     for message in (opened.untagged_note(), opened.facts_note()):
         if message:
             note(message)
     if summary.failed and not (summary.added or summary.unchanged or summary.moved or summary.duplicates):
         raise typer.Exit(3)
+
+
+def find_track_set(paths: list[Path], *, prune: bool) -> TrackSet | None:
+    """Return the data set of tracks that the paths name, or None for files and folders.
+
+    Raises `ConfigError` for one among other paths, or with ``--prune``.
+    """
+    from reelscore.data.feature_table import FeatureTable
+
+    found = [path for path in paths if (uri_scheme(str(path)) or path.is_dir()) and FeatureTable.find(path)]
+    if not found:
+        return None
+    if len(paths) > 1 or prune:
+        raise ConfigError(f"{found[0]} is a data set of features; add it by itself, without --prune")
+    from reelscore.library.track_set import TrackSet
+
+    return TrackSet.open(found[0])
 
 
 def print_summary(summary: AddSummary, *, verb: str, failures: Path) -> None:

@@ -49,6 +49,27 @@ def import_tags(
     print_line(f"library {opened.path}: imported {', '.join(summary.columns)} for {summary.tracks} {tracks}")
 
 
+@tag.command("remove", cls=Command, epilog=examples("reelscore tag remove price licence --library lib"))
+def remove_tags(
+    columns: Annotated[list[str], typer.Argument(metavar="COLUMN...", help="Columns of earlier imports.")],
+    library: LibraryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Delete imported columns from every track.
+
+    What tags and analysis say about a track counts again. Nothing is deleted unless every column was imported.
+    """
+    from reelscore.library.library import Library
+
+    opened = Library.open(library_folder(library), create=False)
+    count = opened.remove_columns(columns)
+    if json:
+        print_json({"columns": columns, "tracks": count, "library": str(opened.path)})
+        return
+    tracks = "track" if count == 1 else "tracks"
+    print_line(f"library {opened.path}: removed {', '.join(columns)} from {count} {tracks}")
+
+
 def _note_lines(what: str, lines: Sequence[str]) -> None:
     for line in lines[:_MOST_LINES]:
         note(f"  {what}  {line}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -27,12 +29,16 @@ from reelscore.cli.sources import (
     SetOption,
     check_source,
     load_pairs,
+    stream_pairs,
     text_spec,
 )
 from reelscore.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from reelscore.data.pairs import PairSet
+    from reelscore.data.streaming import StreamedPairs
+    from reelscore.training.config import TrainConfig
+    from reelscore.training.distributed import Processes
     from reelscore.training.loop import EpochReport
     from reelscore.training.train import TrainResult
 
@@ -136,6 +142,26 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="Read a data set of 'reelscore extract' batch by batch, so that it may be larger than memory. For "
+            "--method ii.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="K",
+            min=1,
+            help="Train the network in K processes on this machine, one for each GPU if there are GPUs. The result is "
+            "that of one process to rounding. On several machines, start this command with torchrun.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing model.", rich_help_panel=TRAINING)
     ] = False,
@@ -162,6 +188,9 @@ def train(
         settings = replace(settings, epochs=epochs, steps=0)
     if seed is not None:
         settings = replace(settings, seed=seed)
+    _check_processes(processes, settings)
+    if stream:
+        _check_stream(settings, pairs, clips)
     text = None
     for option, given in (
         ("--text-encoder", text_encoder is not None),
@@ -178,25 +207,97 @@ def train(
         from reelscore.pipeline.resolve import encoder_specs
 
         spec = encoder_specs(encoder, pack)[0]
-    loaded = load_pairs(
-        pairs,
-        set_name=set_name,
-        data=data,
-        labels=labels,
-        spec=spec,
-        seed=settings.seed,
-        num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
-        num_random_samples=(2 if settings.method == "ii" else 0) if draws is None else draws,
-        num_clips=clips,
-        clip_seed=settings.seed,
-        use_splits=not use_all,
-        words=text,
-        workers=workers,
+    from reelscore.training.launch import (
+        first_on_machine,
+        is_started_by_torchrun,
+        join_processes,
+        start_processes,
     )
+
+    if processes is not None and processes > 1 and not is_started_by_torchrun():
+        start_processes(processes, sys.argv[1:])
+        return
+    with join_processes() as group:
+        num_random_samples = (2 if settings.method == "ii" else 0) if draws is None else draws
+        loaded: PairSet | StreamedPairs
+        if stream and pairs is not None and spec is not None:
+            loaded = stream_pairs(
+                pairs,
+                spec,
+                seed=settings.seed,
+                num_random_samples=num_random_samples,
+                use_splits=not use_all,
+                words=text,
+            )
+        else:
+            with first_on_machine(group):
+                loaded = load_pairs(
+                    pairs,
+                    set_name=set_name,
+                    data=data,
+                    labels=labels,
+                    spec=spec,
+                    seed=settings.seed,
+                    num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
+                    num_random_samples=num_random_samples,
+                    num_clips=clips,
+                    clip_seed=settings.seed,
+                    use_splits=not use_all,
+                    words=text,
+                    workers=workers,
+                )
+        _fit(loaded, settings, model, group, overwrite=overwrite)
+
+
+def _check_processes(processes: int | None, settings: TrainConfig) -> None:
+    """Raise `ConfigError` if the method or torchrun contradicts the number of processes."""
+    from reelscore.training.launch import is_started_by_torchrun
+
+    started = int(os.environ["WORLD_SIZE"]) if is_started_by_torchrun() else None
+    if None not in (processes, started) and processes != started:
+        raise ConfigError(
+            f"--processes is {processes}, but torchrun has started {started}; omit --processes under torchrun"
+        )
+    number = started or processes or 1
+    if number > 1 and settings.method == "kernel":
+        raise ConfigError(
+            f"the method kernel is computed in one process, got {number}; omit --processes, or give --method ii "
+            "or auto"
+        )
+    if number > settings.batch_size:
+        raise ConfigError(
+            f"{number} processes need at least as many pairs in a batch, got train.batch_size {settings.batch_size}; "
+            "start fewer processes, or raise batch_size"
+        )
+
+
+def _check_stream(settings: TrainConfig, source: Path | None, clips: int) -> None:
+    """Raise `ConfigError` if the method or the source cannot be read batch by batch."""
+    if settings.method != "ii":
+        raise ConfigError(
+            f"--stream is for the method ii, got {settings.method}, whose kernel model needs all pairs in memory; give "
+            "--method ii, or omit --stream"
+        )
+    if source is None or clips:
+        what = "public sets" if source is None else "the clips of a data set"
+        raise ConfigError(f"--stream does not read {what}; omit {'--clips' if clips else '--stream'}")
+
+
+def _fit(
+    loaded: PairSet | StreamedPairs,
+    settings: TrainConfig,
+    model: Path,
+    processes: Processes,
+    *,
+    overwrite: bool,
+) -> None:
+    """Train on loaded pairs, alone or with other processes, and print a summary."""
     sizes = ", ".join(f"{loaded.split.count(part)} {part}" for part in ("train", "val", "test"))
-    with_text = "" if loaded.text is None else f", {sum(one is not None for one in loaded.text)} with text"
+    texts = getattr(loaded, "text", None)  # not known of streamed pairs
+    with_text = "" if texts is None else f", {sum(one is not None for one in texts)} with text"
     note(f"{loaded.name}: {len(loaded)} pairs ({sizes}){with_text}")
 
+    from reelscore.data.pairs import PairSet
     from reelscore.training.evaluate import fit_baseline
     from reelscore.training.train import train as fit
 
@@ -217,13 +318,14 @@ def train(
         result = fit(
             loaded, config=settings, folder=model, progress=report, folds_progress=fold, resume=not overwrite
         )
-    fit_baseline(loaded, model)
+    if processes.rank == 0 and isinstance(loaded, PairSet):
+        fit_baseline(loaded, model)
     if result.choice:
         note(f"auto: {result.choice}")
     _print_summary(model, result, loaded)
 
 
-def _print_summary(folder: Path, result: TrainResult, pairs: PairSet) -> None:
+def _print_summary(folder: Path, result: TrainResult, pairs: PairSet | StreamedPairs) -> None:
     """Print the model's folder, its method and what validation measured."""
     from reelscore.evaluation.report import MIN_PAIRS
 

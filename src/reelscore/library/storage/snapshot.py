@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +20,15 @@ import numpy.typing as npt
 
 from reelscore.errors import ArtifactError
 from reelscore.files import parse_json, read_file
+from reelscore.objects import Folder
 from reelscore.types import FloatArray, Track
 
 from .entry import Moments, NotUnitError, check_moments
-from .exact_search import Rows, Texts
+from .exact_search import Rows, Texts, checked_query
 from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
-from .generations import newest_version
-from .meta import LibraryFile, LibraryMeta
+from .location import Location, location_of
+from .memory_index import FILE_NAME, MemoryIndex
+from .meta import LibraryMeta
 from .snapshot_parts import FACTS_PLACE, MOMENTS_PLACE, PLACE, Part
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ FORMAT = 3
 FOLDER = "snapshot"
 CURRENT = "current.json"
 
+_EXACT_ALLOWED = 20_000  # rows that pass a filter: scoring them all takes less than the index would
+
 
 @dataclass(slots=True, eq=False)
 class Snapshot:
@@ -44,8 +47,8 @@ class Snapshot:
 
     Attributes
     ----------
-    path : Path
-        The library.
+    location : Location
+        Of the library.
     meta : LibraryMeta
     rows : Rows
     places : ndarray of PLACE, shape (N,)
@@ -53,14 +56,17 @@ class Snapshot:
     parts : tuple of Part
     imported : Mapping of str to {"number", "text", "flag", "list"}
         Imported columns.
+    index : MemoryIndex, optional
+        Of a library of more than `EXACT_UP_TO` tracks.
     """
 
-    path: Path
+    location: Location
     meta: LibraryMeta
     rows: Rows
     places: npt.NDArray[Any]
     parts: tuple[Part, ...]
     imported: Mapping[str, Kind]
+    index: MemoryIndex | None = None
     _checked: npt.NDArray[np.bool_] = field(init=False, repr=False)
     _view: View | None = field(default=None, init=False, repr=False)
     _keys_where: Callable[[str], set[str]] = field(init=False, repr=False)
@@ -75,7 +81,7 @@ class Snapshot:
         self._count_where = lru_cache(256)(lambda sql: self._store().count_where(sql))
 
     @classmethod
-    def open(cls, library: Path | str | LibraryFile) -> Snapshot | None:
+    def open(cls, library: str | Folder | Location) -> Snapshot | None:
         """Map the snapshot of a library, or return None unless it is intact and current.
 
         Raises
@@ -83,15 +89,15 @@ class Snapshot:
         NotFoundError, ArtifactError
             When there is no library, or its ``library.json`` is damaged or of a newer format.
         """
-        file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
-        library, pointer = file.library, file.read()
+        location = location_of(library)
+        pointer = location.read()
         try:
-            document = parse_json(read_file(library / FOLDER / CURRENT))
+            document = parse_json(read_file(location.local / FOLDER / CURRENT))
             if document["format"] != FORMAT or document["generation"] != pointer.generation:
                 return None
-            if document["version"] != newest_version(library, pointer.generation):
+            if document["version"] != location.newest_version(pointer.generation):
                 return None
-            return map_snapshot(library, pointer.meta, document)
+            return map_snapshot(location, pointer.meta, document)
         except Exception:  # NumPy raises many types for a damaged header
             return None
 
@@ -101,6 +107,8 @@ class Snapshot:
     def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Searcher.search`."""
         allowed = None if where is None else self._rows_where(where)
+        if self.index is not None and (allowed is None or len(allowed) > _EXACT_ALLOWED):
+            allowed = self.index.near(checked_query(query, k, dim=self.meta.dim), k, allowed=allowed)
         with self._damage():
             return self.rows.search(query, k, allowed=allowed)
 
@@ -184,7 +192,7 @@ class Snapshot:
         if self._view is None:
             from .reader import View
 
-            self._view = View.open(self.path)
+            self._view = View.open(self.location)
         return self._view
 
     @contextmanager
@@ -196,13 +204,13 @@ class Snapshot:
 
     def _damaged(self, what: str) -> ArtifactError:
         return ArtifactError(
-            f"{self.path / FOLDER} is damaged ({what}). Delete that folder; the next command writes it again"
+            f"{self.location.local / FOLDER} is damaged ({what}). Delete that folder; the next command writes it again"
         )
 
 
-def map_snapshot(library: Path, meta: LibraryMeta, document: dict[str, Any]) -> Snapshot:
+def map_snapshot(location: Location, meta: LibraryMeta, document: dict[str, Any]) -> Snapshot:
     """Map the snapshot that ``current.json`` describes; raise any exception if it is damaged."""
-    folder = library / FOLDER
+    folder = location.local / FOLDER
     names = ["offsets", "utf8", "duration_s", "revision", "embeddings", "places"]
     read = {
         name: np.asarray(
@@ -225,7 +233,10 @@ def map_snapshot(library: Path, meta: LibraryMeta, document: dict[str, Any]) -> 
     if read["places"].dtype != PLACE:
         raise ValueError("places of another form")
     parts = tuple(Part.map(folder, part, dim=meta.dim) for part in document["parts"])
-    return Snapshot(library, meta, rows, read["places"], parts, document["imported"])
+    index = None
+    if "index" in document:
+        index = MemoryIndex(folder / document["rows"] / FILE_NAME, checksum=document["index"])
+    return Snapshot(location, meta, rows, read["places"], parts, document["imported"], index)
 
 
 def arrays(rows: Rows, places: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

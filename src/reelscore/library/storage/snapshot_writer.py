@@ -6,7 +6,6 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ import numpy.typing as npt
 
 from reelscore.files import parse_json, read_file, sync_folder, write_bytes
 
-from .exact_search import Rows
+from .exact_search import EXACT_UP_TO, Rows
 from .facts import Kind
+from .location import Location
+from .memory_index import FILE_NAME, write_index
 from .meta import Pointer
 from .snapshot import CURRENT, FOLDER, FORMAT, arrays, checksum, map_snapshot
 from .snapshot_parts import PLACE, SUFFIXES, ReadFacts, ReadMoments, sync, write_part
@@ -24,7 +25,7 @@ _MOST_PARTS = 16
 
 
 def write_snapshot(
-    library: Path,
+    location: Location,
     pointer: Pointer,
     version: int,
     rows: Rows,
@@ -38,7 +39,7 @@ def write_snapshot(
 
     Parameters
     ----------
-    library : Path
+    location : Location
     pointer : Pointer
         Meta and generation of the live tables.
     version : int
@@ -49,9 +50,9 @@ def write_snapshot(
     read_moments, read_facts : callable
         Return the moments or facts of up to a thousand keys.
     """
-    folder = library / FOLDER
+    folder = location.local / FOLDER
     folder.mkdir(exist_ok=True)
-    parts, places = _reusable(library, pointer, rows)
+    parts, places = _reusable(location, pointer, rows)
     keys = rows.text("key")
     fresh = np.flatnonzero(places["part"] < 0)
     if len(fresh):
@@ -66,6 +67,11 @@ def write_snapshot(
         with (folder / name / f"{array_name}.npy").open("wb") as file:
             np.save(file, array)
             sync(file)
+    index = None
+    if len(rows) > EXACT_UP_TO:
+        index = write_index(folder / name / FILE_NAME, rows.embeddings)
+        with (folder / name / FILE_NAME).open("rb") as file:
+            sync(file)
     sync_folder(folder / name)
     document = {
         "format": FORMAT,
@@ -75,6 +81,7 @@ def write_snapshot(
         "imported": dict(imported),
         "parts": parts,
         "checksum": checksum(rows, places, imported),
+        **({} if index is None else {"index": index}),
     }
     write_bytes(folder / CURRENT, json.dumps(document, indent=2).encode())
     keep = {CURRENT, name, *(f"{part['name']}{end}" for part in parts for end in SUFFIXES)}
@@ -83,14 +90,16 @@ def write_snapshot(
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
-def _reusable(library: Path, pointer: Pointer, rows: Rows) -> tuple[list[dict[str, Any]], npt.NDArray[Any]]:
+def _reusable(
+    location: Location, pointer: Pointer, rows: Rows
+) -> tuple[list[dict[str, Any]], npt.NDArray[Any]]:
     """Return the reusable parts of the last snapshot, and the place of each row in them (part -1: none)."""
     places = np.full(len(rows), -1, dtype=PLACE)
     try:
-        document = parse_json(read_file(library / FOLDER / CURRENT))
+        document = parse_json(read_file(location.local / FOLDER / CURRENT))
         if document["format"] != FORMAT or document["generation"] != pointer.generation:
             return [], places
-        last = map_snapshot(library, pointer.meta, document)
+        last = map_snapshot(location, pointer.meta, document)
     except Exception:
         return [], places
     known = dict(

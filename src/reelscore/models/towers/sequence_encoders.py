@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from reelscore.models.config import NORM_EPSILON, NUM_LAYERS, ModelConfig
 
+from .dropout import Dropout
+
 
 class AttentionPooling(nn.Module):
     """A layer on each clip, and attention pooling over the clips. A sequence of one clip passes through an MLP."""
@@ -19,7 +21,7 @@ class AttentionPooling(nn.Module):
         self.hidden = nn.Linear(num_columns, config.width)
         self.attention = nn.Linear(config.width, config.num_heads)
         self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return (B, dim) from the clips x (B, T, D) with their mask (B, T)."""
@@ -41,7 +43,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(_Layer(config) for _ in range(NUM_LAYERS))
         self.norm = nn.LayerNorm(config.width, eps=NORM_EPSILON)
         self.out = nn.Linear(config.width, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return (B, dim) from the clips x (B, T, D) with their mask (B, T)."""
@@ -66,7 +68,7 @@ class _Layer(nn.Module):
         self.norm_feed = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.feed_in = nn.Linear(width, 2 * width)
         self.feed_out = nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         q, k, v = (

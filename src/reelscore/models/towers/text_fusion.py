@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from reelscore.features.scaling import CLIP
 from reelscore.models.config import ModelConfig
 
+from .dropout import Dropout, ItemDropout
+
 
 class GatedFusion(nn.Module):
     """Add text to the encoded video, weighted elementwise by a gate on both."""
@@ -34,18 +36,16 @@ class GatedFusion(nn.Module):
         self.hidden = nn.Linear(num_columns, config.width)
         self.out = nn.Linear(config.width, config.dim)
         self.gate = nn.Linear(2 * config.dim, config.dim)
-        self.dropout = nn.Dropout(config.dropout)
-        self.input_dropout = nn.Dropout(config.input_dropout)
-        self.text_dropout = config.text_dropout
+        self.dropout = Dropout(config.dropout)
+        self.input_dropout = Dropout(config.input_dropout)
+        self.text_dropout = ItemDropout(config.text_dropout)
 
     def forward(self, e: Tensor, chunks: Tensor, mask: Tensor) -> Tensor:
         """Return the encoded video e (B, dim) after fusion with its text, chunks (B, W, D') with their mask (B, W)."""
         has_text = mask.any(dim=1)
         mean = chunks.masked_fill(~mask[:, :, None], 0.0).sum(dim=1) / mask.sum(1, keepdim=True).clamp_min(1)
         z = ((mean - self.center) / self.scale).clamp(-CLIP, CLIP)
-        if self.training:
-            has_text = has_text & (torch.rand(len(has_text), device=e.device) >= self.text_dropout)
-            z = self.input_dropout(z)
-        t: Tensor = self.out(self.dropout(F.relu(self.hidden(z))))
+        has_text = self.text_dropout(has_text)
+        t: Tensor = self.out(self.dropout(F.relu(self.hidden(self.input_dropout(z)))))
         gated: Tensor = self.gate(torch.cat([e, t], dim=1)).sigmoid() * t
         return e + gated.masked_fill(~has_text[:, None], 0.0)

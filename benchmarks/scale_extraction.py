@@ -1,0 +1,212 @@
+"""Extraction on Ray against the local pool: overhead apart from start-up, two workers against one, killed workers.
+
+    python benchmarks/scale_extraction.py --minutes 10 --json scale-extraction.json
+
+Each run extracts the same synthetic videos into a data set of its own, in a process of its own. The number of videos is
+chosen so that one local worker takes twice `--minutes`. All data sets must be equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.data.feature_writer import write_pairs
+from reelscore.data.manifest import rows_from_folder
+from reelscore.encoders.spec import EncoderSpec
+from reelscore.media.writer import mux, write_audio, write_video
+from reelscore.workers import local
+from reelscore.workers import ray as ray_engine
+
+RATE_HZ = 22_050
+NUM_DISTINCT = 8
+NUM_SAMPLES = 1
+RUNS = (
+    ("local", 1, False),
+    ("local", 2, False),
+    ("ray", 1, False),
+    ("ray", 2, False),
+    ("local", 2, True),
+    ("ray", 2, True),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of a run with two local workers")
+    parser.add_argument("--kill-every-s", type=float, default=5.0, help="pause between two kills of a worker")
+    parser.add_argument("--json", type=Path, help="write the report to this file")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.job:
+        print(json.dumps(run_job(**json.loads(args.job))))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        report = measure(args, Path(scratch))
+    text = json.dumps(report, indent=2)
+    print(text)
+    if args.json:
+        args.json.write_text(text + "\n", encoding="utf-8")
+
+
+def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    films = scratch / "films"
+    make_films(films, NUM_DISTINCT)
+    trial = run("local", 1, films, scratch / "trial")
+    count = max(NUM_DISTINCT, round(2 * 60 * args.minutes * trial["items_per_s"]))
+    for i in range(NUM_DISTINCT, count):
+        os.link(films / f"{i % NUM_DISTINCT:06d}.mp4", films / f"{i:06d}.mp4")
+    report: dict[str, Any] = {"videos": count, "load_before": os.getloadavg()[0], "runs": []}
+    for number, (engine, workers, kills) in enumerate(RUNS):
+        every_s = args.kill_every_s if kills else 0.0
+        found = run(engine, workers, films, scratch / str(number), kill_every_s=every_s)
+        report["runs"].append(found)
+        print(json.dumps(found), file=sys.stderr)
+    rate = {(one["engine"], one["workers"]): one["items_per_s"] for one in report["runs"] if not one["kills"]}
+    first = FeatureSet.open(scratch / "0").table
+    columns = first.schema.names
+    return report | {
+        "ray_overhead": rate["local", 2] / rate["ray", 2] - 1,
+        "two_workers_over_one": {engine: rate[engine, 2] / rate[engine, 1] for engine in ("local", "ray")},
+        "all_equal": all(
+            FeatureSet.open(scratch / str(i)).table.columns(*columns).equals(first.columns(*columns))
+            for i in range(1, len(RUNS))
+        ),
+    }
+
+
+def run(engine: str, workers: int, films: Path, out: Path, *, kill_every_s: float = 0.0) -> dict[str, Any]:
+    """Run one extraction in a process of its own."""
+    job = json.dumps(
+        {
+            "engine": engine,
+            "workers": workers,
+            "films": str(films),
+            "out": str(out),
+            "kill_every_s": kill_every_s,
+        }
+    )
+    done = subprocess.run(
+        [sys.executable, __file__, "--job", job], stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def run_job(engine: str, workers: int, films: str, out: str, kill_every_s: float) -> dict[str, Any]:
+    """Extract the films; measure the start-up apart from the rate between the first and the last video."""
+    rows = rows_from_folder(films).rows
+    settings = PairSettings.of(EncoderSpec(), name="films", num_random_samples=NUM_SAMPLES)
+    start_s = time.monotonic()
+    if engine == "local":
+        return _timed(partial(local.run_all, workers=workers), locals(), rows, settings, start_s)
+    with ray_engine.connected(None, workers=workers):
+        return _timed(partial(ray_engine.run_all, workers=workers), locals(), rows, settings, start_s)
+
+
+def _timed(
+    engine: Any, job: dict[str, Any], rows: Any, settings: PairSettings, start_s: float
+) -> dict[str, Any]:
+    connected_s = time.monotonic() - start_s
+    times_s: list[float] = []
+    killed: list[int] = []
+    pairs = FeatureSet.open_or_create(job["out"], settings)
+    with Killer(
+        job["kill_every_s"], "ray::_Worker" if job["engine"] == "ray" else "reelscore.workers", killed
+    ):
+        report = write_pairs(
+            pairs, rows, EncoderSpec(), engine=engine, progress=lambda *_: times_s.append(time.monotonic())
+        )
+    assert report.num_new == len(rows) == len(pairs), report
+    return {
+        "engine": job["engine"],
+        "workers": job["workers"],
+        "kills": len(killed),
+        "connect_s": round(connected_s, 2),
+        "first_video_s": round(times_s[1] - start_s, 2),
+        "total_s": round(time.monotonic() - start_s, 2),
+        "items_per_s": (len(times_s) - 2) / (times_s[-1] - times_s[1]),
+        "load": os.getloadavg()[0],
+    }
+
+
+class Killer:
+    """Kills a random worker of this process every few seconds."""
+
+    def __init__(self, every_s: float, name: str, killed: list[int]) -> None:
+        self._every_s, self._name, self._killed = every_s, name, killed
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        if self._every_s:
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._every_s:
+            self._thread.join()
+
+    def _run(self) -> None:
+        rng = random.Random(0)
+        while not self._ended.wait(self._every_s):
+            if found := sorted(workers_of(os.getpid(), self._name)):
+                os.kill(rng.choice(found), signal.SIGKILL)
+                self._killed.append(found[0])
+
+
+def workers_of(parent: int, name: str) -> Iterator[int]:
+    """Yield the processes below `parent` whose command line contains `name`."""
+    parents, lines = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            lines[int(folder.name)] = (folder / "cmdline").read_text()
+        except OSError:
+            continue
+    for process, line in lines.items():
+        above = process
+        while above in parents and above != parent:
+            above = parents[above]
+        if above == parent and process != parent and name in line:
+            yield process
+
+
+def make_films(folder: Path, count: int) -> None:
+    """Write videos of ten seconds, each with its own picture and sound."""
+    folder.mkdir()
+    for i in range(count):
+        path = folder / f"{i:06d}.mp4"
+        silent, sound = path.with_name("silent.mp4"), path.with_name("sound.wav")
+        write_video(silent, frames(i), frame_rate_hz=12)
+        time_s = np.arange(10 * RATE_HZ) / RATE_HZ
+        tone = 0.3 * np.sin(2 * np.pi * (150 + 40 * i) * time_s) * np.exp(-6 * (time_s * (1 + i / 4) % 1))
+        write_audio(sound, tone.astype(np.float32), rate_hz=RATE_HZ)
+        mux(silent, sound, path)
+        silent.unlink()
+        sound.unlink()
+
+
+def frames(i: int) -> Iterable[Any]:
+    stripes = (np.arange(640) % 64 < 32)[None, :, None] * np.array((200, 25 * i % 256, 40))
+    still = np.broadcast_to(stripes, (360, 640, 3)).astype(np.uint8)
+    return (np.roll(still, (1 + i) * k, axis=1) for k in range(120))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""Lance table of extracted rows with one row per key, and a table of failures.
+
+A URI holds two LanceDB tables. ``features`` has the columns ``key`` and ``line`` and those of its kind; the settings
+of its extraction are metadata of its schema, so that creating it is one commit. ``failures`` has the keys that could
+not be extracted. Rows are ordered by their line in the manifest, then by key, in whichever order they were written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reelscore.errors import ArtifactError, InputError, NotFoundError, ReelscoreError
+from reelscore.objects import S3Folder, store_error, uri_scheme
+
+from .pairs import IntArray
+
+FORMAT = 1
+_ROWS, _FAILURES = "features", "failures"
+_META = b"reelscore.features"
+_KEY_FIELDS = (pa.field("key", pa.string(), nullable=False), pa.field("line", pa.int64(), nullable=False))
+_FAILURE_SCHEMA = pa.schema(
+    [
+        _KEY_FIELDS[0],
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("tries", pa.int64(), nullable=False),
+    ]
+)
+_READABLE_FOR = timedelta(hours=1)  # a reader keeps the version that it opened at least this long
+_COMPACT_FROM = 32  # fragments; each commit adds one
+_INDEX_FROM = 100_000  # rows; reading their keys takes a tenth of a second
+
+
+@dataclass(frozen=True, slots=True)
+class FailedItem:
+    """An item that could not be extracted: its key, the last reason, and how often it was tried."""
+
+    key: str
+    reason: str
+    tries: int
+
+
+class FeatureTable:
+    """Rows of one extraction at a folder or object-storage URI; open it with `open` or `create`.
+
+    An opened table is one version: rows that are written later are seen by `refresh`.
+
+    Attributes
+    ----------
+    uri : str
+    meta : dict
+        Settings of the extraction, with its ``kind``.
+    """
+
+    def __init__(self, uri: str, database: Any, table: Any, meta: dict[str, Any]) -> None:
+        self.uri = uri
+        self.meta = meta
+        self._database = database
+        self._table = table
+
+    @classmethod
+    def open(cls, uri: Path | str, *, kind: str) -> Self:
+        """Open the table of a kind.
+
+        Raises
+        ------
+        NotFoundError
+            When there is none.
+        ArtifactError
+            When it is of another kind or format, or cannot be read.
+        """
+        found = cls.find(uri)
+        if found is None:
+            raise NotFoundError(
+                f"there is no data set at {uri}. Create one: reelscore extract MANIFEST --out {uri}"
+            )
+        if found.meta["kind"] != kind:
+            raise ArtifactError(f"{uri} holds {found.meta['kind']}, expected {kind}. Give another data set")
+        return found
+
+    @classmethod
+    def find(cls, uri: Path | str) -> Self | None:
+        """Return the table of any kind at a URI, or None without one; raises as `open`."""
+        folder = _folder(uri)
+        uri = str(folder)
+        if isinstance(folder, Path):
+            exists = (folder / f"{_ROWS}.lance").is_dir()  # without LanceDB, which takes a second to import
+        else:  # with the errors of `S3Folder`, which name what is wrong
+            exists = next(folder.objects(f"{_ROWS}.lance"), None) is not None
+        if not exists:
+            return None
+        with table_errors(uri):
+            database = _connect(uri)
+            table = database.open_table(_ROWS)
+            stored = (table.schema.metadata or {}).get(_META)
+        if stored is None:
+            raise ArtifactError(f"{uri} holds a table of another program. Give another folder or prefix")
+        meta = json.loads(stored)
+        if meta.get("format") != FORMAT:
+            raise ArtifactError(
+                f"{uri} has format {meta.get('format')}, this reelscore reads {FORMAT}. Extract again to another URI, "
+                "or use the version that wrote it"
+            )
+        return cls(uri, database, table, meta)
+
+    @classmethod
+    def create(cls, uri: Path | str, *, meta: Mapping[str, Any], fields: Sequence[pa.Field]) -> Self:
+        """Create an empty table.
+
+        Parameters
+        ----------
+        uri : path or str
+            A new or empty folder or prefix.
+        meta : mapping
+            Settings, as JSON values, with the ``kind``.
+        fields : sequence of pyarrow.Field
+            The columns besides key and line.
+
+        Raises
+        ------
+        ArtifactError
+            When the folder holds other files, or cannot be written.
+        """
+        folder = _folder(uri)
+        uri = str(folder)
+        _check_empty(folder)
+        if isinstance(folder, S3Folder):
+            folder.check_conditional_writes()
+        stored = {"format": FORMAT, **meta}
+        schema = pa.schema([*_KEY_FIELDS, *fields], metadata={_META: json.dumps(stored).encode()})
+        with table_errors(uri):
+            database = _connect(uri)
+            database.create_table(_FAILURES, schema=_FAILURE_SCHEMA, exist_ok=True)
+            table = database.create_table(_ROWS, schema=schema)
+        return cls(uri, database, table, stored)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns, with the key and the line first."""
+        return self._table.schema.remove_metadata()
+
+    def refresh(self) -> None:
+        """Move to the newest version."""
+        with table_errors(self.uri):
+            self._table.checkout_latest()
+        self.__dict__.pop("_offsets", None)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column in the order of rows."""
+        return self.columns(name)[name]
+
+    def columns(self, *names: str) -> pa.Table:
+        """Return some columns of all rows, in the order of rows."""
+        offsets = self._offsets
+        with table_errors(self.uri):
+            scanned = self._table.search().select(list(names)).to_arrow()
+        return scanned.take(pa.array(offsets))
+
+    def take(self, rows: Sequence[int] | IntArray, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return rows by their numbers in the order, with all columns or some."""
+        wanted = np.asarray(rows, np.int64)
+        offsets, back = np.unique(self._offsets[wanted], return_inverse=True)
+        with table_errors(self.uri):
+            query = self._table.take_offsets(offsets.tolist())
+            if columns is not None:
+                query = query.select(list(columns))
+            # LanceDB returns the rows by ascending offset, not in the order of the request.
+            return query.to_arrow().take(pa.array(back))
+
+    def append(self, rows: pa.Table) -> None:
+        """Insert rows with new keys; rows whose key is stored are dropped."""
+        with table_errors(self.uri):
+            self._table.merge_insert("key").when_not_matched_insert_all().execute(rows)
+        self.__dict__.pop("_offsets", None)
+
+    def set_columns(self, rows: pa.Table) -> None:
+        """Replace some columns of the rows whose keys are in `rows`."""
+        with table_errors(self.uri):
+            self._table.merge_insert("key").when_matched_update_all().execute(rows)
+        self.__dict__.pop("_offsets", None)
+
+    def failures(self) -> list[FailedItem]:
+        """Return the items that could not be extracted, by key."""
+        with table_errors(self.uri):
+            found = self._database.open_table(_FAILURES).search().to_arrow()
+        return sorted((FailedItem(**row) for row in found.to_pylist()), key=lambda one: one.key)
+
+    def record_failures(self, failures: Sequence[FailedItem]) -> None:
+        """Insert or replace failures by key."""
+        if not failures:
+            return
+        columns = {name: [getattr(one, name) for one in failures] for name in _FAILURE_SCHEMA.names}
+        with table_errors(self.uri):
+            table = self._database.open_table(_FAILURES)
+            merge = table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(pa.table(columns, schema=_FAILURE_SCHEMA))
+
+    def clear_failures(self, keys: Sequence[str]) -> None:
+        """Delete the failures of some keys."""
+        if keys:
+            listed = ", ".join("'" + key.replace("'", "''") + "'" for key in keys)
+            with table_errors(self.uri):
+                self._database.open_table(_FAILURES).delete(f"key IN ({listed})")
+
+    def compact(self) -> None:
+        """Merge small fragments, which each commit adds, and drop versions older than an hour.
+
+        A large table also gets an index of its keys, so that a commit need not read them all.
+        """
+        from reelscore.library.storage.local_lancedb import BTree
+
+        with table_errors(self.uri):
+            if self._table.stats()["fragment_stats"]["num_fragments"] < _COMPACT_FROM:
+                return
+            if self._table.count_rows() >= _INDEX_FROM and not self._table.list_indices():
+                self._table.create_index("key", config=BTree(), name="key_idx")
+            self._table.optimize(cleanup_older_than=_READABLE_FOR)
+        self.__dict__.pop("_offsets", None)
+
+    @cached_property
+    def _offsets(self) -> IntArray:
+        """The place in the table of each row in order. Of rows with one key, the first written counts."""
+        with table_errors(self.uri):
+            found = self._table.search().select(["key", "line"]).to_arrow()
+        # As in a walk of folders, "a/b" comes before "a-b".
+        paths = pc.replace_substring(found["key"], "/", "\0")
+        ordered = pa.table({"line": found["line"], "path": paths})
+        keys = [("line", "ascending"), ("path", "ascending")]
+        order: IntArray = pc.sort_indices(ordered, sort_keys=keys).to_numpy().astype(np.int64)
+        if pc.count_distinct(found["key"]).as_py() < len(found):
+            _, first = np.unique(found["key"].to_numpy(), return_index=True)
+            order = order[np.isin(order, first)]
+        return order
+
+
+@contextmanager
+def table_errors(uri: str) -> Iterator[None]:
+    """Turn what LanceDB raises, its panics included, into `ArtifactError`."""
+    try:
+        yield
+    except (ReelscoreError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        known = isinstance(error, (RuntimeError, ValueError, OSError, pa.ArrowException))
+        if not known and type(error).__name__ not in ("PanicException", "RustPanic"):
+            raise
+        message = " ".join(str(error).split())
+        folder = _folder(uri)
+        if isinstance(folder, S3Folder):
+            raise store_error(message, folder) from None
+        if "No space left" in message or "os error 28" in message:
+            raise ArtifactError(
+                f"the disk of {uri} is full. The data set is as it was before this write. Free some space, then run "
+                "this again"
+            ) from error
+        if "ermission denied" in message or "Read-only file system" in message:
+            raise ArtifactError(f"{uri} cannot be written. Check the permissions of its folder") from error
+        raise ArtifactError(
+            f"the data set {uri} cannot be read or written: {message[:200]}. Extract again to another URI"
+        ) from error
+
+
+def check_writable(uri: str) -> None:
+    """Raise `ConfigError` if a store would lose rows of two writers; see `S3Folder.check_conditional_writes`."""
+    folder = _folder(uri)
+    if isinstance(folder, S3Folder):
+        folder.check_conditional_writes()
+
+
+def _folder(uri: Path | str) -> Path | S3Folder:
+    return S3Folder.parse(str(uri)) if uri_scheme(str(uri)) else Path(uri).expanduser()
+
+
+def _connect(uri: str) -> Any:
+    from reelscore.library.storage.local_lancedb import lancedb
+
+    folder = _folder(uri)
+    return lancedb.connect(
+        uri, storage_options=folder.lance_options() if isinstance(folder, S3Folder) else None
+    )
+
+
+def _check_empty(folder: Path | S3Folder) -> None:
+    """Raise unless a folder is absent or empty, but for what a killed creation left."""
+    try:
+        if isinstance(folder, Path):
+            names = [path.name for path in folder.iterdir()]
+        else:
+            names = [found.name.partition("/")[0] for found in islice(folder.objects(), 1000)]
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise InputError(f"{folder} is a file, expected a folder; give another --out") from error
+    if others := [name for name in names if name != f"{_FAILURES}.lance"]:
+        raise ArtifactError(
+            f"{folder} holds other files ({min(others)}), expected a data set of features or an empty folder; give "
+            "another --out"
+        )
