@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import tempfile
 import tomllib
@@ -23,6 +24,7 @@ _SPECIAL = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/?)")
 _MAX_DIGITS = 19  # of a 64-bit integer
 
 
@@ -48,12 +50,36 @@ def existing_file(path: Path | str) -> Path:
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         if isinstance(error, InputError):
             raise
+        check_local(path)
         raise NotFoundError(f"{file} does not exist; check the spelling and the folder you are in") from None
     except OSError as error:
         raise NotFoundError(
             f"{file} cannot be read: {error.strerror}; check its name and permissions"
         ) from error
     return file
+
+
+def uri_scheme(text: str) -> str:
+    """Return the scheme of a URI in lower case, or an empty text for a path.
+
+    Examples
+    --------
+    >>> uri_scheme("s3://media/music"), uri_scheme("GS://media"), uri_scheme("lib"), uri_scheme("C:/lib")
+    ('s3', 'gs', '', '')
+    """
+    # `Path` turns "s3://media" into "s3:/media".
+    found = _SCHEME.match(text)
+    return found[1].lower() if found and (found[2] or len(found[1]) > 1) else ""
+
+
+def check_local(path: Path | str) -> None:
+    """Raise `InputError` for the address of an object store where a file or folder of this machine is needed."""
+    if uri_scheme(str(path)):
+        address = re.sub(":/+", "://", str(path), count=1)  # `Path` drops a slash
+        raise InputError(
+            f"{address} is on an object store, and a file or folder on this machine is needed here. Download it, and "
+            "give its path"
+        )
 
 
 def open_file(path: Path | str) -> io.BufferedReader:
@@ -121,6 +147,7 @@ _FOLDER_INDEX_VERSION = 3
 def folder_library(music: Path, pipeline_name: str) -> Path:
     """Return the library folder of a music folder and a pipeline, below ``$XDG_CACHE_HOME``."""
     if not music.expanduser().exists():
+        check_local(music)
         raise NotFoundError(f"no such folder: {music}; give a folder of music files with --music")
     # An index of the former version has no facts about its tracks; the folder is indexed again, from cached features.
     name = f"{music.expanduser().resolve()}\0{pipeline_name}\0{_FOLDER_INDEX_VERSION}"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import ArtifactError, ConfigError, InputError, NotFoundError, ReelscoreError, missing_extra
 from .files import replace_file
+from .files import uri_scheme as uri_scheme
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/?)")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _ENDPOINT = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -90,6 +90,7 @@ class S3Folder:
     def parse(cls, uri: str) -> S3Folder:
         """Return the folder of a URI; raise `InputError` unless it is ``s3://bucket`` or ``s3://bucket/prefix``."""
         scheme = uri_scheme(uri)
+        uri = re.sub(":/+", "://", uri, count=1)  # `Path` drops a slash
         if scheme != "s3":
             raise InputError(
                 f"{uri!r} has the unknown scheme {scheme!r}. Give a folder, or s3://bucket/prefix"
@@ -166,6 +167,13 @@ class S3Folder:
                         (found["e_tag"] or "").strip('"'),
                     )
 
+    def names(self) -> list[str]:
+        """Return the sorted names of the objects and folders directly below this folder."""
+        with self._errors(missing_is_bucket=True):
+            found = self._store().list_with_delimiter()
+        paths = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
+        return sorted(path.strip("/") for path in paths)
+
     def download(self, name: str, target: Path | str) -> None:
         """Copy an object to a file, atomically; raise `NotFoundError` if there is none of this name."""
         try:
@@ -228,17 +236,13 @@ class S3Folder:
             raise store_error(str(error), self) from None
 
 
-def uri_scheme(text: str) -> str:
-    """Return the scheme of a URI in lower case, or an empty text for a path.
+Folder = Path | S3Folder
+"""A folder on this machine or on an object store."""
 
-    Examples
-    --------
-    >>> uri_scheme("s3://media/music"), uri_scheme("GS://media"), uri_scheme("lib"), uri_scheme("C:/lib")
-    ('s3', 'gs', '', '')
-    """
-    # `Path` turns "s3://media" into "s3:/media".
-    found = _SCHEME.match(text)
-    return found[1].lower() if found and (found[2] or len(found[1]) > 1) else ""
+
+def folder_of(given: Path | str) -> Folder:
+    """Return the folder that a path or an ``s3://`` URI names; raise `InputError` for another URI."""
+    return S3Folder.parse(str(given)) if uri_scheme(str(given)) else Path(given).expanduser()
 
 
 def store_error(message: str, folder: S3Folder) -> ReelscoreError:

@@ -23,7 +23,7 @@ from reelscore.media.stereo import read_stereo
 from reelscore.media.writer import write_audio
 from reelscore.render.page.content import MAX_TRACKS, page_content
 from reelscore.render.page.page import page_html, write_page
-from reelscore.types import Match, Moment, Track
+from reelscore.types import Match, Moment, Reason, Track
 from support import rhythms
 from support.browser import CHROMIUM, Browser
 from support.films import film
@@ -66,7 +66,19 @@ def tracks(tmp_path_factory) -> list[Path]:
 def report(tracks) -> MatchReport:
     return report_of(
         match_of(tracks[0], start_s=4, title="Click & Co", artist="A <b>", reasons=("warm", "calm")),
-        match_of(tracks[1], rank=2, start_s=2, fit="good", violations=("drums",)),
+        match_of(
+            tracks[1],
+            rank=2,
+            start_s=2,
+            fit="good",
+            violations=("drums",),
+            bpm=119.7,
+            explanation=(
+                Reason("cuts", "5 of 6 cuts on beats", 0.2),
+                Reason("moment", "from 0:02 of 0:08", 0.61),
+                Reason("track", "the whole track: 0.48", 0.48),
+            ),
+        ),
         match_of(tracks[2], rank=3, start_s=6),
         notes=("nothing here fits <well>",),
     )
@@ -129,6 +141,9 @@ def test_it_shows_the_tracks_with_moment_tempo_length_and_reasons(html):
     assert "from 0:02 to 0:06 · 120 bpm · good fit" in text
     assert "from 0:06 to 0:08 · ends 2 s before the video" in text
     assert html.count('class="moment"') == 3
+    assert re.findall(r"Parts of the score.*", html) == [
+        'Parts of the score"><li>the moment: 0.61</li><li>the whole track: 0.48</li></ul>'
+    ]
 
 
 def test_an_excerpt_starts_at_the_moment_and_is_levelled(tmp_path, html, tracks):

@@ -14,6 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from reelscore.errors import NotFoundError
+from reelscore.media.probe import probe
+from reelscore.service.client import Client
+from support import worlds
+from support.serving import ServerProcess
+
 BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None)
 
 SERVER = """
@@ -120,3 +126,41 @@ def test_jobs_survive_a_kill_and_run_once(postgres: str, tmp_path: Path) -> None
     done = subprocess.run([*command, "finish"], capture_output=True, text=True, timeout=200, check=False)
     assert done.stdout == "passed\n", done.stderr
     assert sorted(map(int, (tmp_path / "effects").read_text().split())) == [0, 1, 2, 4, 6, 7]
+
+
+@pytest.mark.slow
+def test_the_service_keeps_its_jobs_in_postgres_across_a_kill(postgres: str, tmp_path: Path) -> None:
+    """Add music, upload, match, render and delete; the server is killed while the render waits or runs."""
+    music = worlds.songs(tmp_path / "music", 2)
+    film = worlds.finished(tmp_path / "film.mp4", i=3)
+    arguments = ("--library", tmp_path / "lib", "--data", tmp_path / "data", "--root", tmp_path)
+    arguments = (*arguments, "--jobs", postgres)
+    server = ServerProcess(*arguments, cache=tmp_path / "cache")
+    with Client(server.url) as client:
+        assert len((client.add_tracks(music).result or {})["added"]) == 2
+        video = client.upload(film)
+        named = client.use_path(film)
+        best = client.match(video, top=1).matches[0]
+        body = {"video": video.id, "track": best.key, "start_s": best.start_s}
+        job = server.http.post("/v1/renders", json=body, headers={"idempotency-key": "one"}).json()
+        server.kill()
+    server = ServerProcess(*arguments, cache=tmp_path / "cache")
+    try:
+        with Client(server.url) as client:
+            again = server.http.post("/v1/renders", json=body, headers={"idempotency-key": "one"}).json()
+            assert again["id"] == job["id"]
+            assert client.wait_for_job(job["id"]).state == "done"
+            (tmp_path / "out.mp4").write_bytes(server.http.get(f"/v1/jobs/{job['id']}/file").content)
+            info = probe(tmp_path / "out.mp4")
+            assert info.video is not None
+            assert info.audio is not None
+            assert {found.kind for found in client.jobs()} == {"add", "analyse", "render"}
+            client.delete_video(video.id)
+            with pytest.raises(NotFoundError):
+                client.video(video.id)
+            assert server.http.get(f"/v1/jobs/{job['id']}").status_code == 404
+            assert {found.video for found in client.jobs()} == {None, named.id}
+            assert not (tmp_path / "data" / "videos" / video.id).exists()
+            assert film.exists()
+    finally:
+        assert server.stop() == 0

@@ -132,7 +132,17 @@ def test_music_is_added_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert (facts["licence"], facts["mood"], facts["price"]) == ("<b>CC BY</b>", ["calm", "dark"], 49)
         assert tagged.headers["content-type"] == "application/json"
         columns = served.http.get("/v1/library/facets").json()["columns"]
-        assert columns["mood"]["values"] == [{"value": "calm", "count": 1}, {"value": "dark", "count": 1}]
+        assert columns["mood"]["values"] == [
+            {"value": "calm", "count": 1, "total": 1},
+            {"value": "dark", "count": 1, "total": 1},
+        ]
+        # A filter counts for the other columns, since two values of one column are alternatives.
+        filtered = served.http.get("/v1/library/facets", params={"where": ["licence = 'none'"]}).json()
+        assert [value["count"] for value in filtered["columns"]["mood"]["values"]] == [0, 0]
+        assert [value["count"] for value in filtered["columns"]["licence"]["values"]] == [1]
+        assert sum(part["count"] for part in filtered["columns"]["length_s"]["ranges"]) == 0
+        assert sum(part["total"] for part in filtered["columns"]["length_s"]["ranges"]) == 2
+        assert served.http.get("/v1/library/facets?where=nothing").status_code == 422
         assert served.http.patch(at, json={"facts": {"title": "x"}}).status_code == 422
         assert served.http.patch("/v1/tracks/00", json=body).status_code == 404
         assert served.http.delete(f"/v1/tracks/{tracks[0]['key']}").status_code == 204

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
@@ -38,7 +40,7 @@ def localbucket(folder: Path, *, handler: type | None = None) -> Iterator[str]:
     """Serve a folder with localbucket, with the bucket `BUCKET` in it, and yield the address."""
     from localbucket import S3Handler
 
-    (folder / BUCKET).mkdir(parents=True)
+    (folder / BUCKET).mkdir(parents=True, exist_ok=True)
     served = type("Handler", (handler or S3Handler,), {"data_root": folder, "log_message": _silent})
     server = _Server(("127.0.0.1", 0), served)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -57,11 +59,14 @@ def moto() -> Iterator[str]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
     try:
+        # All its servers of one process have the same buckets.
+        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
         client = boto3.client(
             "s3",
             endpoint_url=url,
@@ -85,6 +90,16 @@ def without_conditional_writes() -> type:
             super().do_PUT()
 
     return Faulty
+
+
+def read_only() -> type:
+    """Return a handler for `localbucket` that denies every request that writes."""
+    from localbucket import S3Handler
+
+    class ReadOnly(answering(403, "AccessDenied")):  # type: ignore[misc]
+        do_GET, do_HEAD = S3Handler.do_GET, S3Handler.do_HEAD  # noqa: N815
+
+    return ReadOnly
 
 
 def answering(status: int, code: str) -> type:

@@ -13,13 +13,16 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from reelscore.data.feature_set import FeatureSet
 from reelscore.data.pairs import PairSet
+from reelscore.data.streaming import StreamedPairs
 from reelscore.errors import ConfigError
 from reelscore.models.config import ModelConfig
-from reelscore.training import TrainConfig, train
+from reelscore.training import TrainConfig, auto, train
 from reelscore.training.distributed import Processes
 from reelscore.training.gradient import backward
 from reelscore.training.loop import Trainer
+from support.streamed_sets import write_set
 from support.training_sets import CONFIG, synthetic_pairs, text_pairs
 
 BATCH_SIZE = 11
@@ -76,6 +79,22 @@ def train_twice(folder: Path) -> None:
     """Train a model in two folders."""
     for name in ("a", "b"):
         train(synthetic_pairs(), config=RUN, folder=folder / name)
+
+
+def train_streamed(folder: Path) -> None:
+    """Train a model on a data set that is read batch by batch."""
+    if Processes.current().rank == 0:
+        write_set(folder / "set")
+    dist.barrier()
+    pairs = StreamedPairs.open(FeatureSet.open(folder / "set"))
+    train(pairs, config=RUN, folder=folder / "streamed")
+
+
+def train_auto(folder: Path) -> None:
+    """Let `auto` consider a network for few pairs."""
+    auto.MIN_PAIRS = 0
+    config = dataclasses.replace(RUN, method="auto", epochs=1)
+    train(synthetic_pairs(), config=config, folder=folder / "auto")
 
 
 def disagree(folder: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.files import data_folder
+from reelscore.objects import Folder, folder_of
 
 INPUT = "Input"
 LIBRARY = "Library and model"
@@ -23,7 +24,7 @@ LibraryOption = Annotated[
         "--library",
         "-l",
         metavar="FOLDER",
-        help="Library folder; default: reelscore/library in the user's data folder.",
+        help="Library: a folder or s3://bucket/prefix; default: reelscore/library in the user's data folder.",
         envvar="REELSCORE_LIBRARY",
         rich_help_panel=LIBRARY,
     ),
@@ -97,32 +98,33 @@ WorkersOption = Annotated[
 ]
 
 
-def library_folder(given: Path | None) -> Path:
-    """Return the given library folder, or the default one below ``$XDG_DATA_HOME``."""
-    if given is not None:
-        return given.expanduser()
-    return data_folder() / "library"
+def library_folder(given: Path | None) -> Folder:
+    """Return the given library, or the default folder below ``$XDG_DATA_HOME``."""
+    return data_folder() / "library" if given is None else folder_of(given)
 
 
 def check_one_place(music: Path | None, library: Path | None) -> None:
     """Raise `ConfigError` if a music folder and a library are both given on the command line."""
-    if music is not None and library is not None and str(library) != os.environ.get("REELSCORE_LIBRARY"):
-        raise ConfigError(f"got --music {music} and --library {library}; give one of them, not both")
+    if music is not None and library is not None and library != Path(os.environ.get("REELSCORE_LIBRARY", "")):
+        raise ConfigError(
+            f"got --music {music} and --library {library_folder(library)}; give one of them, not both"
+        )
 
 
-def check_pack(library: Path, pack: Path | None) -> None:
+def check_pack(library: Folder, pack: Path | None) -> None:
     """Raise `ArtifactError` if ``--pack`` is given for a library of the light encoder, which would ignore it.
 
     A pack that the environment names is for the libraries that can use it.
     """
     if pack is None or str(pack) == os.environ.get("REELSCORE_PACK"):
         return
-    from reelscore.library.storage.meta import LibraryMeta
+    from reelscore.library.storage.location import location_of
     from reelscore.pipeline.resolve import find_tagger
 
-    if not LibraryMeta.exists(library):
+    location = location_of(library)
+    if not location.exists():
         return
-    meta = LibraryMeta.read(library)
+    meta = location.read().meta
     if meta.model_path is not None or meta.encoder_kind != "light":
         return
     if find_tagger(pack, required=True) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from reelscore.data.feature_set import FeatureSet
     from reelscore.data.manifest import Manifest, RowProblem
     from reelscore.data.pairs import PairSet
+    from reelscore.data.streaming import StreamedPairs
     from reelscore.encoders.spec import EncoderSpec
     from reelscore.text.spec import TextSpec
 
@@ -139,14 +141,15 @@ def load_pairs(
     assert source is not None
     assert spec is not None
     if (stored := find_data_set(source)) is not None:
-        return _stored_pairs(
-            stored,
-            spec,
+        clips_asked = None if clip_seed is None else num_clips
+        _check_stored(stored, spec, num_clips=clips_asked, words=words)
+        _check_memory(stored, 1 + num_random_samples)
+        return stored.pairs(
             seed=seed,
-            num_random_samples=num_random_samples,
-            num_clips=None if clip_seed is None else num_clips,
             use_splits=use_splits,
-            words=words,
+            num_random_samples=num_random_samples,
+            with_clips=bool(clips_asked),
+            with_text=words is not None,
         )
     manifest = read_rows(source, use_splits=use_splits)
     note_problems(source.name, manifest.problems, manifest.notes)
@@ -196,17 +199,56 @@ def find_data_set(source: Path) -> FeatureSet | None:
     return FeatureSet.open(source)
 
 
-def _stored_pairs(
-    stored: FeatureSet,
+def stream_pairs(
+    source: Path,
     spec: EncoderSpec,
     *,
     seed: int,
     num_random_samples: int,
-    num_clips: int | None,
     use_splits: bool,
     words: TextSpec | None,
-) -> PairSet:
-    """Read the pairs of a data set; raise `InputError` if it was not extracted with what the options ask for."""
+) -> StreamedPairs:
+    """Open the pairs of a data set, to be read batch by batch."""
+    stored = find_data_set(source)
+    if stored is None:
+        raise ConfigError(
+            f"--stream reads a data set of features, but {source} is none; create one with 'reelscore extract', or "
+            "omit --stream"
+        )
+    from reelscore.data.streaming import StreamedPairs
+
+    _check_stored(stored, spec, num_clips=None, words=words)
+    return StreamedPairs.open(
+        stored,
+        seed=seed,
+        use_splits=use_splits,
+        num_random_samples=num_random_samples,
+        with_text=words is not None,
+    )
+
+
+def _check_memory(stored: FeatureSet, num_samples: int) -> None:
+    """Raise `InputError` if the features of a data set do not fit into this process's share of free memory."""
+    settings = stored.settings
+    values = settings.num_segments * num_samples * (settings.video_columns + settings.music_columns)
+    needed = 4 * values * len(stored)
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:  # not Linux
+        return
+    free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    share = free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if needed > share:
+        raise InputError(
+            f"{stored.table.uri} holds {needed / 1e9:.1f} GB of features, more than the {share / 1e9:.1f} GB of free "
+            "memory for this process; read it batch by batch with train --method ii --stream, or extract fewer --draws"
+        )
+
+
+def _check_stored(
+    stored: FeatureSet, spec: EncoderSpec, *, num_clips: int | None, words: TextSpec | None
+) -> None:
+    """Raise `InputError` if a data set was not extracted with what the options ask for."""
     settings, uri = stored.settings, stored.table.uri
     again = "extract with it to another URI, or omit"
     if spec.kind != "light" and spec.name != settings.encoder:
@@ -220,13 +262,6 @@ def _stored_pairs(
     if words is not None and words != settings.words:
         had = "no text" if settings.words is None else f"the text of {settings.words}"
         raise InputError(f"{uri} was extracted with {had}, expected that of {words}; {again} --words")
-    return stored.pairs(
-        seed=seed,
-        use_splits=use_splits,
-        num_random_samples=num_random_samples,
-        with_clips=bool(num_clips),
-        with_text=words is not None,
-    )
 
 
 def note_problems(name: str, problems: Sequence[RowProblem], notes: Sequence[str] = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from reelscore.features.sampling import global_sparse_rows
 from reelscore.types import FloatArray
 
 from .pairs import IntArray, PairSet, Samples
+
+if TYPE_CHECKING:
+    from .streaming import StreamedPairs
 
 Part = tuple[int, int]
 """Number of a part of each batch, from 0, and number of parts: those of a process."""
@@ -35,6 +38,8 @@ class Batch:
         Index of each item in the `PairSet`.
     text : ndarray of float32, shape (B, W, D), and text_mask : ndarray of bool, shape (B, W), optional
         Encoded text chunks, all masked for an item without text; None if no item has text.
+    video_frozen, music_frozen : ndarray of float32, shape (B, P), optional
+        Frozen features, where the set describes its items.
     """
 
     video: FloatArray
@@ -45,14 +50,19 @@ class Batch:
     index: IntArray
     text: FloatArray | None = None
     text_mask: npt.NDArray[np.bool_] | None = None
+    video_frozen: FloatArray | None = None
+    music_frozen: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.index)
 
     def take(self, rows: slice) -> Batch:
         """Return some items, with the same padding."""
-        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: None if array is None else array[rows] for name, array in arrays.items()})
+        taken: dict[str, Any] = {}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            taken[field.name] = None if array is None else array[rows]
+        return Batch(**taken)
 
     def padded(self, video: int, music: int, text: int, *, text_columns: int) -> Batch:
         """Return the batch padded to longer sequences; a text length of 0 means no text."""
@@ -100,7 +110,7 @@ def num_batches(num_pairs: int, *, batch_size: int, training: bool) -> int:
 
 
 def iterate(
-    pairs: PairSet,
+    pairs: PairSet | StreamedPairs,
     *,
     batch_size: int,
     num_segments: int | None = None,
@@ -112,7 +122,7 @@ def iterate(
 
     Parameters
     ----------
-    pairs : PairSet
+    pairs : PairSet or StreamedPairs
     batch_size : int
         Maximum batch size B.
     num_segments : int, optional
@@ -141,7 +151,9 @@ def iterate(
     return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng, part)
 
 
-def _indices(pairs: PairSet, *, batch_size: int, rng: np.random.Generator | None) -> Sequence[IntArray]:
+def _indices(
+    pairs: PairSet | StreamedPairs, *, batch_size: int, rng: np.random.Generator | None
+) -> Sequence[IntArray]:
     """Return the indices of the batches of `iterate`."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
@@ -158,38 +170,36 @@ def _indices(pairs: PairSet, *, batch_size: int, rng: np.random.Generator | None
 
 
 def _batches(
-    pairs: PairSet,
+    pairs: PairSet | StreamedPairs,
     indices: Sequence[IntArray],
     num_segments: int,
     rng: np.random.Generator | None,
     part: Part,
 ) -> Iterator[Batch]:
-    for whole in indices:
-        rows = part_rows(len(whole), part)
-        index = whole[rows]
+    rows = [part_rows(len(whole), part) for whole in indices]
+    own = [whole[some] for whole, some in zip(indices, rows, strict=True)]
+    columns = pairs.text_columns
+    for whole, some, index, items in zip(indices, rows, own, pairs.read(own), strict=True):
         # The random rows of all items are drawn, those of the part are read.
+        shapes = [pairs.shape(i) for i in whole]
         sides = []
-        for samples in (pairs.video, pairs.music):
-            chosen = [_random_rows(samples[i], num_segments, rng) for i in whole]
-            sides.append(
-                pad([_sequence(samples[i], *one) for i, one in zip(index, chosen[rows], strict=True)])
-            )
+        for side, samples in enumerate((items.video, items.music)):
+            chosen = [_random_rows(*shape[side], num_segments, rng) for shape in shapes][some]
+            sides.append(pad([_sequence(one, *at) for one, at in zip(samples, chosen, strict=True)]))
         (video, video_mask), (music, music_mask) = sides
-        text, text_mask = text_batch(pairs, index)
-        yield Batch(video, video_mask, music, music_mask, pairs.group[index], index, text, text_mask)
+        text, text_mask = _padded_text(items.text, columns)
+        frozen = items.frozen or (None, None)
+        yield Batch(video, video_mask, music, music_mask, pairs.group[index], index, text, text_mask, *frozen)
 
 
-def text_batch(
-    pairs: PairSet, index: IntArray
+def _padded_text(
+    texts: Sequence[FloatArray | None], columns: int
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]] | tuple[None, None]:
     """Return the padded text of some items and its mask, as in `Batch`."""
-    if pairs.text is None or (columns := pairs.text_columns) == 0:
+    if all(chunks is None for chunks in texts):
         return None, None
     empty = np.zeros((0, columns), np.float32)
-    chosen = [pairs.text[i] for i in index]
-    if all(chunks is None for chunks in chosen):
-        return None, None
-    return pad([empty if chunks is None else chunks for chunks in chosen])
+    return pad([empty if chunks is None else chunks for chunks in texts])
 
 
 def inference_rows(samples: Samples, num_segments: int | None) -> FloatArray:
@@ -201,16 +211,15 @@ def inference_rows(samples: Samples, num_segments: int | None) -> FloatArray:
 
 
 def _random_rows(
-    samples: Samples, num_segments: int, rng: np.random.Generator | None
+    length: int, num_samples: int, num_segments: int, rng: np.random.Generator | None
 ) -> tuple[IntArray, IntArray | None]:
     """Return the rows of an item that a batch reads, and the sample of each row; None for the inference sample."""
-    length = len(samples[0])
     rows = np.arange(length)
     if length > num_segments:
         rows = global_sparse_rows(length, num_segments=num_segments, rng=rng)
-    if rng is None or len(samples) == 1:
+    if rng is None or num_samples == 1:
         return rows, None
-    return rows, rng.integers(len(samples), size=len(rows))
+    return rows, rng.integers(num_samples, size=len(rows))
 
 
 def _sequence(samples: Samples, rows: IntArray, numbers: IntArray | None) -> FloatArray:

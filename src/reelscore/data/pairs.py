@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,16 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Samples: TypeAlias = tuple[FloatArray, ...]
+
+
+class PairItems(NamedTuple):
+    """Features of some pairs, as in a `PairSet`, and perhaps the frozen features (B, P) of both sides."""
+
+    video: Sequence[Samples]
+    music: Sequence[Samples]
+    text: Sequence[FloatArray | None]
+    row_s: npt.NDArray[np.float64] | None = None
+    frozen: tuple[FloatArray, FloatArray] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -148,18 +158,18 @@ class PairSet:
 
     def indices(self, *splits: Split) -> list[int]:
         """Return the indices of the pairs of some splits, or raise `InputError` when there are none."""
-        if unknown := set(splits) - set(SPLITS):
-            raise InputError(f"split must be train, val or test, got {sorted(unknown)[0]!r}")
-        chosen = [i for i, part in enumerate(self.split) if part in splits]
-        if not chosen:
-            sizes = ", ".join(f"{part} {self.split.count(part)}" for part in SPLITS)
-            one = len(self) > 1 and (self.group == self.group[0]).all()
-            why = f", because all {len(self)} are of one group, which stays in one split" if one else ""
-            raise InputError(
-                f"{self.name} has no pairs in the {' or '.join(splits)} split ({sizes}){why}; "
-                "choose another split or add pairs to it"
-            )
-        return chosen
+        return split_indices(self.name, self.split, self.group, splits)
+
+    def shape(self, index: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the length and the number of samples of an item's video and of its music."""
+        video, music = self.video[index], self.music[index]
+        return (len(video[0]), len(video)), (len(music[0]), len(music))
+
+    def read(self, batches: Sequence[IntArray]) -> Iterator[PairItems]:
+        """Return the items of each batch of indices."""
+        for index in batches:
+            text = [None if self.text is None else self.text[i] for i in index]
+            yield PairItems([self.video[i] for i in index], [self.music[i] for i in index], text)
 
     def take(self, indices: Sequence[int] | IntArray) -> PairSet:
         """Return the pairs at `indices`, in that order."""
@@ -206,6 +216,22 @@ class PairSet:
                     f"{self.name}: {self.keys[other]!r} and {self.keys[i]!r} are of one {name} but in "
                     f"the {self.split[other]} and {self.split[i]} splits; put both into one split"
                 )
+
+
+def split_indices(name: str, split: Sequence[Split], group: IntArray, splits: Sequence[Split]) -> list[int]:
+    """Return the indices of the pairs of some splits; `name` is that of the set, for the errors."""
+    if unknown := set(splits) - set(SPLITS):
+        raise InputError(f"split must be train, val or test, got {sorted(unknown)[0]!r}")
+    chosen = [i for i, part in enumerate(split) if part in splits]
+    if not chosen:
+        sizes = ", ".join(f"{part} {split.count(part)}" for part in SPLITS)
+        one = len(group) > 1 and (group == group[0]).all()
+        why = f", because all {len(group)} are of one group, which stays in one split" if one else ""
+        raise InputError(
+            f"{name} has no pairs in the {' or '.join(splits)} split ({sizes}){why}; "
+            "choose another split or add pairs to it"
+        )
+    return chosen
 
 
 def _checked_samples(

@@ -28,6 +28,9 @@ CLIP = 6.0
 NUM_KNOTS = 33
 """Number of quantiles of a column; more do not change results."""
 
+Scales = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+"""Mean of every column, and its deviation; 1 for a constant column."""
+
 # Knots closer than this share of the interquartile range are tied: a slope between them would be rounding error.
 _TIE_TOLERANCE = 1e-4
 _CONSTANT_TOLERANCE = 1e-6  # a column is constant if its deviation is below this share of its magnitude
@@ -69,18 +72,54 @@ class ColumnMap:
         return apply(rows.astype(np.float64), self.knots, self.scores).astype(np.float64, copy=False)
 
 
-def mean_and_scale(
-    sequences: Iterable[npt.NDArray[np.floating]],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def mean_and_scale(sequences: Iterable[npt.NDArray[np.floating]]) -> Scales:
     """Return mean and deviation of every column over all rows of sequences (T, D); 1 for a constant column."""
     # Sums run in float64: half precision overflows, and a large mean cancels a small deviation.
     items = list(sequences)
     rows = sum(len(x) for x in items)
     mean = np.sum([x.sum(axis=0, dtype=np.float64) for x in items], axis=0) / rows
     square = np.sum([np.square(x - mean).sum(axis=0) for x in items], axis=0) / rows
-    deviation = np.sqrt(square)
-    size = np.abs(mean)
-    return mean, np.where(deviation > _CONSTANT_TOLERANCE * (size + _CONSTANT_TOLERANCE), deviation, 1.0)
+    return mean, _scale(mean, np.sqrt(square))
+
+
+def _scale(mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(deviation > _CONSTANT_TOLERANCE * (np.abs(mean) + _CONSTANT_TOLERANCE), deviation, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnMoments:
+    """Number of rows, and mean and sum of squared differences from it of every column, of rows seen once.
+
+    References
+    ----------
+    Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance" (merging two samples).
+    """
+
+    num_rows: int
+    mean: npt.NDArray[np.float64]
+    squares: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: npt.NDArray[np.floating]) -> ColumnMoments:
+        """Return the moments of rows (n, D)."""
+        if len(rows) == 0:
+            return cls(0, np.zeros(rows.shape[1]), np.zeros(rows.shape[1]))
+        mean = rows.mean(axis=0, dtype=np.float64)
+        return cls(len(rows), mean, np.square(rows - mean).sum(axis=0))
+
+    def __add__(self, other: ColumnMoments) -> ColumnMoments:
+        """Return the moments of the rows of both."""
+        if not (self.num_rows and other.num_rows):
+            return self if self.num_rows else other
+        total = self.num_rows + other.num_rows
+        difference = other.mean - self.mean
+        mean = self.mean + difference * (other.num_rows / total)
+        between = np.square(difference) * (self.num_rows * other.num_rows / total)
+        return ColumnMoments(total, mean, self.squares + other.squares + between)
+
+    def mean_and_scale(self, num_rows: int | None = None) -> Scales:
+        """Return what `mean_and_scale` returns; of `num_rows` rows, those that are not seen are equal to the mean."""
+        return self.mean, _scale(self.mean, np.sqrt(self.squares / max(1, num_rows or self.num_rows)))
 
 
 def apply(

@@ -17,7 +17,6 @@ from reelscore.types import FileState
 from reelscore.workers.local import available_cores, run_all, time_limit_s
 
 from .storage.hashes import FileHashes
-from .storage.meta import LibraryMeta
 from .storage.snapshot import Snapshot
 from .summary import AddCounts, AddSummary
 
@@ -58,14 +57,16 @@ class AddRun:
         prune: bool,
         workers: int | None,
         progress: Progress | None,
+        background: bool = False,
     ) -> None:
         self._library = library
         self._prune = prune
         self._workers = workers
+        self._background = background
         self._progress = progress
         self._roots = [existing_path(path) for path in paths]
         self._found = _find(paths, self._roots, prune=prune)
-        self._hashes = FileHashes.read(library.path)
+        self._hashes = FileHashes.read(library.folder)
         self._path_of: dict[str, str] = {}
         self._counts = AddCounts()
         self._new: set[str] = set()
@@ -73,7 +74,7 @@ class AddRun:
     def run(self) -> AddSummary:
         """Add the files."""
         library = self._library
-        snapshot = Snapshot.open(library._file) if LibraryMeta.exists(library.path) else None
+        snapshot = Snapshot.open(library._location) if library._location.exists() else None
         if snapshot is not None:
             rows = snapshot.all_rows()
             self._path_of = dict(zip(rows.text("key"), rows.text("path"), strict=True))
@@ -99,8 +100,9 @@ class AddRun:
                 store.remove([key for key, _ in gone])
                 self._counts.removed += [path for _, path in gone]
             finally:
-                self._hashes.write(library.path, keys=set(self._path_of))
+                self._hashes.write(library.folder, keys=set(self._path_of))
         self._counts.added += self._new
+        self._counts.notes += store.notes
         return self._counts.summary()
 
     def _fresh(self) -> list[str]:
@@ -161,6 +163,7 @@ class AddRun:
             store.meta.has_facts,
             workers=workers,
             limit_s=time_limit_s,
+            background=self._background,
         )
         with closing(embedded) as outcomes:
             try:

@@ -8,6 +8,7 @@ from reelscore.encoders.cache import FeatureCache
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.files import existing_file
 from reelscore.models.trained.folder import read_card
+from reelscore.objects import Folder
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.pipeline.resolve import find_tagger, resolve
 
@@ -38,7 +39,7 @@ def library_meta(opened: OpenPipeline) -> LibraryMeta:
 
 def pipeline_of_library(
     built: LibraryMeta,
-    library: Path,
+    library: Folder,
     *,
     encoder: str | None = None,
     pack: Path | str | None = None,
@@ -94,7 +95,7 @@ def pipeline_of_library(
 
 
 def check_encoder(
-    built: LibraryMeta, library: Path, encoder: str, *, cache: FeatureCache | None = None
+    built: LibraryMeta, library: Folder, encoder: str, *, cache: FeatureCache | None = None
 ) -> OpenPipeline | None:
     """Raise `ArtifactError` unless a library was built with an encoder, named as for ``--encoder``.
 
@@ -114,7 +115,7 @@ def check_encoder(
     )
 
 
-def check_model(built: LibraryMeta, library: Path, model: Path | str) -> None:
+def check_model(built: LibraryMeta, library: Folder, model: Path | str) -> None:
     """Raise `ArtifactError` unless a library was built with the trained model in a folder."""
     check_kind(built, library)
     _check_fingerprints(
@@ -122,7 +123,7 @@ def check_model(built: LibraryMeta, library: Path, model: Path | str) -> None:
     )
 
 
-def check_pipeline(built: LibraryMeta, library: Path, opened: OpenPipeline) -> None:
+def check_pipeline(built: LibraryMeta, library: Folder, opened: OpenPipeline) -> None:
     """Raise `ArtifactError`, with the command that rebuilds, unless a library was built with a pipeline."""
     pair = opened.encoders
     _check_fingerprints(
@@ -135,7 +136,7 @@ def check_pipeline(built: LibraryMeta, library: Path, opened: OpenPipeline) -> N
     )
 
 
-def tagger_of(built: LibraryMeta, library: Path, opened: OpenPipeline) -> OpenPipeline:
+def tagger_of(built: LibraryMeta, library: Folder, opened: OpenPipeline) -> OpenPipeline:
     """Return the zero-shot pipeline that computed a library's tag scores, for text queries.
 
     Raises
@@ -169,7 +170,7 @@ def can_tag(built: LibraryMeta, opened: OpenPipeline) -> bool:
     return opened.tagger is not None and opened.tagger.model.fingerprint == built.tags_fingerprint
 
 
-def untagged_note(library: Path, count: int) -> str | None:
+def untagged_note(library: Folder, count: int) -> str | None:
     """Return a message about tracks without tag scores in a library that keeps them; None for 0 tracks."""
     if count == 0:
         return None
@@ -180,7 +181,7 @@ def untagged_note(library: Path, count: int) -> str | None:
 
 
 def _check_fingerprints(
-    built: LibraryMeta, library: Path, options: str, *comparisons: tuple[str, str, str]
+    built: LibraryMeta, library: Folder, options: str, *comparisons: tuple[str, str, str]
 ) -> None:
     for what, stored, used in comparisons:
         if stored != used:

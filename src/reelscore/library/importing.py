@@ -6,6 +6,7 @@ import os
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,7 @@ def import_columns(store: Store, path: Path | str) -> ImportSummary:
     _check_result(path, columns, matched, unmatched, ambiguous)
     store.import_columns({c.name: c.kind for c in columns if not c.is_known})
     names = {name for column in columns for name in column.stored}
-    store.set_facts({key: _updated(facts[key], names, values) for key, (_, values) in chosen.items()})
+    store.change_facts({key: partial(_updated, names=names, values=v) for key, (_, v) in chosen.items()})
     return ImportSummary(
         tuple(column.name for column in columns),
         len(chosen),
@@ -146,7 +147,7 @@ def remove_columns(store: Store, names: Sequence[str]) -> int:
             )
     removed = {name for stored in chosen.values() for name in stored}
     changed = {key for key, values in by_key.items() if removed & set(values)}
-    store.set_facts({key: _updated(facts[key], removed, {}) for key in sorted(changed)})
+    store.change_facts({key: partial(_updated, names=removed, values={}) for key in sorted(changed)})
     store.drop_columns([name for name in imported if name in removed])
     return len(changed)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reelscore.encoders.cache import FeatureCache, default_folder
-from reelscore.errors import NotFoundError
+from reelscore.errors import ArtifactError, NotFoundError
+from reelscore.objects import S3Folder
 from reelscore.types import Track
 
 from .adding import AddRun, Progress
 from .storage.entry import TrackEntry
-from .storage.meta import LibraryFile, LibraryMeta, check_absent, check_kind, facts_note, way_to_create
+from .storage.location import Location, location_of
+from .storage.meta import LibraryMeta, check_kind, facts_note, way_to_create
 from .storage.open import Searcher, open_for_search
 from .storage.snapshot import Snapshot
 from .summary import AddSummary
@@ -30,7 +32,10 @@ class Library:
 
     Attributes
     ----------
-    path : Path
+    path : Path or S3Folder
+    folder : Path
+        Folder on this machine for its snapshot and its lists of files: `path`, or one in the user's cache folder for a
+        library on an object store.
     cache_folder : Path
         Folder of the feature cache.
 
@@ -43,15 +48,16 @@ class Library:
 
     def __init__(
         self,
-        file: LibraryFile,
+        location: Location,
         pipeline: OpenPipeline | None,
         *,
         cache_folder: Path,
         open_pipeline: Callable[[], OpenPipeline] | None = None,
     ) -> None:
-        self.path = file.library
+        self.path = location.library
+        self.folder = location.local
         self.cache_folder = cache_folder
-        self._file = file
+        self._location = location
         self._pipeline = pipeline
         self._open_pipeline = open_pipeline
         self._pack: Path | str | None = None
@@ -68,12 +74,12 @@ class Library:
     @property
     def meta(self) -> LibraryMeta | None:
         """What the library was built with; None before the first `add`."""
-        return self._file.read().meta if LibraryMeta.exists(self.path) else None
+        return self._location.read().meta if self._location.exists() else None
 
     @classmethod
     def open(
         cls,
-        path: Path | str,
+        path: Path | str | S3Folder,
         *,
         model: Path | str | None = None,
         encoder: str | None = None,
@@ -87,8 +93,8 @@ class Library:
 
         Parameters
         ----------
-        path : path
-            The library's folder.
+        path : path or S3Folder
+            The library's folder, or ``s3://bucket/prefix``.
         model : path, optional
             A trained model. For an existing library it must be the one that built it.
         encoder : {"light", "pack", "words"} or ``hub:VIDEO+MUSIC``, optional
@@ -112,7 +118,7 @@ class Library:
         ArtifactError
             When it is damaged, or was built by another model or encoder; the message names the command that fixes it.
         """
-        folder = Path(path).expanduser()
+        location = location_of(path)
         if cache is not None:
             cache_folder = Path(cache).expanduser()
         elif pipeline is not None and pipeline.cache is not None:
@@ -120,18 +126,17 @@ class Library:
         else:
             cache_folder = default_folder()
         features = FeatureCache(cache_folder)
-        file = LibraryFile(folder)
-        if not LibraryMeta.exists(folder):
-            check_absent(folder, create=create)
+        if not location.exists():
+            location.check_absent(create=create)
             from reelscore.pipeline.resolve import resolve
 
             opened = pipeline or resolve(
                 model=model, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=features
             )
-            return cls(file, opened, cache_folder=cache_folder)
+            return cls(location, opened, cache_folder=cache_folder)
         if pipeline is not None:
-            return cls(file, pipeline, cache_folder=cache_folder)
-        meta = file.read().meta
+            return cls(location, pipeline, cache_folder=cache_folder)
+        meta = location.read().meta
         loaded = None
         if encoder is not None:
             from reelscore.pipeline.resolve import encoder_specs
@@ -140,16 +145,16 @@ class Library:
 
             # A library stores a hub encoder by commit or absolute folder.
             encoder = encoder_specs(encoder)[0].name if encoder.startswith("hub:") else encoder
-            loaded = check_encoder(meta, folder, encoder, cache=features)
+            loaded = check_encoder(meta, location.library, encoder, cache=features)
 
         def open_stored() -> OpenPipeline:
             from .compatibility import pipeline_of_library
 
             return pipeline_of_library(
-                meta, folder, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=features
+                meta, location.library, encoder=encoder, pack=pack, vocabulary=vocabulary, cache=features
             )
 
-        library = cls(file, loaded, cache_folder=cache_folder, open_pipeline=open_stored)
+        library = cls(location, loaded, cache_folder=cache_folder, open_pipeline=open_stored)
         library._pack = pack
         library._has_options = pack is not None or vocabulary is not None
         if model is not None:
@@ -169,7 +174,7 @@ class Library:
             return None
         from .compatibility import untagged_note
 
-        snapshot = Snapshot.open(self._file)
+        snapshot = Snapshot.open(self._location)
         if snapshot is None:
             return untagged_note(self.path, self._store().count_without_tags())
         return untagged_note(self.path, int((~snapshot.rows.has_tag_scores).sum()))
@@ -179,19 +184,21 @@ class Library:
         return facts_note(self.meta, self.path)
 
     def __len__(self) -> int:
-        return len(open_for_search(self._file)) if LibraryMeta.exists(self.path) else 0
+        if not self._location.exists():
+            return 0
+        return len(self._store() if self._location.is_shared else open_for_search(self._location))
 
     def searcher(self) -> Searcher:
         """Return a searcher over the newest version."""
-        if not LibraryMeta.exists(self.path):
+        if not self._location.exists():
             raise NotFoundError(f"there is no library at {self.path}. Create one: {way_to_create(self.path)}")
-        return open_for_search(self._file)
+        return open_for_search(self._location)
 
     def tracks(self) -> list[Track]:
         """Return every track, ordered by path."""
-        if not LibraryMeta.exists(self.path):
+        if not self._location.exists():
             return []
-        searcher = open_for_search(self._file)
+        searcher = open_for_search(self._location)
         if isinstance(searcher, Snapshot):
             rows = searcher.all_rows()
             found = [rows.track(row) for row in range(len(rows))]
@@ -240,6 +247,7 @@ class Library:
         prune: bool = False,
         workers: int | None = None,
         progress: Progress | None = None,
+        background: bool = False,
     ) -> AddSummary:
         """Add files and folders, searched recursively. Files that are in the library and unchanged are skipped.
 
@@ -256,8 +264,12 @@ class Library:
             Number of processes; by default one per available core.
         progress : callable, optional
             Called with (files done, files in all).
+        background : bool
+            Whether other processes come first.
         """
-        return AddRun(self, paths, prune=prune, workers=workers, progress=progress).run()
+        return AddRun(
+            self, paths, prune=prune, workers=workers, progress=progress, background=background
+        ).run()
 
     def rebuild(
         self,
@@ -314,8 +326,14 @@ class Library:
     def _store(self, *, create: bool = False) -> Store:
         from .storage.store import Store
 
-        if create and not LibraryMeta.exists(self.path):
+        if create and not self._location.exists():
             from .compatibility import library_meta
 
-            return Store.create(self._file, library_meta(self.pipeline))
-        return Store.open(self._file)
+            try:
+                return Store.create(self._location, library_meta(self.pipeline))
+            except ArtifactError:
+                if not self._location.is_shared or not self._location.exists():
+                    raise
+            # Another writer was faster.
+            self._check_pipeline()
+        return Store.open(self._location)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from reelscore.encoders.cache import FeatureCache
 from reelscore.errors import ArtifactError
 from reelscore.media.folders import Failure
 from reelscore.pipeline.resolve import resolve
+from reelscore.types import Track
 from reelscore.workers.local import run_all, time_limit_s
 
 from .adding import Progress, num_workers
@@ -54,11 +55,10 @@ def rebuild(
         vocabulary=vocabulary,
         cache=FeatureCache(library.cache_folder),
     )
-    tracks = store.tracks()
-    items = [(t.path, t.key, t.duration_s) for t in tracks]
     tally = AddCounts()
 
-    def rebuilt() -> Iterator[TrackEntry]:
+    def embed(tracks: Sequence[Track]) -> Iterator[TrackEntry]:
+        items = [(t.path, t.key, t.duration_s) for t in tracks]
         outcomes = run_all(
             items,
             prepare_rebuild,
@@ -88,8 +88,10 @@ def rebuild(
                 f"reelscore rebuild --library {library.path}{opened.spec.options} --drop-missing"
             )
 
-    store.replace(library_meta(opened), rebuilt())
     with store:
+        store.begin()
+        store.replace(library_meta(opened), embed(store.tracks()), embed=embed)
         find_recordings(store)
+    tally.notes += store.notes
     library._pipeline = opened
     return tally.summary()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from reelscore.analysis.fingerprint import FINGERPRINT_HZ, Fingerprint, find_overlap
@@ -55,16 +58,20 @@ def _set_ids(store: Store, keys: list[str]) -> None:
     for key, others in links.items():
         for other in others:
             join(key, other)
-    changed: dict[str, TrackFacts] = {}
+    changes: dict[str, Callable[[TrackFacts], TrackFacts]] = {}
     for key, one in facts.items():
         # The smallest key may have been removed since; its recording keeps the name.
         names = {min(groups[key])} | {
             str(i) for m in groups[key] if (i := facts[m].values.get("recording_id")) is not None
         }
         if one.values.get("recording_id") != min(names):
-            analysed = one.by_source().get("analysis", {}) | {"recording_id": min(names)}
-            changed[key] = one.with_source("analysis", analysed)
-    store.set_facts(changed)
+            changes[key] = partial(_with_id, recording_id=min(names))
+    store.change_facts(changes)
+
+
+def _with_id(facts: TrackFacts, recording_id: str) -> TrackFacts:
+    analysed = facts.by_source().get("analysis", {}) | {"recording_id": recording_id}
+    return facts.with_source("analysis", analysed)
 
 
 def _same(store: Store, key: str) -> list[str]:

@@ -43,7 +43,7 @@ def add_tracks(
                 "Give 'add' and 'extract --tracks' the same --model, --encoder and --pack"
             )
     counts = AddCounts()
-    hashes = FileHashes.read(library.path)
+    hashes = FileHashes.read(library.folder)
     with library._store(create=True) as store:
         store.begin()
         same_tags = store.meta.tags_fingerprint == tracks.meta.tags_fingerprint
@@ -73,5 +73,5 @@ def add_tracks(
         finally:
             store.upsert(batch)
         find_recordings(store)
-        hashes.write(library.path, keys=set(path_of))
+        hashes.write(library.folder, keys=set(path_of))
     return counts.summary()

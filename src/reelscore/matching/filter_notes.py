@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from reelscore.library.storage.facts import BUILT_IN
 from reelscore.library.storage.open import Searcher
+from reelscore.objects import Folder
 
 from .filters import Condition, join, parse_filter
 
 
-def none_left(conditions: Sequence[Condition], index: Searcher, library: Path) -> str:
+def none_left(conditions: Sequence[Condition], index: Searcher, library: Folder) -> str:
     """Return how many tracks pass each condition, and which one to relax, where none passes all."""
     num_passed = [index.count_where(condition.sql) for condition in conditions]
     counts = ", ".join(
@@ -32,7 +32,7 @@ def none_left(conditions: Sequence[Condition], index: Searcher, library: Path) -
     return ". ".join([message, *unknown_values(conditions, index, library)])
 
 
-def unknown_values(conditions: Sequence[Condition], index: Searcher, library: Path) -> list[str]:
+def unknown_values(conditions: Sequence[Condition], index: Searcher, library: Folder) -> list[str]:
     """Return a message for each column of a filter that is unknown for most tracks."""
     messages = []
     kinds = index.columns()

@@ -14,11 +14,13 @@ from reelscore.library.library import Library
 from reelscore.library.storage.open import Searcher
 from reelscore.media.probe import probe
 from reelscore.models.zeroshot.text_query import not_understood
+from reelscore.objects import Folder
 from reelscore.types import FloatArray, Match, MediaInfo
 
 from .filter_notes import none_left, unknown_values
 from .filters import Condition, join, parse_filter
 from .query import embed_query, embed_text
+from .ranking import Placed
 from .report import FailedVideo, MatchReport
 from .request import MatchRequest
 from .search import Search
@@ -48,7 +50,7 @@ class Matcher:
 
     def __init__(
         self,
-        library: Library | Path | str,
+        library: Library | str | Folder,
         model: Path | str | None = None,
         *,
         pack: Path | str | None = None,
@@ -63,6 +65,7 @@ class Matcher:
         self._pipeline = library.pipeline
         if on_screen or speech:
             self._pipeline = self._pipeline.with_text_from(on_screen=on_screen, speech=speech)
+        self._kept: tuple[Searcher | None, dict[object, list[Placed]]] = (None, {})
         _ = self._pipeline.embedder  # a damaged model is reported here, not at the first query
 
     def match(self, video: Path | str | None = None, k: int = 10, **options: Any) -> list[Match]:
@@ -115,7 +118,10 @@ class Matcher:
             info = probe(request.video)
         index, conditions, allowed = self._filtered(request)
         embedded = embed_query(self._pipeline, self._library, request, info=info)
-        search = Search(self._pipeline, index, request, embedded, info, join(conditions), allowed)
+        kept = self._kept
+        if kept[0] is not index:
+            kept = self._kept = index, {}
+        search = Search(self._pipeline, index, request, embedded, info, join(conditions), allowed, kept[1])
         page = islice(search.ordered(), request.offset, request.offset + request.k)
         matches = tuple(
             search.match(rank, placed, violated)
@@ -148,6 +154,10 @@ class Matcher:
                 yield self.report(request, video=video)
             except (MediaError, NotFoundError) as error:
                 yield FailedVideo(str(video), error)
+
+    def forget(self) -> None:
+        """Drop the rankings of earlier queries, which make further pages of them fast."""
+        self._kept = None, {}
 
     def check_text(self, text: str) -> None:
         """Raise as `embed_text` for a text that cannot be used. Its words may still turn out to be those of a title."""

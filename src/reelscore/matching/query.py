@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from reelscore.library.library import Library
 from reelscore.library.storage.entry import TrackEntry
 from reelscore.models.base import check_query
 from reelscore.models.zeroshot.model import ZeroShotModel
+from reelscore.objects import Folder
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.text.video_text import clean
 from reelscore.types import FloatArray, MediaInfo
@@ -168,7 +168,7 @@ def _has_tags(library: Library, opened: OpenPipeline) -> bool:
     return opened.spec.tagger is not None if library.meta is None else library.meta.has_tags
 
 
-def _ways_to_ask(opened: OpenPipeline, library: Path) -> str:
+def _ways_to_ask(opened: OpenPipeline, library: Folder) -> str:
     """Return what a user can do to search by text where the model takes none."""
     missing, text_encoder = opened.spec.missing, opened.embedder.text_encoder
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,8 @@ from .text_request import TITLE_BONUS, TextRequest, check_understood, title_word
 
 _CONDITIONAL_BLOCK = 2000
 """Size of a block for a text with conditions, such as a tempo, since a condition may hold far down the list."""
+
+_MOST_KEPT = 64
 
 _CLIP_S = 30.0
 """Length of the moment for a text query, which has no duration."""
@@ -51,6 +53,8 @@ class Search:
         SQL of the filter.
     allowed : set of str, optional
         Keys of the tracks that pass it; None without a filter.
+    kept : dict
+        The best block of earlier queries on this version of the library; further pages and other settings use it.
     """
 
     pipeline: OpenPipeline
@@ -60,6 +64,7 @@ class Search:
     info: MediaInfo | None = None
     where: str | None = None
     allowed: set[str] | None = None
+    kept: dict[object, list[Placed]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.query.text_request is not None:
@@ -211,10 +216,32 @@ class Search:
         if self.info is None and self.query.text_request is None:
             bank, strength = None, 0.0  # tracks alone: the banks hold videos and texts
         weight = moment_weight(embedder)
-        blocks = nearest_blocks(self.index, embedding, where=self.where, size=self._size, also=self._titles)
-        for block in blocks:
-            placed = rank_by_moments(block, embedding, self.index, clip_s=self.clip_s, moment_weight=weight)
-            yield calibrate(placed, embedder, bank, strength=strength)
+
+        def ranked() -> Iterator[Iterable[Placed]]:
+            blocks = nearest_blocks(
+                self.index, embedding, where=self.where, size=self._size, also=self._titles
+            )
+            for block in blocks:
+                placed = rank_by_moments(
+                    block, embedding, self.index, clip_s=self.clip_s, moment_weight=weight
+                )
+                yield calibrate(placed, embedder, bank, strength=strength)
+
+        blocks = ranked()
+        if self.query.text_request is not None:  # the size of a block depends on the text
+            yield from blocks
+            return
+        question = (embedding.tobytes(), self.where, self.clip_s, strength, bank is None)
+        best = self.kept.get(question)
+        if best is None:
+            best = self.kept[question] = list(next(blocks, []))
+            for oldest in list(self.kept)[:-_MOST_KEPT]:
+                self.kept.pop(oldest, None)
+            yield best
+        else:
+            yield best
+            next(blocks, None)
+        yield from blocks
 
 
 def _honoured(

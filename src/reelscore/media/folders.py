@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reelscore.files import check_local
 from reelscore.types import FileState
 
 JUNK = (
@@ -73,6 +74,8 @@ def find_files(paths: Iterable[Path | str], suffixes: Collection[str]) -> FoundF
     seen: set[tuple[int, int]] = set()
     for given in paths:
         path = existing_path(given)
+        if not os.path.lexists(path):
+            check_local(given)
         try:
             mode = os.stat(path).st_mode
         except (OSError, ValueError) as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from reelscore.media.remux import AacSound, encode_aac
 from reelscore.media.stereo import read_stereo
 from reelscore.types import FloatArray
 
-from .plan import GainPoint, Plan
+from .plan import GainPoint, Piece, Plan
 
 RATE_HZ = 48_000
 TARGET_LUFS = -14.0
@@ -215,6 +216,27 @@ def music_of(plan: Plan, track: Path | str) -> FloatArray:
             stream="audio",
         )
     return _shaped(out, plan)
+
+
+def part_of(plan: Plan, at_s: Fraction, length_s: Fraction) -> Plan:
+    """Return the plan of a part of the video, from `at_s` on, without markers; the music must last until then."""
+    end_s = min(at_s + length_s, plan.music_s)
+    pieces = tuple(
+        Piece(piece.start_s + max(at_s - start, Fraction(0)), piece.end_s - max(end - end_s, Fraction(0)))
+        for piece, (start, end) in zip(plan.pieces, pairwise(plan.starts_s), strict=True)
+        if start < end_s and end > at_s
+    )
+    return replace(
+        plan,
+        video=replace(plan.video, length_s=end_s - at_s),
+        pieces=pieces,
+        fade_in_s=min(plan.fade_in_s, end_s - at_s) if at_s == 0 else Fraction(0),
+        fade_out_s=min(plan.fade_out_s, end_s - at_s) if end_s == plan.music_s else Fraction(0),
+        gain=tuple(
+            GainPoint(point.at_s - at_s, point.gain_db) for point in plan.gain if at_s <= point.at_s <= end_s
+        ),
+        markers=(),
+    )
 
 
 def _shaped(music: FloatArray, plan: Plan) -> FloatArray:

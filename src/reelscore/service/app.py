@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
@@ -12,7 +13,7 @@ from reelscore import __version__
 
 from .middleware import BodyLimit, HeadAsGet, Measured, SameOrigin, SecurityHeaders
 from .problems import Methods, add_handlers
-from .routes import jobs, matches, system, tracks, videos
+from .routes import fits, jobs, matches, system, tracks, videos
 from .schemas import Problem
 from .service import Service
 from .settings import Settings
@@ -32,11 +33,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.start()
+        # In a thread: DBOS rejects calls in one with an event loop.
+        await to_thread.run_sync(service.start)
         try:
             yield
         finally:
-            service.stop()
+            await to_thread.run_sync(service.stop)
 
     app = FastAPI(
         title="reelscore",
@@ -49,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     add_handlers(app)
-    routers = [module.router for module in (matches, videos, tracks, jobs, system)]
+    routers = [module.router for module in (matches, videos, fits, tracks, jobs, system)]
     for router in routers:
         app.include_router(router)
     app.state.methods = methods = Methods(route for router in routers for route in router.routes)

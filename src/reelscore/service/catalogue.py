@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from reelscore.encoders.cache import FeatureCache, default_folder
-from reelscore.errors import InputError, NotFoundError
+from reelscore.errors import InputError, NotFoundError, ReelscoreError
 from reelscore.files import folder_library
 from reelscore.library.library import Library
-from reelscore.library.storage.facts import TRACK_KINDS, Kind, TrackFacts
-from reelscore.library.storage.generations import newest_version
-from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.open import Searcher
 from reelscore.library.storage.snapshot import Snapshot
 from reelscore.library.summary import AddSummary
+from reelscore.matching.filters import parse_filter
 from reelscore.matching.matcher import Matcher
 from reelscore.matching.request import MatchRequest
 from reelscore.pipeline.pipeline import OpenPipeline
@@ -33,21 +30,20 @@ from reelscore.pipeline.spec import Pipeline
 from reelscore.types import MediaInfo, Track
 
 from .analysis import Analysed, AnalysedPipeline, analysis_file, read_analysis
+from .facets import Facets
 from .settings import Settings
 from .warm import WarmSnapshot
 
-_RANGES = {"bpm": (90, 120), "energy": (0.4, 0.7), "length_s": (60, 180)}
-"""Limits of the ranges in which the tracks are counted."""
+_LOG = logging.getLogger(__name__)
 
 _IDENTITY = frozenset(("path", "title", "artist", "album"))
 """Columns of a file's own tags."""
 
-_MOST_VALUES = 50
-"""Number of values of a column that are counted."""
-
 _FRESH_S = 0.25
 _FRESH_WHILE_ADDING_S = 2.0
-"""Age of a searcher up to which a new version is not looked for; while tracks are added, each commit makes one."""
+_FRESH_SHARED_S = 5.0
+"""Age of a searcher up to which a new version is not looked for. While tracks are added, each commit makes one; on an
+object store, looking costs two requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +68,39 @@ class LiveLibrary(Library):
     version: tuple[int, int | None] = (0, None)
     _checked_s = float("-inf")
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._following = threading.Lock()
+
     def searcher(self) -> Searcher:
-        """Return a searcher over the newest version, or one that was so a moment ago."""
+        """Return a searcher over the newest version, or one that was so a moment ago.
+
+        On an object store, a thread looks for a new version and opens it. Until then, and while the store cannot be
+        reached, the last one answers.
+        """
+        age_s = time.monotonic() - self._checked_s
+        searcher = self._searcher
+        if searcher is None or age_s == float("inf"):
+            return self._newest()
+        if self._location.is_shared:
+            if age_s > _FRESH_SHARED_S and self._following.acquire(blocking=False):
+                threading.Thread(target=self._follow, name="reelscore-follow", daemon=True).start()
+            return searcher
+        fresh_s = _FRESH_S if isinstance(searcher, Snapshot) else _FRESH_WHILE_ADDING_S
+        return searcher if age_s < fresh_s else self._newest()
+
+    def _follow(self) -> None:
+        try:
+            self._newest()
+        except ReelscoreError as error:
+            self._checked_s = time.monotonic()
+            _LOG.warning("the library cannot be read, so its last version answers: %s", error)
+        finally:
+            self._following.release()
+
+    def _newest(self) -> Searcher:
         now_s = time.monotonic()
         searcher = self._searcher
-        fresh_s = _FRESH_S if isinstance(searcher, Snapshot) else _FRESH_WHILE_ADDING_S
-        if searcher is not None and now_s - self._checked_s < fresh_s:
-            return searcher
         version = self.version_on_disk()
         # A rebuilt library may have another model; until it is opened again, the old tables stay mapped.
         if searcher is None or (version != self.version and version[0] == self.version[0]):
@@ -99,10 +121,10 @@ class LiveLibrary(Library):
 
     def version_on_disk(self) -> tuple[int, int | None]:
         """Return generation and version of the library's newest table."""
-        if not LibraryMeta.exists(self.path):
+        if not self._location.exists():
             return 0, None
-        generation = self._file.read().generation
-        return generation, newest_version(self.path, generation)
+        generation = self._location.read().generation
+        return generation, self._location.newest_version(generation)
 
 
 class Catalogue:
@@ -143,7 +165,7 @@ class Catalogue:
         self.library = library
         self.matcher = Matcher(library)
         self._listed: tuple[Searcher | None, list[Track]] = (None, [])
-        self._facets: tuple[Searcher | None, dict[str, Any]] = (None, {})
+        self._facets: Facets | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -168,7 +190,7 @@ class Catalogue:
         # A second object: `add` may replace what it has open.
         library = Library.open(self.library.path, pipeline=self.opened)
         try:
-            return library.add(*paths, progress=progress, prune=prune)
+            return library.add(*paths, progress=progress, prune=prune, background=True)
         finally:
             self.library.expire()
 
@@ -240,6 +262,7 @@ class Catalogue:
     def forget(self, video: str) -> None:
         """Drop what is known about a video."""
         self._analyses.pop(video, None)
+        self.matcher.forget()
 
     def match(self, query: MatchQuery) -> dict[str, Any]:
         """Return the matches of an analysed video, a text or tracks, as ``match --json`` prints them."""
@@ -252,18 +275,15 @@ class Catalogue:
         with nullcontext() if by_snapshot else self._lock:
             return self.matcher.report(request, info=query.info).to_json()
 
-    def facets(self) -> dict[str, Any]:
-        """Return the values of the columns that filters may use, with the number of tracks of each."""
+    def facets(self, where: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the values of the columns that filters may use, with the number of tracks of each under a filter."""
         searcher = self.searcher()
         if searcher is None:
             return {}
-        if self._facets[0] is not searcher:
-            facts = searcher.facts(searcher.all_rows().text("key")).values()
-            columns = {name: kind for name, kind in searcher.columns().items() if name not in TRACK_KINDS}
-            found = {name: _facet(name, kind, facts) for name, kind in columns.items()}
-            lengths_s = [track.duration_s for track in self.tracks()]
-            self._facets = (searcher, found | {"length_s": _number_facet("length_s", lengths_s)})
-        return self._facets[1]
+        with self._lock:
+            if self._facets is None or self._facets.searcher is not searcher:
+                self._facets = Facets(searcher)
+            return self._facets.count(parse_filter(where, searcher.columns(), items=searcher.items))
 
     def tracks_json(self, tracks: Sequence[Track]) -> list[dict[str, Any]]:
         """Return tracks with what is known about each."""
@@ -302,29 +322,3 @@ class Catalogue:
 def track_json(track: Track) -> dict[str, Any]:
     """Return the fields of ``list --json``."""
     return dataclasses.asdict(track) | {"gone": not Path(track.path).exists()}
-
-
-def _facet(name: str, kind: Kind, facts: Collection[TrackFacts]) -> dict[str, Any]:
-    values = [one.values[name] for one in facts if name in one.values]
-    if kind == "number":
-        return _number_facet(name, [value for value in values if isinstance(value, (int, float))])
-    found: dict[str, Any] = {"kind": kind, "count": len(values)}
-    items = (item for value in values for item in (value if isinstance(value, tuple) else (value,)))
-    counts = Counter(str(item).lower() if isinstance(item, bool) else item for item in items)
-    # A column with a value of its own for nearly every track, such as isrc, is no choice.
-    most = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:_MOST_VALUES]
-    return found | {"values": [{"value": value, "count": count} for value, count in most]}
-
-
-def _number_facet(name: str, values: Sequence[float]) -> dict[str, Any]:
-    edges = [None, *_RANGES.get(name, ()), None]
-    ranges = [
-        {
-            "low": low,
-            "high": high,
-            "count": sum((low is None or v >= low) and (high is None or v < high) for v in values),
-        }
-        for low, high in pairwise(edges)
-    ]
-    found = {"kind": "number", "count": len(values), "min": min(values, default=None)}
-    return found | {"max": max(values, default=None), "ranges": ranges if name in _RANGES else []}

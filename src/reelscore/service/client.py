@@ -6,8 +6,7 @@ import asyncio
 import functools
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import httpx2
@@ -15,7 +14,7 @@ import httpx2
 from reelscore.errors import NotFoundError, ReelscoreError
 
 from . import client_calls as calls
-from .client_calls import Flow, Pause, Request
+from .client_calls import Event, EventParser, Flow, Pause, Request
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -36,15 +35,6 @@ class ServiceError(ReelscoreError):
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event: its id, kind ("video", "job", "library" or "reset") and resource."""
-
-    id: str
-    kind: str
-    data: Mapping[str, Any]
 
 
 def _sync(call: Callable[_P, Flow[_T]]) -> Callable[Concatenate[Client, _P], _T]:
@@ -160,7 +150,7 @@ class Client:
         """Yield events as they come, from the one after `last_id` on."""
         with self._http.stream("GET", "/v1/events", headers=_last(last_id), timeout=None) as answer:
             _check(answer.status_code, b"" if answer.is_success else answer.read())
-            parser = _EventParser()
+            parser = EventParser()
             for line in answer.iter_lines():
                 if (event := parser.feed(line)) is not None:
                     yield event
@@ -229,7 +219,7 @@ class AsyncClient:
         """Yield events as they come, from the one after `last_id` on."""
         async with self._http.stream("GET", "/v1/events", headers=_last(last_id), timeout=None) as answer:
             _check(answer.status_code, b"" if answer.is_success else await answer.aread())
-            parser = _EventParser()
+            parser = EventParser()
             async for line in answer.aiter_lines():
                 if (event := parser.feed(line)) is not None:
                     yield event
@@ -248,30 +238,6 @@ class AsyncClient:
             await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
         _check(answer.status_code, answer.content)
         return answer
-
-
-class _EventParser:
-    """Parser of server-sent events, line by line."""
-
-    def __init__(self) -> None:
-        self._id = ""
-        self._kind, self._data = "message", ""
-
-    def feed(self, line: str) -> Event | None:
-        """Take a line, and return the event that it ends."""
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "id":
-            self._id = value
-        elif name == "event":
-            self._kind = value
-        elif name == "data":
-            self._data += value
-        elif not line:
-            kind, data = self._kind, self._data
-            self._kind, self._data = "message", ""
-            return Event(self._id, kind, json.loads(data)) if data else None
-        return None
 
 
 def _headers(key: str | None) -> dict[str, str]:

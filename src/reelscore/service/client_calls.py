@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,15 @@ class Pause:
     """A time to wait."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event: its id, kind ("video", "job", "library" or "reset") and resource."""
+
+    id: str
+    kind: str
+    data: Mapping[str, Any]
 
 
 Flow = Generator[Request | Pause, httpx2.Response, _T]
@@ -198,3 +208,27 @@ def library() -> Flow[Library]:
 def reload() -> Flow[Library]:
     """Open the library and its model again."""
     return Library.model_validate((yield Request("POST", "/v1/library/reload")).json())
+
+
+class EventParser:
+    """Parser of server-sent events, line by line."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._kind, self._data = "message", ""
+
+    def feed(self, line: str) -> Event | None:
+        """Take a line, and return the event that it ends."""
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "id":
+            self._id = value
+        elif name == "event":
+            self._kind = value
+        elif name == "data":
+            self._data += value
+        elif not line:
+            kind, data = self._kind, self._data
+            self._kind, self._data = "message", ""
+            return Event(self._id, kind, json.loads(data)) if data else None
+        return None

@@ -17,11 +17,12 @@ from .jobs import (
     Busy,
     Cancelled,
     Job,
-    JobFailed,
+    Outcome,
     Stopped,
     Work,
     WorkerDied,
     death_reason,
+    outcome_of,
 )
 
 _STATES = {
@@ -177,31 +178,23 @@ class DbosQueue:
     def _run(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Run one job and return its outcome, which DBOS stores."""
         assert self._work is not None
-        outcome: dict[str, Any] = {"state": "failed", "result": None, "reason": None}
+        outcome = Outcome("failed")
         for attempt in range(1, MOST_DEATHS + 1):
             job = self._published(fields["id"], attempt=attempt)
             try:
-                outcome |= {"state": "done", "result": dict(self._work(job))}
-                break
-            except Cancelled:
-                outcome["state"] = "cancelled"
+                outcome = outcome_of(self._work, job)
                 break
             except Stopped:
                 raise _ServerStops from None
             except WorkerDied as death:
                 if self.stopping:
                     raise _ServerStops from None
-                outcome["reason"] = death_reason(death)
-            except JobFailed as failure:
-                outcome["reason"] = str(failure)
-                break
-            except Exception as error:  # one job never stops the others
-                outcome["reason"] = f"unexpected {type(error).__name__}: {error}"
-                break
+                outcome = Outcome("failed", reason=death_reason(death))
+        stored = outcome._asdict()
         self._events.publish(
-            "job", _job_of(fields, job.created, outcome).to_json(), owner=job.owner, video=job.video
+            "job", _job_of(fields, job.created, stored).to_json(), owner=job.owner, video=job.video
         )
-        return outcome
+        return stored
 
     def _published(self, id: str, *, attempt: int = 0) -> Job:
         job = self.get(id)

@@ -1,4 +1,4 @@
-"""Files made of tracks and videos on request: excerpts, waveforms, thumbnails."""
+"""Files made of tracks and videos on request: excerpts, fits, waveforms, thumbnails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reelscore.types import Track
 from reelscore.workers.confinement import Confinement
 
 from .jobs import Busy, JobFailed
-from .media_work import write_peaks, write_preview, write_thumbnail
+from .media_work import write_fit, write_fit_preview, write_peaks, write_preview, write_thumbnail
 from .videos import Video
 from .workers import ConfinedWorkers
 
@@ -77,6 +77,21 @@ class Derived:
         call = partial(write_thumbnail, at_s=at_s, short_side_px=short_side_px)
         return self._made(file, video.path, call, video.id)
 
+    def fit(self, video: Video, track: Track, *, start_s: float) -> Path:
+        """Return the plan of a version of a track that ends with a video."""
+        file = video.folder / "derived" / f"fit-{track.key}-{round(start_s * 1000)}.json"
+        call = partial(write_fit, video=video.path, start_s=start_s)
+        return self._made(file, track.path, call, video.id, also=(video.path,))
+
+    def fit_preview(
+        self, video: Video, track: Track, *, start_s: float, at_s: float, length_s: float
+    ) -> Path:
+        """Return the Opus file of an excerpt of that version, from a time of the video on."""
+        plan = self.fit(video, track, start_s=start_s)
+        file = plan.with_name(f"{plan.stem}-{round(at_s * 1000)}-{round(length_s * 1000)}.opus")
+        call = partial(write_fit_preview, plan=str(plan), at_s=at_s, length_s=length_s)
+        return self._made(file, track.path, call, video.id)
+
     def forget(self, key: str) -> None:
         """Delete the files of a track."""
         shutil.rmtree(self._folder / key, ignore_errors=True)
@@ -93,7 +108,14 @@ class Derived:
             file.unlink(missing_ok=True)
             excess -= stat.st_size
 
-    def _made(self, file: Path, source: str, call: Callable[..., None], video: str = "") -> Path:
+    def _made(
+        self,
+        file: Path,
+        source: str,
+        call: Callable[..., None],
+        video: str = "",
+        also: Sequence[str] = (),
+    ) -> Path:
         if file.exists():
             os.utime(file)
             return file
@@ -107,7 +129,7 @@ class Derived:
                     file.parent.mkdir(exist_ok=True, parents=not video)
                     self._workers.run(
                         partial(call, source, str(file)),
-                        self._confine([source], [str(file.parent)]),
+                        self._confine([source, *also], [str(file.parent)]),
                         limit_s=self._limit_s,
                         names=(video,) if video else (),
                     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .database import timestamp
 
@@ -145,6 +145,28 @@ class JobQueue(Protocol):
     def counts(self) -> Mapping[tuple[str, str], int]:
         """Return the number of jobs by kind and state."""
         ...
+
+
+class Outcome(NamedTuple):
+    """How an attempt ended: "done", "failed" or "cancelled", with its result or the reason."""
+
+    state: str
+    result: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+def outcome_of(work: Work, job: Job) -> Outcome:
+    """Run a job; `Stopped` and `WorkerDied` are raised, since another attempt may follow."""
+    try:
+        return Outcome("done", dict(work(job)))
+    except Cancelled:
+        return Outcome("cancelled")
+    except JobFailed as failure:
+        return Outcome("failed", reason=str(failure))
+    except (Stopped, WorkerDied):
+        raise
+    except Exception as error:  # one job never stops the others
+        return Outcome("failed", reason=f"unexpected {type(error).__name__}: {error}")
 
 
 def death_reason(death: WorkerDied) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,11 +18,17 @@ from .settings import Settings
 Answer = dict[str, Any] | ReelscoreError
 
 
-def prepare_matcher(settings: Settings) -> Callable[[MatchQuery], Answer]:
-    """Open the library, and return the function that matches; errors are answers, since they have a status."""
+def prepare_matcher(settings: Settings) -> Callable[[MatchQuery | None], Answer]:
+    """Open the library, and return the function that matches; errors are answers, since they have a status.
+
+    Without a query, the function drops what is kept of earlier ones.
+    """
     catalogue = Catalogue(settings)
 
-    def match(query: MatchQuery) -> Answer:
+    def match(query: MatchQuery | None) -> Answer:
+        if query is None:
+            catalogue.matcher.forget()
+            return {}
         try:
             return catalogue.match(query)
         except ReelscoreError as error:
@@ -45,8 +52,19 @@ class Matchers:
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="reelscore-match")
         self._free: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
         self._all: set[WorkerProcess] = set()
+        self._forgetting = threading.Lock()
         for _ in range(settings.matchers):
             self._free.put(self._start())
+
+    def forget(self) -> None:
+        """Drop what the processes keep of earlier queries."""
+        with self._forgetting:
+            for process in [self._free.get() for _ in range(self._settings.matchers)]:
+                try:
+                    process.run(None)
+                    self._free.put(process)
+                except (EOFError, ReelscoreError):
+                    self._free.put(self._replaced(process))
 
     def match(self, query: MatchQuery) -> dict[str, Any]:
         """Return the matches; see `Catalogue.match`.

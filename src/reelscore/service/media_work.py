@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,26 @@ def write_thumbnail(source: str, target: str, *, at_s: float, short_side_px: int
     picture = io.BytesIO()
     Image.fromarray(frame.pixels).save(picture, "JPEG", quality=80)
     write_bytes(target, picture.getvalue())
+
+
+def write_fit(track: str, target: str, *, video: str, start_s: float) -> None:
+    """Write the plan of a version of a track that ends with a video."""
+    from reelscore.render.plan import save_plan
+    from reelscore.render.planning import plan_fit
+
+    plan, _ = plan_fit(video, track, start_s=start_s)
+    save_plan(plan, target)
+
+
+def write_fit_preview(track: str, target: str, *, plan: str, at_s: float, length_s: float) -> None:
+    """Write an excerpt of the music of a plan as Ogg Opus, from a time of the video on."""
+    from reelscore.render.mix import music_of, part_of
+    from reelscore.render.plan import load_plan
+
+    whole = load_plan(plan)
+    if at_s >= whole.music_s:
+        raise InputError(f"at_s is {at_s:g}, after the end of the music; choose an earlier time")
+    write_opus(target, music_of(part_of(whole, Fraction(at_s), Fraction(length_s)), track))
 
 
 def write_render(

@@ -10,6 +10,7 @@ PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096, patte
 Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Key = Annotated[str, StringConstraints(pattern="^[0-9a-f]{1,64}$")]
 Names = Annotated[list[Key], Field(max_length=20)]
+Where = Annotated[list[Annotated[str, StringConstraints(max_length=2000)]], Field(max_length=20)]
 Seconds = Annotated[float, Field(ge=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 Format = Literal["mp4", "mov", "mkv", "otio", "fcpxml", "xml", "edl", "json"]
 
@@ -135,7 +136,7 @@ class NewMatches(_Input):
     )
     like: Names = Field([], description="Keys of tracks that the results should be similar to.")
     unlike: Names = Field([], description="Keys of tracks that the results should be dissimilar to.")
-    where: Annotated[list[Annotated[str, StringConstraints(max_length=2000)]], Field(max_length=20)] = Field(
+    where: Where = Field(
         [], description="Filters that must all hold.", examples=[["bpm between 90 and 120", "vocals = 'no'"]]
     )
     top: int = Field(10, ge=1, le=200)
@@ -182,6 +183,21 @@ class Peaks(BaseModel):
 
     duration_s: float
     peaks: list[int]
+
+
+class FitPiece(BaseModel):
+    """Part of a track, and the second of the video at which it starts."""
+
+    at_s: float
+    start_s: float
+    end_s: float
+
+
+class Fit(BaseModel):
+    """A version of a track that ends with a video."""
+
+    length_s: float
+    pieces: list[FitPiece]
 
 
 class NewRender(_Input):

@@ -16,11 +16,11 @@ from filelock import FileLock, Timeout
 from reelscore.encoders.default_pack import default_pack
 from reelscore.encoders.inventory import list_encoders
 from reelscore.errors import ArtifactError, ReelscoreError, missing_extra
-from reelscore.matching.request import MatchRequest
 from reelscore.workers.confinement import Confinement
 from reelscore.workers.local import available_cores
 
 from .analysis import prepare_analysis
+from .answers import Answers
 from .catalogue import Catalogue, MatchQuery
 from .database import Database
 from .derived import Derived
@@ -46,7 +46,6 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
-_MOST_ANSWERS = 1000
 _SWEEP_S = 20.0
 _PROGRESS_S = 0.5
 
@@ -101,8 +100,7 @@ class Service:
         self.analysts = self._new_analysts(self.catalogue)
         self._matchers = Matchers(settings) if settings.matchers else None
         self.derived = Derived(settings.data / "tracks", self.media, self.confinement, limit_s=60.0)
-        self._answers: dict[tuple[MatchRequest, object], dict[str, Any]] = {}
-        self._answers_lock = threading.Lock()
+        self._answers = Answers()
         self._reloading = threading.Lock()
         self._media_limiter = CapacityLimiter(settings.workers)
         self._match_limiter = CapacityLimiter(settings.matchers or available_cores())
@@ -166,9 +164,9 @@ class Service:
         self.analysts.cancel(id)
         self.videos.delete(id)
         self.catalogue.forget(path)
-        with self._answers_lock:
-            for key in [key for key in self._answers if key[0].video == path]:
-                del self._answers[key]
+        if self._matchers is not None:
+            self._matchers.forget()
+        self._answers.forget(path)
 
     def cancel(self, job: Job) -> Job:
         """End a job."""
@@ -201,18 +199,13 @@ class Service:
 
     def match(self, catalogue: Catalogue, query: MatchQuery) -> dict[str, Any]:
         """Return the matches; see `Catalogue.match`. An answer is kept until the library or the model changes."""
-        key = (query.request, catalogue.version)
-        with self._answers_lock:
-            if (known := self._answers.get(key)) is not None:
-                return known
-        answer = (self._matchers or catalogue).match(query)
-        with self._answers_lock:
+        video = query.request.video
+        return self._answers.get(
+            (query.request, catalogue.version),
+            lambda: (self._matchers or catalogue).match(query),
             # The video may have been deleted meanwhile.
-            if query.request.video is None or catalogue.knows(str(query.request.video)):
-                self._answers[key] = answer
-            while len(self._answers) > _MOST_ANSWERS:
-                del self._answers[next(iter(self._answers))]
-        return answer
+            is_kept=lambda: video is None or catalogue.knows(str(video)),
+        )
 
     async def run_match(self, call: Callable[[], T]) -> T:
         """Run a match in a thread; raise `Busy` when too many wait."""
@@ -272,11 +265,11 @@ class Service:
         """Delete expired videos and old excerpts, and open a library that was rebuilt."""
         while not self.stopping.wait(_SWEEP_S):
             self.sweep()
-            if self.catalogue.library.is_rebuilt:
-                try:
+            try:
+                if self.catalogue.library.is_rebuilt:
                     self.reload()
-                except ReelscoreError as error:
-                    _LOG.error("the library cannot be opened again: %s", error)
+            except ReelscoreError as error:
+                _LOG.error("the library cannot be opened again: %s", error)
 
     def sweep(self) -> None:
         """Delete expired videos and old excerpts now."""

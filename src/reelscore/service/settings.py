@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reelscore.errors import ConfigError
+from reelscore.objects import Folder
 from reelscore.workers.local import available_cores
 
 
@@ -20,7 +21,7 @@ class Settings:
         Folder of uploads, jobs and everything derived from them.
     music : Path, optional
         Folder of music that is indexed at the start.
-    library : Path, optional
+    library : Path or S3Folder, optional
         Library, in place of `music`.
     model, encoder, pack, vocabulary
         See `Library.open`.
@@ -55,7 +56,7 @@ class Settings:
 
     data: Path
     music: Path | None = None
-    library: Path | None = None
+    library: Folder | None = None
     model: Path | None = None
     encoder: str | None = None
     pack: Path | None = None

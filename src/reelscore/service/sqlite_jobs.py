@@ -11,7 +11,18 @@ from typing import Any
 
 from .database import Database, now
 from .events import Events
-from .jobs import MOST_DEATHS, Busy, Cancelled, Job, JobFailed, Stopped, Work, WorkerDied, death_reason
+from .jobs import (
+    MOST_DEATHS,
+    Busy,
+    Cancelled,
+    Job,
+    Outcome,
+    Stopped,
+    Work,
+    WorkerDied,
+    death_reason,
+    outcome_of,
+)
 
 _POLL_S = 5.0
 
@@ -157,32 +168,24 @@ class SqliteQueue:
             self._run(job, work)
 
     def _run(self, job: Job, work: Work) -> None:
+        died = 0
         try:
-            result = work(job)
+            outcome = outcome_of(work, job)
         except Stopped:
             self._update("state = 'queued'", (), job)
-        except Cancelled:
-            self._update("state = 'cancelled', ended = ?", (now(),), job)
+            return
         except WorkerDied as death:
-            if self.stopping:
-                self._update("state = 'queued'", (), job)
-            elif job.deaths + 1 < MOST_DEATHS:
-                self._update("state = 'queued', deaths = deaths + 1", (), job)
-            else:
-                self._update(
-                    "state = 'failed', deaths = deaths + 1, reason = ?, ended = ?",
-                    (death_reason(death), now()),
-                    job,
-                )
-        except JobFailed as failure:
-            self._update("state = 'failed', reason = ?, ended = ?", (str(failure), now()), job)
-        except Exception as error:  # one job never stops the thread
-            reason = f"unexpected {type(error).__name__}: {error}"
-            self._update("state = 'failed', reason = ?, ended = ?", (reason, now()), job)
-        else:
-            self._update(
-                "state = 'done', result = ?, ended = ?", (json.dumps(result, ensure_ascii=False), now()), job
-            )
+            died = 0 if self.stopping else 1
+            if job.deaths + died < MOST_DEATHS:
+                self._update("state = 'queued', deaths = deaths + ?", (died,), job)
+                return
+            outcome = Outcome("failed", reason=death_reason(death))
+        result = None if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
+        self._update(
+            "state = ?, result = ?, reason = ?, deaths = deaths + ?, ended = ?",
+            (outcome.state, result, outcome.reason, died, now()),
+            job,
+        )
 
     def _update(self, change: str, values: tuple[Any, ...], job: Job) -> bool:
         """Change a job if this attempt still runs it, and return whether it does."""

@@ -134,9 +134,11 @@ class Videos:
                         created + self._keep_s,
                     ),
                 )
-                if path is not None:
-                    self.analyse(id)
+            if path is not None:  # another thread may begin at once, so the row is on disk
+                self.analyse(id)
         except BaseException:
+            with self._database.write() as connection:
+                connection.execute("DELETE FROM videos WHERE id = ?", (id,))
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return self._published(id)

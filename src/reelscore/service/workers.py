@@ -26,7 +26,7 @@ def prepare_calls() -> Callable[[Callable[[], Any]], Any]:
 
 
 class ConfinedWorkers:
-    """Runs each item in a worker process of its own, confined to the item's files.
+    """Runs each item in a worker process of its own, confined to the item's files, at low priority.
 
     Processes are started and prepared ahead, so that an item does not wait for it.
 
@@ -108,7 +108,7 @@ class ConfinedWorkers:
         """Start a spare process."""
         with self._lock:
             if not self._spares and not self._closed:
-                self._spares.append(self._starter.submit(WorkerProcess, *self._preparation))
+                self._spares.append(self._start())
 
     def close(self) -> None:
         """Kill all processes."""
@@ -130,9 +130,12 @@ class ConfinedWorkers:
             if self._closed:
                 raise WorkerDied("the server stops")
             spare = self._spares.popleft() if self._spares else None
-            started = spare or self._starter.submit(WorkerProcess, *self._preparation)
+            started = spare or self._start()
         self.warm()
         return started.result()
+
+    def _start(self) -> Future[WorkerProcess]:
+        return self._starter.submit(WorkerProcess, *self._preparation, background=True)
 
 
 def reason_without_path(error: BaseException, path: str) -> str:

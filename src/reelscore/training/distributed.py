@@ -110,14 +110,19 @@ class Processes:
             raise error
         return value  # type: ignore[return-value]
 
-    def check_alike(self, what: str, value: str) -> None:
-        """Raise `ConfigError` in all processes unless all have the same value."""
+    def collect(self, value: T) -> list[T]:
+        """Return the values of all processes, in their order."""
         if self.size == 1:
-            return
+            return [value]
         import torch.distributed as dist
 
-        values = [""] * self.size
+        values = [value] * self.size
         dist.all_gather_object(values, value)
+        return values
+
+    def check_alike(self, what: str, value: str) -> None:
+        """Raise `ConfigError` in all processes unless all have the same value."""
+        values = self.collect(value)
         for rank, other in enumerate(values):
             if other != values[0]:
                 raise ConfigError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from reelscore.models.config import ModelConfig
 from reelscore.models.towers.dual_encoder import DualEncoder
 
 from .features import Sides
+
+if TYPE_CHECKING:
+    from reelscore.data.streaming import StreamedPairs
 
 _BATCH_SIZE = 256
 
@@ -36,12 +39,14 @@ class PairEncoder:
     ----------
     model : DualEncoder
         The weights may change between batches, the column scales may not.
-    pairs : PairSet
+    pairs : PairSet or StreamedPairs
     frozen : pair of ndarray, shapes (N, P) and (N, P'), optional
-        Frozen features for the loss.
+        Frozen features for the loss; streamed pairs describe their own.
     """
 
-    def __init__(self, model: DualEncoder, pairs: PairSet, *, frozen: Sides | None = None) -> None:
+    def __init__(
+        self, model: DualEncoder, pairs: PairSet | StreamedPairs, *, frozen: Sides | None = None
+    ) -> None:
         self.model = model
         self.pairs = pairs
         device = model.video.center.device
@@ -71,8 +76,13 @@ class PairEncoder:
 
     def _with_frozen(self, batch: Batch) -> TrainingBatch:
         device = self.model.video.center.device
-        index = torch.from_numpy(batch.index).to(device)
-        video, music = (None, None) if self._frozen is None else (side[index] for side in self._frozen)
+        video, music = (
+            None if side is None else torch.from_numpy(side).to(device)
+            for side in (batch.video_frozen, batch.music_frozen)
+        )
+        if self._frozen is not None:
+            index = torch.from_numpy(batch.index).to(device)
+            video, music = (side[index] for side in self._frozen)
         return TrainingBatch(batch, video, music, torch.from_numpy(batch.group).to(device))
 
     @torch.no_grad()
@@ -95,9 +105,11 @@ def encode(model: DualEncoder, batch: Batch) -> tuple[Tensor, Tensor]:
     return video, music
 
 
-def new_model(pairs: PairSet, config: ModelConfig) -> DualEncoder:
-    """Return an untrained model for the features of `pairs`, with the scales of their columns."""
+def new_model(pairs: PairSet | StreamedPairs, config: ModelConfig) -> DualEncoder:
+    """Return an untrained model for the features of `pairs`, with the scales of their columns unless streamed."""
     model = DualEncoder(*pairs.dims, config=config, text_columns=pairs.text_columns)
+    if not isinstance(pairs, PairSet):
+        return model
     model.video.standardise(
         [samples[0] for samples in pairs.video], [chunks for chunks in pairs.text or () if chunks is not None]
     )

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from reelscore.data.batching import inference_rows
 from reelscore.data.clips import CLIP_S, with_clips
-from reelscore.data.pairs import IntArray, PairSet
+from reelscore.data.pairs import IntArray, PairItems, PairSet
 from reelscore.data.splits import hash_folds
 from reelscore.features.pooling import pool
-from reelscore.features.scaling import CLIP, mean_and_scale
+from reelscore.features.scaling import CLIP, Scales, mean_and_scale
 from reelscore.losses.config import Structure
 from reelscore.models.kernel.coordinates import KERNELS, Kernel
 from reelscore.models.kernel.model import KernelModel
@@ -50,16 +50,26 @@ def pooled_features(pairs: PairSet, *, with_text: bool = False) -> Sides:
         The means, and for sequences the deviations, of the columns.
     """
     row_s = np.ones((len(pairs), 2)) if pairs.row_s is None else pairs.row_s
+    items = PairItems(pairs.video, pairs.music, pairs.text or (), row_s)
+    columns = pairs.text_columns if with_text else 0
+    return pooled_items(
+        items, num_segments=pairs.num_segments, deviation=has_time(pairs), text_columns=columns
+    )
+
+
+def pooled_items(items: PairItems, *, num_segments: int, deviation: bool, text_columns: int = 0) -> Sides:
+    """Pool items as `pooled_features` does, with the text if it has columns."""
+    assert items.row_s is not None
     sides = []
-    for i, side in enumerate((pairs.video, pairs.music)):
-        rows = [inference_rows(samples, pairs.num_segments) for samples in side]
+    for side, row_s in zip((items.video, items.music), items.row_s.T, strict=True):
+        rows = [inference_rows(samples, num_segments) for samples in side]
         kept = np.array([len(one) / len(samples[0]) for one, samples in zip(rows, side, strict=True)])
-        sides.append(_pooled(rows, row_s[:, i] / kept, deviation=has_time(pairs)))
+        sides.append(_pooled(rows, row_s / kept, deviation=deviation))
     video, music = sides
-    if not with_text:
+    if not text_columns:
         return video, music
-    nothing = np.full(pairs.text_columns, np.nan, np.float32)
-    texts = [nothing if chunks is None else chunks.mean(axis=0) for chunks in pairs.text or ()]
+    nothing = np.full(text_columns, np.nan, np.float32)
+    texts = [nothing if chunks is None else chunks.mean(axis=0) for chunks in items.text]
     return np.concatenate([video, np.stack(texts)], axis=1), music
 
 
@@ -96,9 +106,14 @@ def frozen_features(pairs: PairSet, structure: Structure, *, with_text: bool) ->
 def _standardised(rows: FloatArray) -> FloatArray:
     # A missing value counts as the mean of its column.
     filled = np.where(np.isnan(rows), np.nanmean(rows, axis=0), rows)
-    center, scale = mean_and_scale([filled])
-    scaled: FloatArray = np.clip((filled - center.astype(np.float32)) / scale.astype(np.float32), -CLIP, CLIP)
-    return scaled
+    return scaled(filled, mean_and_scale([filled]))
+
+
+def scaled(rows: FloatArray, scales: Scales) -> FloatArray:
+    """Standardise the columns of rows (n, P) and clip outliers."""
+    center, scale = (values.astype(np.float32) for values in scales)
+    clipped: FloatArray = np.clip((rows - center) / scale, -CLIP, CLIP)
+    return clipped
 
 
 def folds(pairs: PairSet, *, num_folds: int = NUM_FOLDS) -> IntArray:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
 from reelscore.data.pairs import PairSet
+from reelscore.errors import ReelscoreError
 from reelscore.losses import build_loss
+from reelscore.losses.base import LossParts
 
 from .config import TrainConfig
 from .distributed import Processes
-from .encode import PairEncoder, new_model
+from .encode import PairEncoder, TrainingBatch, new_model
 from .features import frozen_features
 from .gradient import Modules, backward
 from .resume import EpochState, TrainingState, apply_state, read_state, save_state
+from .scales import StreamScales
 from .validation import is_better, validate
+
+if TYPE_CHECKING:
+    from reelscore.data.streaming import StreamedPairs
 
 _SAVE_INTERVAL_S = 10.0
 """Longest time from one saved state to the next; the first states follow sooner, see `Trainer.run`."""
@@ -92,8 +98,8 @@ class Trainer:
     @classmethod
     def create(
         cls,
-        train: PairSet,
-        val: PairSet | None,
+        train: PairSet | StreamedPairs,
+        val: PairSet | StreamedPairs | None,
         config: TrainConfig,
         *,
         num_steps: int,
@@ -102,23 +108,29 @@ class Trainer:
 
         Parameters
         ----------
-        train, val : PairSet
+        train, val : PairSet or StreamedPairs
         config : TrainConfig
         num_steps : int
             Number of steps of the learning rate schedule.
         """
         torch.manual_seed(config.seed)
+        processes = Processes.current()
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        if not isinstance(train, PairSet):
+            train = replace(train, with_text=train.with_text and config.model.takes_text)
         model = new_model(train, config.model).to(device)
         loss = build_loss(config.loss)
         modules = Modules(model, loss).to(device)
         frozen = None
-        if loss.needs:
+        if not isinstance(train, PairSet):
+            scales = StreamScales.of(train, processes)
+            scales.set_in(model)
+            train = replace(train, describe=scales.frozen_features if loss.needs else None)
+        elif loss.needs:
             frozen = frozen_features(train, config.loss.structure, with_text=config.model.takes_text)
         val_encoder = None if val is None else PairEncoder(model, val)
         optimizer = _optimizer(modules, config)
         encoder = PairEncoder(model, train, frozen=frozen)
-        processes = Processes.current()
         processes.share(modules.state_dict().values())
         return cls(modules, optimizer, config, encoder, val_encoder, num_steps, processes)
 
@@ -213,14 +225,7 @@ class Trainer:
             for options in self.optimizer.param_groups:
                 options["lr"] = config.learning_rate * factor
             self.optimizer.zero_grad()
-            loss = backward(
-                self.modules,
-                batch,
-                size=min(config.batch_size, len(self.train)),
-                chunk_size=config.chunk_size,
-                precision=config.precision,
-                processes=self.processes,
-            )
+            loss = self._backward(batch)
             if loss is not None:
                 self.optimizer.step()
                 within.add({"loss": loss.total, **loss.parts})
@@ -228,6 +233,25 @@ class Trainer:
             if within.step < self.steps_per_epoch:
                 save(state, rng=rng)
         return within.means()
+
+    def _backward(self, batch: TrainingBatch) -> LossParts | None:
+        config = self.config
+        size = min(config.batch_size, len(self.train))
+        try:
+            return backward(
+                self.modules,
+                batch,
+                size=size,
+                chunk_size=config.chunk_size,
+                precision=config.precision,
+                processes=self.processes,
+            )
+        except torch.OutOfMemoryError as error:
+            raise ReelscoreError(
+                f"the GPU has too little memory for a batch of {size} pairs in chunks of "
+                f"{config.chunk_size or size}; set a smaller train.chunk_size and run the same command again to "
+                "continue, or a smaller loss.chunk_size or train.batch_size with --overwrite"
+            ) from error
 
     def _report(self, state: TrainingState, epochs: int, seconds: float, *, skipped: int) -> EpochReport:
         epoch = state.next_epoch

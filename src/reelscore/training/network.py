@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,12 @@ from .encode import PairEncoder
 from .loop import EpochReport, Trainer
 from .resume import TrainingState, run_identity
 from .validation import validate
+
+if TYPE_CHECKING:
+    from reelscore.data.streaming import StreamedPairs
+
+MAX_STREAMED_VALIDATION = 10_000
+"""Validation pairs of a streamed set that are ranked, evenly spaced; each is compared with all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class Network:
 
 
 def fit_network(
-    pairs: PairSet,
+    pairs: PairSet | StreamedPairs,
     config: TrainConfig,
     folder: Path,
     *,
@@ -81,6 +87,8 @@ def fit_network(
     best: dict[str, float] = {}
     if config.validate:
         val = pairs.where("val")
+        if not isinstance(val, PairSet) and len(val) > MAX_STREAMED_VALIDATION:
+            val = val.take(np.linspace(0, len(val) - 1, MAX_STREAMED_VALIDATION).astype(np.int64))
         trainer = Trainer.create(train_pairs, val, config, num_steps=num_steps)
         search = trainer.run(folder / STATE_FILE, identity=identity, epochs=config.epochs, progress=progress)
         model = trainer.modules.model
@@ -102,7 +110,7 @@ def fit_network(
     )
 
 
-def _resolved(config: TrainConfig, pairs: PairSet, *, has_val: bool) -> TrainConfig:
+def _resolved(config: TrainConfig, pairs: PairSet | StreamedPairs, *, has_val: bool) -> TrainConfig:
     num_segments = config.model.num_segments or min(pairs.num_segments, DEFAULT_NUM_SEGMENTS)
     validates = config.validate and has_val
     enough_pairs = pairs.split.count("val") >= MIN_VALIDATION_PAIRS

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from reelscore.errors import ArtifactError
 from reelscore.files import parse_json, write_bytes
 
 from .config import TrainConfig
+
+if TYPE_CHECKING:
+    from reelscore.data.streaming import StreamedPairs
 
 
 @dataclass(slots=True)
@@ -69,12 +72,16 @@ class TrainingState:
     within: EpochState = field(default_factory=EpochState)
 
 
-def run_identity(pairs: PairSet, config: TrainConfig) -> str:
-    """Return a hash of configuration, encoders and the bytes of every pair."""
+def run_identity(pairs: PairSet | StreamedPairs, config: TrainConfig) -> str:
+    """Return a hash of configuration, encoders and the bytes of every pair; the keys of streamed pairs."""
     digest = hashlib.blake2b(digest_size=16)
     # Chunks change memory alone: a run that does not fit can go on with smaller ones.
+    settings = to_mapping(replace(config, chunk_size=None))
+    if not isinstance(pairs, PairSet):
+        digest.update(json.dumps([settings, pairs.identity()], sort_keys=True).encode())
+        return digest.hexdigest()
     described = [
-        to_mapping(replace(config, chunk_size=None)),
+        settings,
         pairs.video_encoder,
         pairs.music_encoder,
         pairs.keys,

@@ -25,6 +25,7 @@ from .evaluate import embed_set
 from .features import fit_kernel, training_pairs
 
 if TYPE_CHECKING:
+    from reelscore.data.streaming import StreamedPairs
     from reelscore.models.kernel.model import KernelModel
 
     from .loop import EpochReport
@@ -69,7 +70,7 @@ class TrainResult:
 
 
 def train(
-    pairs: PairSet,
+    pairs: PairSet | StreamedPairs,
     *,
     config: TrainConfig,
     folder: Path | str,
@@ -81,9 +82,9 @@ def train(
 
     Parameters
     ----------
-    pairs : PairSet
+    pairs : PairSet or StreamedPairs
         With a train split; clips of its videos become further pairs. The val split is used for training and choices,
-        the test split is not used.
+        the test split is not used. The method ``ii`` alone takes streamed pairs.
     config : TrainConfig
     folder : Path or str
         Folder for ``model.json`` and the weights, and with a network for ``history.json``. During the training of a
@@ -132,13 +133,13 @@ def train(
         for name in (STATE_FILE, REFIT_STATE_FILE):
             (target / name).unlink(missing_ok=True)
     _check(pairs, config)
-    used = training_pairs(pairs)
+    used = training_pairs(pairs) if isinstance(pairs, PairSet) else pairs
     with_text = config.model.takes_text
     kernel = None
-    if config.method != "ii":
+    if config.method != "ii" and isinstance(used, PairSet):
         kernel = processes.from_first(lambda: fit_kernel(used, with_text=with_text, seed=config.seed))
     share, choice = 0.0, ""
-    if config.method == "auto" and kernel is not None:
+    if config.method == "auto" and kernel is not None and isinstance(used, PairSet):
         num_pairs = sum(part != "test" for part in pairs.split)
         share, choice = choose_network(used, kernel, config, num_pairs=num_pairs, progress=folds_progress)
     network: Network | None = None
@@ -156,7 +157,7 @@ def train(
 
 def _save(
     target: Path,
-    pairs: PairSet,
+    pairs: PairSet | StreamedPairs,
     config: TrainConfig,
     kernel: KernelModel | None,
     network: Network | None,
@@ -204,15 +205,21 @@ def _save(
     return saved
 
 
-def _check(pairs: PairSet, config: TrainConfig) -> None:
-    """Raise `InputError` if a model cannot be trained on the pairs."""
+def _check(pairs: PairSet | StreamedPairs, config: TrainConfig) -> None:
+    """Raise an error if a model cannot be trained on the pairs."""
+    if not isinstance(pairs, PairSet) and (config.method != "ii" or config.loss.structure != "features"):
+        raise ConfigError(
+            "pairs that are read batch by batch are for the method ii with loss.structure 'features', got "
+            f"{config.method} with {config.loss.structure!r}; give --method ii and the default structure, or omit "
+            "--stream"
+        )
     train_pairs = pairs.where("train")
     if (train_pairs.group == train_pairs.group[0]).all():
         raise InputError(
             f"training needs pairs of at least two groups, but the {len(train_pairs)} training pairs of {pairs.name} "
             "are of one group; add pairs with other music"
         )
-    for side in ("video", "music"):
+    for side in ("video", "music") if isinstance(train_pairs, PairSet) else ():
         first, *others = (samples[0] for samples in getattr(train_pairs, side))
         if (first == first[0]).all() and all((rows == first[0]).all() for rows in others):
             raise InputError(
@@ -226,8 +233,9 @@ def _check(pairs: PairSet, config: TrainConfig) -> None:
         )
 
 
-def _bank(embedder: TrainedEmbedder, train_pairs: PairSet) -> FloatArray:
+def _bank(embedder: TrainedEmbedder, train_pairs: PairSet | StreamedPairs) -> FloatArray:
     """Embed a sample of the training videos, evenly spaced over the set, as queries for the hubness correction."""
     size = len(train_pairs)
     index = np.unique(np.linspace(0, size - 1, min(BANK_SIZE, size)).round().astype(int))
-    return embed_set(embedder, train_pairs.take(index))[0]
+    sample = train_pairs.take(index)
+    return embed_set(embedder, sample if isinstance(sample, PairSet) else sample.load())[0]

@@ -67,6 +67,7 @@ def run_all(
     group: Callable[[Item], Hashable] | None = None,
     limit_s: Callable[[Item], float] | None = None,
     attempts: int = ATTEMPTS,
+    background: bool = False,
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``prepare(*arguments)`` once in each worker, and the function that it returns on every item.
 
@@ -89,6 +90,8 @@ def run_all(
         recorded as failed.
     attempts : int
         How often an item is run that ends its worker process.
+    background : bool
+        Whether other processes come first.
 
     Yields
     ------
@@ -102,7 +105,7 @@ def run_all(
         When `prepare` fails with any exception.
     """
     count = max(1, workers or available_cores())
-    pool = _Workers(prepare, arguments, limit_s, attempts)
+    pool = _Workers(prepare, arguments, limit_s, attempts, background=background)
     source = iter(items)
     queue: _GroupQueue[Item] = _GroupQueue(group)
     with ThreadPoolExecutor(count, thread_name_prefix="reelscore") as threads:
@@ -161,11 +164,14 @@ class ItemWorker:
     preparation : Preparation
     attempts : int
         How often an item is run that ends its process.
+    background : bool
+        Whether other processes come first.
     """
 
-    def __init__(self, preparation: Preparation, attempts: int) -> None:
+    def __init__(self, preparation: Preparation, attempts: int, *, background: bool = False) -> None:
         self._preparation = preparation
         self._attempts = attempts
+        self._background = background
         self._process: WorkerProcess | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -205,7 +211,7 @@ class ItemWorker:
 
     def _started(self) -> WorkerProcess:
         if self._process is None:
-            process = WorkerProcess(self._preparation)
+            process = WorkerProcess(self._preparation, background=self._background)
             with self._lock:
                 self._process = process
                 if self._closed:
@@ -228,10 +234,13 @@ class _Workers:
         arguments: tuple[Any, ...],
         limit_s: Callable[[Any], float] | None,
         attempts: int,
+        *,
+        background: bool,
     ) -> None:
         self._preparation = Preparation.of(prepare, arguments)
         self._attempts = attempts
         self._limit_s = limit_s
+        self._background = background
         self._local = threading.local()
         self._all: list[ItemWorker] = []
         self._lock = threading.Lock()
@@ -244,7 +253,8 @@ class _Workers:
     def _worker(self) -> ItemWorker:
         worker: ItemWorker | None = getattr(self._local, "worker", None)
         if worker is None:
-            worker = self._local.worker = ItemWorker(self._preparation, self._attempts)
+            worker = ItemWorker(self._preparation, self._attempts, background=self._background)
+            self._local.worker = worker
             with self._lock:
                 self._all.append(worker)
                 if self._closed:

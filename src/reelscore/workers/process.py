@@ -26,6 +26,7 @@ _WORKER = (
     "from reelscore.workers.process import serve; serve(parent=int(sys.argv[1]))"
 )
 _PR_SET_PDEATHSIG = 1
+_BACKGROUND_NICE = 5
 
 
 class Preparation(NamedTuple):
@@ -49,9 +50,17 @@ class WorkerProcess:
         Importable by name; see `run_all`.
     arguments : tuple
         Of the callable.
+    background : bool
+        Whether other processes come first.
     """
 
-    def __init__(self, prepare: Callable[..., Any] | Preparation, arguments: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self,
+        prepare: Callable[..., Any] | Preparation,
+        arguments: tuple[Any, ...] = (),
+        *,
+        background: bool = False,
+    ) -> None:
         self._prepared = False
         preparation = prepare if isinstance(prepare, Preparation) else Preparation.of(prepare, arguments)
         # Each worker uses one core, so numeric libraries must not start threads. Without the safe path, Python imports
@@ -69,6 +78,9 @@ class WorkerProcess:
             env=environment,
             start_new_session=True,  # Ctrl-C reaches only the parent, which ends its workers
         )
+        if background:
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, _BACKGROUND_NICE)
         with contextlib.suppress(BrokenPipeError):  # `run` notices that it died
             _send(self._process.stdin, preparation.message)
 

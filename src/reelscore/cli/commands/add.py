@@ -72,7 +72,7 @@ def add(
     if json:
         print_json(dataclasses.asdict(summary) | {"library": str(folder)})
     else:
-        print_summary(summary, verb="added", failures=folder / "failed.txt")
+        print_summary(summary, verb="added", failures=opened.folder / "failed.txt")
         print_line(f"library {folder}: {len(opened)} tracks")
     for message in (opened.untagged_note(), opened.facts_note()):
         if message:

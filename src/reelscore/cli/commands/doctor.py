@@ -21,6 +21,7 @@ from reelscore.cli.options import (
 )
 from reelscore.cli.output import print_json, print_line
 from reelscore.errors import ReelscoreError
+from reelscore.objects import Folder
 
 _PARTS = (
     "numpy",
@@ -149,11 +150,11 @@ def _model(folder: Path | None, encoder: str | None, pack: Path | None) -> dict[
     return facts | ({"note": "; ".join(pipeline.missing)} if pipeline.missing else {})
 
 
-def _library(folder: Path) -> dict[str, object]:
+def _library(folder: Folder) -> dict[str, object]:
     from reelscore.library.library import Library
-    from reelscore.library.storage.meta import LibraryMeta
+    from reelscore.library.storage.location import location_of
 
-    if not LibraryMeta.exists(folder):
+    if not location_of(folder).exists():
         return {"absent": f"none at {folder}; create one with: reelscore add MUSIC_FOLDER"}
     opened = Library.open(folder)
     meta = opened.meta

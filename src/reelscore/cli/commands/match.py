@@ -221,7 +221,7 @@ def match(
         with progress_bar("indexing", "tracks") as progress:
             summary = opened.add(music, workers=workers, progress=progress, prune=True)
         failures = [(failure.path, failure.reason) for failure in summary.failed]
-        note_failures(failures, opened.path / "failed.txt")
+        note_failures(failures, opened.folder / "failed.txt")
         for message in summary.notes:
             note(f"  note  {message}")
     else:

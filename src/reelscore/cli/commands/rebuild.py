@@ -54,5 +54,5 @@ def rebuild(
             workers=workers,
             progress=progress,
         )
-    print_summary(summary, verb="rebuilt", failures=opened.path / "failed.txt")
+    print_summary(summary, verb="rebuilt", failures=opened.folder / "failed.txt")
     print_line(f"library {opened.path}: {len(opened)} tracks")

@@ -29,12 +29,14 @@ from reelscore.cli.sources import (
     SetOption,
     check_source,
     load_pairs,
+    stream_pairs,
     text_spec,
 )
 from reelscore.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from reelscore.data.pairs import PairSet
+    from reelscore.data.streaming import StreamedPairs
     from reelscore.training.config import TrainConfig
     from reelscore.training.distributed import Processes
     from reelscore.training.loop import EpochReport
@@ -140,6 +142,15 @@ def train(
             rich_help_panel=TRAINING,
         ),
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="Read a data set of 'reelscore extract' batch by batch, so that it may be larger than memory. For "
+            "--method ii.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
     processes: Annotated[
         int | None,
         typer.Option(
@@ -178,6 +189,8 @@ def train(
     if seed is not None:
         settings = replace(settings, seed=seed)
     _check_processes(processes, settings)
+    if stream:
+        _check_stream(settings, pairs, clips)
     text = None
     for option, given in (
         ("--text-encoder", text_encoder is not None),
@@ -205,22 +218,34 @@ def train(
         start_processes(processes, sys.argv[1:])
         return
     with join_processes() as group:
-        with first_on_machine(group):
-            loaded = load_pairs(
+        num_random_samples = (2 if settings.method == "ii" else 0) if draws is None else draws
+        loaded: PairSet | StreamedPairs
+        if stream and pairs is not None and spec is not None:
+            loaded = stream_pairs(
                 pairs,
-                set_name=set_name,
-                data=data,
-                labels=labels,
-                spec=spec,
+                spec,
                 seed=settings.seed,
-                num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
-                num_random_samples=(2 if settings.method == "ii" else 0) if draws is None else draws,
-                num_clips=clips,
-                clip_seed=settings.seed,
+                num_random_samples=num_random_samples,
                 use_splits=not use_all,
                 words=text,
-                workers=workers,
             )
+        else:
+            with first_on_machine(group):
+                loaded = load_pairs(
+                    pairs,
+                    set_name=set_name,
+                    data=data,
+                    labels=labels,
+                    spec=spec,
+                    seed=settings.seed,
+                    num_segments=settings.model.num_segments or DEFAULT_NUM_SEGMENTS,
+                    num_random_samples=num_random_samples,
+                    num_clips=clips,
+                    clip_seed=settings.seed,
+                    use_splits=not use_all,
+                    words=text,
+                    workers=workers,
+                )
         _fit(loaded, settings, model, group, overwrite=overwrite)
 
 
@@ -246,14 +271,33 @@ def _check_processes(processes: int | None, settings: TrainConfig) -> None:
         )
 
 
+def _check_stream(settings: TrainConfig, source: Path | None, clips: int) -> None:
+    """Raise `ConfigError` if the method or the source cannot be read batch by batch."""
+    if settings.method != "ii":
+        raise ConfigError(
+            f"--stream is for the method ii, got {settings.method}, whose kernel model needs all pairs in memory; give "
+            "--method ii, or omit --stream"
+        )
+    if source is None or clips:
+        what = "public sets" if source is None else "the clips of a data set"
+        raise ConfigError(f"--stream does not read {what}; omit {'--clips' if clips else '--stream'}")
+
+
 def _fit(
-    loaded: PairSet, settings: TrainConfig, model: Path, processes: Processes, *, overwrite: bool
+    loaded: PairSet | StreamedPairs,
+    settings: TrainConfig,
+    model: Path,
+    processes: Processes,
+    *,
+    overwrite: bool,
 ) -> None:
     """Train on loaded pairs, alone or with other processes, and print a summary."""
     sizes = ", ".join(f"{loaded.split.count(part)} {part}" for part in ("train", "val", "test"))
-    with_text = "" if loaded.text is None else f", {sum(one is not None for one in loaded.text)} with text"
+    texts = getattr(loaded, "text", None)  # not known of streamed pairs
+    with_text = "" if texts is None else f", {sum(one is not None for one in texts)} with text"
     note(f"{loaded.name}: {len(loaded)} pairs ({sizes}){with_text}")
 
+    from reelscore.data.pairs import PairSet
     from reelscore.training.evaluate import fit_baseline
     from reelscore.training.train import train as fit
 
@@ -274,14 +318,14 @@ def _fit(
         result = fit(
             loaded, config=settings, folder=model, progress=report, folds_progress=fold, resume=not overwrite
         )
-    if processes.rank == 0:
+    if processes.rank == 0 and isinstance(loaded, PairSet):
         fit_baseline(loaded, model)
     if result.choice:
         note(f"auto: {result.choice}")
     _print_summary(model, result, loaded)
 
 
-def _print_summary(folder: Path, result: TrainResult, pairs: PairSet) -> None:
+def _print_summary(folder: Path, result: TrainResult, pairs: PairSet | StreamedPairs) -> None:
     """Print the model's folder, its method and what validation measured."""
     from reelscore.evaluation.report import MIN_PAIRS
 

@@ -18,10 +18,16 @@ def tables_folder(library: Path, generation: int) -> Path:
 
 def newest_version(library: Path, generation: int) -> int | None:
     """Return the newest committed version of the table from the names of its files, without LanceDB."""
-    # Lance names the manifest of version v ``2**64 - 1 - v``.
     folder = tables_folder(library, generation) / f"{TABLE_NAME}.lance" / "_versions"
     try:
-        found = [match for file in folder.iterdir() if (match := _MANIFEST.fullmatch(file.name))]
+        found = [version for file in folder.iterdir() if (version := version_of(file.name)) is not None]
     except OSError:
         return None
-    return max((2**64 - 1 - int(match[1]) for match in found), default=None)
+    return max(found, default=None)
+
+
+def version_of(manifest: str) -> int | None:
+    """Return the version of a table that a manifest belongs to, by the name of the file; None for other files."""
+    # Lance names the manifest of version v ``2**64 - 1 - v``.
+    match = _MANIFEST.fullmatch(manifest)
+    return 2**64 - 1 - int(match[1]) if match else None

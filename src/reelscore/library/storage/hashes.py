@@ -30,10 +30,10 @@ class FileHashes:
         self._entries = entries or {}
 
     @classmethod
-    def read(cls, library: Path) -> FileHashes:
-        """Return the hashes of a library; none where the file is missing or damaged."""
+    def read(cls, folder: Path) -> FileHashes:
+        """Return the hashes in a folder; none where the file is missing or damaged."""
         try:
-            document = parse_json(read_file(library / FILE_NAME))
+            document = parse_json(read_file(folder / FILE_NAME))
             if document["format"] != _FORMAT:
                 return cls()
             return cls(
@@ -45,12 +45,12 @@ class FileHashes:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ReelscoreError):
             return cls()
 
-    def write(self, library: Path, *, keys: set[str]) -> None:
+    def write(self, folder: Path, *, keys: set[str]) -> None:
         """Replace the file, without the content that is not in `keys`; a full disk is no error."""
         files = {path: [*state, key] for path, (state, key) in sorted(self._entries.items()) if key in keys}
         content = json.dumps({"format": _FORMAT, "files": files}, ensure_ascii=False, separators=(",", ":"))
         try:
-            write_bytes(library / FILE_NAME, content.encode())
+            write_bytes(folder / FILE_NAME, content.encode())
         except OSError:
             return
 

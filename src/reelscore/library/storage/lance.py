@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from reelscore.errors import ArtifactError, InputError, ReelscoreError
+from reelscore.objects import Folder, S3Folder, store_error
 from reelscore.types import FloatArray
 
-from .filters import one_of
-from .generations import TABLE_NAME, tables_folder
+from .generations import TABLE_NAME
 from .local_lancedb import BTree, IvfSq, lancedb
+from .location import Location
 from .meta import damaged
+
+T = TypeVar("T")
 
 _READABLE_FOR = timedelta(hours=1)  # a reader keeps the version that it opened at least this long
 
@@ -28,8 +33,22 @@ _PROBES = 25
 _OVERSAMPLING = 2  # rows fetched per requested row; the caller scores them again in full precision
 
 
+_MAX_ATTEMPTS = 30
+_LONGEST_PAUSE_S = 2.0
+# LanceDB itself tries a commit ten times without a pause, which is too few where many writers commit.
+
+_CONFLICT = re.compile(r"commit conflict|[Tt]oo many concurrent writers|Please retry")
+_OF_STORE = re.compile(
+    r"Generic S3|HTTP error|status code|error sending request|security-credentials|BucketNotFound"
+)
+
+
+class ConflictError(ArtifactError):
+    """A commit that another writer's commit came before; it may be tried again."""
+
+
 @contextmanager
-def lance_errors(library: Path) -> Iterator[None]:
+def lance_errors(library: Folder) -> Iterator[None]:
     """Turn what LanceDB raises, its panics included, into `ArtifactError`."""
     try:
         yield
@@ -41,6 +60,15 @@ def lance_errors(library: Path) -> Iterator[None]:
         ):
             raise
         message = " ".join(str(error).split())
+        if _CONFLICT.search(message):
+            raise ConflictError(
+                f"other writers changed the library {library} at the same time, many times in a row. Run this again"
+            ) from None
+        if isinstance(library, S3Folder):
+            # Without the cause, which may contain the key.
+            if _OF_STORE.search(message):
+                raise store_error(str(error), library) from None
+            raise damaged(library, message[:200]) from None
         if "No space left" in message or "os error 28" in message:
             raise ArtifactError(
                 f"the disk of the library {library} is full. The library is as it was before this write. Free some "
@@ -53,37 +81,49 @@ def lance_errors(library: Path) -> Iterator[None]:
         raise damaged(library, message[:200]) from error
 
 
-def create_tables(library: Path, generation: int, schemas: Mapping[str, pa.Schema]) -> None:
+def create_tables(location: Location, generation: int, schemas: Mapping[str, pa.Schema]) -> None:
     """Create empty tables of a generation, in place of what a killed writer may have left."""
-    folder = tables_folder(library, generation)
-    with lance_errors(library):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        database = lancedb.connect(folder)
+    location.delete_tables(generation)
+    with lance_errors(location.library):
+        database = _connect(location, generation, create=True)
         for name, schema in schemas.items():
             database.create_table(name, schema=schema)
+
+
+def _connect(location: Location, generation: int, *, create: bool = False) -> Any:
+    folder = location.tables(generation)
+    if isinstance(folder, S3Folder):
+        return lancedb.connect(str(folder), storage_options=folder.lance_options())
+    if create:
+        folder.mkdir(parents=True)
+    return lancedb.connect(folder)
 
 
 class Table:
     """A table of one generation, at the version that was newest when it was opened.
 
+    Each method that writes makes one commit. Where several writers share the library, it tries again on the newest
+    version after a conflict.
+
     Parameters
     ----------
-    library : Path
+    location : Location
     generation : int
     name : str
     """
 
-    def __init__(self, library: Path, generation: int, name: str = TABLE_NAME) -> None:
-        self._library = library
-        folder = tables_folder(library, generation)
-        with lance_errors(library):
-            if not (folder / f"{name}.lance").is_dir():
-                raise damaged(library, f"{folder.name}/{name}.lance is missing")
-            for file in folder.rglob("*"):  # LanceDB would wait for the writer of a pipe
-                if file.exists() and not (file.is_file() or file.is_dir()):
-                    raise damaged(library, f"{file.name} is no regular file")
-            self._table = lancedb.connect(folder).open_table(name)
+    def __init__(self, location: Location, generation: int, name: str = TABLE_NAME) -> None:
+        self._library = location.library
+        self._is_shared = location.is_shared
+        folder = location.tables(generation)
+        with lance_errors(self._library):
+            if isinstance(folder, Path):
+                if not (folder / f"{name}.lance").is_dir():
+                    raise damaged(self._library, f"{folder.name}/{name}.lance is missing")
+                for file in folder.rglob("*"):  # LanceDB would wait for the writer of a pipe
+                    if file.exists() and not (file.is_file() or file.is_dir()):
+                        raise damaged(self._library, f"{file.name} is no regular file")
+            self._table = _connect(location, generation).open_table(name)
 
     @property
     def version(self) -> int:
@@ -98,19 +138,29 @@ class Table:
             return self._table.schema
 
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
-        """Add columns, null in every row."""
-        with lance_errors(self._library):
-            self._table.add_columns(list(fields))
+        """Add columns, null in every row; those that there are already stay."""
+
+        def add() -> None:
+            missing = [field for field in fields if field.name not in self._table.schema.names]
+            if missing:
+                self._table.add_columns(missing)
+
+        self._commit(add)
 
     def drop_columns(self, names: Sequence[str]) -> None:
-        """Delete columns."""
-        with lance_errors(self._library):
-            self._table.drop_columns(list(names))
+        """Delete columns; absent ones are no error."""
+
+        def drop() -> None:
+            present = [name for name in names if name in self._table.schema.names]
+            if present:
+                self._table.drop_columns(present)
+
+        self._commit(drop)
 
     def refresh(self) -> None:
         """Move to the newest version."""
         with lance_errors(self._library):
-            self._table.checkout_latest()  # type: ignore[no-untyped-call]
+            self._table.checkout_latest()
 
     def count(self, where: str | None = None) -> int:
         """Return the number of tracks, or of those that meet an SQL condition."""
@@ -143,18 +193,38 @@ class Table:
             for batch in self._table.search().to_batches(num_rows):
                 yield pa.Table.from_batches([batch])
 
-    def merge(self, rows: pa.Table, *, replaced_keys: Sequence[str] = ()) -> None:
-        """Insert or replace `rows` by key and delete `replaced_keys`, all in one commit."""
-        with lance_errors(self._library):
-            builder = self._table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
-            if replaced_keys:
-                builder = builder.when_not_matched_by_source_delete(one_of("key", replaced_keys))
-            builder.execute(rows)
+    def merge(self, rows: pa.Table, *, replaced: str | None = None, unless: str | None = None) -> int:
+        """Insert or replace `rows` by key, in one commit, and return their number.
 
-    def set_columns(self, rows: pa.Table) -> None:
-        """Replace the columns of `rows` where the key is equal, in one commit; other rows and columns stay."""
-        with lance_errors(self._library):
-            self._table.merge_insert("key").when_matched_update_all().execute(rows)
+        Parameters
+        ----------
+        rows : pyarrow.Table
+        replaced : str, optional
+            SQL condition of rows with other keys to delete in the same commit.
+        unless : str, optional
+            SQL condition of stored rows to keep as they are, with columns as ``target.name``. Rows of the same keys are
+            ignored and not counted.
+        """
+        keep = None if unless is None else f"NOT ({unless})"
+
+        def merge() -> int:
+            builder = self._table.merge_insert("key").when_matched_update_all(where=keep)
+            builder = builder.when_not_matched_insert_all()
+            if replaced:
+                builder = builder.when_not_matched_by_source_delete(replaced)
+            done = builder.execute(rows)
+            return int(done.num_updated_rows + done.num_inserted_rows)
+
+        return self._commit(merge)
+
+    def set_columns(self, rows: pa.Table, *, unless: str | None = None) -> int:
+        """Replace the columns of `rows` where the key is equal, in one commit; other rows and columns stay.
+
+        Returns the number of rows replaced; for `unless` see `merge`.
+        """
+        keep = None if unless is None else f"NOT ({unless})"
+        merge = self._table.merge_insert("key").when_matched_update_all(where=keep)
+        return self._commit(lambda: int(merge.execute(rows).num_updated_rows))
 
     def append(self, batches: pa.RecordBatchReader) -> None:
         """Add rows whose keys are known to be new, in one commit."""
@@ -163,15 +233,30 @@ class Table:
 
     def update(self, where: str, values: dict[str, Any]) -> int:
         """Set columns and return the number of changed rows."""
-        with lance_errors(self._library):
-            return int(self._table.update(where=where, values=values).rows_updated)
+        return self._commit(lambda: int(self._table.update(where=where, values=values).rows_updated))
 
     def delete(self, where: str) -> int:
         """Delete rows and return their number."""
         with lance_errors(self._library):
-            before = self._table.count_rows()
-            self._table.delete(where)
-            return int(before - self._table.count_rows())
+            before = self._table.count_rows(where)
+        if before:
+            self._commit(lambda: self._table.delete(where))
+        return int(before)
+
+    def _commit(self, write: Callable[[], T]) -> T:
+        """Call a function that commits; after a conflict with another writer, again on the newest version."""
+        for attempt in range(1, _MAX_ATTEMPTS):
+            try:
+                with lance_errors(self._library):
+                    return write()
+            except ConflictError:
+                if not self._is_shared:
+                    raise
+                # Two writers that conflicted must not meet again.
+                time.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.05 * 2**attempt)))
+                self.refresh()
+        with lance_errors(self._library):
+            return write()
 
     def num_fragments(self) -> int:
         """Return the number of fragments; each commit adds some."""
@@ -182,22 +267,28 @@ class Table:
     def compact(self) -> None:
         """Merge fragments, update the indexes and drop versions older than an hour.
 
-        Call it only with the writer's lock: it also deletes what killed writers left.
+        Call it only with the writer's lock, where there is one: it then also deletes what killed writers left. Where
+        there is none, the files of other writers that have not committed yet look the same, and stay for seven days.
         """
-        with lance_errors(self._library):
-            self._table.optimize(cleanup_older_than=_READABLE_FOR, delete_unverified=True)
+        verified = self._is_shared
+        self._commit(
+            lambda: self._table.optimize(cleanup_older_than=_READABLE_FOR, delete_unverified=not verified)
+        )
 
     def build_index(self) -> None:
         """Index embeddings for search and keys for look-ups, in place of older indexes."""
+
         # IVF with one byte a dimension: on clustered vectors with noise inside the clusters `IvfPq` missed 4 of 10
         # nearest neighbours at the same latency and `IvfRq` some, `IvfSq` none. It takes D bytes a track in memory.
-        with lance_errors(self._library):
+        def build() -> None:
             partitions = max(1, self._table.count_rows() // _ROWS_A_PARTITION)
             config = IvfSq(
                 distance_type="cosine", num_partitions=partitions, sample_rate=64, max_iterations=20
             )
             self._table.create_index("embedding", config=config, name=_VECTOR_INDEX, replace=True)
             self._table.create_index("key", config=BTree(), name=_KEY_INDEX, replace=True)
+
+        self._commit(build)
 
     def has_index(self) -> bool:
         """Return whether the embeddings are indexed."""

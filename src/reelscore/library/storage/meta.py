@@ -12,6 +12,7 @@ from typing import Any
 from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.files import parse_json, read_file, write_bytes
+from reelscore.objects import Folder
 
 FORMAT = 3
 """Newest format that this version reads.
@@ -93,6 +94,15 @@ class LibraryMeta:
         """Whether the library has columns for facts about its tracks; one of an older format has none."""
         return self.format >= 3
 
+    def is_like(self, other: LibraryMeta) -> bool:
+        """Return whether both describe the same embeddings and tag scores."""
+        return (self.model_fingerprint, self.music_encoder, self.dim, self.tags_fingerprint) == (
+            other.model_fingerprint,
+            other.music_encoder,
+            other.dim,
+            other.tags_fingerprint,
+        )
+
     @staticmethod
     def exists(library: Path | str) -> bool:
         """Return whether there is a library at `library`, intact or damaged."""
@@ -113,32 +123,6 @@ class Pointer:
 
     meta: LibraryMeta
     generation: int
-
-
-class LibraryFile:
-    """`library.json` of one library, read again only after it was replaced.
-
-    Parameters
-    ----------
-    library : Path
-    """
-
-    def __init__(self, library: Path) -> None:
-        self.library = library
-        self._signature: tuple[int, int, int] | None = None
-        self._pointer: Pointer | None = None
-
-    def read(self) -> Pointer:
-        """Return the current content; raises as `read_pointer`."""
-        try:
-            stat = (self.library / FILE_NAME).stat()
-        except OSError:
-            return read_pointer(self.library)
-        # Every write renames a new file into place, which changes at least one of these.
-        signature = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        if self._pointer is None or signature != self._signature:
-            self._pointer, self._signature = read_pointer(self.library), signature
-        return self._pointer
 
 
 def foreign_entries(folder: Path) -> list[str]:
@@ -162,20 +146,24 @@ def write_pointer(library: Path, pointer: Pointer) -> None:
     ArtifactError
         When the folder cannot be written.
     """
+    try:
+        write_bytes(library / FILE_NAME, pointer_content(pointer))
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write to {library}: {error.strerror}. Free some space or check its permissions, then run this "
+            "again"
+        ) from error
+
+
+def pointer_content(pointer: Pointer) -> bytes:
+    """Return the content of `library.json`."""
     document = {
         "format": pointer.meta.format,
         "generation": pointer.generation,
         "meta": to_mapping(pointer.meta),
     }
     document["checksum"] = _checksum(document)
-    content = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
-    try:
-        write_bytes(library / FILE_NAME, content)
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot write to {library}: {error.strerror}. Free some space or check its permissions, then run this "
-            "again"
-        ) from error
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_pointer(library: Path) -> Pointer:
@@ -196,6 +184,11 @@ def read_pointer(library: Path) -> Pointer:
         raise NotFoundError(f"{library} {what}. Create a library: {way_to_create(library)}") from None
     except OSError as error:
         raise ArtifactError(f"cannot read {file}: {error.strerror}. Check its permissions") from error
+    return parse_pointer(content, library)
+
+
+def parse_pointer(content: bytes, library: Folder) -> Pointer:
+    """Return the pointer that `library.json` holds; raise `ArtifactError` if it is damaged or of a newer format."""
     try:
         document = parse_json(content)
         format_, generation, values = document["format"], document["generation"], document["meta"]
@@ -214,9 +207,9 @@ def read_pointer(library: Path) -> Pointer:
         raise damaged(library, f"{FILE_NAME}: {error}") from error
 
 
-def way_to_create(folder: Path) -> str:
+def way_to_create(folder: Folder) -> str:
     """Return the command that creates a library at a folder, or elsewhere if the folder holds something else."""
-    taken = folder.exists() and (not folder.is_dir() or foreign_entries(folder))
+    taken = isinstance(folder, Path) and folder.exists() and (not folder.is_dir() or foreign_entries(folder))
     return f"reelscore add MUSIC_FOLDER --library {'OTHER_FOLDER' if taken else folder}"
 
 
@@ -236,7 +229,7 @@ def check_absent(folder: Path, *, create: bool) -> None:
         raise ArtifactError(f"{folder} exists but is not a library. Choose another folder for it")
 
 
-def facts_note(meta: LibraryMeta | None, library: Path) -> str | None:
+def facts_note(meta: LibraryMeta | None, library: Folder) -> str | None:
     """Return a message about a library without facts, which an older version created; None for any other."""
     if meta is None or meta.has_facts:
         return None
@@ -246,7 +239,7 @@ def facts_note(meta: LibraryMeta | None, library: Path) -> str | None:
     )
 
 
-def check_kind(built: LibraryMeta, library: Path) -> None:
+def check_kind(built: LibraryMeta, library: Folder) -> None:
     """Raise `ArtifactError` for a library of a retired kind."""
     if built.model_fingerprint.startswith("blend-"):
         raise ArtifactError(
@@ -260,7 +253,7 @@ def _checksum(document: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(document, sort_keys=True).encode())
 
 
-def damaged(library: Path | str, what: str) -> ArtifactError:
+def damaged(library: Folder, what: str) -> ArtifactError:
     """Return the error for a library whose files differ from what was written."""
     return ArtifactError(
         f"the library {library} is damaged ({what}). Restore it from a backup, or delete it and build it again: "

@@ -9,12 +9,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from reelscore.objects import S3Folder
 from reelscore.types import FloatArray, Track
 
 from .entry import Moments
 from .exact_search import Rows
 from .facts import Kind, TrackDetails, TrackFacts
-from .meta import LibraryFile, LibraryMeta
+from .location import Location, location_of
+from .meta import LibraryMeta
 from .snapshot import Snapshot
 
 
@@ -80,7 +82,7 @@ class Searcher(Protocol):
         ...
 
 
-def open_for_search(library: Path | str | LibraryFile) -> Searcher:
+def open_for_search(library: Path | str | S3Folder | Location) -> Searcher:
     """Return a searcher over the newest version of a library.
 
     Where the snapshot is missing or stale, this loads LanceDB, answers from the store and writes a new snapshot if it
@@ -93,12 +95,14 @@ def open_for_search(library: Path | str | LibraryFile) -> Searcher:
     ArtifactError
         When it is damaged or of a newer format.
     """
-    file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
-    snapshot = Snapshot.open(file)
+    location = location_of(library)
+    snapshot = Snapshot.open(location)
     if snapshot is not None:
         return snapshot
     from .store import Store
 
-    store = Store.open(file)
+    store = Store.open(location)
     store.leave_snapshot()
+    if location.is_shared and (snapshot := Snapshot.open(location)) is not None:
+        return snapshot  # which needs no request
     return store

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from reelscore.errors import ArtifactError, NotFoundError
 from reelscore.files import content_hash
+from reelscore.objects import S3Folder
 from reelscore.types import FileState, FloatArray, Track
 
 from . import schema
@@ -24,7 +25,8 @@ from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts, sql_na
 from .filters import one_of, quoted
 from .generations import DETAILS_NAME
 from .lance import Table
-from .meta import LibraryFile, LibraryMeta, Pointer, damaged
+from .location import Location, location_of
+from .meta import LibraryMeta, Pointer, damaged
 
 _MANY_KEYS = 2000  # above, reading all rows is faster than finding these
 
@@ -32,9 +34,9 @@ _MANY_KEYS = 2000  # above, reading all rows is faster than finding these
 class View:
     """The version of a library that was newest when it was opened. Implements `Searcher`."""
 
-    def __init__(self, file: LibraryFile, pointer: Pointer, table: Table) -> None:
-        self.path = file.library
-        self._file = file
+    def __init__(self, location: Location, pointer: Pointer, table: Table) -> None:
+        self.path = location.library
+        self._location = location
         self._pointer = pointer
         self._table = table
         self._rows: Rows | None = None
@@ -42,7 +44,7 @@ class View:
         self._items: dict[str, list[str]] = {}
 
     @classmethod
-    def open(cls, library: Path | str | LibraryFile) -> Self:
+    def open(cls, library: Path | str | S3Folder | Location) -> Self:
         """Open a library at its newest version.
 
         Raises
@@ -52,17 +54,17 @@ class View:
         ArtifactError
             When it is damaged or of a newer format.
         """
-        file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
-        pointer = file.read()
+        location = location_of(library)
+        pointer = location.read()
         try:
-            table = Table(file.library, pointer.generation)
+            table = Table(location, pointer.generation)
         except ArtifactError:
-            again = file.read()
+            again = location.read()
             if again == pointer:
                 raise
             # A rebuild ended in between.
-            pointer, table = again, Table(file.library, again.generation)
-        return cls(file, pointer, table)
+            pointer, table = again, Table(location, again.generation)
+        return cls(location, pointer, table)
 
     @property
     def meta(self) -> LibraryMeta:
@@ -74,11 +76,11 @@ class View:
 
     def refresh(self) -> None:
         """Move to the newest version, also across a rebuild."""
-        pointer = self._file.read()
+        pointer = self._location.read()
         if pointer == self._pointer:
             self._table.refresh()
         else:
-            self._pointer, self._table = pointer, Table(self.path, pointer.generation)
+            self._pointer, self._table = pointer, Table(self._location, pointer.generation)
         self._forget()
 
     def known(self) -> dict[str, tuple[int, int, str]]:
@@ -230,7 +232,7 @@ class View:
         """Return the details of each of `keys` that has some."""
         if not keys or not self.meta.has_facts:
             return {}
-        table = Table(self.path, self._pointer.generation, DETAILS_NAME)
+        table = Table(self._location, self._pointer.generation, DETAILS_NAME)
         return schema.details_of(table.scan(where=one_of("key", list(keys))))
 
     def all_rows(self) -> Rows:

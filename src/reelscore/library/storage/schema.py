@@ -45,11 +45,17 @@ MOMENT_COLUMNS = ("key", "moments", "moment_starts_s", "moment_ends_s")
 
 
 def table_schema(
-    dim: int, *, with_tags: bool = False, with_facts: bool = False, imported: Mapping[str, Kind] | None = None
+    dim: int,
+    *,
+    with_tags: bool = False,
+    with_facts: bool = False,
+    imported: Mapping[str, Kind] | None = None,
+    is_shared: bool = False,
 ) -> pa.Schema:
-    """Return the schema of the table of tracks, for embeddings of length `dim`."""
+    """Return the schema of the table of tracks, for embeddings of length `dim`; see `_key_field` for `is_shared`."""
     fields = [
-        *(pa.field(name, pa.string(), nullable=False) for name in TEXT_COLUMNS),
+        _key_field(is_shared),
+        *(pa.field(name, pa.string(), nullable=False) for name in TEXT_COLUMNS[1:]),
         pa.field("duration_s", pa.float64(), nullable=False),
         pa.field("size_bytes", pa.int64(), nullable=False),
         pa.field("mtime_ns", pa.int64(), nullable=False),
@@ -69,6 +75,16 @@ def table_schema(
         fields += [pa.field("facts", pa.string()), pa.field("rhythm", pa.binary())]
         fields += fact_fields({**BUILT_IN, **(imported or {})})
     return pa.schema(fields)
+
+
+def _key_field(is_shared: bool) -> pa.Field:
+    """Return the column of keys.
+
+    In a table of several writers it is marked as the primary key. LanceDB then treats two commits that insert the same
+    key at once as a conflict; else both would succeed, and the key would be there twice.
+    """
+    mark = {"lance-schema:unenforced-primary-key": "true"} if is_shared else None
+    return pa.field("key", pa.string(), nullable=False, metadata=mark)
 
 
 def fact_fields(kinds: Mapping[str, Kind]) -> list[pa.Field]:
@@ -114,11 +130,11 @@ def items_of(column: pa.ChunkedArray) -> list[str]:
     return found
 
 
-def details_schema() -> pa.Schema:
-    """Return the schema of the table of details."""
+def details_schema(*, is_shared: bool = False) -> pa.Schema:
+    """Return the schema of the table of details; see `_key_field` for `is_shared`."""
     return pa.schema(
         [
-            pa.field("key", pa.string(), nullable=False),
+            _key_field(is_shared),
             pa.field("fingerprint", pa.binary(), nullable=False),
             pa.field("peaks", pa.binary(), nullable=False),
             pa.field("sections_s", pa.list_(pa.float64()), nullable=False),

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,14 +20,15 @@ import numpy.typing as npt
 
 from reelscore.errors import ArtifactError
 from reelscore.files import parse_json, read_file
+from reelscore.objects import Folder
 from reelscore.types import FloatArray, Track
 
 from .entry import Moments, NotUnitError, check_moments
 from .exact_search import Rows, Texts, checked_query
 from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
-from .generations import newest_version
+from .location import Location, location_of
 from .memory_index import FILE_NAME, MemoryIndex
-from .meta import LibraryFile, LibraryMeta
+from .meta import LibraryMeta
 from .snapshot_parts import FACTS_PLACE, MOMENTS_PLACE, PLACE, Part
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Snapshot:
 
     Attributes
     ----------
-    path : Path
-        The library.
+    location : Location
+        Of the library.
     meta : LibraryMeta
     rows : Rows
     places : ndarray of PLACE, shape (N,)
@@ -60,7 +60,7 @@ class Snapshot:
         Of a library of more than `EXACT_UP_TO` tracks.
     """
 
-    path: Path
+    location: Location
     meta: LibraryMeta
     rows: Rows
     places: npt.NDArray[Any]
@@ -81,7 +81,7 @@ class Snapshot:
         self._count_where = lru_cache(256)(lambda sql: self._store().count_where(sql))
 
     @classmethod
-    def open(cls, library: Path | str | LibraryFile) -> Snapshot | None:
+    def open(cls, library: str | Folder | Location) -> Snapshot | None:
         """Map the snapshot of a library, or return None unless it is intact and current.
 
         Raises
@@ -89,15 +89,15 @@ class Snapshot:
         NotFoundError, ArtifactError
             When there is no library, or its ``library.json`` is damaged or of a newer format.
         """
-        file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
-        library, pointer = file.library, file.read()
+        location = location_of(library)
+        pointer = location.read()
         try:
-            document = parse_json(read_file(library / FOLDER / CURRENT))
+            document = parse_json(read_file(location.local / FOLDER / CURRENT))
             if document["format"] != FORMAT or document["generation"] != pointer.generation:
                 return None
-            if document["version"] != newest_version(library, pointer.generation):
+            if document["version"] != location.newest_version(pointer.generation):
                 return None
-            return map_snapshot(library, pointer.meta, document)
+            return map_snapshot(location, pointer.meta, document)
         except Exception:  # NumPy raises many types for a damaged header
             return None
 
@@ -192,7 +192,7 @@ class Snapshot:
         if self._view is None:
             from .reader import View
 
-            self._view = View.open(self.path)
+            self._view = View.open(self.location)
         return self._view
 
     @contextmanager
@@ -204,13 +204,13 @@ class Snapshot:
 
     def _damaged(self, what: str) -> ArtifactError:
         return ArtifactError(
-            f"{self.path / FOLDER} is damaged ({what}). Delete that folder; the next command writes it again"
+            f"{self.location.local / FOLDER} is damaged ({what}). Delete that folder; the next command writes it again"
         )
 
 
-def map_snapshot(library: Path, meta: LibraryMeta, document: dict[str, Any]) -> Snapshot:
+def map_snapshot(location: Location, meta: LibraryMeta, document: dict[str, Any]) -> Snapshot:
     """Map the snapshot that ``current.json`` describes; raise any exception if it is damaged."""
-    folder = library / FOLDER
+    folder = location.local / FOLDER
     names = ["offsets", "utf8", "duration_s", "revision", "embeddings", "places"]
     read = {
         name: np.asarray(
@@ -236,7 +236,7 @@ def map_snapshot(library: Path, meta: LibraryMeta, document: dict[str, Any]) -> 
     index = None
     if "index" in document:
         index = MemoryIndex(folder / document["rows"] / FILE_NAME, checksum=document["index"])
-    return Snapshot(library, meta, rows, read["places"], parts, document["imported"], index)
+    return Snapshot(location, meta, rows, read["places"], parts, document["imported"], index)
 
 
 def arrays(rows: Rows, places: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

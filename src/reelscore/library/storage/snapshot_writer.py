@@ -6,7 +6,6 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from reelscore.files import parse_json, read_file, sync_folder, write_bytes
 
 from .exact_search import EXACT_UP_TO, Rows
 from .facts import Kind
+from .location import Location
 from .memory_index import FILE_NAME, write_index
 from .meta import Pointer
 from .snapshot import CURRENT, FOLDER, FORMAT, arrays, checksum, map_snapshot
@@ -25,7 +25,7 @@ _MOST_PARTS = 16
 
 
 def write_snapshot(
-    library: Path,
+    location: Location,
     pointer: Pointer,
     version: int,
     rows: Rows,
@@ -39,7 +39,7 @@ def write_snapshot(
 
     Parameters
     ----------
-    library : Path
+    location : Location
     pointer : Pointer
         Meta and generation of the live tables.
     version : int
@@ -50,9 +50,9 @@ def write_snapshot(
     read_moments, read_facts : callable
         Return the moments or facts of up to a thousand keys.
     """
-    folder = library / FOLDER
+    folder = location.local / FOLDER
     folder.mkdir(exist_ok=True)
-    parts, places = _reusable(library, pointer, rows)
+    parts, places = _reusable(location, pointer, rows)
     keys = rows.text("key")
     fresh = np.flatnonzero(places["part"] < 0)
     if len(fresh):
@@ -90,14 +90,16 @@ def write_snapshot(
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
-def _reusable(library: Path, pointer: Pointer, rows: Rows) -> tuple[list[dict[str, Any]], npt.NDArray[Any]]:
+def _reusable(
+    location: Location, pointer: Pointer, rows: Rows
+) -> tuple[list[dict[str, Any]], npt.NDArray[Any]]:
     """Return the reusable parts of the last snapshot, and the place of each row in them (part -1: none)."""
     places = np.full(len(rows), -1, dtype=PLACE)
     try:
-        document = parse_json(read_file(library / FOLDER / CURRENT))
+        document = parse_json(read_file(location.local / FOLDER / CURRENT))
         if document["format"] != FORMAT or document["generation"] != pointer.generation:
             return [], places
-        last = map_snapshot(library, pointer.meta, document)
+        last = map_snapshot(location, pointer.meta, document)
     except Exception:
         return [], places
     known = dict(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,77 +12,78 @@ from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
-from filelock import FileLock
 
-from reelscore.errors import ArtifactError, InputError, NotFoundError
+from reelscore.errors import ArtifactError, InputError
+from reelscore.objects import S3Folder
 from reelscore.types import Track
 
 from . import memory_index, schema
-from .batch import keep_imported, last_of_each
 from .entry import TrackEntry
 from .exact_search import EXACT_UP_TO
-from .facts import Kind, TrackFacts, sql_name
-from .filters import one_of, quoted
-from .generations import DETAILS_NAME, TABLE_NAME, tables_folder
+from .facts import Kind
+from .generations import DETAILS_NAME, TABLE_NAME
 from .lance import Table, create_tables
+from .location import Location, location_of
 from .lock import acquire_writer_lock
-from .meta import LibraryFile, LibraryMeta, Pointer, foreign_entries, write_pointer
-from .reader import View
+from .meta import LibraryMeta, Pointer
+from .snapshot import Snapshot
 from .snapshot_writer import write_snapshot
+from .writer import WAIT_S, Writer
 
-_WAIT_S = 5.0
 _COMPACT_FROM = 32  # fragments; each commit adds one or two
 _REBUILD_BATCH = 256
+_SNAPSHOT_WAIT_S = (
+    60.0  # for another process of this machine, which reads the same rows from the object store
+)
 
 
-class Store(View):
+class Store(Writer):
     """A library that can be read and written; create it with `Store.open` or `Store.create`.
 
-    The first write acquires the writer's lock, moves to the newest version and keeps the lock until `finish`. A second
-    writer waits five seconds for the lock, then raises `ArtifactError`. Each `upsert`, `relocate` and `remove` is one
-    atomic commit. As a context manager, a store calls `finish` at the end of the block.
+    As a context manager, a store calls `finish` at the end of the block.
     """
 
-    def __init__(
-        self, file: LibraryFile, pointer: Pointer, table: Table, lock: FileLock | None = None
-    ) -> None:
-        super().__init__(file, pointer, table)
-        self._lock = lock
-
     @classmethod
-    def create(cls, library: Path | str | LibraryFile, meta: LibraryMeta) -> Self:
+    def create(cls, library: Path | str | S3Folder | Location, meta: LibraryMeta) -> Self:
         """Create an empty library and open it for writing.
 
         Raises
         ------
         ArtifactError
             When there is a library already, the folder holds other files, or another process writes.
+        ConfigError
+            When the object store does not honour conditional writes.
         """
-        file = library if isinstance(library, LibraryFile) else LibraryFile(Path(library))
-        library = file.library
+        location = location_of(library)
+        library = location.library
+        if isinstance(library, Path):
+            try:
+                library.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ArtifactError(
+                    f"cannot create the folder {library}: {error.strerror}. Choose another folder"
+                ) from error
+        lock = location.lock(wait_s=WAIT_S)
+        exists = f"{library} is a library already. Open it, or choose another folder"
         try:
-            library.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ArtifactError(
-                f"cannot create the folder {library}: {error.strerror}. Choose another folder"
-            ) from error
-        lock = acquire_writer_lock(library, wait_s=_WAIT_S)
-        try:
-            if LibraryMeta.exists(library):
-                raise ArtifactError(f"{library} is a library already. Open it, or choose another folder")
-            if foreign := foreign_entries(library):
+            if location.exists():
+                raise ArtifactError(exists)
+            if foreign := location.foreign_entries():
                 raise ArtifactError(
                     f"{library} holds other files ({foreign[0]}). Choose an empty or a new folder"
                 )
             created = meta.created or datetime.now(UTC).isoformat(timespec="seconds")
-            pointer = Pointer(replace(meta, created=created), 1)
-            create_tables(library, 1, _schemas(meta))
-            table = Table(library, 1)
-            write_pointer(library, pointer)
+            pointer = Pointer(replace(meta, created=created), location.new_generation(0))
+            create_tables(location, pointer.generation, _schemas(meta, is_shared=location.is_shared))
+            table = Table(location, pointer.generation)
+            if not location.write(pointer):
+                location.delete_tables(pointer.generation)
+                raise ArtifactError(exists)
         except BaseException:
-            lock.release()
+            if lock is not None:
+                lock.release()
             raise
-        return cls(file, pointer, table, lock)
+        return cls(location, pointer, table, lock=lock, is_writing=True)
 
     def __enter__(self) -> Self:
         return self
@@ -92,107 +92,6 @@ class Store(View):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish()
-
-    def begin(self, *, wait_s: float = _WAIT_S) -> None:
-        """Acquire the writer's lock and move to the newest version. Every write calls it.
-
-        Raises
-        ------
-        ArtifactError
-            When another process writes for longer than `wait_s`.
-        """
-        if self._lock is None:
-            lock = acquire_writer_lock(self.path, wait_s=wait_s)
-            try:
-                self.refresh()
-            except BaseException:
-                lock.release()
-                raise
-            self._lock = lock
-            self._sweep()
-
-    def upsert(self, entries: Iterable[TrackEntry]) -> None:
-        """Insert entries or replace those of the same key, in one commit.
-
-        The same commit removes a track of another key at the path of a new one, since its file has changed. The last
-        of several entries with the same key or path counts. Values from CSV files stay with the key, else with the
-        path.
-        """
-        batch = last_of_each(entries)
-        if not batch:
-            return
-        for entry in batch:
-            if len(entry.embedding) != self.meta.dim:
-                raise InputError(
-                    f"{entry.track.path} has D={len(entry.embedding)}, the library D={self.meta.dim}"
-                )
-        self.begin()
-        new_keys = {entry.track.key for entry in batch}
-        before = self._before(batch)
-        replaced = sorted({track.key for track, _ in before} - new_keys)
-        batch = keep_imported(batch, before)
-        details = {entry.track.key: entry.details for entry in batch if entry.details is not None}
-        if self.meta.has_facts and (details or replaced):
-            # First, since details of an unknown key are never read.
-            table = Table(self.path, self._pointer.generation, DETAILS_NAME)
-            table.merge(schema.details_to_table(details), replaced_keys=replaced)
-        rows = schema.entries_to_table(batch, self._table.schema, revision=self._table.version + 1)
-        self._table.merge(rows, replaced_keys=replaced)
-        self._forget()
-
-    def set_facts(self, facts: Mapping[str, TrackFacts]) -> None:
-        """Replace the facts about tracks by key, in one commit."""
-        if not facts:
-            return
-        self.begin()
-        columns = schema.facts_to_columns(list(facts.values()), self.imported())
-        revision = self._table.version + 1
-        rows = {"key": list(facts), "revision": [revision] * len(facts), **columns}
-        fields = [self._table.schema.field(name) for name in rows]
-        self._table.set_columns(pa.table(rows, schema=pa.schema(fields)))
-        self._forget()
-
-    def import_columns(self, kinds: Mapping[str, Kind]) -> None:
-        """Add columns for values from CSV files, unknown for every track."""
-        self.begin()
-        if kinds:
-            self._table.add_columns(schema.fact_fields(kinds))
-        self._forget()
-
-    def drop_columns(self, names: Sequence[str]) -> None:
-        """Delete imported columns, whose values no track has any more."""
-        self.begin()
-        if names:
-            self._table.drop_columns([sql_name(name) for name in names])
-        self._forget()
-
-    def relocate(self, key: str, path: str, size_bytes: int, mtime_ns: int) -> None:
-        """Set the path of a track whose file has moved; raise `NotFoundError` without such a track."""
-        self.begin()
-        found = self._table.scan(schema.TRACK_COLUMNS, where=one_of("key", [key]))
-        if len(found) == 0:
-            raise NotFoundError(f"no track with key {key!r} in {self.path}")
-        track = replace(schema.tracks_of(found)[0], path=path)
-        values = {
-            "path": path,
-            "size_bytes": size_bytes,
-            "mtime_ns": mtime_ns,
-            schema.TRACK_JSON: schema.track_json(track),
-        }
-        self._table.update(f"key = {quoted(key)}", values)
-        self._forget()
-
-    def remove(self, keys: Sequence[str]) -> int:
-        """Remove tracks by key in one commit and return the number removed."""
-        if not keys:
-            return 0
-        self.begin()
-        removed = self._table.delete(one_of("key", list(keys)))
-        if self.meta.has_facts:
-            details = Table(self.path, self._pointer.generation, DETAILS_NAME)
-            details.delete(one_of("key", list(keys)))
-        self._forget()
-        return removed
 
     def load(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Fill an empty library from Arrow batches in one commit, for a large catalogue.
@@ -207,42 +106,115 @@ class Store(View):
         self._table.append(pa.RecordBatchReader.from_batches(self._table.schema, batches))
         self._forget()
 
-    def replace(self, meta: LibraryMeta, entries: Iterable[TrackEntry]) -> None:
-        """Replace meta and all tracks atomically; after an error the old library is unchanged."""
+    def replace(
+        self,
+        meta: LibraryMeta,
+        entries: Iterable[TrackEntry],
+        *,
+        embed: Callable[[Sequence[Track]], Iterable[TrackEntry]] | None = None,
+    ) -> None:
+        """Replace meta and all tracks atomically; after an error the old library is unchanged.
+
+        Parameters
+        ----------
+        meta : LibraryMeta
+        entries : iterable of TrackEntry
+            Of all the tracks at the version that `begin` moved to.
+        embed : callable, optional
+            Returns the entries of tracks that other writers have added or changed meanwhile.
+
+        Raises
+        ------
+        ArtifactError
+            When others have changed the library meanwhile and there is no `embed`, or another rebuild ended first.
+        """
         self.begin()
         created = meta.created or datetime.now(UTC).isoformat(timespec="seconds")
-        pointer = Pointer(replace(meta, created=created), self._pointer.generation + 1)
+        generation = self._location.new_generation(self._pointer.generation)
+        pointer = Pointer(replace(meta, created=created), generation)
+        seen = self._revisions() if self._location.is_shared else {}
         try:
-            create_tables(self.path, pointer.generation, _schemas(meta, self.imported()))
-            table = Table(self.path, pointer.generation)
-            rebuilt = Store(self._file, pointer, table, self._lock)
-            remaining = iter(entries)
-            while batch := list(islice(remaining, _REBUILD_BATCH)):
-                rebuilt.upsert(batch)
-            write_pointer(self.path, pointer)
+            schemas = _schemas(meta, self.imported(), is_shared=self._location.is_shared)
+            create_tables(self._location, generation, schemas)
+            table = Table(self._location, generation)
+            rebuilt = Store(self._location, pointer, table, lock=self._lock, is_writing=True)
+            rebuilt._is_live = False
+            rebuilt._add_in_batches(entries)
+            if self._location.is_shared:
+                self._catch_up(rebuilt, seen, embed)
+            if not self._location.write(pointer):
+                raise ArtifactError(
+                    f"another rebuild of the library {self.path} ended first, and its result stays. Run this again"
+                )
         except BaseException:
-            if self._file.read() != pointer:
-                shutil.rmtree(tables_folder(self.path, pointer.generation), ignore_errors=True)
+            if self._location.read() != pointer:
+                self._location.delete_tables(generation)
             self._release()
             raise
-        self._pointer, self._table = pointer, table
+        if self._location.is_shared:
+            # What was committed just before the pointer was replaced. Later commits are repeated by their writers.
+            try:
+                self._catch_up(rebuilt, seen, embed)
+            except ArtifactError as error:
+                self.notes.append(
+                    f"tracks that other writers added to {self.path} during the rebuild are missing: {error}. Add them "
+                    "again"
+                )
+        self._pointer, self._table = pointer, Table(self._location, generation)
         self._forget()
-        self._sweep()
+        if not self._location.is_shared:
+            self._location.sweep(generation)
         self.finish()
+
+    def _add_in_batches(self, entries: Iterable[TrackEntry]) -> None:
+        remaining = iter(entries)
+        while batch := list(islice(remaining, _REBUILD_BATCH)):
+            self.upsert(batch)
+
+    def _catch_up(
+        self,
+        rebuilt: Store,
+        seen: dict[str, int],
+        embed: Callable[[Sequence[Track]], Iterable[TrackEntry]] | None,
+    ) -> None:
+        """Repeat in a rebuilt library what others have changed since `seen`, the revisions by key."""
+        while True:
+            self._table.refresh()
+            self._forget()
+            now = self._revisions()
+            late = {key for key, revision in now.items() if seen.get(key) != revision}
+            if not late and seen.keys() == now.keys():
+                return
+            if embed is None:
+                raise ArtifactError(
+                    f"other writers changed the library {self.path} while it was rebuilt, so it stays as it is. Run "
+                    "this again"
+                )
+            rebuilt.remove(sorted(seen.keys() - now.keys()))
+            rebuilt._add_in_batches(embed([track for track in self.tracks() if track.key in late]))
+            seen.clear()
+            seen.update(now)
 
     def optimize(self) -> None:
         """Merge fragments and, above `EXACT_UP_TO` tracks, build or update the index."""
         self.begin()
-        self._table.compact()
-        if self.meta.has_facts:
-            Table(self.path, self._pointer.generation, DETAILS_NAME).compact()
+        for table in (self._table, *([self._details()] if self.meta.has_facts else [])):
+            try:
+                table.compact()
+            except ArtifactError as error:
+                if not self._location.is_shared:
+                    raise
+                # Every commit is safe; the next writer tries again.
+                self.notes.append(f"old versions of the library {self.path} stay for now: {error}")
+        if self._location.is_shared:
+            self._location.sweep(self._pointer.generation)
         if len(self) > EXACT_UP_TO and not self._table.has_index():
             self._table.build_index()
         self._forget()
 
     def finish(self) -> None:
         """End writing: merge many fragments, write the snapshot, release the lock."""
-        if self._lock is None:
+        if not self._is_writing:
             return
         try:
             if self._table.num_fragments() >= _COMPACT_FROM:
@@ -254,49 +226,45 @@ class Store(View):
     def leave_snapshot(self) -> None:
         """Write the snapshot unless another process writes or the folder is read-only."""
         with suppress(ArtifactError, OSError):
-            self.begin(wait_s=0.0)
-            self.finish()
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+            if self._location.is_shared:
+                self._snapshot()
+            else:
+                self.begin(wait_s=0.0)
+                self.finish()
 
     def _snapshot(self) -> None:
+        if len(self) > EXACT_UP_TO and not memory_index.is_available():
+            return  # the table's own index answers
+        lock = None
         with suppress(OSError):  # readers need no snapshot, so a full disk is no error
-            if len(self) > EXACT_UP_TO and not memory_index.is_available():
-                return  # the table's own index answers
-            write_snapshot(
-                self.path,
-                self._pointer,
-                self._table.version,
-                self.all_rows(),
-                self.imported(),
-                self.moments,
-                self.facts,
-            )
-
-    def _before(self, batch: Sequence[TrackEntry]) -> list[tuple[Track, TrackFacts]]:
-        """Return the tracks, with their facts, that have the key or path of an entry."""
-        where = (
-            f"{one_of('path', [entry.track.path for entry in batch])} "
-            f"OR {one_of('key', [entry.track.key for entry in batch])}"
-        )
-        columns = [*schema.TRACK_COLUMNS, *(schema.FACT_COLUMNS[1:] if self.meta.has_facts else ())]
-        table = self._table.scan(columns, where=where)
-        facts = schema.facts_of(table)
-        return [(track, facts[track.key]) for track in schema.tracks_of(table)]
-
-    def _sweep(self) -> None:
-        """Delete the tables of other generations: old ones, and those of a killed rebuild."""
-        live = tables_folder(self.path, self._pointer.generation)
-        for folder in live.parent.iterdir():
-            if folder != live:
-                shutil.rmtree(folder, ignore_errors=True)
+            if self._location.is_shared:
+                self._location.local.mkdir(parents=True, exist_ok=True)
+                try:
+                    lock = acquire_writer_lock(self._location.local, wait_s=_SNAPSHOT_WAIT_S)
+                except ArtifactError:
+                    return
+            try:
+                if lock is not None and Snapshot.open(self._location) is not None:
+                    return  # another process of this machine has written it
+                write_snapshot(
+                    self._location,
+                    self._pointer,
+                    self._table.version,
+                    self.all_rows(),
+                    self.imported(),
+                    self.moments,
+                    self.facts,
+                )
+            finally:
+                if lock is not None:
+                    lock.release()
 
 
-def _schemas(meta: LibraryMeta, imported: Mapping[str, Kind] | None = None) -> dict[str, pa.Schema]:
+def _schemas(
+    meta: LibraryMeta, imported: Mapping[str, Kind] | None = None, *, is_shared: bool
+) -> dict[str, pa.Schema]:
     tracks = schema.table_schema(
-        meta.dim, with_tags=meta.has_tags, with_facts=meta.has_facts, imported=imported
+        meta.dim, with_tags=meta.has_tags, with_facts=meta.has_facts, imported=imported, is_shared=is_shared
     )
-    return {TABLE_NAME: tracks, **({DETAILS_NAME: schema.details_schema()} if meta.has_facts else {})}
+    details = {DETAILS_NAME: schema.details_schema(is_shared=is_shared)} if meta.has_facts else {}
+    return {TABLE_NAME: tracks, **details}

@@ -8,12 +8,11 @@ and relies on the names of the parameters.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from reelscore.features.scaling import CLIP, mean_and_scale
+from reelscore.features.scaling import CLIP, Scales, mean_and_scale
 from reelscore.models.config import ModelConfig
 from reelscore.types import FloatArray
 
@@ -72,17 +71,17 @@ class Tower(nn.Module):
             e = self.fusion(e, text, text_mask)
         return F.normalize(e, dim=1)
 
-    @torch.no_grad()
     def standardise(self, sequences: list[FloatArray], texts: list[FloatArray] | None = None) -> None:
         """Set mean and scale of every column from training sequences (T, D), and from texts (W, D')."""
-        center, scale = mean_and_scale(sequences)
-        _copy(self.center, center)
-        _copy(self.scale, scale)
+        text = None
         if self.fusion is not None and texts:
-            center, scale = mean_and_scale([chunks.mean(axis=0, keepdims=True) for chunks in texts])
-            _copy(self.fusion.center, center)
-            _copy(self.fusion.scale, scale)
+            text = mean_and_scale([chunks.mean(axis=0, keepdims=True) for chunks in texts])
+        self.set_scales(mean_and_scale(sequences), text)
 
-
-def _copy(target: Tensor, values: npt.NDArray[np.float64]) -> None:
-    target.copy_(torch.from_numpy(values.astype(np.float32)))
+    @torch.no_grad()
+    def set_scales(self, columns: Scales, text: Scales | None = None) -> None:
+        """Set mean and scale of every column, and of every column of the text."""
+        for module, scales in ((self, columns), (self.fusion, text)):
+            if module is not None and scales is not None:
+                module.center.copy_(torch.from_numpy(scales[0].astype(np.float32)))
+                module.scale.copy_(torch.from_numpy(scales[1].astype(np.float32)))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from reelscore.analysis.frames import describe
-from reelscore.analysis.rhythm import find_rhythm
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
 from reelscore.errors import InputError, ReelscoreError
@@ -50,14 +48,13 @@ class PageVideo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageTrack:
-    """A match with the level of the track in `NUM_BARS` parts, 0 to 1, its tempo, and the excerpt (m4a).
+    """A match with the level of the track in `NUM_BARS` parts, 0 to 1, and the excerpt (m4a).
 
-    `bpm` is None without a steady beat. `error` says why a track cannot be played; it then has no other content.
+    `error` says why a track cannot be played; it then has no other content.
     """
 
     match: Match
     levels: tuple[float, ...] = ()
-    bpm: float | None = None
     excerpt: bytes = b""
     error: str = ""
 
@@ -139,13 +136,11 @@ def _size(jpeg: bytes) -> tuple[int, int]:
 
 def _track(match: Match, length_s: float) -> PageTrack:
     path = match.track.path
-    power: list[FloatArray] = []
     try:
-        rhythm = find_rhythm(describe(_measured(audio_blocks(path, rate_hz=SPECTRUM_RATE_HZ), power)))
+        levels = _levels(np.concatenate([_power(b) for b in audio_blocks(path, rate_hz=SPECTRUM_RATE_HZ)]))
         excerpt = read_stereo(path, rate_hz=_RATE_HZ, start_s=match.start_s, length_s=length_s)
     except ReelscoreError as error:
         return PageTrack(match, error=str(error))
-    levels = _levels(np.concatenate(power))
     if not excerpt.shape[1]:
         return PageTrack(match, levels, error=f"the track ends before {match.start_s:.1f} s")
     fade = min(excerpt.shape[1] // 4, round(0.05 * _RATE_HZ))
@@ -153,17 +148,15 @@ def _track(match: Match, length_s: float) -> PageTrack:
     return PageTrack(
         match=match,
         levels=levels,
-        bpm=round(rhythm.bpm, 1) if rhythm.is_steady else None,
         excerpt=sound_preview(excerpt, _RATE_HZ),
     )
 
 
-def _measured(blocks: Iterable[FloatArray], power: list[FloatArray]) -> Iterator[FloatArray]:
-    """Yield the blocks, and append the mean power of every `_POWER_STEP` samples to a list."""
-    for block in blocks:
-        squares = np.square(np.pad(block, (0, -len(block) % _POWER_STEP)))
-        power.append(squares.reshape(-1, _POWER_STEP).mean(axis=1))
-        yield block
+def _power(block: FloatArray) -> FloatArray:
+    """Return the mean power of every `_POWER_STEP` samples."""
+    squares = np.square(np.pad(block, (0, -len(block) % _POWER_STEP)))
+    power: FloatArray = squares.reshape(-1, _POWER_STEP).mean(axis=1)
+    return power
 
 
 def _levels(power: FloatArray) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from reelscore import __version__
 from reelscore.encoders.cache import FeatureCache
 from reelscore.matching.report import MatchReport
 from reelscore.media.writer import output_file
+from reelscore.types import Match
 
 from .content import NUM_BARS, PageContent, PageTrack, PageVideo, page_content
 
@@ -152,13 +153,14 @@ def _track(track: PageTrack, number: int, video_s: float) -> str:
     end_s = min(match.start_s + video_s, match.track.duration_s)
     moment = f"from {_time(match.start_s)} to {_time(end_s)}"
     ends = f"ends {missing_s:.0f} s before the video" if missing_s >= 0.5 else ""
-    tempo = "" if track.error else "no steady beat" if track.bpm is None else f"{track.bpm:.0f} bpm"
+    tempo = "" if match.bpm is None else f"{match.bpm:.0f} bpm"
     beats = match.moment
     cuts = f"{beats.num_on_beat} of {beats.num_cuts} cuts on the beat" if beats.is_on_beat else ""
     details = " · ".join(filter(None, [moment, ends, tempo, cuts, _FITS.get(match.fit, "")]))
     said = f"{match.rank}. {name}{f', {artist}' if artist else ''}, {details}"
     reasons = "".join(f"<li>{_text(reason)}</li>" for reason in match.reasons)
     reasons += "".join(f'<li class="but">but {_text(reason)}</li>' for reason in match.violations)
+    parts = "".join(f"<li>{_text(part)}</li>" for part in _score_parts(match))
     error = f'<p class="error">Cannot be played: {_text(track.error)}</p>' if track.error else ""
     wave = _waveform(track.levels, match.start_s, end_s, match.track.duration_s) if track.levels else ""
     return f"""<li><label>
@@ -167,9 +169,19 @@ def _track(track: PageTrack, number: int, video_s: float) -> str:
 <span class="title"><strong>{_text(name)}</strong><span>{_text(source)}</span></span>
 <span class="length">{_time(match.track.duration_s)}</span>
 {wave}<span class="details">{_text(details)}</span>
-{f'<ul class="reasons" aria-label="Reasons">{reasons}</ul>' if reasons else ""}{error}
+{f'<ul class="reasons" aria-label="Reasons">{reasons}</ul>' if reasons else ""}
+{f'<ul class="parts" aria-label="Parts of the score">{parts}</ul>' if parts else ""}{error}
 </label></li>
 """
+
+
+def _score_parts(match: Match) -> list[str]:
+    """Return what the score is made of; the line below the waveform has the moment and the cuts."""
+    return [
+        f"the moment: {reason.value:.2f}" if reason.kind == "moment" else reason.text
+        for reason in match.explanation
+        if reason.kind not in ("terms", "cuts", "length") and reason.value is not None
+    ]
 
 
 def _waveform(levels: tuple[float, ...], start_s: float, end_s: float, length_s: float) -> str:

@@ -1,8 +1,9 @@
 // Render and export: the original sound, the fit, the format, and the jobs of a video.
 
-import { call, get, request } from "./api.js";
-import { copy, h, icon, iconButton, progressBar, setProgress, time, toast } from "./dom.js";
+import { call, get, patiently, request } from "./api.js";
+import { announce, copy, h, icon, iconButton, progressBar, setProgress, time, toast } from "./dom.js";
 import { renderCommand } from "./command.js";
+import { wording } from "./wording.js";
 
 const SOUNDS = [
   ["drop", "Music only"],
@@ -15,6 +16,7 @@ const FORMATS = {
   "Timeline": [["fcpxml", "Final Cut Pro (.fcpxml)"], ["xml", "Premiere, Resolve (.xml)"], ["otio", "OpenTimelineIO (.otio)"], ["edl", "EDL (.edl)"]],
   "Plan": [["json", "Edit plan (.json)"]],
 };
+const FIT_HINT = "Its own ending ends the video";
 const NAMES = Object.fromEntries(Object.values(FORMATS).flat());
 
 export class Exports {
@@ -24,7 +26,9 @@ export class Exports {
   #jobs = new Map();
   #list = h("ul", { class: "jobs", "aria-label": "Exports" });
   #format = h("select", { id: "format" }, Object.entries(FORMATS).map(([label, formats]) => h("optgroup", { label }, formats.map(([value, name]) => h("option", { value }, name)))));
-  #fit = h("input", { type: "checkbox", id: "fit", role: "switch" });
+  #fit = h("input", { type: "checkbox", id: "fit", role: "switch", "aria-describedby": "fit-hint", onchange: () => this.#showFit() });
+  #fitHint = h("small", { id: "fit-hint" }, FIT_HINT);
+  #planned = ""; // what the hint is about
   #render = h("button", { type: "submit", class: "primary" }, icon("film"), h("span", {}, "Render"));
   #sounds = h("div", { class: "segments" });
   #soundField = h("fieldset", {}, h("legend", {}, "Original sound"), this.#sounds);
@@ -44,7 +48,7 @@ export class Exports {
         "div",
         { class: "options" },
         this.#soundField,
-        h("div", { class: "fit" }, h("label", { class: "switch", for: "fit" }, this.#fit, h("span", {}, "Fit to length")), h("small", {}, "Its own ending ends the video")),
+        h("div", { class: "fit" }, h("label", { class: "switch", for: "fit" }, this.#fit, h("span", {}, "Fit to length")), this.#fitHint),
       ),
       h(
         "div",
@@ -74,16 +78,44 @@ export class Exports {
     this.#soundField.hidden = !video?.media?.audio;
     if (this.#soundField.hidden) this.#player.setSound("drop");
     else this.#player.setSound(this.sound);
+    this.#showFit();
   }
 
   setTrack(track) {
     this.#track = track;
     this.#render.disabled = !track;
+    this.#showFit();
   }
 
   toggleFit() {
     this.#fit.checked = !this.#fit.checked;
     this.#fit.focus();
+    this.#showFit();
+  }
+
+  /** Play the fitted version of the track where that is chosen, and say what it is made of. */
+  async #showFit() {
+    const video = this.#fit.checked && this.#video?.state === "ready" ? this.#video.id : null;
+    this.#player.setFit(video);
+    const query = video && this.#track ? `track=${this.#track.key}&start_s=${this.#track.start_s.toFixed(3)}` : "";
+    if (query === this.#planned) return;
+    this.#planned = query;
+    this.#sayFit(query ? "Planning this version…" : FIT_HINT, query ? "busy" : "");
+    if (!query) return;
+    try {
+      const { pieces } = await patiently(() => get(`/v1/videos/${video}/fit?${query}`));
+      const seams = pieces.slice(1).map(({ at_s }) => time(at_s));
+      const text = seams.length ? `Joined at ${seams.join(", ")}; its own ending ends the video` : "One part of the track; its own ending ends the video";
+      if (query === this.#planned) this.#sayFit(text, "", { aloud: true });
+    } catch (error) {
+      if (query === this.#planned) this.#sayFit(wording(error.message), "reason", { aloud: true });
+    }
+  }
+
+  #sayFit(text, className, { aloud = false } = {}) {
+    this.#fitHint.textContent = text;
+    this.#fitHint.className = className;
+    if (aloud) announce(text);
   }
 
   async #load(video) {
@@ -139,10 +171,10 @@ export class Exports {
     const what = h("span", { class: "what" }, title, h("small", {}, [NAMES[format] ?? format, `from ${time(start_s)}`, fit && "fitted"].filter(Boolean).join(" · ")));
     if (job.state === "done") {
       const file = h("a", { class: "button", href: `/v1/jobs/${job.id}/file`, download: "" }, icon("download"), h("span", {}, "Download"));
-      const notes = (job.result?.notes ?? []).map((note) => h("small", { class: "note" }, note));
+      const notes = (job.result?.notes ?? []).map((note) => h("small", { class: "note" }, wording(note)));
       return [what, file, ...notes];
     }
-    if (job.state === "failed") return [what, h("p", { class: "reason" }, icon("warning"), job.reason)];
+    if (job.state === "failed") return [what, h("p", { class: "reason" }, icon("warning"), wording(job.reason))];
     const label = job.state === "queued" ? "Waiting" : "Rendering";
     const bar = progressBar(label, job.progress.total ? job.progress.done / job.progress.total : null);
     const cancel = iconButton("close", "Cancel the export", () => request("DELETE", `/v1/jobs/${job.id}`).catch((error) => toast(error.message, { error: true })));

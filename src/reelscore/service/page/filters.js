@@ -16,15 +16,15 @@ const SHORT = 8; // chips that are shown before "More filters"
 
 const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
 
-/** Chips of the columns that divide the library: {column, label, where, count}. */
+/** Chips of the columns that divide the library: {column, label, where, count}; the count is that under the other filters. */
 function chipsOf(columns) {
   const chips = [];
   for (const column of Object.keys(LABELS)) {
     const facet = columns[column];
     if (!facet) continue;
-    for (const { low, high, count } of facet.ranges ?? []) {
+    for (const { low, high, count, total } of facet.ranges ?? []) {
       const where = low === null ? `${column} < ${high}` : high === null ? `${column} >= ${low}` : `${column} >= ${low} and ${column} < ${high}`;
-      if (count && RANGES[column]) chips.push({ column, label: RANGES[column](low, high), where, count });
+      if (total && RANGES[column]) chips.push({ column, label: RANGES[column](low, high), where, count });
     }
     for (const { value, count } of (facet.values ?? []).slice(0, 12)) {
       const label = column === "vocals" ? VOCALS[value] ?? value : column === "explicit" ? (value === "true" ? "explicit" : "not explicit") : String(value);
@@ -94,6 +94,6 @@ export class Filters {
   #chip(chip) {
     const on = this.#chosen.has(chip.where);
     const count = chip.count === undefined ? null : h("span", { class: "count", "aria-label": `, ${chip.count}` }, String(chip.count));
-    return h("button", { type: "button", class: "chip", "aria-pressed": String(on), "data-where": chip.where, onclick: () => this.#toggle(chip) }, on ? icon("check") : null, chip.label, count);
+    return h("button", { type: "button", class: chip.count === 0 ? "chip none" : "chip", "aria-pressed": String(on), "data-where": chip.where, onclick: () => this.#toggle(chip) }, on ? icon("check") : null, chip.label, count);
   }
 }

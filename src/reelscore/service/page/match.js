@@ -9,6 +9,7 @@ import { Player } from "./player.js";
 import { Stage, confirmDelete, deleteVideo, recentVideos } from "./stage.js";
 import { TrackList } from "./tracks.js";
 import { seekSlider } from "./waveform.js";
+import { wording } from "./wording.js";
 
 const PAGE = 10;
 const NUM_STILLS = 8;
@@ -81,6 +82,7 @@ export class Match {
     this.#query = { video, text, where, like, unlike };
     this.text.value = text;
     this.filters.setWhere(where);
+    if (JSON.stringify(where) !== JSON.stringify(before.where)) this.#readFacets();
     this.#showLikes();
     if (video !== before.video || (video && !this.#video)) {
       this.#video = null;
@@ -103,9 +105,8 @@ export class Match {
     this.#library = library;
     this.text.disabled = this.find.disabled = library.reads_text === false;
     if (this.text.disabled) this.text.placeholder = "Text search needs a pack (see Settings)";
-    if (before !== library.num_tracks || !library.indexing) {
-      get("/v1/library/facets").then(({ columns }) => this.filters.setColumns(columns), () => {});
-    }
+    this.stage.setRoots(library.roots ?? []);
+    if (before !== library.num_tracks || !library.indexing) this.#readFacets();
     if (before === library.num_tracks) return;
     if (!this.tracks.matches.length) {
       if (!this.#searching) this.#search({});
@@ -113,6 +114,14 @@ export class Match {
       this.fresh.hidden = false;
       this.fresh.lastChild.textContent = `${plural(library.num_tracks, "track")} now: rank again`;
     }
+  }
+
+  /** Read how many tracks each filter leaves next to the others. */
+  async #readFacets() {
+    const { where } = this.#query;
+    const query = new URLSearchParams(where.map((filter) => ["where", filter]));
+    const found = await get(`/v1/library/facets?${query}`).catch(() => null);
+    if (found && String(where) === String(this.#query.where)) this.filters.setColumns(found.columns);
   }
 
   #go(changes) {
@@ -234,7 +243,7 @@ export class Match {
     const number = this.tracks.matches.length;
     if (!number) this.aside.replaceChildren(blank("search", "No track found", found.notes[0] ?? "Ask for something else, or add music to the library."));
     this.heading.textContent = found.next_offset === null ? plural(number, "track") : `The best ${number} tracks`;
-    const notes = [found.query.understood && `Understood as: ${found.query.understood}`, ...found.notes].filter(Boolean);
+    const notes = [found.query.understood && `Understood as: ${found.query.understood}`, ...found.notes.map(wording)].filter(Boolean);
     this.notes.replaceChildren(...notes.map((note) => h("li", {}, note)));
     announce(`${plural(number, "track")} found`);
     if (!append) this.exports.setTrack(this.player.track);

@@ -19,18 +19,19 @@ const MUSIC = { drop: 1, keep: 1, lower: 1, duck: 0.4 };
 
 /** Decoded excerpts of tracks; number n is heard at the positions n * 20 s to (n + 1) * 20 s of the video. */
 class Excerpts {
+  fit = null; // id of the video to whose length tracks are fitted; null for tracks as they are
   #decoder = new OfflineAudioContext(2, 1, 48000); // decodes before the first key or click
   #ready = new Map(); // in order of use
   #loading = new Map();
   #wanted = [];
 
-  static #id = (track, n) => `${track.key} ${track.start_s} ${n}`;
+  #id = (track, n) => `${track.key} ${track.start_s} ${n} ${this.fit}`;
 
-  has = (track, n) => Boolean(this.#ready.get(Excerpts.#id(track, n)));
+  has = (track, n) => Boolean(this.#ready.get(this.#id(track, n)));
 
   /** Return a decoded excerpt, or undefined. */
   ready(track, n) {
-    const id = Excerpts.#id(track, n);
+    const id = this.#id(track, n);
     const buffer = this.#ready.get(id);
     if (buffer !== undefined) {
       this.#ready.delete(id);
@@ -48,11 +49,11 @@ class Excerpts {
   #next(done) {
     while (this.#loading.size < REQUESTS && this.#wanted.length) {
       const [track, n] = this.#wanted.shift();
-      const id = Excerpts.#id(track, n);
-      const starts = track.start_s + n * EXCERPT_S;
-      if (this.#ready.has(id) || this.#loading.has(id) || starts >= track.duration_s - 0.05) continue;
+      const id = this.#id(track, n);
+      const ended = !this.fit && track.start_s + n * EXCERPT_S >= track.duration_s - 0.05;
+      if (this.#ready.has(id) || this.#loading.has(id) || ended) continue;
       this.#loading.set(id, true);
-      this.#load(track.key, starts)
+      this.#load(track, n * EXCERPT_S)
         .then((buffer) => this.#keep(id, buffer))
         .catch((error) => this.#keep(id, error.status === 429 ? undefined : null))
         .finally(() => {
@@ -63,9 +64,11 @@ class Excerpts {
     }
   }
 
-  async #load(key, starts) {
-    const query = `start_s=${starts.toFixed(3)}&length_s=${EXCERPT_S + OVERLAP_S}`;
-    const response = await fetch(`/v1/tracks/${key}/preview?${query}`);
+  async #load({ key, start_s }, at) {
+    const length = `length_s=${EXCERPT_S + OVERLAP_S}`;
+    const response = await fetch(this.fit
+      ? `/v1/videos/${this.fit}/fit/preview?track=${key}&start_s=${start_s.toFixed(3)}&at_s=${at}&${length}`
+      : `/v1/tracks/${key}/preview?start_s=${(start_s + at).toFixed(3)}&${length}`);
     if (!response.ok) throw response;
     return this.#decoder.decodeAudioData(await response.arrayBuffer());
   }
@@ -106,7 +109,7 @@ class Voice {
     while (this.#until < now + EXCERPT_S / 2) {
       const at = Math.max(this.#until, now + AHEAD_S);
       const position = this.#player.positionAt(at);
-      if (position >= this.#player.duration_s || this.track.start_s + position >= this.track.duration_s) {
+      if (position >= this.#player.duration_s || (!excerpts.fit && this.track.start_s + position >= this.track.duration_s)) {
         this.#until = Infinity;
         break;
       }
@@ -116,7 +119,7 @@ class Voice {
       const skipped = Math.max(0, position - n * EXCERPT_S);
       this.#schedule(buffer, at, skipped, at + EXCERPT_S - skipped);
     }
-    if (this.#until <= now + AHEAD_S) this.#playElement();
+    if (this.#until <= now + AHEAD_S && !excerpts.fit) this.#playElement();
   }
 
   #schedule(buffer, at, skipped, end) {
@@ -290,6 +293,14 @@ export class Player extends EventTarget {
     this.#changed("time");
   }
 
+  /** Fit tracks to the length of a video, given by its id; null plays them as they are. */
+  setFit(video) {
+    if (video === this.excerpts.fit) return;
+    this.excerpts.fit = video;
+    if (this.playing) this.#switch();
+    this.#wantExcerpts();
+  }
+
   /** Whether a track can be heard at once at this position. */
   isDecoded(track) {
     return Boolean(this.excerpts.has(track, Math.floor(this.position / EXCERPT_S)));
@@ -405,7 +416,9 @@ export class Player extends EventTarget {
   #wantExcerpts() {
     const n = Math.floor(this.position / EXCERPT_S);
     const here = this.tracks.indexOf(this.track);
-    const nearest = this.tracks
+    // A fit is planned for seconds, so only that of the chosen track is loaded.
+    const others = this.excerpts.fit ? [] : this.tracks;
+    const nearest = others
       .map((track, index) => [track, Math.abs(index - Math.max(here, 0)) - (index > here ? 0.5 : 0)])
       .sort((a, b) => a[1] - b[1])
       .slice(0, MOST_BUFFERS - 4)

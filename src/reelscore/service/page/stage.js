@@ -1,6 +1,6 @@
 // The video: drop zone, upload, analysis, picture, and what to do when one of them fails.
 
-import { get, request, upload } from "./api.js";
+import { call, get, request, upload } from "./api.js";
 import { announce, blank, h, icon, plural, progressBar, setProgress, size, toast } from "./dom.js";
 
 /** The stage; `open(id)` is called for a new video and `removed()` when it was deleted. */
@@ -11,6 +11,7 @@ export class Stage {
   #input = h("input", { type: "file", accept: "video/*,.mkv,.avi,.ts,.flv,.mxf", class: "hidden", id: "file", tabindex: "-1", "aria-hidden": "true" });
   #upload = null; // {id, file, abort, bytes}
   #parts = {};
+  #roots = [];
 
   constructor(actions) {
     this.#actions = actions;
@@ -52,7 +53,29 @@ export class Stage {
   showEmpty() {
     this.video = null;
     const choose = h("button", { type: "button", class: "primary large", onclick: () => this.pick() }, icon("upload"), h("span", {}, "Choose a video"));
-    this.#show("empty", h("div", { class: "drop" }, icon("film"), h("h2", { class: "display" }, "Drop a video, hear its music"), h("p", {}, "Ten tracks play under it, in sync, each from the moment that fits."), choose));
+    this.#show("empty", h("div", { class: "drop" }, icon("film"), h("h2", { class: "display" }, "Drop a video, hear its music"), h("p", {}, "Ten tracks play under it, in sync, each from the moment that fits."), choose, this.#pathForm()));
+  }
+
+  /** Set the folders of the service's machine below which videos may be named. */
+  setRoots(roots) {
+    if (String(roots) === String(this.#roots)) return;
+    this.#roots = roots;
+    if (this.element.dataset.state === "empty") this.showEmpty();
+  }
+
+  /** A field for a video that the service's machine has already. */
+  #pathForm() {
+    if (!this.#roots.length) return null;
+    const path = h("input", { type: "text", id: "video-path", placeholder: "/srv/media/holiday.mp4", autocomplete: "off", spellcheck: "false", maxlength: "4096", required: true });
+    const open = async (event) => {
+      event.preventDefault();
+      try {
+        this.#actions.open((await call("POST", "/v1/videos", { body: { path: path.value.trim() } })).id);
+      } catch (error) {
+        toast(error.message, { error: true });
+      }
+    };
+    return h("details", { class: "on-server" }, h("summary", {}, "Or open one on the server"), h("form", { class: "line", onsubmit: open }, h("label", { class: "hidden", for: "video-path" }, "Path of a video on the server"), path, h("button", { type: "submit", class: "button" }, "Open")), h("small", {}, `Below ${this.#roots.join(" or ")}`));
   }
 
   /** Upload a file; one of the same name and size that was interrupted goes on. */

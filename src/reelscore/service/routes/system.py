@@ -40,9 +40,12 @@ def library(service: Served) -> Response:
 
 
 @router.get("/v1/library/facets", response_model=schemas.Facets, dependencies=READER)
-def facets(service: Served) -> Response:
-    """Return the values of the columns that filters may use, with the number of tracks of each."""
-    return JSONResponse({"columns": service.catalogue.facets()})
+def facets(
+    service: Served,
+    where: Annotated[schemas.Where, Query(description="Filters that must all hold, as for matches.")] = [],  # noqa: B006
+) -> Response:
+    """Return the values of the columns that filters may use, and how many tracks meet the filters on other columns."""
+    return JSONResponse({"columns": service.catalogue.facets(where)})
 
 
 @router.post("/v1/library/reload", response_model=schemas.Library, dependencies=ADMIN)

@@ -177,7 +177,7 @@ async def thumbnail(
     short_side_px: Annotated[int, Query(ge=16, le=1080)] = 180,
 ) -> Response:
     """Return a frame as JPEG."""
-    video = await to_thread.run_sync(_ready, service, client, id)
+    video = await to_thread.run_sync(ready_video, service, client, id)
     file = await service.run_media(
         lambda: service.derived.thumbnail(video, at_s=at_s, short_side_px=short_side_px)
     )
@@ -187,7 +187,7 @@ async def thumbnail(
 @router.get("/{id}/peaks", response_model=schemas.Peaks)
 async def video_peaks(id: schemas.Id, service: Served, client: Editor, points: Points = 400) -> Response:
     """Return the waveform of a video's own sound."""
-    video = await to_thread.run_sync(_ready, service, client, id)
+    video = await to_thread.run_sync(ready_video, service, client, id)
     if video.media is None or video.media["audio"] is None:
         raise Problem(404, "the video has no sound")
     peaks = await service.run_media(lambda: service.derived.video_peaks(video, num_peaks=points))
@@ -200,7 +200,8 @@ def _video(service: Service, client: Client, id: str) -> Video:
     return video
 
 
-def _ready(service: Service, client: Client, id: str) -> Video:
+def ready_video(service: Service, client: Client, id: str) -> Video:
+    """Return an analysed video of a client."""
     video = _video(service, client, id)
     if video.state != "ready":
         raise Problem(409, f"the video is {video.state}; wait for its state to be ready")
