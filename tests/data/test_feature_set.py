@@ -171,9 +171,20 @@ def test_what_is_no_data_set_of_these_settings_is_refused(tmp_path: Path) -> Non
         FeatureSet.open_or_create(tmp_path / "photos", SETTINGS)
     with pytest.raises(InputError, match="is a file, expected a folder"):
         FeatureSet.open_or_create(tmp_path / "photos" / "a.jpg", SETTINGS)
-    (tmp_path / "set" / "features.lance" / "_versions").rename(tmp_path / "gone")
+    FeatureSet.open(tmp_path / "set").append(items([0]))
+    for file in (tmp_path / "set" / "features.lance" / "data").iterdir():
+        file.unlink()
     with pytest.raises(ArtifactError, match="cannot be read or written"):
-        FeatureSet.open(tmp_path / "set")
+        FeatureSet.open(tmp_path / "set").pairs()
+
+
+def test_a_killed_creation_is_begun_again(tmp_path: Path) -> None:
+    FeatureSet.create(tmp_path / "set", SETTINGS)
+    for file in (tmp_path / "set" / "features.lance" / "_versions").iterdir():
+        file.unlink()
+    (tmp_path / "set" / "features.lance" / "_versions").rmdir()
+    FeatureSet.open_or_create(tmp_path / "set", SETTINGS).append(items([0]))
+    assert FeatureSet.open(tmp_path / "set").keys() == ["0.mp4"]
 
 
 def test_a_large_table_has_an_index_of_its_keys_and_many_commits_are_merged(
