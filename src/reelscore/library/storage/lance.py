@@ -110,9 +110,13 @@ class Table:
     location : Location
     generation : int
     name : str
+    version : int, optional
+        A version to read in place of the newest one.
     """
 
-    def __init__(self, location: Location, generation: int, name: str = TABLE_NAME) -> None:
+    def __init__(
+        self, location: Location, generation: int, name: str = TABLE_NAME, *, version: int | None = None
+    ) -> None:
         self._library = location.library
         self._is_shared = location.is_shared
         folder = location.tables(generation)
@@ -124,6 +128,8 @@ class Table:
                     if file.exists() and not (file.is_file() or file.is_dir()):
                         raise damaged(self._library, f"{file.name} is no regular file")
             self._table = _connect(location, generation).open_table(name)
+            if version is not None:
+                self._table.checkout(version)
 
     @property
     def version(self) -> int:
