@@ -88,3 +88,8 @@ def parents() -> Callable[[str], int]:
         return os.getppid()
 
     return work
+
+
+def priority():
+    """Prepare to return the priority of the worker."""
+    return lambda _: os.getpriority(os.PRIO_PROCESS, 0)

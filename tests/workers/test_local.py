@@ -40,6 +40,16 @@ def test_every_item_has_its_outcome_and_bad_ones_stop_no_other():
     assert sum(o.failed for o in found.values()) == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="needs POSIX priorities")
+def test_background_workers_give_way_to_other_processes():
+    from support.work import priority
+
+    (first,), (behind,) = (
+        run_all([0], priority, workers=1, background=background) for background in (False, True)
+    )
+    assert behind.value > first.value == os.getpriority(os.PRIO_PROCESS, 0)
+
+
 def test_a_death_is_tried_again(tmp_path):
     from support.work import dies_once
 

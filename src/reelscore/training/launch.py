@@ -122,7 +122,19 @@ def join_processes() -> Iterator[Processes]:
     except BaseException as error:
         if started_by_us:
             _leave(error, rank)
+        if _is_lost_connection(error):
+            raise ReelscoreError(
+                f"process {rank} lost its connection to another, which has ended or cannot be reached; see the message "
+                "of that process, then start all of them again to continue from the last saved step"
+            ) from None
         raise
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+    import torch.distributed as dist
+
+    # gloo raises a plain RuntimeError
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def _init_group(stack: contextlib.ExitStack) -> Processes:

@@ -26,7 +26,7 @@ _WORKER = (
     "from reelscore.workers.process import serve; serve(parent=int(sys.argv[1]))"
 )
 _PR_SET_PDEATHSIG = 1
-_BACKGROUND_NICE = 10
+_BACKGROUND_NICE = 5
 
 
 class Preparation(NamedTuple):
