@@ -104,7 +104,8 @@ def run(engine: str, workers: int, manifest: Path, out: Path, *, kill_every_s: f
     done = subprocess.run(
         [sys.executable, __file__, "--job", job], stdout=subprocess.PIPE, text=True, check=True
     )
-    found: dict[str, Any] = json.loads(done.stdout)
+    # Before it, Ray prints a paragraph for each lost worker.
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -242,7 +243,12 @@ def open_engine(
         return
     from reelscore.workers import ray
 
-    with ray.connected(address, workers=workers, gpus=gpus):
+    # Ray prints a paragraph to standard output for each lost worker, whose item is given to another one.
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stdout(nowhere),
+        ray.connected(address, workers=workers, gpus=gpus),
+    ):
         yield partial(ray.run_all, workers=workers, gpus=gpus)
 
 
