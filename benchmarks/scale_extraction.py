@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import read_manifest
+from reelscore.data.pair_settings import PairSettings
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.media.writer import write_audio, write_video
 from reelscore.workers import local

@@ -66,17 +66,20 @@ def main() -> None:
 
 def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
     has_gpu = torch.cuda.is_available()
-    steps = 4 if quick else 20
-    large = 1024 if quick else 4096
+    num_steps = 2 if quick else 20
+    large = 512 if quick else 4096
     sizes = (500, 2000) if quick else (4000, 16_000)
     batches = (256,) if quick else (8192, 32_768, 65_536) if has_gpu else (1024, 4096)
     for size in sizes:
         write_set(folder / str(size), size)
     jobs: dict[str, tuple[int, dict[str, Any]]] = {
-        f"{number} processes, batch 256": (number, {"name": "steps", "batch_size": 256, "num_steps": steps})
+        f"{number} processes, batch 256": (
+            number,
+            {"name": "steps", "batch_size": 256, "num_steps": num_steps},
+        )
         for number in (1, 2)
     }
-    for chunk_size in (None, 256):
+    for chunk_size in (None, large // 16):
         jobs[f"batch {large}, chunks of {chunk_size or 'all'}"] = (
             1,
             {"name": "steps", "batch_size": large, "num_steps": 2, "chunk_size": chunk_size},

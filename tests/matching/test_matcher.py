@@ -54,6 +54,21 @@ def test_pages_join_to_the_whole_list(library, video_file):
     assert matcher.report(MatchRequest(video=video_file, k=3, offset=3)).matches == tuple(whole[3:])
 
 
+def test_other_settings_of_a_video_rank_as_without_the_kept_ranking(library, video_file):
+    matcher = Matcher(library)
+    matcher.match(video_file)
+    for options in ({"diversity": 0.9}, {"diversity": 0.0}, {"hubness": 0.0}, {"where": "length_s > 1"}):
+        assert matcher.match(video_file, **options) == Matcher(library).match(video_file, **options)
+    matcher.forget()
+    assert matcher.match(video_file) == Matcher(library).match(video_file)
+
+
+def test_the_tempo_of_a_match_is_what_the_library_knows(library, video_file):
+    matches = Matcher(library).match(video_file)
+    facts = library.searcher().facts([match.track.key for match in matches])
+    assert [match.bpm for match in matches] == [facts[match.track.key].values.get("bpm") for match in matches]
+
+
 def test_music_is_matched_to_the_pictures_alone(library, tmp_path):
     path = film(tmp_path / "long-sound.mp4", num_frames=75, rate=25, sound_s=12.0)
     report = Matcher(library).report(path)

@@ -53,7 +53,10 @@ def test_nothing_accepted_is_lost_and_nothing_is_done_twice(tmp_path: Path, num_
             time.sleep(0.1)
 
     # The first video and the first tracks are there before the first kill, so that every server can render.
+    begun_s = time.monotonic()
     server = ServerProcess(*arguments, cache=tmp_path / "cache")
+    # On a busy machine a server needs longer, for its work as for its start.
+    pace = max(1.0, (time.monotonic() - begun_s) / 2)
     with Client(server.url) as client:
         client.upload(tmp_path / "film.mp4")
         client.add_tracks(music)
@@ -61,7 +64,7 @@ def test_nothing_accepted_is_lost_and_nothing_is_done_twice(tmp_path: Path, num_
 
     for number in range(num_kills):
         server = ServerProcess(*arguments, cache=tmp_path / "cache")
-        killer = kill_after(rng.uniform(0.2, 2.5), server)
+        killer = kill_after(pace * rng.uniform(0.2, 2.5), server)
         try:
             work(server, number)
         except (httpx2.TransportError, RuntimeError):
@@ -72,7 +75,7 @@ def test_nothing_accepted_is_lost_and_nothing_is_done_twice(tmp_path: Path, num_
 
     server = ServerProcess(*arguments, cache=tmp_path / "cache")
     try:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 200 * pace
         for at, content in uploads.items():
             go_on(server.http, at, content, step=1 << 20)
         for at in [*uploads, *(f"/v1/jobs/{id}" for id in jobs)]:

@@ -108,4 +108,4 @@ def test_a_training_that_is_killed_five_times_gives_the_model_of_an_undisturbed_
     found = embed_set(load_embedder(tmp_path / "other"), pairs)
     expected = embed_set(load_embedder(tmp_path / "undisturbed"), pairs)
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-3)
+        np.testing.assert_allclose(one, other, atol=1e-5)

@@ -81,20 +81,21 @@ def diversified(
         embeddings = np.array([embedding_of(item) for item in window])
         nearest = _nearest(embeddings, chosen)
         low, span = scores.min(), np.ptp(scores)
-        while window:
+        places, left = np.arange(len(window)), np.ones(len(window), dtype=bool)
+        while left.any():
             relevance = (scores - low) / span if span > 0 else np.zeros(len(scores))
-            best = int(np.argmax((1 - diversity) * relevance - diversity * nearest))
-            yield window.pop(best)
-            chosen.append(embeddings[best])
-            scores, nearest = np.delete(scores, best), np.delete(nearest, best)
-            embeddings = np.delete(embeddings, best, axis=0)
-            nearest = np.maximum(nearest, np.vecdot(embeddings, chosen[-1]))
-            for more in islice(members, 1):
-                window.append(more)
-                embedding = embedding_of(more)
-                scores = np.append(scores, score_of(more))
-                nearest = np.append(nearest, _nearest(embedding[None], chosen))
-                embeddings = np.append(embeddings, embedding[None], axis=0)
+            values = np.where(left, (1 - diversity) * relevance - diversity * nearest, -np.inf)
+            equal = np.flatnonzero(values == values.max())
+            best = int(equal[places[equal].argmin()])
+            yield window[best]
+            chosen.append(embeddings[best].copy())
+            np.maximum(nearest, np.vecdot(embeddings, chosen[-1]), out=nearest)
+            more = list(islice(members, 1))  # takes the place of the chosen one
+            left[best] = bool(more)
+            for item in more:
+                window[best], scores[best], embeddings[best] = item, score_of(item), embedding_of(item)
+                nearest[best] = _nearest(embeddings[best, None], chosen)[0]
+                places[best] = places.max() + 1
 
 
 def _nearest(embeddings: FloatArray, chosen: Sequence[FloatArray]) -> npt.NDArray[np.float64]:

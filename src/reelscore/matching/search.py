@@ -76,7 +76,7 @@ class Search:
         text = self.query.text_request
         return "" if text is None else text.understood(self._title_words)
 
-    @property
+    @cached_property
     def clip_s(self) -> float:
         """Length of a moment in seconds."""
         return _CLIP_S if self.info is None else self.info.length_s("video")

@@ -101,9 +101,11 @@ export class LibraryView {
     const asked = this.#asked;
     const query = new URLSearchParams({ q: this.search.value.trim(), limit: PAGE, offset: append ? this.#shown : 0 });
     let found;
+    if (!this.#shown && !this.#rows.childElementCount) this.#rows.replaceChildren(...skeletons(8));
     try {
       found = await get(`/v1/tracks?${query}`);
     } catch (error) {
+      this.#rows.replaceChildren();
       this.table.hidden = true;
       this.empty.replaceChildren(blank("warning", "The library cannot be read", error.message, h("button", { type: "button", class: "primary", onclick: () => this.#list() }, "Try again")));
       return;
@@ -203,3 +205,6 @@ export class LibraryView {
     }
   }
 }
+
+/** Grey rows while the tracks are read. */
+const skeletons = (num) => Array.from({ length: num }, () => h("tr", { class: "skeleton-row", "aria-hidden": "true" }, h("td", {}, h("div")), h("td", { colSpan: 4 }, h("div")), h("td", {}, h("div"))));
