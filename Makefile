@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 DEMO_EXTRAS := train,serve,plots
+# Python compiles what is imported, which is a small part of what is installed.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 WORKERS ?= 2
 # One thread for each test process: the processes share the cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
@@ -17,8 +19,8 @@ install: $(STAMP)
 # torch goes first and pinned: another package that asks for it would bring CUDA along.
 define install_extras
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+	$(PIP) torch
+	$(PIP) -e '.[$(1)]'
 	touch $@
 endef
 

@@ -25,11 +25,12 @@ from typing import Any
 
 import numpy as np
 
-from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_writer import write_pairs
-from reelscore.data.manifest import rows_from_folder
+from reelscore.data.manifest import read_manifest
+from reelscore.data.pair_settings import PairSettings
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.media.writer import mux, write_audio, write_video
+from reelscore.media.writer import write_audio, write_video
 from reelscore.workers import local
 from reelscore.workers import ray as ray_engine
 
@@ -66,15 +67,14 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     films = scratch / "films"
-    make_films(films, NUM_DISTINCT)
-    trial = run("local", 1, films, scratch / "trial")
+    make_files(films)
+    trial = run("local", 1, write_manifest(films, NUM_DISTINCT), scratch / "trial")
     count = max(NUM_DISTINCT, round(2 * 60 * args.minutes * trial["items_per_s"]))
-    for i in range(NUM_DISTINCT, count):
-        os.link(films / f"{i % NUM_DISTINCT:06d}.mp4", films / f"{i:06d}.mp4")
+    manifest = write_manifest(films, count)
     report: dict[str, Any] = {"videos": count, "load_before": os.getloadavg()[0], "runs": []}
     for number, (engine, workers, kills) in enumerate(RUNS):
         every_s = args.kill_every_s if kills else 0.0
-        found = run(engine, workers, films, scratch / str(number), kill_every_s=every_s)
+        found = run(engine, workers, manifest, scratch / str(number), kill_every_s=every_s)
         report["runs"].append(found)
         print(json.dumps(found), file=sys.stderr)
     rate = {(one["engine"], one["workers"]): one["items_per_s"] for one in report["runs"] if not one["kills"]}
@@ -90,13 +90,13 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     }
 
 
-def run(engine: str, workers: int, films: Path, out: Path, *, kill_every_s: float = 0.0) -> dict[str, Any]:
+def run(engine: str, workers: int, manifest: Path, out: Path, *, kill_every_s: float = 0.0) -> dict[str, Any]:
     """Run one extraction in a process of its own."""
     job = json.dumps(
         {
             "engine": engine,
             "workers": workers,
-            "films": str(films),
+            "manifest": str(manifest),
             "out": str(out),
             "kill_every_s": kill_every_s,
         }
@@ -108,10 +108,10 @@ def run(engine: str, workers: int, films: Path, out: Path, *, kill_every_s: floa
     return found
 
 
-def run_job(engine: str, workers: int, films: str, out: str, kill_every_s: float) -> dict[str, Any]:
-    """Extract the films; measure the start-up apart from the rate between the first and the last video."""
-    rows = rows_from_folder(films).rows
-    settings = PairSettings.of(EncoderSpec(), name="films", num_random_samples=NUM_SAMPLES)
+def run_job(engine: str, workers: int, manifest: str, out: str, kill_every_s: float) -> dict[str, Any]:
+    """Extract the pairs; measure the start-up apart from the rate between the first and the last video."""
+    rows = read_manifest(manifest).rows
+    settings = PairSettings.of(EncoderSpec(), name="pairs.csv", num_random_samples=NUM_SAMPLES)
     start_s = time.monotonic()
     if engine == "local":
         return _timed(partial(local.run_all, workers=workers), locals(), rows, settings, start_s)
@@ -187,19 +187,24 @@ def workers_of(parent: int, name: str) -> Iterator[int]:
             yield process
 
 
-def make_films(folder: Path, count: int) -> None:
-    """Write videos of ten seconds, each with its own picture and sound."""
+def make_files(folder: Path) -> None:
+    """Write videos and songs of ten seconds, each with its own picture and sound."""
     folder.mkdir()
-    for i in range(count):
-        path = folder / f"{i:06d}.mp4"
-        silent, sound = path.with_name("silent.mp4"), path.with_name("sound.wav")
-        write_video(silent, frames(i), frame_rate_hz=12)
-        time_s = np.arange(10 * RATE_HZ) / RATE_HZ
+    time_s = np.arange(10 * RATE_HZ) / RATE_HZ
+    for i in range(NUM_DISTINCT):
+        write_video(folder / f"{i:06d}.mp4", frames(i), frame_rate_hz=12)
         tone = 0.3 * np.sin(2 * np.pi * (150 + 40 * i) * time_s) * np.exp(-6 * (time_s * (1 + i / 4) % 1))
-        write_audio(sound, tone.astype(np.float32), rate_hz=RATE_HZ)
-        mux(silent, sound, path)
-        silent.unlink()
-        sound.unlink()
+        write_audio(folder / f"{i}.wav", tone.astype(np.float32), rate_hz=RATE_HZ)
+
+
+def write_manifest(folder: Path, count: int) -> Path:
+    """Write a manifest of many videos, most of which are links to a few."""
+    for i in range(NUM_DISTINCT, count):
+        os.link(folder / f"{i % NUM_DISTINCT:06d}.mp4", folder / f"{i:06d}.mp4")
+    lines = [f"{i:06d}.mp4,{i % NUM_DISTINCT}.wav\n" for i in range(count)]
+    manifest = folder / "pairs.csv"
+    manifest.write_text("video,music\n" + "".join(lines), encoding="utf-8")
+    return manifest
 
 
 def frames(i: int) -> Iterable[Any]:

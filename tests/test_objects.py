@@ -163,3 +163,14 @@ def test_a_bucket_that_does_not_exist_is_reported(folder: S3Folder) -> None:
     for act in (lambda: other.write("x", b""), lambda: list(other.objects())):
         with pytest.raises(NotFoundError, match="no bucket 'no-such-bucket'"):
             act()
+
+
+def test_a_busy_store_is_not_taken_for_one_without_conditional_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for status, message in ((503, "answered 503"), (501, "does not honour conditional writes")):
+        handler = buckets.answering(status, "Error")
+        with buckets.localbucket(tmp_path / str(status), handler=handler) as url:
+            buckets.use(monkeypatch, url)
+            with pytest.raises(ReelscoreError, match=message):
+                S3Folder.parse(f"s3://{buckets.BUCKET}/lib").check_conditional_writes()

@@ -122,7 +122,8 @@ class S3Folder:
             "client_retry_timeout": str(_RETRY_S),
             "connect_timeout": f"{_CONNECT_S}s",
         }
-        options |= {name.lower(): value for name in _CREDENTIALS if (value := os.environ.get(name))}
+        passed = (*_CREDENTIALS, "AWS_SKIP_SIGNATURE")
+        options |= {name.lower(): value for name in passed if (value := os.environ.get(name))}
         if endpoint := _setting(*_ENDPOINT):
             options |= {"aws_endpoint": endpoint, "aws_virtual_hosted_style_request": "false"}
         return options | {"allow_http": str(_allow_http(endpoint)).lower()}
@@ -204,6 +205,8 @@ class S3Folder:
             first, second = self.create(probe, b"1"), self.create(probe, b"2")
             fault = "" if first and not second else "it replaced an object that exists"
         except ArtifactError as error:
+            if not re.search(r"answered (4\d\d|501)\b", str(error)):
+                raise
             fault = str(error).partition(" for ")[0]
         finally:
             with suppress(ReelscoreError):
@@ -250,7 +253,7 @@ def store_error(message: str, folder: S3Folder) -> ReelscoreError:
 
     The message itself is not repeated: an answer to a wrong signature contains the key.
     """
-    code, status = _group(r"<Code>(\w+)</Code>", message), _group(r"status code: (\d{3})", message)
+    code, status = _group(r"<Code>(\w+)</Code>", message), _group(r"status(?: code)?: (\d{3})", message)
     endpoint = _setting(*_ENDPOINT)
     host = endpoint.split("@")[-1] if endpoint else f"the region {_setting(*_REGION) or 'us-east-1'} of AWS"
     if re.search(r"169\.254\.169\.254|security-credentials|providers in chain", message):
@@ -271,7 +274,7 @@ def store_error(message: str, folder: S3Folder) -> ReelscoreError:
         )
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed") or "configured region" in message:
         return ConfigError(f"the bucket of {folder} is not in {host}. Set AWS_REGION to the bucket's region")
-    if not status and re.search(r"HTTP error|error sending request|timed? ?out", message, re.IGNORECASE):
+    if not status and re.search(r"HTTP ?error|error sending request|timed? ?out", message, re.IGNORECASE):
         return NotFoundError(
             f"{host} cannot be reached, so {folder} cannot be opened. Check the network and AWS_ENDPOINT_URL"
         )

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +15,7 @@ import pytest
 
 from reelscore.models.trained.folder import ModelCard, read_card
 from reelscore.training import launch
+from reelscore.training.config import STATE_FILE
 from support import set_files
 from support.command import error_of, reelscore, reelscore_process
 from support.streamed_sets import write_set
@@ -218,3 +224,36 @@ def test_a_data_set_of_features_is_read_batch_by_batch(
         "GB of free memory for this process; read it batch by batch with train --method ii --stream"
         in message
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a killed process is noticed in other words elsewhere")
+def test_a_process_of_torchrun_reports_that_another_has_ended(tmp_path: Path, lastfm: Path) -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = ["train", "--set", "lastfm", "--data", lastfm, "--method", "ii", "--epochs", 10_000]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "reelscore", *map(str, command), "--model", str(tmp_path / "m")],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "m" / STATE_FILE).exists() and time.monotonic() < deadline:
+            assert [process.poll() for process in running] == [None, None]
+            time.sleep(0.1)
+        running[1].kill()
+        _, errors = running[0].communicate(timeout=60)
+    finally:
+        for process in running:
+            process.kill()
+    assert running[0].returncode == 1
+    assert "Traceback" not in errors
+    assert "process 0 lost its connection to another, which has ended or cannot be reached" in errors
+    assert running[1].communicate()[1] == "", "process 0 alone prints"

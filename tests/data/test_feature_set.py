@@ -9,9 +9,10 @@ import pytest
 
 from reelscore.data import feature_table
 from reelscore.data.extraction import PairFeatures, extract_pairs, prepare_pair
-from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_table import FailedItem, FeatureTable
 from reelscore.data.manifest import ManifestRow
+from reelscore.data.pair_settings import PairSettings
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.text.spec import TextSpec

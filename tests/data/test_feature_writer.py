@@ -16,10 +16,11 @@ import pytest
 
 from reelscore.data import feature_writer
 from reelscore.data.extraction import extract_pairs
-from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_table import FeatureTable
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import ManifestRow
+from reelscore.data.pair_settings import PairSettings
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.workers.local import run_all
 from support import worlds

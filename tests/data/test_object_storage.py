@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from reelscore.cli.sources import read_rows
-from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.cli.sources import find_data_set, read_rows
+from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import read_manifest, rows_from_bucket, rows_from_folder
+from reelscore.data.pair_settings import PairSettings
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ArtifactError, ConfigError, InputError, NotFoundError
 from reelscore.objects import S3Folder
 from reelscore.workers.local import run_all
 from support import worlds
 from support.buckets import BUCKET, KEY, SECRET, localbucket, use, without_conditional_writes
+from support.command import reelscore_process
 
 SETTINGS = PairSettings.of(EncoderSpec(), name="films", num_segments=2, num_random_samples=1)
 ONE_WORKER = partial(run_all, workers=1)
@@ -65,6 +67,10 @@ def test_objects_give_the_rows_of_the_same_files_and_their_copies_are_deleted(
     write_pairs(here, rows_from_folder(films).rows, EncoderSpec(), engine=ONE_WORKER)
     names = here.table.schema.names
     assert there.table.columns(*names).equals(here.table.columns(*names))
+    read = find_data_set(Path(f"s3://{BUCKET}/sets/films"))
+    assert read is not None
+    assert read.pairs().keys == ("a/one film.mp4", "a-two.mp4")
+    assert find_data_set(Path(f"s3://{BUCKET}/films")) is None
     again = FeatureSet.open_or_create(f"s3://{BUCKET}/sets/films", SETTINGS)
     report = write_pairs(again, rows.rows, EncoderSpec(), engine=ONE_WORKER)
     assert (report.num_stored, report.num_new) == (2, 0)
@@ -120,3 +126,16 @@ def test_what_cannot_be_read_or_written_safely_is_refused(
     assert KEY not in str(raised.value)
     assert SECRET not in str(raised.value)
     assert os.environ["AWS_SECRET_ACCESS_KEY"] == SECRET
+
+
+@pytest.mark.slow
+def test_the_ray_engine_reads_and_writes_objects(bucket: S3Folder, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    source, options = f"s3://{BUCKET}/films", ("--draws", 1, "--workers", 1)
+    reelscore_process("extract", source, "--out", tmp_path / "here", *options)
+    done = reelscore_process("extract", source, "--out", f"s3://{BUCKET}/set", "--engine", "ray", *options)
+    assert done.stdout.splitlines()[1] == f"data set s3://{BUCKET}/set: 2 rows"
+    here, there = FeatureSet.open(tmp_path / "here").table, FeatureSet.open(f"s3://{BUCKET}/set").table
+    names = here.schema.names
+    assert there.columns(*names).equals(here.columns(*names))
+    assert SECRET not in done.stderr

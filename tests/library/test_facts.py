@@ -62,6 +62,7 @@ def test_add_stores_what_the_analysis_finds(tmp_path, music):
     assert len(details.fingerprint) > 1000
 
 
+@pytest.mark.slow
 def test_equal_recordings_have_one_identity_whatever_the_order(tmp_path, music):
     found = []
     for number, order in enumerate(

@@ -131,6 +131,7 @@ def test_a_track_lasts_or_has_beats_to_repeat():
         rhythm_of(TrackFacts(rhythm=b"damaged"))
 
 
+@pytest.mark.slow
 def test_starts_of_made_files_are_right_modulo_a_beat(tmp_path):
     tracks = []
     for pattern, bpm, suffix, codec in (("rock", 104.0, "mp3", "libmp3lame"), ("waltz", 126.0, "m4a", "aac")):

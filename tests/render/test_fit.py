@@ -229,18 +229,21 @@ def seams(track, beats):
     return measures(track, beats, good), measures(track, beats, cuts)
 
 
+@pytest.mark.slow
 def test_seams_have_the_beat_phase_of_natural_beats_and_hard_cuts_have_not(seams):
     good, cuts = seams[0][1], seams[1][1]
     assert np.percentile(good, 95) < 0.036
     assert not np.percentile(cuts, 95) < 0.036
 
 
+@pytest.mark.slow
 def test_seams_continue_the_harmony_and_hard_cuts_do_not(seams):
     good, cuts = seams[0][2], seams[1][2]
     assert np.percentile(good, 95) < 0.5
     assert not np.percentile(cuts, 95) < 0.5
 
 
+@pytest.mark.slow
 def test_seams_have_no_burst_and_hard_cuts_have(beats, seams):
     samples, rng = performance(FORM), np.random.default_rng(9)
     natural = np.percentile([burst_db(samples, RATE_HZ, at) for at in beats.times_s[2:-4]], 95)

@@ -121,6 +121,24 @@ def answering(status: int, code: str) -> type:
     return Failing
 
 
+def switched(status: int, code: str) -> type:
+    """Return a handler for `localbucket` that answers with an error while its attribute `is_failing` is true."""
+    from localbucket import S3Handler
+
+    failing = answering(status, code)
+
+    class Switched(failing):  # type: ignore[misc,valid-type]
+        is_failing = False
+
+        def _dispatch(self, handler: Any) -> None:
+            self._answer() if Switched.is_failing else S3Handler._dispatch(self, handler)
+
+        do_GET, do_PUT = S3Handler.do_GET, S3Handler.do_PUT  # noqa: N815
+        do_HEAD, do_POST, do_DELETE = S3Handler.do_HEAD, S3Handler.do_POST, S3Handler.do_DELETE  # noqa: N815
+
+    return Switched
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 

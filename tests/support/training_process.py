@@ -18,7 +18,7 @@ from reelscore.data.pairs import PairSet
 from reelscore.data.streaming import StreamedPairs
 from reelscore.errors import ConfigError
 from reelscore.models.config import ModelConfig
-from reelscore.training import TrainConfig, train
+from reelscore.training import TrainConfig, auto, train
 from reelscore.training.distributed import Processes
 from reelscore.training.gradient import backward
 from reelscore.training.loop import Trainer
@@ -88,6 +88,13 @@ def train_streamed(folder: Path) -> None:
     dist.barrier()
     pairs = StreamedPairs.open(FeatureSet.open(folder / "set"))
     train(pairs, config=RUN, folder=folder / "streamed")
+
+
+def train_auto(folder: Path) -> None:
+    """Let `auto` consider a network for few pairs."""
+    auto.MIN_PAIRS = 0
+    config = dataclasses.replace(RUN, method="auto", epochs=1)
+    train(synthetic_pairs(), config=config, folder=folder / "auto")
 
 
 def disagree(folder: Path) -> None:

@@ -30,6 +30,8 @@ def test_a_configuration_is_rebuilt_from_its_mapping() -> None:
         ({"weight_decay": -0.1}, "must be not negative"),
         ({"warmup": 1.0}, r"must be in \[0, 1\)"),
         ({"batch_size": 1}, "a single pair has no negative"),
+        ({"chunk_size": 0}, "chunk_size must be at least 1"),
+        ({"precision": "float16"}, "'auto', 'float32', 'bfloat16', got 'float16'"),
         ({"epochs": 0}, "at least 1"),
         ({"patience": 0}, "at least 1"),
         ({"steps": -1}, "not negative"),
@@ -47,7 +49,11 @@ def test_values_out_of_range_are_rejected(values: dict[str, object], message: st
 
 
 def test_a_method_that_does_not_exist_is_rejected() -> None:
-    for wrong, message in (({"method": "cca"}, "got 'cca'"), ({"keep": "first"}, "got 'first'")):
+    for wrong, message in (
+        ({"method": "cca"}, "got 'cca'"),
+        ({"keep": "first"}, "got 'first'"),
+        ({"precision": "half"}, "got 'half'"),
+    ):
         with pytest.raises(ConfigError, match=message):
             TrainConfig(**wrong)  # type: ignore[arg-type]
 

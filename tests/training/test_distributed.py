@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from reelscore.data.feature_set import FeatureSet
 from reelscore.data.pairs import PairSet
 from reelscore.data.streaming import StreamedPairs
 from reelscore.models.trained.embedder import load_embedder
-from reelscore.training import train
+from reelscore.models.trained.folder import read_card
+from reelscore.training import auto, train
 from reelscore.training.evaluate import embed_set
 from support.training_process import CHUNK_SIZES, RUN, gradients, run
 from support.training_sets import file_contents, synthetic_pairs
@@ -54,8 +56,8 @@ def test_the_gradient_of_several_processes_is_that_of_one(tmp_path: Path, num_pr
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_model_of_one(tmp_path: Path) -> None:
-    run(2, tmp_path, "train_twice", "train_streamed", "disagree")
+def test_two_processes_train_the_model_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(2, tmp_path, "train_twice", "train_streamed", "train_auto", "disagree")
     assert file_contents(tmp_path / "a") == file_contents(tmp_path / "b"), "the same bytes for the same K"
     train(synthetic_pairs(), config=RUN, folder=tmp_path / "one")
     names = {name.split("-")[0] for name in file_contents(tmp_path / "a")}
@@ -64,6 +66,11 @@ def test_two_processes_train_the_model_of_one(tmp_path: Path) -> None:
     source = FeatureSet.open(tmp_path / "set")
     train(StreamedPairs.open(source), config=RUN, folder=tmp_path / "streamed in one")
     assert_close(tmp_path / "streamed", tmp_path / "streamed in one", source.pairs())
+    monkeypatch.setattr(auto, "MIN_PAIRS", 0)
+    config = dataclasses.replace(RUN, method="auto", epochs=1)
+    choice = train(synthetic_pairs(), config=config, folder=tmp_path / "auto in one").choice
+    assert choice.startswith("the network lowers")
+    assert read_card(tmp_path / "auto").training["choice"] == choice
     assert not (tmp_path / "none").exists()
     for rank in range(2):
         messages = torch.load(tmp_path / f"messages-{rank}.pt", weights_only=True)

@@ -13,7 +13,7 @@ import torch
 
 from reelscore.data.batching import num_batches
 from reelscore.data.pairs import PairSet
-from reelscore.errors import ArtifactError
+from reelscore.errors import ArtifactError, ReelscoreError
 from reelscore.losses import LossConfig, PairLoss
 from reelscore.losses.base import LossParts
 from reelscore.losses.config import LossName
@@ -291,3 +291,38 @@ def test_the_learning_rate_rises_then_falls_and_stays_positive() -> None:
     assert max(shares) == 1
     assert min(shares) > 0
     assert loop.warmup_cosine(0, num_steps=1, warmup=0.0) == 1
+
+
+def test_the_towers_run_in_bfloat16_and_the_loss_in_single_precision(
+    pairs: PairSet, uninterrupted: Network, tmp_path: Path
+) -> None:
+    half = fit_network(pairs, dataclasses.replace(LAST, precision="bfloat16"), tmp_path)
+    assert (half.config.precision, uninterrupted.config.precision) == ("bfloat16", "float32")
+    for one, other in zip(half.search[1:], uninterrupted.search[1:], strict=True):
+        assert one["loss"] != other["loss"]
+        assert one["loss"] == pytest.approx(other["loss"], rel=0.02)
+    assert {weights.dtype.name for weights in half.weights.values()} == {"float32"}
+
+
+def test_a_run_continues_with_smaller_chunks_where_memory_ran_out(
+    pairs: PairSet, uninterrupted: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_SAVE_INTERVAL_S", 0.0)
+    backward, calls = loop.backward, []
+
+    def full(*args: Any, **options: Any) -> LossParts | None:
+        calls.append(options)
+        if len(calls) == 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return backward(*args, **options)
+
+    monkeypatch.setattr(loop, "backward", full)
+    with pytest.raises(
+        ReelscoreError, match=r"batch of 32 pairs in chunks of 32; set a smaller train\.chunk_size"
+    ):
+        fit_network(pairs, LAST, tmp_path)
+    resumed = fit_network(pairs, dataclasses.replace(LAST, chunk_size=10), tmp_path)
+    num_refit = 5 * (len(resumed.refit) - 1)
+    assert len(calls) == 5 + (3 * 3 - 4) + num_refit, "the four steps before are not taken again"
+    for one, other in zip(resumed.refit, uninterrupted.refit, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)

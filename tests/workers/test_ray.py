@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_table import FeatureTable
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import ManifestRow
+from reelscore.data.pair_settings import PairSettings
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ConfigError, InputError, NotFoundError, ReelscoreError
 from reelscore.workers import local

@@ -133,8 +133,8 @@ def iterate(
         batch is dropped, because the loss depends on the number of negatives. Without it: the given order, middle
         rows, sample 0 and every pair once.
     part : (int, int)
-        Yield only the items of one of K parts of each batch. The random choices are those of the whole batch, whatever
-        K is, so all processes must have the same random state.
+        Yield only the items of one of K parts of each batch. The random choices are those of the whole batch for any
+        K, so all processes must have the same random state.
     first : int
         Number of batches to skip. Their random rows are not drawn: set the state that `rng` had after them.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,91 +11,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from reelscore.config import from_mapping, to_mapping
-from reelscore.encoders.factory import load_encoders
-from reelscore.encoders.spec import EncoderSpec
-from reelscore.errors import ArtifactError, InputError
-from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
-from reelscore.text.reader import TextReader
-from reelscore.text.spec import TextSpec
+from reelscore.errors import InputError
 
-from .extraction import DEFAULT_RANDOM_SAMPLES, PairFeatures, groups_and_splits
-from .feature_table import FeatureTable, check_writable
+from .extraction import PairFeatures, groups_and_splits
+from .feature_table import FeatureTable
 from .manifest import SPLIT_NAMES, ManifestRow
+from .pair_settings import PairSettings
 from .pairs import IntArray, PairSet, Split
 
 KIND = "pairs"
 MANIFEST_COLUMNS = ("key", "line", "group", "split")
 _READ_ROWS = 1024  # in one request
-
-
-@dataclass(frozen=True, slots=True)
-class PairSettings:
-    """How the pairs of a data set were extracted; see `extract_pairs`.
-
-    Attributes
-    ----------
-    name : str
-        Of the manifest, folder or bucket.
-    encoder : str
-        `EncoderSpec.name`.
-    mode : {"fast", "exact"}
-    video_encoder, music_encoder : str
-        Fingerprints.
-    video_columns, music_columns : int
-    num_segments, num_random_samples, seed, num_clips : int
-    words : TextSpec, optional
-    text_encoder : str, optional
-        Fingerprint.
-    text_columns : int
-        0 without text.
-    """
-
-    name: str
-    encoder: str
-    mode: str
-    video_encoder: str
-    music_encoder: str
-    video_columns: int
-    music_columns: int
-    num_segments: int
-    num_random_samples: int
-    seed: int
-    num_clips: int
-    words: TextSpec | None = None
-    text_encoder: str | None = None
-    text_columns: int = 0
-
-    @classmethod
-    def of(
-        cls,
-        spec: EncoderSpec,
-        *,
-        name: str,
-        num_segments: int = DEFAULT_NUM_SEGMENTS,
-        num_random_samples: int = DEFAULT_RANDOM_SAMPLES,
-        seed: int = 0,
-        num_clips: int = 0,
-        words: TextSpec | None = None,
-    ) -> PairSettings:
-        """Return the settings with the fingerprints of the encoders; raises as `load_encoders`."""
-        encoders = load_encoders(spec)
-        reader = None if words is None else TextReader(words)
-        return cls(
-            name=name,
-            encoder=spec.name,
-            mode=spec.mode,
-            video_encoder=encoders.video.fingerprint,
-            music_encoder=encoders.music.fingerprint,
-            video_columns=encoders.video.dim,
-            music_columns=encoders.music.dim,
-            num_segments=num_segments,
-            num_random_samples=num_random_samples,
-            seed=seed,
-            num_clips=num_clips,
-            words=words,
-            text_encoder=None if reader is None else reader.fingerprint,
-            text_columns=0 if reader is None or reader.encoder is None else reader.encoder.dim,
-        )
 
 
 class FeatureSet:
@@ -143,8 +68,7 @@ class FeatureSet:
         if found is None:
             return cls.create(uri, settings)
         found = FeatureTable.open(uri, kind=KIND)
-        check_settings(found, to_mapping(settings))
-        check_writable(found.uri)
+        found.check_settings(to_mapping(settings))
         return cls(found)
 
     def __len__(self) -> int:
@@ -307,17 +231,6 @@ def _manifest_cells(row: ManifestRow) -> tuple[Any, ...]:
 def _manifest_columns(rows: Sequence[ManifestRow]) -> dict[str, Sequence[Any]]:
     """Return the columns of a data set that repeat the manifest, with the key."""
     return dict(zip(MANIFEST_COLUMNS, zip(*map(_manifest_cells, rows), strict=True), strict=True))
-
-
-def check_settings(table: FeatureTable, settings: dict[str, Any]) -> None:
-    """Raise `ArtifactError` unless a table was extracted with some settings."""
-    for name in sorted(settings.keys() | table.meta.keys() - {"format", "kind"}):
-        stored, given = table.meta.get(name), settings.get(name)
-        if stored != given:
-            raise ArtifactError(
-                f"{table.uri} was extracted with {name} {stored!r}, not {given!r}. Give the options of the first run, "
-                "or another --out"
-            )
 
 
 def _fields(settings: PairSettings) -> list[pa.Field]:

@@ -8,12 +8,10 @@ not be extracted. Rows are ordered by their line in the manifest, then by key, i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reelscore.errors import ArtifactError, InputError, NotFoundError, ReelscoreError
-from reelscore.objects import S3Folder, store_error, uri_scheme
+from reelscore.errors import ArtifactError, NotFoundError
+from reelscore.objects import S3Folder
 
+from .lance_folder import check_empty, check_writable, connect, folder_of, table_errors
 from .pairs import IntArray
 
 FORMAT = 1
@@ -92,7 +91,7 @@ class FeatureTable:
     @classmethod
     def find(cls, uri: Path | str) -> Self | None:
         """Return the table of any kind at a URI, or None without one; raises as `open`."""
-        folder = _folder(uri)
+        folder = folder_of(uri)
         uri = str(folder)
         if isinstance(folder, Path):
             exists = (folder / f"{_ROWS}.lance").is_dir()  # without LanceDB, which takes a second to import
@@ -101,7 +100,7 @@ class FeatureTable:
         if not exists:
             return None
         with table_errors(uri):
-            database = _connect(uri)
+            database = connect(uri)
             table = database.open_table(_ROWS)
             stored = (table.schema.metadata or {}).get(_META)
         if stored is None:
@@ -132,18 +131,29 @@ class FeatureTable:
         ArtifactError
             When the folder holds other files, or cannot be written.
         """
-        folder = _folder(uri)
+        folder = folder_of(uri)
         uri = str(folder)
-        _check_empty(folder)
+        check_empty(folder, ignored=f"{_FAILURES}.lance")
         if isinstance(folder, S3Folder):
             folder.check_conditional_writes()
         stored = {"format": FORMAT, **meta}
         schema = pa.schema([*_KEY_FIELDS, *fields], metadata={_META: json.dumps(stored).encode()})
         with table_errors(uri):
-            database = _connect(uri)
+            database = connect(uri)
             database.create_table(_FAILURES, schema=_FAILURE_SCHEMA, exist_ok=True)
             table = database.create_table(_ROWS, schema=schema)
         return cls(uri, database, table, stored)
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Raise `ArtifactError` unless the table was extracted with some settings, and its store is safe to write."""
+        for name in sorted(settings.keys() | self.meta.keys() - {"format", "kind"}):
+            stored, given = self.meta.get(name), settings.get(name)
+            if stored != given:
+                raise ArtifactError(
+                    f"{self.uri} was extracted with {name} {stored!r}, not {given!r}. Give the options of the first "
+                    "run, or another --out"
+                )
+        check_writable(self.uri)
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -245,68 +255,3 @@ class FeatureTable:
             _, first = np.unique(found["key"].to_numpy(), return_index=True)
             order = order[np.isin(order, first)]
         return order
-
-
-@contextmanager
-def table_errors(uri: str) -> Iterator[None]:
-    """Turn what LanceDB raises, its panics included, into `ArtifactError`."""
-    try:
-        yield
-    except (ReelscoreError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:
-        known = isinstance(error, (RuntimeError, ValueError, OSError, pa.ArrowException))
-        if not known and type(error).__name__ not in ("PanicException", "RustPanic"):
-            raise
-        message = " ".join(str(error).split())
-        folder = _folder(uri)
-        if isinstance(folder, S3Folder):
-            raise store_error(message, folder) from None
-        if "No space left" in message or "os error 28" in message:
-            raise ArtifactError(
-                f"the disk of {uri} is full. The data set is as it was before this write. Free some space, then run "
-                "this again"
-            ) from error
-        if "ermission denied" in message or "Read-only file system" in message:
-            raise ArtifactError(f"{uri} cannot be written. Check the permissions of its folder") from error
-        raise ArtifactError(
-            f"the data set {uri} cannot be read or written: {message[:200]}. Extract again to another URI"
-        ) from error
-
-
-def check_writable(uri: str) -> None:
-    """Raise `ConfigError` if a store would lose rows of two writers; see `S3Folder.check_conditional_writes`."""
-    folder = _folder(uri)
-    if isinstance(folder, S3Folder):
-        folder.check_conditional_writes()
-
-
-def _folder(uri: Path | str) -> Path | S3Folder:
-    return S3Folder.parse(str(uri)) if uri_scheme(str(uri)) else Path(uri).expanduser()
-
-
-def _connect(uri: str) -> Any:
-    from reelscore.library.storage.local_lancedb import lancedb
-
-    folder = _folder(uri)
-    return lancedb.connect(
-        uri, storage_options=folder.lance_options() if isinstance(folder, S3Folder) else None
-    )
-
-
-def _check_empty(folder: Path | S3Folder) -> None:
-    """Raise unless a folder is absent or empty, but for what a killed creation left."""
-    try:
-        if isinstance(folder, Path):
-            names = [path.name for path in folder.iterdir()]
-        else:
-            names = [found.name.partition("/")[0] for found in islice(folder.objects(), 1000)]
-    except FileNotFoundError:
-        return
-    except NotADirectoryError as error:
-        raise InputError(f"{folder} is a file, expected a folder; give another --out") from error
-    if others := [name for name in names if name != f"{_FAILURES}.lance"]:
-        raise ArtifactError(
-            f"{folder} holds other files ({min(others)}), expected a data set of features or an empty folder; give "
-            "another --out"
-        )

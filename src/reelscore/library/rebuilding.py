@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,17 @@ from reelscore.workers.local import run_all, time_limit_s
 
 from .adding import Progress, num_workers
 from .compatibility import library_meta
-from .indexing import prepare_rebuild
+from .indexing import Vectors, prepare_rebuild
+from .reading import Reading
 from .recordings import find_recordings
 from .storage.entry import TrackEntry
 from .summary import AddCounts, AddSummary
 
 if TYPE_CHECKING:
     from .library import Library
+    from .storage.store import Store
+
+_BATCH = 64  # tracks that are read at once
 
 
 def rebuild(
@@ -59,6 +62,7 @@ def rebuild(
 
     def embed(tracks: Sequence[Track]) -> Iterator[TrackEntry]:
         items = [(t.path, t.key, t.duration_s) for t in tracks]
+        batch: dict[str, tuple[Vectors, Reading]] = {}
         outcomes = run_all(
             items,
             prepare_rebuild,
@@ -75,11 +79,13 @@ def rebuild(
                 tally.failed.append(Failure(path, (outcome.reason or "").removeprefix(f"{path}: ")))
                 continue
             tally.added.append(path)
-            vectors, reading = outcome.value
-            if reading.note:
-                tally.notes.append(f"{path}: {reading.note}")
-            entry = replace(store.get(key), details=store.details([key]).get(key))
-            yield reading.apply(entry.embedded_as(**vectors))
+            if note := outcome.value[1].note:
+                tally.notes.append(f"{path}: {note}")
+            batch[key] = outcome.value
+            if len(batch) >= _BATCH:
+                yield from _applied(store, batch)
+                batch.clear()
+        yield from _applied(store, batch)
         if tally.failed and not drop_missing:
             first = tally.failed[0]
             raise ArtifactError(
@@ -95,3 +101,11 @@ def rebuild(
     tally.notes += store.notes
     library._pipeline = opened
     return tally.summary()
+
+
+def _applied(store: Store, batch: Mapping[str, tuple[Vectors, Reading]]) -> Iterator[TrackEntry]:
+    """Yield the entries of tracks with what was computed; another writer may have removed some since."""
+    entries = store.entries_of(list(batch))
+    for key, (vectors, reading) in batch.items():
+        if key in entries:
+            yield reading.apply(entries[key].embedded_as(**vectors))

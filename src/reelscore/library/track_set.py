@@ -11,8 +11,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from reelscore.config import from_mapping, to_mapping
-from reelscore.data.feature_set import check_settings
-from reelscore.data.feature_table import FeatureTable, check_writable
+from reelscore.data.feature_table import FeatureTable
 from reelscore.data.feature_writer import ExtractReport, Progress, write_missing
 from reelscore.data.manifest import RowProblem, located
 from reelscore.data.tables import READERS, read_table
@@ -78,8 +77,7 @@ class TrackSet:
             fields = [*_renamed(_schema(meta)), *_DETAILS, pa.field("notes", pa.list_(pa.string()))]
             return cls(FeatureTable.create(uri, meta=stored, fields=fields))
         found = FeatureTable.open(uri, kind=KIND)
-        check_settings(found, settings | {"library": found.meta["library"]})
-        check_writable(found.uri)
+        found.check_settings(settings | {"library": found.meta["library"]})
         return cls(found)
 
     def __len__(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import tempfile
 import threading
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscore.encoders.cache import FeatureCache, default_folder
-from reelscore.errors import InputError, NotFoundError
+from reelscore.errors import InputError, NotFoundError, ReelscoreError
 from reelscore.files import folder_library
 from reelscore.library.library import Library
 from reelscore.library.storage.open import Searcher
@@ -33,12 +34,16 @@ from .facets import Facets
 from .settings import Settings
 from .warm import WarmSnapshot
 
+_LOG = logging.getLogger(__name__)
+
 _IDENTITY = frozenset(("path", "title", "artist", "album"))
 """Columns of a file's own tags."""
 
 _FRESH_S = 0.25
 _FRESH_WHILE_ADDING_S = 2.0
-"""Age of a searcher up to which a new version is not looked for; while tracks are added, each commit makes one."""
+_FRESH_SHARED_S = 5.0
+"""Age of a searcher up to which a new version is not looked for. While tracks are added, each commit makes one; on an
+object store, looking costs two requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,39 @@ class LiveLibrary(Library):
     version: tuple[int, int | None] = (0, None)
     _checked_s = float("-inf")
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._following = threading.Lock()
+
     def searcher(self) -> Searcher:
-        """Return a searcher over the newest version, or one that was so a moment ago."""
+        """Return a searcher over the newest version, or one that was so a moment ago.
+
+        On an object store, a thread looks for a new version and opens it. Until then, and while the store cannot be
+        reached, the last one answers.
+        """
+        age_s = time.monotonic() - self._checked_s
+        searcher = self._searcher
+        if searcher is None or age_s == float("inf"):
+            return self._newest()
+        if self._location.is_shared:
+            if age_s > _FRESH_SHARED_S and self._following.acquire(blocking=False):
+                threading.Thread(target=self._follow, name="reelscore-follow", daemon=True).start()
+            return searcher
+        fresh_s = _FRESH_S if isinstance(searcher, Snapshot) else _FRESH_WHILE_ADDING_S
+        return searcher if age_s < fresh_s else self._newest()
+
+    def _follow(self) -> None:
+        try:
+            self._newest()
+        except ReelscoreError as error:
+            self._checked_s = time.monotonic()
+            _LOG.warning("the library cannot be read, so its last version answers: %s", error)
+        finally:
+            self._following.release()
+
+    def _newest(self) -> Searcher:
         now_s = time.monotonic()
         searcher = self._searcher
-        fresh_s = _FRESH_S if isinstance(searcher, Snapshot) else _FRESH_WHILE_ADDING_S
-        if searcher is not None and now_s - self._checked_s < fresh_s:
-            return searcher
         version = self.version_on_disk()
         # A rebuilt library may have another model; until it is opened again, the old tables stay mapped.
         if searcher is None or (version != self.version and version[0] == self.version[0]):

@@ -265,11 +265,11 @@ class Service:
         """Delete expired videos and old excerpts, and open a library that was rebuilt."""
         while not self.stopping.wait(_SWEEP_S):
             self.sweep()
-            if self.catalogue.library.is_rebuilt:
-                try:
+            try:
+                if self.catalogue.library.is_rebuilt:
                     self.reload()
-                except ReelscoreError as error:
-                    _LOG.error("the library cannot be opened again: %s", error)
+            except ReelscoreError as error:
+                _LOG.error("the library cannot be opened again: %s", error)
 
     def sweep(self) -> None:
         """Delete expired videos and old excerpts now."""

@@ -23,7 +23,7 @@ from reelscore.workers.process import end_with
 from .distributed import Processes
 
 _ERRORS = "REELSCORE_PROCESS_ERRORS"
-"""Environment variable: folder in which a started process leaves its error, for the process that started it."""
+"""Environment variable: folder in which a started process writes its error, for the process that started it."""
 
 _WAIT = timedelta(days=1)
 """Longest wait of a process for another, such as for the extraction of all features. A dead one is noticed at once."""
@@ -121,8 +121,20 @@ def join_processes() -> Iterator[Processes]:
             yield _init_group(stack)
     except BaseException as error:
         if started_by_us:
-            _leave(error, rank)
+            _report_and_exit(error, rank)
+        if _is_lost_connection(error):
+            raise ReelscoreError(
+                f"process {rank} lost its connection to another, which has ended or cannot be reached; see the message "
+                "of that process, then start all of them again to continue from the last saved step"
+            ) from None
         raise
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+    import torch.distributed as dist
+
+    # gloo raises a plain RuntimeError
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def _init_group(stack: contextlib.ExitStack) -> Processes:
@@ -145,8 +157,8 @@ def _init_group(stack: contextlib.ExitStack) -> Processes:
     return processes
 
 
-def _leave(error: BaseException, rank: int) -> None:
-    """Leave the error for the process that started this one, and end at once, without messages of the libraries."""
+def _report_and_exit(error: BaseException, rank: int) -> None:
+    """Write the error for the process that started this one, and end at once, without messages of the libraries."""
     code = 130 if isinstance(error, KeyboardInterrupt) else 1
     if isinstance(error, Exception):
         if not isinstance(error, ReelscoreError):

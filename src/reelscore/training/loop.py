@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from reelscore.data.pairs import PairSet
+from reelscore.errors import ReelscoreError
 from reelscore.losses import build_loss
+from reelscore.losses.base import LossParts
 
 from .config import TrainConfig
 from .distributed import Processes
-from .encode import PairEncoder, new_model
+from .encode import PairEncoder, TrainingBatch, new_model
 from .features import frozen_features
 from .gradient import Modules, backward
 from .resume import EpochState, TrainingState, apply_state, read_state, save_state
@@ -223,14 +225,7 @@ class Trainer:
             for options in self.optimizer.param_groups:
                 options["lr"] = config.learning_rate * factor
             self.optimizer.zero_grad()
-            loss = backward(
-                self.modules,
-                batch,
-                size=min(config.batch_size, len(self.train)),
-                chunk_size=config.chunk_size,
-                precision=config.precision,
-                processes=self.processes,
-            )
+            loss = self._backward(batch)
             if loss is not None:
                 self.optimizer.step()
                 within.add({"loss": loss.total, **loss.parts})
@@ -238,6 +233,25 @@ class Trainer:
             if within.step < self.steps_per_epoch:
                 save(state, rng=rng)
         return within.means()
+
+    def _backward(self, batch: TrainingBatch) -> LossParts | None:
+        config = self.config
+        size = min(config.batch_size, len(self.train))
+        try:
+            return backward(
+                self.modules,
+                batch,
+                size=size,
+                chunk_size=config.chunk_size,
+                precision=config.precision,
+                processes=self.processes,
+            )
+        except torch.OutOfMemoryError as error:
+            raise ReelscoreError(
+                f"the GPU has too little memory for a batch of {size} pairs in chunks of "
+                f"{config.chunk_size or size}; set a smaller train.chunk_size and run the same command again to "
+                "continue, or a smaller loss.chunk_size or train.batch_size with --overwrite"
+            ) from error
 
     def _report(self, state: TrainingState, epochs: int, seconds: float, *, skipped: int) -> EpochReport:
         epoch = state.next_epoch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -372,3 +373,34 @@ def test_a_damaged_pointer_is_reported(bucket: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"model 0", b"model 9"))
     with pytest.raises(ArtifactError, match="is damaged"):
         Store.open(LIBRARY)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        ("SignatureDoesNotMatch", ConfigError, "rejected the credentials"),
+        ("AccessDenied", ConfigError, "denied access"),
+        ("NoSuchKey", ArtifactError, "Another writer may have deleted the version"),
+    ],
+)
+def test_errors_of_the_store_while_a_table_is_read(
+    code: str, kind: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = buckets.switched(404 if code == "NoSuchKey" else 403, code)
+    with buckets.localbucket(tmp_path / "s3", handler=handler) as url:
+        buckets.use(monkeypatch, url)
+        build(1)
+        reader = View.open(LIBRARY)
+        handler.is_failing = True
+        with pytest.raises(kind, match=message) as caught:
+            reader.tracks()
+        assert buckets.KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_store_that_cannot_be_reached_while_a_table_is_opened(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = build(1)
+    buckets.use(monkeypatch, "http://127.0.0.1:1")
+    with pytest.raises(NotFoundError, match="cannot be reached"):
+        lance.Table(location_of(LIBRARY), made._pointer.generation)

@@ -66,7 +66,7 @@ def test_two_writers_one_killed_and_run_again(address: str, tmp_path: Path) -> N
 
 @pytest.mark.long
 def test_two_writers_of_a_thousand_tracks_one_killed_and_run_again(address: str) -> None:
-    add_and_kill(1000, 20)
+    add_and_kill(1000, 50)
 
 
 def test_two_writers_of_the_same_tracks_add_each_once(address: str) -> None:

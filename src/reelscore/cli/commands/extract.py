@@ -176,8 +176,9 @@ def extract(
     note_problems(manifest.name, rows.problems, rows.notes)
 
     from reelscore.data.extraction import DEFAULT_RANDOM_SAMPLES
-    from reelscore.data.feature_set import FeatureSet, PairSettings
+    from reelscore.data.feature_set import FeatureSet
     from reelscore.data.feature_writer import write_pairs
+    from reelscore.data.pair_settings import PairSettings
     from reelscore.pipeline.resolve import encoder_specs
 
     spec = encoder_specs(encoder, pack)[0]

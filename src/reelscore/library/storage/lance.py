@@ -38,8 +38,9 @@ _LONGEST_PAUSE_S = 2.0
 # LanceDB itself tries a commit ten times without a pause, which is too few where many writers commit.
 
 _CONFLICT = re.compile(r"commit conflict|[Tt]oo many concurrent writers|Please retry")
+_MISSING = re.compile(r"[Nn]ot ?found|NoSuchKey")
 _OF_STORE = re.compile(
-    r"Generic S3|HTTP error|status code|error sending request|security-credentials|BucketNotFound"
+    r"Generic S3|store: \"S3\"|HTTP error|status code|error sending request|security-credentials|BucketNotFound"
 )
 
 
@@ -66,8 +67,13 @@ def lance_errors(library: Folder) -> Iterator[None]:
             ) from None
         if isinstance(library, S3Folder):
             # Without the cause, which may contain the key.
-            if _OF_STORE.search(message):
+            if _OF_STORE.search(message) and not _MISSING.search(message):
                 raise store_error(str(error), library) from None
+            if _MISSING.search(message):
+                raise ArtifactError(
+                    f"a file of the library {library} is missing. Another writer may have deleted the version that was "
+                    "read, after an hour. Run this again; if it recurs, restore the library from a backup"
+                ) from None
             raise damaged(library, message[:200]) from None
         if "No space left" in message or "os error 28" in message:
             raise ArtifactError(
@@ -110,9 +116,13 @@ class Table:
     location : Location
     generation : int
     name : str
+    version : int, optional
+        A version to read in place of the newest one.
     """
 
-    def __init__(self, location: Location, generation: int, name: str = TABLE_NAME) -> None:
+    def __init__(
+        self, location: Location, generation: int, name: str = TABLE_NAME, *, version: int | None = None
+    ) -> None:
         self._library = location.library
         self._is_shared = location.is_shared
         folder = location.tables(generation)
@@ -124,6 +134,8 @@ class Table:
                     if file.exists() and not (file.is_file() or file.is_dir()):
                         raise damaged(self._library, f"{file.name} is no regular file")
             self._table = _connect(location, generation).open_table(name)
+            if version is not None:
+                self._table.checkout(version)
 
     @property
     def version(self) -> int:

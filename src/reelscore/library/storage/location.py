@@ -114,7 +114,7 @@ class Location(ABC):
 
     @abstractmethod
     def sweep(self, live: int) -> None:
-        """Delete the tables of generations that nobody reads or writes any more."""
+        """Delete the tables of generations that are no longer read or written."""
 
 
 def location_of(library: str | Folder | Location) -> Location:

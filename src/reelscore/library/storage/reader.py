@@ -6,6 +6,7 @@ import os
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Self
@@ -66,6 +67,11 @@ class View:
             pointer, table = again, Table(location, again.generation)
         return cls(location, pointer, table)
 
+    @classmethod
+    def open_version(cls, location: Location, pointer: Pointer, version: int) -> Self:
+        """Open a library at an older version; raise `ArtifactError` if it was deleted."""
+        return cls(location, pointer, Table(location, pointer.generation, version=version))
+
     @property
     def meta(self) -> LibraryMeta:
         """What the library was built with."""
@@ -103,6 +109,14 @@ class View:
         """Yield every entry, in no promised order and bounded memory."""
         for part in self._table.scan_in_parts():
             yield from schema.table_to_entries(part)
+
+    def entries_of(self, keys: Sequence[str]) -> dict[str, TrackEntry]:
+        """Return the entry, with its details, of each of `keys` in the library."""
+        if not keys:
+            return {}
+        details = self.details(keys)
+        found = schema.table_to_entries(self._table.scan(where=one_of("key", list(keys))))
+        return {entry.track.key: replace(entry, details=details.get(entry.track.key)) for entry in found}
 
     def get(self, name: str) -> TrackEntry:
         """Return the entry with this path, key or title, or with this prefix of its key or title.

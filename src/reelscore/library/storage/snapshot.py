@@ -28,7 +28,7 @@ from .exact_search import Rows, Texts, checked_query
 from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
 from .location import Location, location_of
 from .memory_index import FILE_NAME, MemoryIndex
-from .meta import LibraryMeta
+from .meta import LibraryMeta, Pointer
 from .snapshot_parts import FACTS_PLACE, MOMENTS_PLACE, PLACE, Part
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ class Snapshot:
     ----------
     location : Location
         Of the library.
-    meta : LibraryMeta
+    pointer : Pointer
+        Meta and generation of the tables.
+    version : int
+        Of the table of tracks.
     rows : Rows
     places : ndarray of PLACE, shape (N,)
         Where the moments and facts of each row are.
@@ -61,7 +64,8 @@ class Snapshot:
     """
 
     location: Location
-    meta: LibraryMeta
+    pointer: Pointer
+    version: int
     rows: Rows
     places: npt.NDArray[Any]
     parts: tuple[Part, ...]
@@ -97,9 +101,14 @@ class Snapshot:
                 return None
             if document["version"] != location.newest_version(pointer.generation):
                 return None
-            return map_snapshot(location, pointer.meta, document)
+            return map_snapshot(location, pointer, document)
         except Exception:  # NumPy raises many types for a damaged header
             return None
+
+    @property
+    def meta(self) -> LibraryMeta:
+        """What the library was built with."""
+        return self.pointer.meta
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -192,7 +201,10 @@ class Snapshot:
         if self._view is None:
             from .reader import View
 
-            self._view = View.open(self.location)
+            try:
+                self._view = View.open_version(self.location, self.pointer, self.version)
+            except ArtifactError:  # older than an hour, and deleted
+                self._view = View.open(self.location)
         return self._view
 
     @contextmanager
@@ -208,7 +220,7 @@ class Snapshot:
         )
 
 
-def map_snapshot(location: Location, meta: LibraryMeta, document: dict[str, Any]) -> Snapshot:
+def map_snapshot(location: Location, pointer: Pointer, document: dict[str, Any]) -> Snapshot:
     """Map the snapshot that ``current.json`` describes; raise any exception if it is damaged."""
     folder = location.local / FOLDER
     names = ["offsets", "utf8", "duration_s", "revision", "embeddings", "places"]
@@ -216,7 +228,7 @@ def map_snapshot(location: Location, meta: LibraryMeta, document: dict[str, Any]
         name: np.asarray(
             np.load(folder / document["rows"] / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         )  # a plain view: slicing np.memmap itself is ten times as slow
-        for name in (*names, *(["tag_scores"] if meta.has_tags else []))
+        for name in (*names, *(["tag_scores"] if pointer.meta.has_tags else []))
     }
     rows = Rows(
         Texts(read["offsets"], read["utf8"]),
@@ -228,15 +240,17 @@ def map_snapshot(location: Location, meta: LibraryMeta, document: dict[str, Any]
     if rows.tag_scores is not None and rows.tag_scores.shape[:1] != (len(rows),):
         raise ValueError("tag scores of other tracks")
     written = checksum(rows, read["places"], document["imported"])
-    if rows.embeddings.shape[1:] != (meta.dim,) or written != document["checksum"]:
+    if rows.embeddings.shape[1:] != (pointer.meta.dim,) or written != document["checksum"]:
         raise ValueError("arrays differ from what was written")
     if read["places"].dtype != PLACE:
         raise ValueError("places of another form")
-    parts = tuple(Part.map(folder, part, dim=meta.dim) for part in document["parts"])
+    parts = tuple(Part.map(folder, part, dim=pointer.meta.dim) for part in document["parts"])
     index = None
     if "index" in document:
         index = MemoryIndex(folder / document["rows"] / FILE_NAME, checksum=document["index"])
-    return Snapshot(location, meta, rows, read["places"], parts, document["imported"], index)
+    return Snapshot(
+        location, pointer, document["version"], rows, read["places"], parts, document["imported"], index
+    )
 
 
 def arrays(rows: Rows, places: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

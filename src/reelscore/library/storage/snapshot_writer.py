@@ -99,7 +99,7 @@ def _reusable(
         document = parse_json(read_file(location.local / FOLDER / CURRENT))
         if document["format"] != FORMAT or document["generation"] != pointer.generation:
             return [], places
-        last = map_snapshot(location, pointer.meta, document)
+        last = map_snapshot(location, pointer, document)
     except Exception:
         return [], places
     known = dict(

@@ -26,11 +26,15 @@ from .lance import Table, create_tables
 from .location import Location, location_of
 from .lock import acquire_writer_lock
 from .meta import LibraryMeta, Pointer
+from .snapshot import Snapshot
 from .snapshot_writer import write_snapshot
 from .writer import WAIT_S, Writer
 
 _COMPACT_FROM = 32  # fragments; each commit adds one or two
 _REBUILD_BATCH = 256
+_SNAPSHOT_WAIT_S = (
+    60.0  # for another process of this machine, which reads the same rows from the object store
+)
 
 
 class Store(Writer):
@@ -236,10 +240,12 @@ class Store(Writer):
             if self._location.is_shared:
                 self._location.local.mkdir(parents=True, exist_ok=True)
                 try:
-                    lock = acquire_writer_lock(self._location.local)
+                    lock = acquire_writer_lock(self._location.local, wait_s=_SNAPSHOT_WAIT_S)
                 except ArtifactError:
-                    return  # another process of this machine writes it
+                    return
             try:
+                if lock is not None and Snapshot.open(self._location) is not None:
+                    return  # another process of this machine has written it
                 write_snapshot(
                     self._location,
                     self._pointer,

@@ -168,6 +168,8 @@ class Writer(View):
                 "mtime_ns": mtime_ns,
                 schema.TRACK_JSON: schema.track_json(track),
             }
+            if self._location.is_shared:
+                values["revision"] = self._new_revision()
             self._table.update(f"key = {quoted(key)}", values)
 
         self._write(move)

@@ -1,0 +1,275 @@
+"""Throughput and memory of training the network: processes, gradient caching, streaming and large batches.
+
+    python benchmarks/scale_training.py [--quick] [--json FILE]
+
+Each job runs in processes of its own, started with torch's launcher. Without a GPU the jobs run on the CPU, with the
+cores divided among the processes. The limits of a large batch are its arithmetic and its memory traffic, counted from
+the equations, over the rates of a matrix product and of a copy on the same device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from reelscore.data.extraction import PairFeatures
+from reelscore.data.feature_set import FeatureSet, PairSettings
+from reelscore.data.manifest import ManifestRow
+from reelscore.data.pairs import PairSet
+from reelscore.data.streaming import StreamedPairs
+from reelscore.losses import LossConfig, build_loss
+from reelscore.training.config import TrainConfig
+from reelscore.training.gradient import backward
+from reelscore.training.launch import join_processes
+from reelscore.training.loop import Trainer
+
+NUM_SEGMENTS = 32
+COLUMNS = 1024, 128  # Inception-v3 and VGGish
+STREAM_COLUMNS = 128, 64
+DIM = 128
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="few steps and small batches")
+    parser.add_argument("--json", type=Path, help="write the report to this file")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.job:
+        job = json.loads(given.job)
+        with join_processes() as processes:
+            found = globals()[job.pop("name")](**job)
+            peak = processes.largest([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024])
+            print(json.dumps({**found, "peak_mb": peak[0]}), flush=True)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        report = measure(Path(folder), quick=given.quick)
+    text = json.dumps(report, indent=1)
+    print(text)
+    if given.json:
+        given.json.write_text(text + "\n", encoding="utf-8")
+
+
+def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
+    has_gpu = torch.cuda.is_available()
+    num_steps = 2 if quick else 20
+    large = 512 if quick else 4096
+    sizes = (500, 2000) if quick else (4000, 16_000)
+    batches = (256,) if quick else (8192, 32_768, 65_536) if has_gpu else (1024, 4096)
+    for size in sizes:
+        write_set(folder / str(size), size)
+    jobs: dict[str, tuple[int, dict[str, Any]]] = {
+        f"{number} processes, batch 256": (
+            number,
+            {"name": "steps", "batch_size": 256, "num_steps": num_steps},
+        )
+        for number in (1, 2)
+    }
+    for chunk_size in (None, large // 16):
+        jobs[f"batch {large}, chunks of {chunk_size or 'all'}"] = (
+            1,
+            {"name": "steps", "batch_size": large, "num_steps": 2, "chunk_size": chunk_size},
+        )
+    for size in sizes:
+        for streamed in (False, True):
+            jobs[f"{size} rows, {'streamed' if streamed else 'in memory'}"] = (
+                1,
+                {"name": "rows", "folder": str(folder / str(size)), "streamed": streamed},
+            )
+    jobs |= {f"loss of batch {size}": (1, {"name": "loss", "batch_size": size}) for size in batches}
+    report: dict[str, Any] = {
+        "device": torch.cuda.get_device_name() if has_gpu else f"CPU, {os.cpu_count()} cores",
+        "load_before": round(os.getloadavg()[0], 1),
+    }
+    for title, (number, job) in jobs.items():
+        report[title] = run(number, job)
+        print(title, report[title], file=sys.stderr)
+    return {**report, "load_after": round(os.getloadavg()[0], 1)}
+
+
+def run(num_processes: int, job: dict[str, Any]) -> dict[str, Any]:
+    threads = max(1, (os.cpu_count() or 1) // num_processes)
+    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={num_processes}", "--standalone"]
+    done = subprocess.run(
+        [sys.executable, *launcher, "--local-addr=127.0.0.1", __file__, "--job", json.dumps(job)],
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def steps(*, batch_size: int, num_steps: int, chunk_size: int | None = None) -> dict[str, Any]:
+    """Measure steps of the attention towers on random pairs."""
+    pairs = random_pairs(batch_size)
+    config = TrainConfig(method="ii", batch_size=batch_size)
+    trainer = Trainer.create(pairs, None, config, num_steps=1)
+    before_mb = _resident_mb()
+    return {
+        "pairs_per_s": rate(trainer, num_steps, chunk_size=chunk_size),
+        "grown_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before_mb),
+    }
+
+
+def rows(*, folder: str, streamed: bool) -> dict[str, Any]:
+    """Measure an epoch over a data set, in memory or read batch by batch."""
+    source = FeatureSet.open(folder)
+    began = time.perf_counter()
+    pairs: Any = StreamedPairs.open(source) if streamed else source.pairs()
+    config = TrainConfig(method="ii", batch_size=256)
+    trainer = Trainer.create(pairs, None, config, num_steps=1)
+    opened_s = time.perf_counter() - began
+    return {
+        "features_mb": round(len(source) * 4 * NUM_SEGMENTS * sum(STREAM_COLUMNS) / 1e6),
+        "opened_s": round(opened_s, 1),
+        "pairs_per_s": rate(trainer, len(pairs) // 256, warmup=0),
+    }
+
+
+def rate(trainer: Trainer, num_steps: int, *, chunk_size: int | None = None, warmup: int = 1) -> float:
+    """Return the training pairs per second of some steps."""
+    size = min(trainer.config.batch_size, len(trainer.train))
+    rng = np.random.default_rng(0)
+    done, began = -warmup, time.perf_counter()
+    while done < num_steps:
+        for batch in trainer.train.batches(batch_size=size, rng=rng, part=trainer.processes.part):
+            if done == 0:
+                _synchronise()
+                began = time.perf_counter()
+            trainer.optimizer.zero_grad()
+            backward(trainer.modules, batch, size=size, chunk_size=chunk_size, processes=trainer.processes)
+            trainer.optimizer.step()
+            done += 1
+            if done == num_steps:
+                break
+    _synchronise()
+    return round(num_steps * size / (time.perf_counter() - began), 1)
+
+
+def loss(*, batch_size: int) -> dict[str, Any]:
+    """Measure forward and backward of InfoNCE and of the inter-intra loss on random embeddings."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(0)
+    video, music = (torch.randn(batch_size, DIM, device=device, requires_grad=True) for _ in range(2))
+    features = {
+        f"{side}_features": torch.randn(batch_size, 2 * columns, device=device)
+        for side, columns in zip(("video", "music"), COLUMNS, strict=True)
+    }
+    found: dict[str, Any] = {"limits": limits(batch_size, device)}
+    for name, weight in (("infonce", 0.0), ("inter_intra", 1.0)):
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        one = build_loss(LossConfig(intra_weight=weight, chunk_size=4096)).to(device)
+
+        def step(one: Any = one) -> None:
+            torch.autograd.backward(one(video, music, **features))
+
+        found[f"{name}_s"] = round(best_of(step, 3), 4)
+        if device == "cuda":
+            found[f"{name}_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
+    found["overhead"] = round(found["inter_intra_s"] / found["infonce_s"], 2)
+    return found
+
+
+def limits(batch_size: int, device: str) -> dict[str, float]:
+    """Return the least seconds of the inter term, and of both intra terms, by arithmetic and by memory traffic.
+
+    A product of B x B x D takes 2 B² D operations. The inter term needs three of the embeddings: the similarities and
+    two gradients. The intra term of a modality needs two of the embeddings, because its similarities are symmetric,
+    and one of P frozen columns. Each matrix of B x B is written once and read once: the inter term has two, the
+    similarities and their gradient. The intra term of a modality has one more, of the frozen features.
+    """
+    n = 4096 if device == "cuda" else 1024
+    a, b = torch.randn(n, n, device=device), torch.randn(n, n, device=device)
+    flops = 2 * n**3 / best_of(lambda: a @ b, 3)
+    big = torch.empty(2**26 if device == "cuda" else 2**24, device=device)
+    bytes_per_s = 2 * 4 * big.numel() / best_of(lambda: big.clone(), 3)
+    square = float(batch_size) ** 2
+    inter = 3 * 2 * square * DIM
+    intra = sum(2 * 2 * square * DIM + 2 * square * 2 * columns for columns in COLUMNS)
+    matrix_s = 2 * 4 * square / bytes_per_s
+    return {
+        "inter_arithmetic_s": round(inter / flops, 4),
+        "inter_traffic_s": round(2 * matrix_s, 4),
+        "intra_arithmetic_s": round(intra / flops, 4),
+        "intra_traffic_s": round(2 * 3 * matrix_s, 4),
+    }
+
+
+def best_of(work: Callable[[], object], repeats: int) -> float:
+    work()
+    times = []
+    for _ in range(repeats):
+        _synchronise()
+        began = time.perf_counter()
+        work()
+        _synchronise()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def random_pairs(size: int) -> PairSet:
+    rng = np.random.default_rng(0)
+    video, music = (
+        rng.standard_normal((size, NUM_SEGMENTS, columns), dtype=np.float32) for columns in COLUMNS
+    )
+    return PairSet(
+        name="random",
+        keys=tuple(map(str, range(size))),
+        video=tuple((one,) for one in video),
+        music=tuple((one,) for one in music),
+        group=np.arange(size),
+        split=("train",) * size,
+        video_encoder="video",
+        music_encoder="music",
+        num_segments=NUM_SEGMENTS,
+    )
+
+
+def write_set(folder: Path, size: int) -> None:
+    """Write a data set of random features without random samples."""
+    settings = PairSettings(
+        "random", "light", "fast", "video", "music", *STREAM_COLUMNS, NUM_SEGMENTS, 0, 0, 0
+    )
+    there = FeatureSet.create(folder, settings)
+    rng = np.random.default_rng(0)
+    for start in range(0, size, 1000):
+        items = []
+        for i in range(start, min(start + 1000, size)):
+            video, music = (
+                (rng.standard_normal((NUM_SEGMENTS, columns), dtype=np.float32),)
+                for columns in STREAM_COLUMNS
+            )
+            row = ManifestRow(Path(str(i)), split="train", line=i, key=str(i))
+            items.append((row, PairFeatures(video, music, f"v{i}", f"m{i}", None, (), (5.0, 5.0), ())))
+        there.append(items)
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    main()
