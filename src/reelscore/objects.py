@@ -202,8 +202,8 @@ class S3Folder:
             return
         probe = f".reelscore-probe-{uuid.uuid4().hex}"
         try:
-            first, second = self.create(probe, b"1"), self.create(probe, b"2")
-            fault = "" if first and not second else "it replaced an object that exists"
+            self.create(probe, b"1")
+            fault = "it replaced an object that exists" if self.create(probe, b"2") else ""
         except ArtifactError as error:
             if not re.search(r"answered (4\d\d|501)\b", str(error)):
                 raise

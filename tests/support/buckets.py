@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 import urllib.request
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -137,6 +138,25 @@ def switched(status: int, code: str) -> type:
         do_HEAD, do_POST, do_DELETE = S3Handler.do_HEAD, S3Handler.do_POST, S3Handler.do_DELETE  # noqa: N815
 
     return Switched
+
+
+def losing_answers() -> type:
+    """Return a handler for `localbucket` that creates each object but loses the first answer."""
+    from localbucket import S3Handler
+
+    class Losing(S3Handler):
+        seen: ClassVar[set[str]] = set()
+
+        def do_PUT(self) -> None:  # noqa: N802
+            if self.path in self.seen or not self.headers.get("If-None-Match"):
+                super().do_PUT()
+                return
+            self.seen.add(self.path)
+            answer, self.wfile = self.wfile, io.BytesIO()
+            super().do_PUT()
+            self.wfile, self.close_connection = answer, True
+
+    return Losing
 
 
 class _Server(ThreadingHTTPServer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -356,6 +357,36 @@ def test_a_store_without_conditional_writes_is_read_but_not_written(
             with pytest.raises(ConfigError, match="does not honour conditional writes"):
                 write()
         assert len(Store.open(LIBRARY)) == 3
+
+
+def test_answers_that_are_lost_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with buckets.localbucket(tmp_path / "s3", handler=buckets.losing_answers()) as url:
+        buckets.use(monkeypatch, url)
+        made = build(1, 2)
+        made.upsert([make_entry(2, title="again"), make_entry(3)])
+        made.change_facts({key(1): lambda facts: facts.with_source("tag", {"bpm": 99.0})})
+        assert made.remove([key(2)]) == 1
+        made.replace(make_meta(1), [make_entry(number, model=1) for number in (1, 3)])
+        made.upsert([make_entry(4, model=1)])
+        found = Store.open(LIBRARY)
+        assert (found.meta.model, unique(found)) == ("model 1", {key(number) for number in (1, 3, 4)})
+
+
+def test_a_snapshot_is_used_although_others_write(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = build(1, 2)
+    shutil.rmtree(location_of(LIBRARY).local)
+    between = once(lambda: made.upsert([make_entry(3)]))
+    original = store.write_snapshot
+
+    def write_snapshot(*arguments):
+        original(*arguments)
+        between()
+
+    monkeypatch.setattr(store, "write_snapshot", write_snapshot)
+    found = open_for_search(LIBRARY)
+    assert isinstance(found, Snapshot)
+    assert (len(found), len(open_for_search(LIBRARY))) == (2, 3)
+    assert found.keys_where("duration_s > 0") == {key(1), key(2)}
 
 
 def test_a_prefix_with_other_objects_is_rejected(bucket: Path) -> None:

@@ -103,6 +103,6 @@ def open_for_search(library: Path | str | S3Folder | Location) -> Searcher:
 
     store = Store.open(location)
     store.leave_snapshot()
-    if location.is_shared and (snapshot := Snapshot.open(location)) is not None:
-        return snapshot  # which needs no request
+    if location.is_shared:  # a snapshot needs no requests, even if it is no longer the newest
+        return Snapshot.open(location, version=store.version) or store
     return store

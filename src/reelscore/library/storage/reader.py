@@ -77,6 +77,11 @@ class View:
         """What the library was built with."""
         return self._pointer.meta
 
+    @property
+    def version(self) -> int:
+        """Version of the table of tracks."""
+        return self._table.version
+
     def __len__(self) -> int:
         return self._table.count()
 

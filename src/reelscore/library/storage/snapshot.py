@@ -85,8 +85,8 @@ class Snapshot:
         self._count_where = lru_cache(256)(lambda sql: self._store().count_where(sql))
 
     @classmethod
-    def open(cls, library: str | Folder | Location) -> Snapshot | None:
-        """Map the snapshot of a library, or return None unless it is intact and current.
+    def open(cls, library: str | Folder | Location, *, version: int | None = None) -> Snapshot | None:
+        """Map the snapshot of a library, or return None unless it is intact and of a version, by default the newest.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Snapshot:
             document = parse_json(read_file(location.local / FOLDER / CURRENT))
             if document["format"] != FORMAT or document["generation"] != pointer.generation:
                 return None
-            if document["version"] != location.newest_version(pointer.generation):
+            if document["version"] != (version or location.newest_version(pointer.generation)):
                 return None
             return map_snapshot(location, pointer, document)
         except Exception:  # NumPy raises many types for a damaged header

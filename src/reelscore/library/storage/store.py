@@ -13,7 +13,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from reelscore.errors import ArtifactError, InputError
+from reelscore.errors import ArtifactError, InputError, ReelscoreError
 from reelscore.objects import S3Folder
 from reelscore.types import Track
 
@@ -96,7 +96,8 @@ class Store(Writer):
     def load(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Fill an empty library from Arrow batches in one commit, for a large catalogue.
 
-        Each batch needs all columns of `schema.table_schema`, and keys must be unique over all batches.
+        Each batch needs all columns of `schema.table_schema`, and keys must be unique over all batches. On an object
+        store, no other process may write meanwhile.
         """
         self.begin()
         if len(self):
@@ -147,9 +148,12 @@ class Store(Writer):
                     f"another rebuild of the library {self.path} ended first, and its result stays. Run this again"
                 )
         except BaseException:
-            if self._location.read() != pointer:
-                self._location.delete_tables(generation)
-            self._release()
+            try:
+                with suppress(ReelscoreError):  # the first error is the one to report
+                    if self._location.read() != pointer:
+                        self._location.delete_tables(generation)
+            finally:
+                self._release()
             raise
         if self._location.is_shared:
             # What was committed just before the pointer was replaced. Later commits are repeated by their writers.
@@ -244,12 +248,12 @@ class Store(Writer):
                 except ArtifactError:
                     return
             try:
-                if lock is not None and Snapshot.open(self._location) is not None:
+                if lock is not None and Snapshot.open(self._location, version=self.version) is not None:
                     return  # another process of this machine has written it
                 write_snapshot(
                     self._location,
                     self._pointer,
-                    self._table.version,
+                    self.version,
                     self.all_rows(),
                     self.imported(),
                     self.moments,
