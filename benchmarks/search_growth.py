@@ -65,7 +65,7 @@ def lance_search(table: Any, refine: int, nprobes: int) -> Search:
             table.search(query, vector_column_name="embedding")
             .distance_type("cosine")
             .limit(K)
-            .select(["row"])
+            .select(["row", "_distance"])
         )
         asked = asked.nprobes(nprobes).refine_factor(refine)
         if filtered:
