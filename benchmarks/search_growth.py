@@ -147,18 +147,19 @@ def indexes(rows: int, dim: int) -> dict[str, Any]:
     shared = {"distance_type": "cosine", "sample_rate": 64, "max_iterations": 20}
     return {
         "IVF_SQ": IvfSq(num_partitions=partitions, **shared),
-        "IVF_PQ": IvfPq(num_partitions=partitions, num_sub_vectors=dim // 4, **shared),
         "IVF_HNSW_SQ": HnswSq(num_partitions=max(1, rows // 100_000), **shared),
+        "IVF_PQ": IvfPq(num_partitions=partitions, num_sub_vectors=dim // 8, **shared),
     }
 
 
-def at_size(rows: int, dim: int, seed: int, num_queries: int) -> dict[str, Any]:
+def at_size(rows: int, dim: int, seed: int, num_queries: int, result: dict[str, Any]) -> Iterator[None]:
+    """Fill `result` with the figures of one size; yields after each index."""
     matrix = np.concatenate(list(vectors(rows, dim, seed)))
     kept = np.flatnonzero(parts(np.arange(rows)) == 3)
     queries = draw(centres(rows, dim, seed), num_queries, np.random.default_rng([seed, 2]))
     exact = numpy_search(matrix, kept)
     truth = {filtered: [set(exact(query, filtered)) for query in queries] for filtered in (False, True)}
-    result: dict[str, Any] = {"rows": rows, "load": os.getloadavg()[0]}
+    result |= {"rows": rows, "load": round(os.getloadavg()[0], 1)}
     result["numpy exact"] = measure(exact, queries[:50], {f: t[:50] for f, t in truth.items()})
     search, built_s = faiss_search(matrix, kept)
     result["faiss IVF_SQ8"] = {"build_s": round(built_s, 1), **measure(search, queries, truth)}
@@ -182,8 +183,7 @@ def at_size(rows: int, dim: int, seed: int, num_queries: int) -> dict[str, Any]:
             # One partition of HNSW holds 100,000 rows; few are enough.
             probes = PROBES if "HNSW" not in name else 4
             result[name] = built | measure(lance_search(table, 2, probes), queries, truth)
-            print(json.dumps({"rows": rows, name: result[name]}), flush=True)
-    return result
+            yield
 
 
 def _newest_index_mb(folder: Path) -> float:
@@ -198,12 +198,13 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     names = [name for name, part in results[0].items() if isinstance(part, dict)]
+    results = [one for one in results if one]
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
     for axis, key, title in zip(
         axes, ("all", "filtered"), ("all tracks", "filter that keeps 1%"), strict=True
     ):
         for name in names:
-            points = [(one["rows"], one[name][key]["p50_ms"]) for one in results]
+            points = [(one["rows"], one[name][key]["p50_ms"]) for one in results if name in one]
             axis.plot(*zip(*points, strict=True), marker="o", label=name)
         axis.set(xscale="log", yscale="log", xlabel="tracks", title=title)
         axis.grid(alpha=0.3)
@@ -221,13 +222,16 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="write a plot to this file")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
-    results = [at_size(rows, options.dim, options.seed, options.queries) for rows in options.rows]
-    text = json.dumps(results, indent=1)
+    results: list[dict[str, Any]] = []
+    for rows in options.rows:
+        results.append({})
+        for _ in at_size(rows, options.dim, options.seed, options.queries, results[-1]):
+            text = json.dumps(results, indent=1)
+            if options.json:  # after each index, since the largest take long
+                options.json.write_text(text + "\n", encoding="utf-8")
+            if options.plot:
+                plot(results, options.plot)
     print(text)
-    if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
-    if options.plot:
-        plot(results, options.plot)
 
 
 if __name__ == "__main__":
