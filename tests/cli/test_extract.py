@@ -52,13 +52,13 @@ def test_a_second_run_extracts_only_what_is_new_and_reports_what_fails(tmp_path:
 def test_a_model_of_a_data_set_is_that_of_its_videos(
     tmp_path: Path, videos: Path, data_set: Path, pack: Path
 ) -> None:
-    options = ("--words", "--pack", pack, "--seed", 4)
+    options = ("--words", "--pack", pack, "--use-all")
     for source, name in ((videos, "films"), (data_set, "set")):
         reelscore("train", source, "--model", tmp_path / name, *options)
     files, same = (sorted((tmp_path / name).glob("*.safetensors")) for name in ("films", "set"))
     assert files
     assert [file.read_bytes() for file in files] == [file.read_bytes() for file in same]
-    reelscore("train", data_set, "--model", tmp_path / "plain", "--seed", 4)
+    reelscore("train", data_set, "--model", tmp_path / "plain", "--use-all")
     for source in (videos, data_set):
         result = reelscore("evaluate", tmp_path / "plain", source, "--split", "all", "--json")
         assert json.loads(result.stdout)
