@@ -1,10 +1,10 @@
 """Throughput and memory of training the network: processes, gradient caching, streaming and large batches.
 
-    python benchmarks/scale_training.py [--quick] [--json FILE]
+    python benchmarks/scale_training.py [--quick] [--threads N] [--json FILE]
 
-Each job runs in processes of its own, started with torch's launcher. Without a GPU the jobs run on the CPU, with the
-cores divided among the processes. The limits of a large batch are its arithmetic and its memory traffic, counted from
-the equations, over the rates of a matrix product and of a copy on the same device.
+Each job runs in processes of its own, started with torch's launcher. Without a GPU the jobs run on the CPU. The limits
+of a large batch are its arithmetic and its memory traffic, counted from the equations, over the rates of a matrix
+product and of a copy on the same device.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="few steps and small batches")
+    parser.add_argument(
+        "--threads", type=int, help="of each process; by default the cores divided among the processes"
+    )
     parser.add_argument("--json", type=Path, help="write the report to this file")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -57,14 +60,14 @@ def main() -> None:
             print(json.dumps({**found, "peak_mb": peak[0]}), flush=True)
         return
     with tempfile.TemporaryDirectory() as folder:
-        report = measure(Path(folder), quick=given.quick)
+        report = measure(Path(folder), quick=given.quick, threads=given.threads)
     text = json.dumps(report, indent=1)
     print(text)
     if given.json:
         given.json.write_text(text + "\n", encoding="utf-8")
 
 
-def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
+def measure(folder: Path, *, quick: bool, threads: int | None) -> dict[str, Any]:
     has_gpu = torch.cuda.is_available()
     num_steps = 2 if quick else 20
     large = 512 if quick else 4096
@@ -93,16 +96,16 @@ def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
     jobs |= {f"loss of batch {size}": (1, {"name": "loss", "batch_size": size}) for size in batches}
     report: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if has_gpu else f"CPU, {os.cpu_count()} cores",
+        "threads": threads,
         "load_before": round(os.getloadavg()[0], 1),
     }
     for title, (number, job) in jobs.items():
-        report[title] = run(number, job)
+        report[title] = run(number, job, threads or max(1, (os.cpu_count() or 1) // number))
         print(title, report[title], file=sys.stderr)
     return {**report, "load_after": round(os.getloadavg()[0], 1)}
 
 
-def run(num_processes: int, job: dict[str, Any]) -> dict[str, Any]:
-    threads = max(1, (os.cpu_count() or 1) // num_processes)
+def run(num_processes: int, job: dict[str, Any], threads: int) -> dict[str, Any]:
     launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={num_processes}", "--standalone"]
     done = subprocess.run(
         [sys.executable, *launcher, "--local-addr=127.0.0.1", __file__, "--job", json.dumps(job)],

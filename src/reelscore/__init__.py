@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from reelscore.media.probe import probe
 
     from .errors import ArtifactError, ConfigError, InputError, MediaError, NotFoundError, ReelscoreError
-    from .types import FeatureSequence, Match, MediaInfo, Segment, Track
+    from .matching.match import Match
+    from .types import FeatureSequence, MediaInfo, Segment, Track
 
 __version__ = "0.1.0"
 
@@ -35,7 +36,7 @@ _HOMES = {
     "InputError": "errors",
     "InterIntraLoss": "losses",
     "Library": "library.library",
-    "Match": "types",
+    "Match": "matching.match",
     "MatchRequest": "matching.request",
     "Matcher": "matching.matcher",
     "MediaError": "errors",

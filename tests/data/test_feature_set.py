@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,22 @@ def test_rows_are_read_by_number_in_the_order_of_the_manifest_however_they_were_
     assert group[1] == group[2] != group[0]
     assert group[0] == group[4] == group[8]  # the same music
     assert split[0] == split[4] == split[8]
+
+
+def test_rows_are_found_after_some_were_changed(tmp_path: Path) -> None:
+    there = FeatureSet.create(tmp_path / "set", SETTINGS)
+    for numbers in (range(6), range(6, 10)):
+        there.append(items(numbers))
+    changed = [replace(row, line=100 + row.line, group="new") for row, _ in items([1, 4, 8])]
+    assert there.follow(changed) == 3
+    order = [0, 2, 3, 5, 6, 7, 9, 1, 4, 8]
+    for found in (there, FeatureSet.open(tmp_path / "set")):
+        assert found.keys() == [f"{i}.mp4" for i in order]
+        for number, item in zip(order, found.take(range(10)), strict=True):
+            assert_equal(item, features(number))
+        for number, item in zip([8, 0, 4, 9], found.take([9, 0, 8, 6]), strict=True):
+            assert_equal(item, features(number))
+        assert found.table.column("group").to_pylist()[-3:] == ["new"] * 3
 
 
 def test_a_reader_keeps_its_version_until_it_is_refreshed(tmp_path: Path) -> None:
@@ -171,9 +188,20 @@ def test_what_is_no_data_set_of_these_settings_is_refused(tmp_path: Path) -> Non
         FeatureSet.open_or_create(tmp_path / "photos", SETTINGS)
     with pytest.raises(InputError, match="is a file, expected a folder"):
         FeatureSet.open_or_create(tmp_path / "photos" / "a.jpg", SETTINGS)
-    (tmp_path / "set" / "features.lance" / "_versions").rename(tmp_path / "gone")
+    FeatureSet.open(tmp_path / "set").append(items([0]))
+    for file in (tmp_path / "set" / "features.lance" / "data").iterdir():
+        file.unlink()
     with pytest.raises(ArtifactError, match="cannot be read or written"):
-        FeatureSet.open(tmp_path / "set")
+        FeatureSet.open(tmp_path / "set").pairs()
+
+
+def test_a_killed_creation_is_begun_again(tmp_path: Path) -> None:
+    FeatureSet.create(tmp_path / "set", SETTINGS)
+    for file in (tmp_path / "set" / "features.lance" / "_versions").iterdir():
+        file.unlink()
+    (tmp_path / "set" / "features.lance" / "_versions").rmdir()
+    FeatureSet.open_or_create(tmp_path / "set", SETTINGS).append(items([0]))
+    assert FeatureSet.open(tmp_path / "set").keys() == ["0.mp4"]
 
 
 def test_a_large_table_has_an_index_of_its_keys_and_many_commits_are_merged(

@@ -55,7 +55,7 @@ def extracted(tmp_path_factory: pytest.TempPathFactory, music: Path, added: Libr
 def content(library: Library) -> list[list[dict[str, object]]]:
     """Return all that is stored about the tracks and their details, but for when it was written."""
     store = library._store()
-    details = Table(library.path, store._pointer.generation, DETAILS_NAME).scan()
+    details = Table(library._location, store._pointer.generation, DETAILS_NAME).scan()
     return [
         [
             {name: value for name, value in row.items() if name != "revision"}
@@ -117,8 +117,9 @@ def test_tracks_are_found_in_tables_and_buckets(
         assert paths == [f"{folder}/song 1.wav", f"{folder}/song 2.wav"]
         tracks = TrackSet.open_or_create(f"s3://{BUCKET}/set", added.pipeline, name="songs")
         write_tracks(tracks, paths, added.pipeline.spec, engine=ONE_WORKER)
-        library = Library.open(tmp_path / "lib", cache=tmp_path / "cache")
+        library = Library.open(f"s3://{BUCKET}/lib", cache=tmp_path / "cache")
         assert add_tracks(library, tracks).added == tuple(paths)
+        assert [track.path for track in library.tracks()] == paths
     local = {entry.track.title: entry for entry in extracted.entries()}
     for entry in tracks.entries():
         same = local[entry.track.title]

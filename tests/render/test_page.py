@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 
 from reelscore.errors import InputError
+from reelscore.matching.match import Match, Moment, Reason
 from reelscore.matching.report import MatchReport
 from reelscore.media.loudness import measure_loudness
 from reelscore.media.stereo import read_stereo
 from reelscore.media.writer import write_audio
 from reelscore.render.page.content import MAX_TRACKS, page_content
 from reelscore.render.page.page import page_html, write_page
-from reelscore.types import Match, Moment, Reason, Track
+from reelscore.types import Track
 from support import rhythms
 from support.browser import CHROMIUM, Browser
 from support.films import film

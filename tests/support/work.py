@@ -93,3 +93,13 @@ def parents() -> Callable[[str], int]:
 def priority():
     """Prepare to return the priority of the worker."""
     return lambda _: os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def killed_at_start(folder: str, times: int) -> Callable[[str], str]:
+    """Is killed while it prepares, some times."""
+    mark = Path(folder) / "starts"
+    starts = len(mark.read_text()) if mark.exists() else 0
+    mark.write_text("x" * (starts + 1))
+    if starts < times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return lambda item: item

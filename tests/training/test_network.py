@@ -13,7 +13,7 @@ import torch
 
 from reelscore.data.batching import num_batches
 from reelscore.data.pairs import PairSet
-from reelscore.errors import ArtifactError, ReelscoreError
+from reelscore.errors import ArtifactError, InputError, ReelscoreError
 from reelscore.losses import LossConfig, PairLoss
 from reelscore.losses.base import LossParts
 from reelscore.losses.config import LossName
@@ -21,6 +21,7 @@ from reelscore.losses.factory import BASELINES
 from reelscore.models.config import ModelConfig
 from reelscore.training import TrainConfig, loop
 from reelscore.training.config import REFIT_STATE_FILE, STATE_FILE
+from reelscore.training.distributed import Processes
 from reelscore.training.encode import PairEncoder, new_model
 from reelscore.training.features import frozen_features
 from reelscore.training.loop import EpochReport, Trainer
@@ -326,3 +327,16 @@ def test_a_run_continues_with_smaller_chunks_where_memory_ran_out(
     assert len(calls) == 5 + (3 * 3 - 4) + num_refit, "the four steps before are not taken again"
     for one, other in zip(resumed.refit, uninterrupted.refit, strict=True):
         assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_more_processes_than_pairs_in_a_batch_are_rejected(
+    pairs: PairSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Processes, "current", lambda: Processes(0, 33))
+    with pytest.raises(
+        InputError, match="33 processes need at least as many pairs in a batch, got 32; start fewer"
+    ):
+        fit_network(pairs, CONFIG, tmp_path)
+    few = pairs.take(range(20))
+    with pytest.raises(InputError, match="in a batch, got 20; start fewer"):
+        fit_network(few, CONFIG, tmp_path)

@@ -57,6 +57,17 @@ def test_a_death_is_tried_again(tmp_path):
     assert {k: o.value for k, o in found.items()} == {"a": "a", "b": "b"}
 
 
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [(4, None), (9, "its worker process ended 5 times before it could begin (SIGKILL)")],
+)
+def test_an_item_is_not_blamed_for_a_process_that_is_killed_before_it_begins(tmp_path, times, reason):
+    from support.work import killed_at_start
+
+    (outcome,) = run_all(["a"], killed_at_start, str(tmp_path), times, workers=1, attempts=1)
+    assert (outcome.value, outcome.reason) == (None if reason else "a", reason)
+
+
 def test_an_item_over_its_limit_is_stopped_and_the_others_go_on():
     from support.work import sleeper
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reelscore.cli.output import file_cell, minutes, note, print_line, print_table
+from reelscore.matching.match import Moment
 from reelscore.matching.report import FailedVideo, MatchReport
-from reelscore.types import Moment
 
 
 def print_reports(reports: Sequence[MatchReport | FailedVideo], *, paths: bool) -> None:

@@ -93,10 +93,11 @@ class FeatureTable:
         """Return the table of any kind at a URI, or None without one; raises as `open`."""
         folder = folder_of(uri)
         uri = str(folder)
+        # The versions come last when a table is created, so a killed creation left none.
         if isinstance(folder, Path):
-            exists = (folder / f"{_ROWS}.lance").is_dir()  # without LanceDB, which takes a second to import
+            exists = (folder / f"{_ROWS}.lance" / "_versions").is_dir()  # LanceDB takes a second to import
         else:  # with the errors of `S3Folder`, which name what is wrong
-            exists = next(folder.objects(f"{_ROWS}.lance"), None) is not None
+            exists = next(folder.objects(f"{_ROWS}.lance/_versions"), None) is not None
         if not exists:
             return None
         with table_errors(uri):
@@ -133,7 +134,7 @@ class FeatureTable:
         """
         folder = folder_of(uri)
         uri = str(folder)
-        check_empty(folder, ignored=f"{_FAILURES}.lance")
+        check_empty(folder, ignored=(f"{_ROWS}.lance", f"{_FAILURES}.lance"))  # of a killed creation
         if isinstance(folder, S3Folder):
             folder.check_conditional_writes()
         stored = {"format": FORMAT, **meta}

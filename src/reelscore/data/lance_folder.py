@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -63,8 +63,8 @@ def connect(uri: str) -> Any:
     )
 
 
-def check_empty(folder: Path | S3Folder, *, ignored: str) -> None:
-    """Raise `ArtifactError` unless a folder is absent or empty, but for one name; or `InputError` for a file."""
+def check_empty(folder: Path | S3Folder, *, ignored: Sequence[str]) -> None:
+    """Raise `ArtifactError` unless a folder is absent or empty, but for some names; or `InputError` for a file."""
     try:
         if isinstance(folder, Path):
             names = [path.name for path in folder.iterdir()]
@@ -74,7 +74,7 @@ def check_empty(folder: Path | S3Folder, *, ignored: str) -> None:
         return
     except NotADirectoryError as error:
         raise InputError(f"{folder} is a file, expected a folder; give another --out") from error
-    if others := [name for name in names if name != ignored]:
+    if others := [name for name in names if name not in ignored]:
         raise ArtifactError(
             f"{folder} holds other files ({min(others)}), expected a data set of features or an empty folder; give "
             "another --out"

@@ -74,4 +74,5 @@ def add_tracks(
             store.upsert(batch)
         find_recordings(store)
         hashes.write(library.folder, keys=set(path_of))
+    counts.notes += store.notes
     return counts.summary()

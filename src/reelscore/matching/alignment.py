@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.analysis.rhythm import Rhythm
-from reelscore.types import Moment
+
+from .match import Moment
 
 Array = npt.NDArray[np.float64]
 

@@ -15,10 +15,11 @@ from reelscore.library.storage.open import Searcher
 from reelscore.media.probe import probe
 from reelscore.models.zeroshot.text_query import not_understood
 from reelscore.objects import Folder
-from reelscore.types import FloatArray, Match, MediaInfo
+from reelscore.types import FloatArray, MediaInfo
 
 from .filter_notes import none_left, unknown_values
 from .filters import Condition, join, parse_filter
+from .match import Match
 from .query import embed_query, embed_text
 from .ranking import Placed
 from .report import FailedVideo, MatchReport

@@ -109,8 +109,9 @@ def best_moments(
         rows = np.arange(len(places))[:, None]
         scores = (sums[rows, last] - sums[rows, first]) / (last - first)
         best = np.argmax(scores >= scores.max(axis=1, keepdims=True) - _TIE, axis=1)
-        for row, place in enumerate(places):
-            found[place] = float(starts_s[row, best[row]]), float(scores[row, best[row]])
+        chosen = (values[rows[:, 0], best].tolist() for values in (starts_s, scores))
+        for place, start_s, score in zip(places, *chosen, strict=True):
+            found[place] = start_s, score
     return found
 
 

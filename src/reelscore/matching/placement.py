@@ -7,9 +7,10 @@ from functools import lru_cache
 
 from reelscore.analysis.rhythm import Rhythm
 from reelscore.library.storage.facts import TrackFacts
-from reelscore.types import Moment, Track
+from reelscore.types import Track
 
 from .alignment import align_start
+from .match import Moment
 
 TOO_SHORT = "shorter than the video"
 """Violation of a track that does not last."""

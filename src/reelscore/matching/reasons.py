@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reelscore.types import Moment, Reason
-
+from .match import Moment, Reason
 from .query import Query
 from .ranking import Placed
 

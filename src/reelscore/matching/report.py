@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reelscore.errors import ReelscoreError
-from reelscore.types import Match, MediaInfo
+from reelscore.types import MediaInfo
 
+from .match import Match
 from .request import MatchRequest
 
 

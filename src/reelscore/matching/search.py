@@ -12,10 +12,11 @@ from reelscore.library.storage.facts import TrackFacts
 from reelscore.library.storage.open import Searcher
 from reelscore.models.zeroshot.model import ZeroShotModel
 from reelscore.pipeline.pipeline import OpenPipeline
-from reelscore.types import FloatArray, Match, MediaInfo, Moment
+from reelscore.types import FloatArray, MediaInfo
 
 from .candidates import BLOCK, nearest_blocks, tag_blocks, unscored_blocks
 from .diversity import diversified, one_per_recording
+from .match import Match, Moment
 from .placement import TOO_SHORT, lasts, place, rhythm_of
 from .query import Query
 from .ranking import Placed, calibrate, moment_weight, rank_by_moments

@@ -25,6 +25,8 @@ Value = TypeVar("Value")
 ATTEMPTS = 2
 """How often an item is run that ends its worker process."""
 
+_STARTS = 5  # of a process that ends before an item could begin
+
 # Dense files take longest: 16 kbit/s sound at 33 times real time, the slowest music encoder on one core, is 15 ms a kB.
 # The limit of 100 ms a kB leaves room for a slow, busy machine, and the first minutes for encoders that load late.
 _LIMIT_S = 300.0
@@ -178,8 +180,8 @@ class ItemWorker:
 
     def run(self, item: Item, limit_s: float | None) -> Outcome[Item, Any]:
         """Return the outcome of an item; raise what its preparation raised."""
-        death = ""
-        for _ in range(self._attempts):
+        deaths = starts = 0
+        while True:
             process = self._started()
             try:
                 kind, content = process.run(item, limit_s=limit_s)
@@ -190,12 +192,16 @@ class ItemWorker:
             except EOFError:
                 death = process.death()
                 self._replace(process)
-                if self._closed:
-                    break
+                # An item is not to blame for a process that was killed while it loaded the encoders.
+                deaths, starts = (deaths + 1, starts) if process.prepared else (deaths, starts + 1)
+                if deaths == self._attempts or self._closed:
+                    times = "" if deaths == 1 else f" {deaths} times"
+                    return Outcome(item, None, f"it ended its worker process{times} ({death})", died=True)
+                if starts == _STARTS:
+                    reason = f"its worker process ended {starts} times before it could begin ({death})"
+                    return Outcome(item, None, reason, died=True)
             else:
                 return Outcome(item, content, None) if kind == "value" else Outcome(item, None, content)
-        times = "" if self._attempts == 1 else f" {self._attempts} times"
-        return Outcome(item, None, f"it ended its worker process{times} ({death})", died=True)
 
     def kill(self) -> None:
         """Kill the process, also amid an item."""

@@ -84,6 +84,11 @@ class WorkerProcess:
         with contextlib.suppress(BrokenPipeError):  # `run` notices that it died
             _send(self._process.stdin, preparation.message)
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the preparation has ended and the first item could begin."""
+        return self._prepared
+
     def run(
         self, item: Any, *, limit_s: float | None = None, confinement: Confinement | None = None
     ) -> tuple[str, Any]:

@@ -13,13 +13,14 @@ from PIL import Image
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.light.spectrum import RATE_HZ as SPECTRUM_RATE_HZ
 from reelscore.errors import InputError, ReelscoreError
+from reelscore.matching.match import Match
 from reelscore.matching.report import MatchReport
 from reelscore.media.audio import audio_blocks
 from reelscore.media.preview import sound_preview, thumbnails, video_preview
 from reelscore.media.remux import read_pictures
 from reelscore.media.stereo import read_stereo
 from reelscore.pipeline.cuts import cached_cuts
-from reelscore.types import FloatArray, Match
+from reelscore.types import FloatArray
 
 PREVIEW_S = 30.0
 """Longest part of the video and of each track on the page."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from reelscore import __version__
 from reelscore.encoders.cache import FeatureCache
+from reelscore.matching.match import Match
 from reelscore.matching.report import MatchReport
 from reelscore.media.writer import output_file
-from reelscore.types import Match
 
 from .content import NUM_BARS, PageContent, PageTrack, PageVideo, page_content
 
