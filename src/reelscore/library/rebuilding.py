@@ -96,6 +96,7 @@ def rebuild(
 
     with store:
         store.begin()
+        store.check_files()
         store.replace(library_meta(opened), embed(store.tracks()), embed=embed)
         find_recordings(store)
     tally.notes += store.notes

@@ -58,7 +58,7 @@ def add_and_kill(num_tracks: int, batch: int) -> None:
 
 
 def test_two_writers_one_killed_and_run_again(address: str, tmp_path: Path) -> None:
-    add_and_kill(100, 10)
+    add_and_kill(100, 20)
     with Store.create(tmp_path / "local", make_meta()) as local:
         local.upsert(make_entry(number) for number in range(200))
     assert content(Store.open(LIBRARY)) == content(local)
@@ -70,7 +70,7 @@ def test_two_writers_of_a_thousand_tracks_one_killed_and_run_again(address: str)
 
 
 def test_two_writers_of_the_same_tracks_add_each_once(address: str) -> None:
-    writers = [start(0, 60, 6) for _ in range(2)]
+    writers = [start(0, 60, 12) for _ in range(2)]
     assert [ended(writer) for writer in writers] == [True, True]
     keys = Store.open(LIBRARY)._table.scan(["key"])["key"].to_pylist()
     assert sorted(keys) == sorted(make_entry(number).track.key for number in range(60))

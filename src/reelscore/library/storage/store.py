@@ -22,6 +22,7 @@ from .entry import TrackEntry
 from .exact_search import EXACT_UP_TO
 from .facts import Kind
 from .generations import DETAILS_NAME, TABLE_NAME
+from .integrity import check_files, write_checksums
 from .lance import Table, create_tables
 from .location import Location, location_of
 from .lock import acquire_writer_lock
@@ -217,27 +218,51 @@ class Store(Writer):
         self._forget()
 
     def finish(self) -> None:
-        """End writing: merge many fragments, write the snapshot, release the lock."""
+        """End writing: merge many fragments, write the snapshot, release the lock.
+
+        In a folder, this checks the data files first, so that no damage is copied from them.
+        """
         if not self._is_writing:
             return
         try:
-            if self._table.num_fragments() >= _COMPACT_FROM:
+            compacts = self._table.num_fragments() >= _COMPACT_FROM
+            if compacts or self._keeps_snapshot():
+                self.check_files()
+            if compacts:
                 self.optimize()
             self._snapshot()
+            if isinstance(self.path, Path):
+                write_checksums(self.path, self._pointer.generation)
         finally:
             self._release()
 
+    def check_files(self) -> None:
+        """Raise `ArtifactError` if a data file in a folder differs from what was written."""
+        if isinstance(self.path, Path):
+            check_files(self.path, self._pointer.generation)
+
     def leave_snapshot(self) -> None:
-        """Write the snapshot unless another process writes or the folder is read-only."""
-        with suppress(ArtifactError, OSError):
-            if self._location.is_shared:
+        """Write the snapshot unless another process writes or the folder is read-only.
+
+        Raises
+        ------
+        ArtifactError
+            When a data file differs from what was written.
+        """
+        if self._location.is_shared:
+            with suppress(ArtifactError):  # of the store, which the next read reports
                 self._snapshot()
-            else:
-                self.begin(wait_s=0.0)
-                self.finish()
+            return
+        with suppress(ArtifactError, OSError):
+            self.begin(wait_s=0.0)
+        with suppress(OSError):
+            self.finish()
+
+    def _keeps_snapshot(self) -> bool:
+        return len(self) <= EXACT_UP_TO or memory_index.is_available()
 
     def _snapshot(self) -> None:
-        if len(self) > EXACT_UP_TO and not memory_index.is_available():
+        if not self._keeps_snapshot():
             return  # the table's own index answers
         lock = None
         with suppress(OSError):  # readers need no snapshot, so a full disk is no error
