@@ -38,7 +38,7 @@ _LONGEST_PAUSE_S = 2.0
 # LanceDB itself tries a commit ten times without a pause, which is too few where many writers commit.
 
 _CONFLICT = re.compile(r"commit conflict|[Tt]oo many concurrent writers|Please retry")
-_MISSING = re.compile(r"[Nn]ot ?found|NoSuchKey")
+_MISSING = re.compile(r"not ?found|NoSuchKey", re.IGNORECASE)
 _OF_STORE = re.compile(
     r"Generic S3|store: \"S3\"|HTTP error|status code|error sending request|security-credentials|BucketNotFound"
 )
