@@ -112,6 +112,8 @@ def prepare_work() -> Callable[[float], tuple[int, float]]:
 
 def real_run(work_s: Sequence[float], *, workers: int, kill_every_s: float | None) -> dict[str, Any]:
     """Run items in a real pool, kill a worker every few seconds, and compare with the simulation."""
+    from scale import prepare_work  # a worker cannot import it from the main module
+
     begun = time.perf_counter()
     kills: list[float] = []
     stop = threading.Event()
@@ -216,8 +218,10 @@ def unit_costs(scratch: Path) -> dict[str, float]:
         _copy(songs / "0.wav", songs / f"{n}.wav", n)
     found: dict[str, float] = {"video_file_bytes": video_bytes}
     command = [sys.executable, "-m", "reelscore"]
+    pairs = scratch / "pairs.csv"
+    pairs.write_text("video,music\n" + "".join(f"videos/{n}.mp4,songs/{n}.wav\n" for n in range(8)))
     for name, arguments, count in (
-        ("extract", ["extract", str(videos), "--out", str(scratch / "pairs")], 8),
+        ("extract", ["extract", str(pairs), "--out", str(scratch / "pairs")], 8),
         ("add", ["add", str(songs), "--library", str(scratch / "library")], 8),
     ):
         spent = _children_cpu_s()
@@ -306,13 +310,13 @@ def main() -> None:
         return
     work = np.exp(np.random.default_rng(options.seed).normal(-1, 0.8, options.items)).tolist()
     found: dict[str, Any] = {"load": os.getloadavg()[0]}
+    with tempfile.TemporaryDirectory() as scratch:
+        found["unit"] = unit_costs(Path(scratch))
+    found["stragglers"] = stragglers(options.seed)
     found["checks"] = [
         real_run(work, workers=workers, kill_every_s=every)
         for workers, every in ((1, None), (2, None), (2, 3.0), (2, 1.5))
     ]
-    found["stragglers"] = stragglers(options.seed)
-    with tempfile.TemporaryDirectory() as scratch:
-        found["unit"] = unit_costs(Path(scratch))
     text = json.dumps(found, indent=1)
     print(text)
     if options.json:

@@ -152,11 +152,12 @@ def indexes(rows: int, dim: int) -> dict[str, Any]:
     }
 
 
-def at_size(rows: int, dim: int, seed: int, num_queries: int, result: dict[str, Any]) -> Iterator[None]:
+def at_size(rows: int, options: argparse.Namespace, result: dict[str, Any]) -> Iterator[None]:
     """Fill `result` with the figures of one size; yields after each index."""
+    dim, seed = options.dim, options.seed
     matrix = np.concatenate(list(vectors(rows, dim, seed)))
     kept = np.flatnonzero(parts(np.arange(rows)) == 3)
-    queries = draw(centres(rows, dim, seed), num_queries, np.random.default_rng([seed, 2]))
+    queries = draw(centres(rows, dim, seed), options.queries, np.random.default_rng([seed, 2]))
     exact = numpy_search(matrix, kept)
     truth = {filtered: [set(exact(query, filtered)) for query in queries] for filtered in (False, True)}
     result |= {"rows": rows, "load": round(os.getloadavg()[0], 1)}
@@ -173,6 +174,8 @@ def at_size(rows: int, dim: int, seed: int, num_queries: int, result: dict[str, 
         table.create_index("part", config=lancedb.index.Bitmap(), name="part_idx")
         result["write_s"], result["table_mb"] = round(time.perf_counter() - begun, 1), disk_mb(folder)
         for name, config in indexes(rows, dim).items():
+            if name not in options.indexes:
+                continue
             begun, used = time.perf_counter(), time.process_time()
             table.create_index("embedding", config=config, name="vectors", replace=True)
             built = {
@@ -219,13 +222,16 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--indexes", nargs="*", default=["IVF_SQ", "IVF_HNSW_SQ", "IVF_PQ"], metavar="NAME")
     parser.add_argument("--plot", type=Path, help="write a plot to this file")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     results: list[dict[str, Any]] = []
+    if options.json and options.json.exists():  # figures of other sizes stay
+        results = [one for one in json.loads(options.json.read_text()) if one.get("rows") not in options.rows]
     for rows in options.rows:
         results.append({})
-        for _ in at_size(rows, options.dim, options.seed, options.queries, results[-1]):
+        for _ in at_size(rows, options, results[-1]):
             text = json.dumps(results, indent=1)
             if options.json:  # after each index, since the largest take long
                 options.json.write_text(text + "\n", encoding="utf-8")
