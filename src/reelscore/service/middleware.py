@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +15,8 @@ from .metrics import Metrics
 from .problems import Methods, problem
 
 MOST_JSON_BYTES = 1 << 20
+
+_DROP_S, _DROP_BYTES = 2.0, 16 << 20  # how much of a body that is too large is read
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -109,6 +113,7 @@ class BodyLimit:
         stated = Headers(scope=scope).get("content-length", "0")
         if not stated.isascii() or not stated.isdigit() or int(stated) > MOST_JSON_BYTES:
             text = f"the body has {stated[:20]} bytes, the limit is {MOST_JSON_BYTES}; upload videos with tus"
+            await _drop_body(receive)
             await problem(413, text, headers={"connection": "close"})(scope, receive, send)
             return
         # A body without a stated length is read here, up to the limit.
@@ -120,6 +125,7 @@ class BodyLimit:
             received += len(message.get("body", b""))
             if received > MOST_JSON_BYTES:
                 text = f"the body has more than {MOST_JSON_BYTES} bytes; upload videos with tus"
+                await _drop_body(receive)
                 await problem(413, text, headers={"connection": "close"})(scope, receive, send)
                 return
             if message["type"] != "http.request" or not message.get("more_body"):
@@ -129,6 +135,18 @@ class BodyLimit:
             return messages.pop(0) if messages else await receive()
 
         await self._app(scope, replay, send)
+
+
+async def _drop_body(receive: Receive) -> None:
+    """Read and drop the rest of a body: a client that is still sending would see a reset, not the answer."""
+    dropped = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DROP_S):
+            while dropped < _DROP_BYTES:
+                message = await receive()
+                dropped += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
 
 
 class HeadAsGet:

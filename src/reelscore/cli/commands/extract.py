@@ -145,7 +145,7 @@ def extract(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Extract the features of pairs into a data set, which 'reelscore train' reads.
+    """Extract features into a data set, which 'reelscore train' reads.
 
     With --tracks, extract music into a data set which 'reelscore add' reads. Rows that the data set holds are skipped,
     so the same command continues after an interruption, and extracts what was added to the manifest.
