@@ -98,6 +98,7 @@ def test_tracks_of_another_model_are_refused(
         TrackSet.open_or_create(extracted.table.uri, added.pipeline, name="others")
 
 
+@pytest.mark.slow
 def test_tracks_are_found_in_tables_and_buckets(
     tmp_path: Path, music: Path, added: Library, extracted: TrackSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def test_it_holds_what_a_library_in_a_folder_holds(any_bucket: None, tmp_path: P
         assert all(np.array_equal(a, b) for a, b in zip(moments, local.moments([name])[name], strict=True))
 
 
+@pytest.mark.slow
 def test_threads_that_add_the_same_tracks_add_each_once(bucket: Path) -> None:
     build()
     failures: list[BaseException] = []

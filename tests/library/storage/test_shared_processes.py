@@ -20,7 +20,10 @@ from support.library_entries import content, make_entry, make_meta
 LIBRARY = f"s3://{buckets.BUCKET}/music/lib"
 
 
-@pytest.fixture(params=["localbucket", pytest.param("moto", marks=pytest.mark.slow)])
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=["localbucket", "moto"])
 def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = buckets.localbucket(tmp_path / "s3") if request.param == "localbucket" else buckets.moto()
     with server as url:
