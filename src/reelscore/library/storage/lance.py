@@ -30,6 +30,7 @@ _VECTOR_INDEX = "embedding_idx"
 _KEY_INDEX = "key_idx"
 _ROWS_A_PARTITION = 1000
 _PROBES = 25
+_EXACT_ROWS = 20_000  # rows that pass a filter and are all scored, without the index
 _OVERSAMPLING = 2  # rows fetched per requested row; the caller scores them again in full precision
 
 
@@ -317,4 +318,7 @@ class Table:
             search = search.select([*columns, "_distance"])
             if where is not None:
                 search = search.where(where, prefilter=True)
+                if self._table.count_rows(where) <= _EXACT_ROWS:
+                    # The partitions that are probed may hold few of the rows that pass.
+                    search = search.bypass_vector_index()
             return search.to_arrow()
