@@ -1,4 +1,4 @@
-"""Extraction into a data set: one row for each item, whatever fails, and only what is missing."""
+"""Extraction into a data set: one row for each item in spite of failures, and only what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine on a Ray cluster: outcomes of the local one, whatever is killed."""
+"""The engine on a Ray cluster: outcomes of the local one, also after kills."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ LicenceOption = Annotated[
     typer.Option(
         "--licence",
         metavar="NAME",
-        help="Licence, such as CC-BY; % stands for any text, as in 'CC%'. Repeat it for any of several.",
+        help="Licence, such as CC-BY; % matches any text, as in 'CC%'. Repeat it for any of several.",
         rich_help_panel=FILTERS,
     ),
 ]

@@ -90,6 +90,15 @@ JsonOption = Annotated[
 PathsOption = Annotated[
     bool, typer.Option("--paths", help="Show full paths instead of file names.", rich_help_panel=OUTPUT)
 ]
+TextEncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--text-encoder",
+        metavar="NAME",
+        help="Text encoder of --words: hub:ID-or-folder (a transformers model) or the folder of a pack.",
+        rich_help_panel=INPUT,
+    ),
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(

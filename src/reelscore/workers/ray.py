@@ -120,7 +120,7 @@ def connected(address: str | None, *, workers: int | None = None, gpus: float = 
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        # Its processes are those of the user, and nobody reads its usage or its dashboard.
+        # Its processes are those of the user, and its dashboard is not needed.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options |= {
             "address": "local",

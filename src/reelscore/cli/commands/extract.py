@@ -22,6 +22,7 @@ from reelscore.cli.options import (
     OnScreenOption,
     PackOption,
     SpeechOption,
+    TextEncoderOption,
     VocabularyOption,
     WorkersOption,
 )
@@ -74,15 +75,7 @@ def extract(
             rich_help_panel=INPUT,
         ),
     ] = False,
-    text_encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--text-encoder",
-            metavar="NAME",
-            help="Text encoder of --words: hub:ID-or-folder (a transformers model) or the folder of a pack.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
+    text_encoder: TextEncoderOption = None,
     on_screen: OnScreenOption = False,
     speech: SpeechOption = None,
     draws: Annotated[
