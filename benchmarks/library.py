@@ -38,7 +38,7 @@ def centres(rows: int, dim: int, seed: int) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def draw(cluster_centres: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:

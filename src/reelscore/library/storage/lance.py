@@ -188,6 +188,11 @@ class Table:
                 query = query.where(where)
             return (query.select(list(columns)) if columns else query).to_arrow()
 
+    def column(self, name: str) -> pa.Table:
+        """Return a column with the identifiers of the rows in ``_rowid``, in no promised order."""
+        with lance_errors(self._library):
+            return self._table.search().select([name]).with_row_id(True).to_arrow()
+
     def keys_where(self, where: str) -> set[str]:
         """Return the keys of the rows that meet an SQL condition; raise `InputError` if it is not valid."""
         with lance_errors(self._library):

@@ -13,6 +13,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from reelscore.errors import ArtifactError, NotFoundError
 from reelscore.files import content_hash
@@ -217,6 +218,15 @@ class View:
         with self._damage():
             found = schema.facts_of(self._table.scan(columns, where=where))
         return found if where else {key: found[key] for key in keys if key in found}
+
+    def names(self) -> list[str]:
+        """Return the names of the table's columns."""
+        return list(self._table.schema.names)
+
+    def column(self, name: str) -> tuple[npt.NDArray[np.uint64], pa.ChunkedArray]:
+        """Return the identifiers of the rows, and a column in the same order."""
+        table = self._table.column(name)
+        return table["_rowid"].to_numpy(), table[name]
 
     def columns(self) -> dict[str, Kind]:
         """Return every column that a condition may use."""

@@ -23,6 +23,8 @@ from reelscore.files import parse_json, read_file
 from reelscore.objects import Folder
 from reelscore.types import FloatArray, Track
 
+from .columns import OrderedColumns
+from .conditions import Conditions, UnsupportedError
 from .entry import Moments, NotUnitError, check_moments
 from .exact_search import Rows, Texts, checked_query
 from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
@@ -38,6 +40,8 @@ FORMAT = 3
 FOLDER = "snapshot"
 CURRENT = "current.json"
 
+_KEPT_FILTERS = 32  # masks of one byte a track
+_KEPT_COUNTS = 256
 _EXACT_ALLOWED = 20_000  # rows that pass a filter: scoring them all takes less than the index would
 
 
@@ -73,16 +77,15 @@ class Snapshot:
     index: MemoryIndex | None = None
     _checked: npt.NDArray[np.bool_] = field(init=False, repr=False)
     _view: View | None = field(default=None, init=False, repr=False)
-    _keys_where: Callable[[str], set[str]] = field(init=False, repr=False)
-    _rows_where: Callable[[str], npt.NDArray[np.int64]] = field(init=False, repr=False)
+    _conditions: Conditions | None = field(default=None, init=False, repr=False)
+    _passing: Callable[[str], npt.NDArray[np.bool_]] = field(init=False, repr=False)
     _count_where: Callable[[str], int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._checked = np.zeros(len(self.rows), dtype=np.bool_)  # whose moments are as they were written
-        # The last answers of LanceDB are kept; the version does not change.
-        self._keys_where = lru_cache(8)(lambda sql: self._store().keys_where(sql))
-        self._rows_where = lru_cache(8)(lambda sql: self.rows.rows_of(self.keys_where(sql)))
-        self._count_where = lru_cache(256)(lambda sql: self._store().count_where(sql))
+        # The last answers are kept; the version does not change.
+        self._passing = lru_cache(_KEPT_FILTERS)(self._evaluate)
+        self._count_where = lru_cache(_KEPT_COUNTS)(lambda sql: int(np.count_nonzero(self._passing(sql))))
 
     @classmethod
     def open(cls, library: str | Folder | Location, *, version: int | None = None) -> Snapshot | None:
@@ -115,7 +118,7 @@ class Snapshot:
 
     def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Searcher.search`."""
-        allowed = None if where is None else self._rows_where(where)
+        allowed = None if where is None else np.flatnonzero(self._passing(where))
         if self.index is not None and (allowed is None or len(allowed) > _EXACT_ALLOWED):
             allowed = self.index.near(checked_query(query, k, dim=self.meta.dim), k, allowed=allowed)
         with self._damage():
@@ -136,12 +139,24 @@ class Snapshot:
         return {**TRACK_KINDS, **(BUILT_IN if self.meta.has_facts else {}), **self.imported}
 
     def keys_where(self, sql: str) -> set[str]:
-        """Return the keys of the tracks that meet an SQL condition, by LanceDB."""
-        return self._keys_where(sql)
+        """Return the keys of the tracks that meet an SQL condition."""
+        return {self.rows.texts.cell("key", row) for row in np.flatnonzero(self._passing(sql)).tolist()}
 
     def count_where(self, sql: str) -> int:
-        """Return the number of tracks that meet an SQL condition, by LanceDB."""
+        """Return the number of tracks that meet an SQL condition."""
         return self._count_where(sql)
+
+    def _evaluate(self, sql: str) -> npt.NDArray[np.bool_]:
+        """Return which tracks meet an SQL condition, shape (N,): from columns in memory where possible."""
+        if self._conditions is None:
+            columns = OrderedColumns(self.rows.texts, self._store())
+            self._conditions = Conditions(columns.read)
+        try:
+            return self._conditions.passing(sql)
+        except UnsupportedError:
+            mask = np.zeros(len(self), np.bool_)
+            mask[self.rows.rows_of(self._store().keys_where(sql))] = True
+            return mask
 
     def items(self, column: str) -> Collection[str]:
         """Return the different items of a list column, by LanceDB."""
