@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-
 import pyarrow as pa
 
 from library import BATCH_ROWS, centres, draw, unit, vectors

@@ -216,7 +216,7 @@ def test_tag_scores_follow_writes(tagged, unit):
 
 @pytest.mark.parametrize("damage", ["cut", "remove", "flip"])
 def test_damaged_tag_scores_are_never_believed(tagged, unit, damage):
-    (file,) = (tagged / "snapshot").rglob("tag_scores.npy")
+    (file,) = (tagged / "snapshot").rglob("tag_scores-*.f32")
     content = bytearray(file.read_bytes())
     if damage == "remove":
         file.unlink()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .exact_search import Texts
+from .exact_search import TEXT_COLUMNS, Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,8 +52,6 @@ class OrderedColumns:
 def arrow_texts(texts: Texts, column: str) -> pa.Array:
     """Return a text column as an Arrow array over the same buffer."""
     import pyarrow as pa
-
-    from .exact_search import TEXT_COLUMNS
 
     bounds = np.ascontiguousarray(texts.offsets[TEXT_COLUMNS.index(column)])
     return pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(texts.utf8))
