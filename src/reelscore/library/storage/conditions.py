@@ -19,7 +19,8 @@ Mask = npt.NDArray[np.bool_]
 _MOST_TEXTS = 1 << 16
 """Number of different texts of a column up to which comparing each of them once is fast."""
 
-_COMPARED_AT_ONCE = 1 << 16  # numbers, so that intermediate masks stay in the cache of a core
+_MOST_COMPARED = 8  # codes that are compared one by one, which is faster than a table of codes
+
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "EQ": operator.eq,
@@ -33,13 +34,6 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 class UnsupportedError(Exception):
     """A condition that only LanceDB evaluates."""
-
-
-class Truth(NamedTuple):
-    """Where a condition is true and where it is false, shape (N,) each; elsewhere it is unknown."""
-
-    true: Mask
-    false: Mask
 
 
 class Conditions:
@@ -63,73 +57,74 @@ class Conditions:
         from sqlglot.errors import SqlglotError
 
         try:
-            return self._truth(sqlglot.parse_one(sql, into=exp.Condition)).true
+            return self._mask(sqlglot.parse_one(sql, into=exp.Condition), True)
         except (SqlglotError, RecursionError) as error:
             raise UnsupportedError from error
 
-    def _truth(self, node: exp.Expr) -> Truth:
+    def _mask(self, node: exp.Expr, wanted: bool) -> Mask:
+        """Return where a condition is true, or where it is false. Where it is unknown, it is neither."""
         from sqlglot import exp
 
         if isinstance(node, exp.Paren):
-            return self._truth(node.this)
-        if isinstance(node, exp.And):
-            left, right = self._truth(node.left), self._truth(node.right)
-            return Truth(left.true & right.true, left.false | right.false)
-        if isinstance(node, exp.Or):
-            left, right = self._truth(node.left), self._truth(node.right)
-            return Truth(left.true | right.true, left.false & right.false)
+            return self._mask(node.this, wanted)
         if isinstance(node, exp.Not):
-            true, false = self._truth(node.this)
-            return Truth(false, true)
+            return self._mask(node.this, not wanted)
+        if isinstance(node, (exp.And, exp.Or)):
+            left, right = self._mask(node.left, wanted), self._mask(node.right, wanted)
+            return left & right if isinstance(node, exp.And) == wanted else left | right
         if isinstance(node, exp.Column):
-            return self._numbers(node, np.bool_).compare(operator.eq, True)
+            return self._numbers(node, np.bool_).where(operator.eq, True, wanted)
         if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
-            return self._is_null(node.this)
+            known = self._known(node.this)
+            return ~known if wanted else known
         if isinstance(node, exp.RegexpLike):
-            return self._texts_of(node.this).matches(_text(node.expression))
+            pattern = _text(node.expression)
+            if not (pattern.startswith("^") and pattern.endswith("$")):
+                raise UnsupportedError
+            return self._texts_of(node.this).where(re.compile(pattern[1:-1]).fullmatch, wanted)
         if isinstance(node, exp.Anonymous) and node.name.lower() == "array_has_any":
-            return self._has_any(*node.expressions)
+            return self._has_any(*node.expressions, wanted=wanted)
         if compare := _OPERATORS.get(type(node).__name__):
-            return self._compare(compare, node.this, node.expression)
+            return self._compare(compare, node.this, node.expression, wanted)
         raise UnsupportedError
 
-    def _compare(self, compare: Callable[[Any, Any], Any], left: exp.Expr, right: exp.Expr) -> Truth:
+    def _compare(
+        self, compare: Callable[[Any, Any], Any], left: exp.Expr, right: exp.Expr, wanted: bool
+    ) -> Mask:
         from sqlglot import exp
 
         if isinstance(left, exp.Lower):
-            wanted = _text(right)
-            return self._texts_of(left).where(lambda text: compare(text, wanted))
+            text = _text(right)
+            return self._texts_of(left).where(lambda other: compare(other, text), wanted)
         if isinstance(right, exp.Boolean):
-            return self._numbers(left, np.bool_).compare(compare, bool(right.this))
+            return self._numbers(left, np.bool_).where(compare, bool(right.this), wanted)
         sign = -1.0 if isinstance(right, exp.Neg) else 1.0
         right = right.this if isinstance(right, exp.Neg) else right
         if not isinstance(right, exp.Literal) or right.is_string:
             raise UnsupportedError
-        return self._numbers(left, np.float64).compare(compare, sign * float(right.this))
+        return self._numbers(left, np.float64).where(compare, sign * float(right.this), wanted)
 
-    def _is_null(self, node: exp.Expr) -> Truth:
+    def _known(self, node: exp.Expr) -> Mask:
         from sqlglot import exp
 
         if isinstance(node, exp.Nullif):
-            known = self._texts(node).codes >= 0
-        else:
-            column = self._column(node)
-            if isinstance(column, _Texts):  # an empty text is not null without NULLIF
-                raise UnsupportedError
-            known = column.known
-        return Truth(~known, known.copy())
+            return self._texts(node).codes >= 0
+        column = self._column(node)
+        if isinstance(column, _Texts):  # an empty text is not null without NULLIF
+            raise UnsupportedError
+        return column.known
 
-    def _has_any(self, column: exp.Expr, wanted: exp.Expr) -> Truth:
+    def _has_any(self, column: exp.Expr, items: exp.Expr, *, wanted: bool) -> Mask:
         from sqlglot import exp
 
         found = self._column(column)
         if (
             not isinstance(found, _Lists)
-            or not isinstance(wanted, exp.Anonymous)
-            or wanted.name.lower() != "make_array"
+            or not isinstance(items, exp.Anonymous)
+            or items.name.lower() != "make_array"
         ):
             raise UnsupportedError
-        return found.has_any([_text(item) for item in wanted.expressions])
+        return found.has_any([_text(item) for item in items.expressions], wanted)
 
     def _texts_of(self, node: exp.Expr) -> _Texts:
         """Return the column of ``lower(nullif(column, ''))``."""
@@ -179,15 +174,11 @@ class _Numbers(NamedTuple):
     values: npt.NDArray[Any]
     known: Mask
 
-    def compare(self, compare: Callable[[Any, Any], Any], value: float | bool) -> Truth:
-        true = np.empty(len(self.values), np.bool_)
-        false = np.empty_like(true)
-        for start in range(0, len(true), _COMPARED_AT_ONCE):
-            part = slice(start, start + _COMPARED_AT_ONCE)
-            is_true = compare(self.values[part], value)
-            np.logical_and(is_true, self.known[part], out=true[part])
-            np.greater(self.known[part], is_true, out=false[part])
-        return Truth(true, false)
+    def where(self, compare: Callable[[Any, Any], Any], value: float | bool, wanted: bool) -> Mask:
+        found: Mask = compare(self.values, value)
+        if not wanted:
+            np.logical_not(found, out=found)
+        return np.logical_and(found, self.known, out=found)
 
 
 class _Texts(NamedTuple):
@@ -196,16 +187,16 @@ class _Texts(NamedTuple):
     codes: npt.NDArray[np.int32]
     texts: list[str]
 
-    def where(self, test: Callable[[str], object]) -> Truth:
-        passes = np.array([*(bool(test(text)) for text in self.texts), False])  # the last is code -1
-        fails = ~passes
-        fails[-1] = False
-        return Truth(passes[self.codes], fails[self.codes])
-
-    def matches(self, pattern: str) -> Truth:
-        if not (pattern.startswith("^") and pattern.endswith("$")):
-            raise UnsupportedError
-        return self.where(re.compile(pattern[1:-1]).fullmatch)
+    def where(self, test: Callable[[str], object], wanted: bool) -> Mask:
+        chosen = [code for code, text in enumerate(self.texts) if text and bool(test(text)) == wanted]
+        if len(chosen) > _MOST_COMPARED:
+            passes = np.zeros(len(self.texts) + 1, np.bool_)  # the last is that of code -1
+            passes[chosen] = True
+            return passes[self.codes]
+        found = np.zeros(len(self.codes), np.bool_)
+        for code in chosen:
+            found |= self.codes == code
+        return found
 
 
 class _Lists(NamedTuple):
@@ -214,12 +205,12 @@ class _Lists(NamedTuple):
     known: Mask
     rows_by_item: dict[str, npt.NDArray[np.int64]]
 
-    def has_any(self, items: list[str]) -> Truth:
-        true = np.zeros(len(self.known), np.bool_)
+    def has_any(self, items: list[str], wanted: bool) -> Mask:
+        found = np.zeros(len(self.known), np.bool_)
         for item in items:
             if item in self.rows_by_item:
-                true[self.rows_by_item[item]] = True
-        return Truth(true, self.known > true)
+                found[self.rows_by_item[item]] = True
+        return found if wanted else self.known & ~found
 
 
 _Column = _Numbers | _Texts | _Lists
