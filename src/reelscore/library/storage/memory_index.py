@@ -13,6 +13,7 @@ import numpy.typing as npt
 from reelscore.types import FloatArray
 
 from .integrity import file_crc
+from .vectors import Vectors
 
 SUFFIX = ".faiss"
 
@@ -34,14 +35,20 @@ class MemoryIndex:
     ----------
     file : Path
         As `write_index` or `extend_index` wrote it.
+    vectors : Vectors
+        Of the library's rows, in one block; the index has the first of them.
     checksum : int
-        Its CRC-32; ValueError if it differs, since faiss trusts what it reads.
+        CRC-32 of the file; ValueError if it differs, since faiss trusts what it reads.
     """
 
-    def __init__(self, file: Path, *, checksum: int) -> None:
+    def __init__(self, file: Path, vectors: Vectors, *, checksum: int) -> None:
         if not is_available() or file_crc(file) != checksum:
             raise ValueError(f"{file.name} cannot be read, or differs from what was written")
         self._file = file
+        self._places = vectors.places
+        self._row_at = np.full(len(vectors.blocks[0]), -1)  # of each vector; -1 for a track that was removed
+        self._row_at[vectors.places] = np.arange(len(vectors))
+        self._exists = self._row_at >= 0
 
     @cached_property
     def _index(self) -> Any:
@@ -53,19 +60,27 @@ class MemoryIndex:
         return int(self._index.ntotal)
 
     def near(
-        self, query: FloatArray, k: int, *, allowed: npt.NDArray[np.bool_] | None = None
+        self, query: FloatArray, k: int, *, allowed: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.int64]:
-        """Return more than `k` places of vectors near a query (D,), of all or of those `allowed`, shape (M,)."""
+        """Return more than `k` rows near a query (D,), and all that the index does not have yet, ascending.
+
+        They are of all rows or of those `allowed`.
+        """
         import faiss
 
-        options: dict[str, Any] = {"nprobe": _PROBES}
+        chosen = self._exists
         if allowed is not None:
+            chosen = np.zeros(len(self._row_at), np.bool_)
+            chosen[self._places[allowed]] = True
+        indexed, later = chosen[: len(self)], np.flatnonzero(chosen[len(self) :])
+        options: dict[str, Any] = {"nprobe": _PROBES}
+        if not indexed.all():
             selector: Any = faiss.IDSelectorBitmap  # typed as in C++
-            options["sel"] = selector(np.packbits(allowed, bitorder="little"))
+            options["sel"] = selector(np.packbits(indexed, bitorder="little"))
         parameters = faiss.SearchParametersIVF(**options)
         _, places = self._index.search(query[None], _OVERSAMPLING * k, params=parameters)
-        found: npt.NDArray[np.int64] = places[0][places[0] >= 0]
-        return found
+        near = self._row_at[np.concatenate([places[0][places[0] >= 0], len(self) + later])]
+        return np.sort(near)
 
 
 def write_index(file: Path, vectors: FloatArray) -> int:

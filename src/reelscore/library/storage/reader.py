@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from reelscore.errors import ArtifactError, NotFoundError
-from reelscore.files import content_hash
 from reelscore.objects import S3Folder
-from reelscore.types import FileState, FloatArray, Track
+from reelscore.types import FloatArray, Track
 
 from . import schema
 from .entry import Moments, NotUnitError, TrackEntry, check_moments
@@ -29,6 +26,7 @@ from .generations import DETAILS_NAME
 from .lance import Table
 from .location import Location, location_of
 from .meta import LibraryMeta, Pointer, damaged
+from .names import conditions_of
 
 _MANY_KEYS = 2000  # above, reading all rows is faster than finding these
 _ROWS_A_PART = 1024
@@ -138,10 +136,11 @@ class View:
         """
         # No track has a name with surrogates, the bytes that are not UTF-8; LanceDB cannot compare them.
         if name and not any("\ud800" <= character <= "\udfff" for character in name):
-            for where in _conditions(name):
+            for where in conditions_of(name):
                 found = self._table.scan(["key", "title", "path"], where=where).sort_by("path").to_pylist()
                 if len(found) == 1:
-                    return self._entry(found[0]["key"])
+                    row = self._table.scan(where=f"key = {quoted(found[0]['key'])}")
+                    return next(schema.table_to_entries(row))
                 if found:
                     several = ", ".join(f"{row['title']!r} ({row['path']})" for row in found[:5])
                     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
@@ -220,12 +219,10 @@ class View:
             found = schema.facts_of(self._table.scan(columns, where=where))
         return found if where else {key: found[key] for key in keys if key in found}
 
-    def names(self) -> list[str]:
-        """Return the names of the table's columns."""
-        return list(self._table.schema.names)
-
     def column(self, name: str) -> tuple[npt.NDArray[np.uint64], pa.ChunkedArray]:
-        """Return the identifiers of the rows, and a column in the same order."""
+        """Return the identifiers of the rows, and a column in the same order; raise KeyError if there is none."""
+        if name not in self._table.schema.names:
+            raise KeyError(name)
         table = self._table.column(name)
         return table["_rowid"].to_numpy(), table[name]
 
@@ -238,12 +235,9 @@ class View:
         return schema.imported_columns(self._table.schema)
 
     def keys_where(self, sql: str) -> set[str]:
-        """Return the keys of the tracks that meet an SQL condition over the names of `facts.sql_name`.
+        """Return the keys of the tracks that meet an SQL condition; raise `InputError` if it is not valid.
 
-        Raises
-        ------
-        InputError
-            When the condition is not valid.
+        It may use the names of `facts.sql_name`.
         """
         return self._table.keys_where(sql)
 
@@ -301,41 +295,6 @@ class View:
         except (NotUnitError, JSONDecodeError, TypeError) as error:
             raise damaged(self.path, str(error)) from error
 
-    def _entry(self, key: str) -> TrackEntry:
-        return next(schema.table_to_entries(self._table.scan(where=f"key = {quoted(key)}")))
-
     def _forget(self) -> None:
         self._rows = self._indexed = None
         self._items = {}
-
-
-def _conditions(name: str) -> Iterator[str]:
-    """Yield what may identify a track, as SQL in order of precedence."""
-    text, titles = quoted(name), _compositions(name.lower())
-    yield f"{one_of('path', _paths(name))} OR key = {text}"
-    yield one_of("lower(title)", titles)
-    if content := _content(name):  # a file that was added by another path
-        yield f"key = {quoted(content)}"
-    yield " OR ".join(
-        [f"starts_with(key, {text})", *(f"starts_with(lower(title), {quoted(t)})" for t in titles)]
-    )
-
-
-def _paths(name: str) -> list[str]:
-    """Return the paths that a name may mean."""
-    path = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111  (links are kept)
-    return [form for one in (name, path, os.path.realpath(path)) for form in _compositions(one)]
-
-
-def _compositions(text: str) -> list[str]:
-    """Return a text as it is, and with composed and decomposed accents."""
-    return list(dict.fromkeys([text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))]))
-
-
-def _content(name: str) -> str:
-    """Return the content hash of a file, or an empty text without one."""
-    path = os.path.expanduser(name)  # noqa: PTH111
-    try:
-        return content_hash(path) if FileState.of(path) else ""
-    except OSError:
-        return ""

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .columns import arrow_texts
+from .columns import arrow_texts, texts_of
 from .exact_search import TEXT_COLUMNS, Rows, Texts
 from .filters import one_of
-from .schema import texts_of
 from .vectors import Vectors
 
 if TYPE_CHECKING:

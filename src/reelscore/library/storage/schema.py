@@ -15,9 +15,12 @@ from reelscore.errors import ArtifactError
 from reelscore.files import parse_json
 from reelscore.types import FloatArray, Track
 
+from .columns import one_chunk, texts_of
 from .entry import Moments, TrackEntry
-from .exact_search import TEXT_COLUMNS, Rows, Texts
+from .exact_search import TEXT_COLUMNS, Rows
 from .facts import BUILT_IN, IMPORTED_PREFIX, Kind, TrackDetails, TrackFacts, sql_name
+from .generations import DETAILS_NAME, TABLE_NAME
+from .meta import LibraryMeta
 from .vectors import Vectors
 
 TRACK_JSON = "card"
@@ -78,6 +81,17 @@ def table_schema(
     return pa.schema(fields)
 
 
+def table_schemas(
+    meta: LibraryMeta, imported: Mapping[str, Kind] | None = None, *, is_shared: bool
+) -> dict[str, pa.Schema]:
+    """Return the schemas of the tables of a library, by their names."""
+    tracks = table_schema(
+        meta.dim, with_tags=meta.has_tags, with_facts=meta.has_facts, imported=imported, is_shared=is_shared
+    )
+    details = {DETAILS_NAME: details_schema(is_shared=is_shared)} if meta.has_facts else {}
+    return {TABLE_NAME: tracks, **details}
+
+
 def _key_field(is_shared: bool) -> pa.Field:
     """Return the column of keys.
 
@@ -96,11 +110,8 @@ def fact_fields(kinds: Mapping[str, Kind]) -> list[pa.Field]:
 def imported_columns(schema: pa.Schema) -> dict[str, Kind]:
     """Return the imported columns of a table and their kinds."""
     kinds: dict[pa.DataType, Kind] = {type_: kind for kind, type_ in _TYPES.items()}
-    return {
-        field.name.removeprefix(IMPORTED_PREFIX): kinds[field.type]
-        for field in schema
-        if field.name.startswith(IMPORTED_PREFIX)
-    }
+    fields = [field for field in schema if field.name.startswith(IMPORTED_PREFIX)]
+    return {field.name.removeprefix(IMPORTED_PREFIX): kinds[field.type] for field in fields}
 
 
 def facts_to_columns(facts: Sequence[TrackFacts], imported: Mapping[str, Kind]) -> dict[str, pa.Array]:
@@ -212,36 +223,12 @@ def table_to_rows(table: pa.Table) -> Rows:
     """Return the tracks of a table with at least `ROW_COLUMNS`, sorted by key."""
     table = table.take(pc.sort_indices(table, sort_keys=[("key", "ascending")])).combine_chunks()
     return Rows(
-        texts_of([_one_chunk(table[name]) for name in TEXT_COLUMNS]),
+        texts_of([one_chunk(table[name]) for name in TEXT_COLUMNS]),
         table["duration_s"].to_numpy(),
         table["revision"].to_numpy(),
         Vectors.of(embeddings_of(table)),
         Vectors.of(_tag_scores_of(table)) if TAG_SCORES in table.column_names else None,
     )
-
-
-def texts_of(columns: Sequence[pa.Array]) -> Texts:
-    """Return the columns `TEXT_COLUMNS` in one buffer."""
-    offsets = np.zeros((len(columns), len(columns[0]) + 1), dtype=np.int64)
-    contents: list[npt.NDArray[np.uint8]] = []
-    start = 0
-    for c, column in enumerate(columns):
-        column = column.cast(pa.large_string())
-        _, bounds, content = column.buffers()
-        if len(column):
-            own = np.frombuffer(bounds, np.int64)[column.offset : column.offset + len(column) + 1]
-            offsets[c] = start + own - own[0]
-            if content is not None:
-                contents.append(np.frombuffer(content, np.uint8)[own[0] : own[-1]])
-        else:
-            offsets[c] = start
-        start = int(offsets[c, -1])
-    return Texts(offsets, np.concatenate([np.empty(0, np.uint8), *contents]))
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
 
 
 def tracks_of(table: pa.Table) -> list[Track]:

@@ -8,8 +8,6 @@ time.
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +32,7 @@ from .location import Location, location_of
 from .memory_index import MemoryIndex
 from .meta import LibraryMeta, Pointer
 from .snapshot_parts import FACTS_PLACE, MOMENTS_PLACE, PLACE, Part
+from .snapshot_rows import checksum
 from .vectors import Vectors, map_vectors, words_sum
 
 if TYPE_CHECKING:
@@ -76,7 +75,6 @@ class Snapshot:
     parts: tuple[Part, ...]
     index: MemoryIndex | None = None
     _checked: npt.NDArray[np.bool_] = field(init=False, repr=False)
-    _row_at: npt.NDArray[np.int64] = field(init=False, repr=False)
     _view: View | None = field(default=None, init=False, repr=False)
     _conditions: Conditions | None = field(default=None, init=False, repr=False)
     _passing: Callable[[str], npt.NDArray[np.bool_]] = field(init=False, repr=False)
@@ -84,8 +82,6 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         self._checked = np.zeros(len(self.rows), dtype=np.bool_)  # whose moments are as they were written
-        self._row_at = np.full(len(self.rows.embeddings.blocks[0]), -1)
-        self._row_at[self.rows.embeddings.places] = np.arange(len(self.rows))
         # The last answers are kept; the version does not change.
         self._passing = lru_cache(_KEPT_FILTERS)(self._evaluate)
         self._count_where = lru_cache(_KEPT_COUNTS)(lambda sql: int(np.count_nonzero(self._passing(sql))))
@@ -130,22 +126,9 @@ class Snapshot:
         """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Searcher.search`."""
         allowed = None if where is None else np.flatnonzero(self._passing(where))
         if self.index is not None and (allowed is None or len(allowed) > _EXACT_ALLOWED):
-            allowed = self._near(self.index, checked_query(query, k, dim=self.meta.dim), k, allowed)
+            allowed = self.index.near(checked_query(query, k, dim=self.meta.dim), k, allowed=allowed)
         with self._damage():
             return self.rows.search(query, k, allowed=allowed)
-
-    def _near(
-        self, index: MemoryIndex, query: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None
-    ) -> npt.NDArray[np.int64]:
-        """Return more than `k` rows near a query, ascending, and all that the index does not have yet."""
-        row_at, places = self._row_at, self.rows.embeddings.places
-        chosen = row_at >= 0
-        if allowed is not None:
-            chosen = np.zeros(len(row_at), np.bool_)
-            chosen[places[allowed]] = True
-        indexed, later = chosen[: len(index)], np.flatnonzero(chosen[len(index) :])
-        found = index.near(query, k, allowed=None if indexed.all() else indexed)
-        return np.sort(row_at[np.concatenate([found, len(index) + later])])
 
     def facts(self, keys: Sequence[str]) -> dict[str, TrackFacts]:
         """Return the facts about each of `keys` in the library."""
@@ -304,26 +287,6 @@ def _map(location: Location, pointer: Pointer, document: dict[str, Any]) -> Snap
     parts = tuple(Part.map(folder, part, dim=pointer.meta.dim) for part in document["parts"])
     index = None
     if "index" in document:
-        index = MemoryIndex(folder / document["index"]["file"], checksum=document["index"]["crc"])
+        entry = document["index"]
+        index = MemoryIndex(folder / entry["file"], rows.embeddings, checksum=entry["crc"])
     return Snapshot(location, pointer, document, rows, places, parts, index)
-
-
-def arrays(rows: Rows, places: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays that are written again for each version, by the names of their files."""
-    return {
-        "offsets": rows.texts.offsets,
-        "utf8": rows.texts.utf8,
-        "duration_s": rows.duration_s,
-        "revision": rows.revision,
-        "places": places,
-    }
-
-
-def checksum(rows: Rows, places: npt.NDArray[Any], document: Mapping[str, Any]) -> int:
-    """Return the checksum of these arrays and of what ``current.json`` says about the other files."""
-    described = {name: document.get(name) for name in ("imported", "vectors", "index", "parts")}
-    total = zlib.crc32(json.dumps(described, sort_keys=True).encode())
-    for array in arrays(rows, places).values():
-        content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        total = zlib.crc32(content.data, total)
-    return total

@@ -21,8 +21,9 @@ from .integrity import verified
 from .location import Location
 from .memory_index import SUFFIX, extend_index, write_index
 from .meta import Pointer
-from .snapshot import CURRENT, FOLDER, FORMAT, Snapshot, arrays, checksum
+from .snapshot import CURRENT, FOLDER, FORMAT, Snapshot
 from .snapshot_parts import PLACE, SUFFIXES, ReadContents, sync, write_part
+from .snapshot_rows import arrays, checksum
 from .vectors import map_vectors, words_sum
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,8 +20,6 @@ from reelscore.types import Track
 from . import memory_index, schema
 from .entry import TrackEntry
 from .exact_search import EXACT_UP_TO
-from .facts import Kind
-from .generations import DETAILS_NAME, TABLE_NAME
 from .integrity import check_files, write_checksums
 from .lance import Table, create_tables
 from .location import Location, location_of
@@ -75,7 +73,9 @@ class Store(Writer):
                 )
             created = meta.created or datetime.now(UTC).isoformat(timespec="seconds")
             pointer = Pointer(replace(meta, created=created), location.new_generation(0))
-            create_tables(location, pointer.generation, _schemas(meta, is_shared=location.is_shared))
+            create_tables(
+                location, pointer.generation, schema.table_schemas(meta, is_shared=location.is_shared)
+            )
             table = Table(location, pointer.generation)
             if not location.write(pointer):
                 location.delete_tables(pointer.generation)
@@ -136,7 +136,7 @@ class Store(Writer):
         pointer = Pointer(replace(meta, created=created), generation)
         seen = self._revisions() if self._location.is_shared else {}
         try:
-            schemas = _schemas(meta, self.imported(), is_shared=self._location.is_shared)
+            schemas = schema.table_schemas(meta, self.imported(), is_shared=self._location.is_shared)
             create_tables(self._location, generation, schemas)
             table = Table(self._location, generation)
             rebuilt = Store(self._location, pointer, table, lock=self._lock, is_writing=True)
@@ -260,6 +260,11 @@ class Store(Writer):
         with suppress(OSError):
             self.finish()
 
+    def _revisions(self) -> dict[str, int]:
+        """Return the revision of every track, by key."""
+        table = self.keys_and_revisions()
+        return dict(zip(table["key"].to_pylist(), table["revision"].to_pylist(), strict=True))
+
     def _keeps_snapshot(self) -> bool:
         return len(self) <= EXACT_UP_TO or memory_index.is_available()
 
@@ -292,13 +297,3 @@ class Store(Writer):
             finally:
                 if lock is not None:
                     lock.release()
-
-
-def _schemas(
-    meta: LibraryMeta, imported: Mapping[str, Kind] | None = None, *, is_shared: bool
-) -> dict[str, pa.Schema]:
-    tracks = schema.table_schema(
-        meta.dim, with_tags=meta.has_tags, with_facts=meta.has_facts, imported=imported, is_shared=is_shared
-    )
-    details = {DETAILS_NAME: schema.details_schema(is_shared=is_shared)} if meta.has_facts else {}
-    return {TABLE_NAME: tracks, **details}

@@ -17,7 +17,7 @@ from .batch import keep_imported, last_of_each
 from .entry import TrackEntry
 from .exact_search import Rows
 from .facts import Kind, TrackFacts, sql_name
-from .filters import one_of, quoted
+from .filters import all_of, is_other, one_of, quoted
 from .generations import DETAILS_NAME
 from .lance import Table
 from .location import Location
@@ -128,11 +128,11 @@ class Writer(View):
             version, revision = self._table.version, self._new_revision()
             rows = schema.entries_to_table(kept, self._table.schema, revision=revision)
             if not self._location.is_shared:
-                self._table.merge(rows, replaced=_all_of(key=[track.key for track in replaced]))
+                self._table.merge(rows, replaced=all_of(key=[track.key for track in replaced]))
                 return
             # Another writer may have moved such a track to another path since.
-            others = _all_of(key=[t.key for t in replaced], path=[t.path for t in replaced])
-            written = self._table.merge(rows, replaced=others, unless=_is_other("target.revision", revisions))
+            others = all_of(key=[t.key for t in replaced], path=[t.path for t in replaced])
+            written = self._table.merge(rows, replaced=others, unless=is_other("target.revision", revisions))
             if self._table.version == version + 1:
                 return  # no other commit came between
             self._table.refresh()
@@ -160,7 +160,7 @@ class Writer(View):
             columns = schema.facts_to_columns(list(changed.values()), self.imported())
             rows = {"key": list(changed), "revision": [revision] * len(changed), **columns}
             fields = [self._table.schema.field(name) for name in rows]
-            unless = _is_other("target.revision", revisions) if self._location.is_shared else None
+            unless = is_other("target.revision", revisions) if self._location.is_shared else None
             written = self._table.set_columns(pa.table(rows, schema=pa.schema(fields)), unless=unless)
             if written == len(changed) or not self._location.is_shared:
                 return
@@ -250,11 +250,10 @@ class Writer(View):
         replaced = [] if self._location.is_shared else replaced
         details = {entry.track.key: entry.details for entry in batch if entry.details is not None}
         if self.meta.has_facts and (details or replaced):
-            rows = schema.details_to_table(details).cast(self._details_schema())
-            self._details().merge(rows, replaced=_all_of(key=replaced))
-
-    def _details_schema(self) -> pa.Schema:
-        return schema.details_schema(is_shared=self._location.is_shared)
+            rows = schema.details_to_table(details).cast(
+                schema.details_schema(is_shared=self._location.is_shared)
+            )
+            self._details().merge(rows, replaced=all_of(key=replaced))
 
     def _before(self, batch: Sequence[TrackEntry]) -> tuple[list[Track], dict[str, TrackFacts], set[int]]:
         """Return the tracks that have the key or path of an entry, their facts, and their revisions."""
@@ -272,11 +271,6 @@ class Writer(View):
         return schema.facts_of(table), dict(
             zip(table["key"].to_pylist(), table["revision"].to_pylist(), strict=True)
         )
-
-    def _revisions(self) -> dict[str, int]:
-        """Return the revision of every track, by key."""
-        table = self._table.scan(["key", "revision"])
-        return dict(zip(table["key"].to_pylist(), table["revision"].to_pylist(), strict=True))
 
     def _new_revision(self) -> int:
         """Return the revision of the next commit, which is unique for each key."""
@@ -302,17 +296,4 @@ class Writer(View):
         older = [(path, row) for path, row in rows if row != newest[path]]
         if older:
             keys, revisions = [key for _, (_, key) in older], [revision for _, (revision, _) in older]
-            self._table.delete(f"{_all_of(key=keys)} AND revision IN ({', '.join(map(str, revisions))})")
-
-
-def _all_of(**values: Sequence[str]) -> str | None:
-    """Return the SQL condition that each column has one of some values; None without values."""
-    if not all(values.values()):
-        return None
-    return " AND ".join(one_of(column, list(dict.fromkeys(chosen))) for column, chosen in values.items())
-
-
-def _is_other(column: str, revisions: Mapping[str, int] | set[int]) -> str:
-    """Return the SQL condition that a row has none of the revisions that were read."""
-    read = sorted(set(revisions.values()) if isinstance(revisions, Mapping) else revisions)
-    return f"{column} NOT IN ({', '.join(map(str, read))})" if read else "true"
+            self._table.delete(f"{all_of(key=keys)} AND revision IN ({', '.join(map(str, revisions))})")
