@@ -260,6 +260,13 @@ export class Match {
     announce(error.message);
   }
 
+  #whatIsReady({ num_tracks, indexing }) {
+    const link = (text) => h("a", { href: "#/library" }, text);
+    if (num_tracks) return [h("b", {}, plural(num_tracks, "track")), " ready to match. ", link("Look at the library")];
+    if (indexing) return ["Your music is being added. Drop a video meanwhile."];
+    return ["The library has no tracks yet. ", link("Add music")];
+  }
+
   /** Without a question: what there is to match, and the videos of before. */
   async #showAside() {
     if (this.#query.video || this.#query.text || this.#query.like.length) {
@@ -268,10 +275,7 @@ export class Match {
     }
     const items = await recentVideos((id) => this.#go({ video: id }), (video) => this.#remove(video)).catch(() => []);
     if (this.#query.video || this.#query.text) return;
-    const tracks = this.#library?.num_tracks;
-    const line = this.#library && (tracks
-      ? h("p", { class: "ready" }, h("b", {}, plural(tracks, "track")), " ready to match. ", h("a", { href: "#/library" }, "Look at the library"))
-      : h("p", { class: "ready" }, "The library has no tracks yet. ", h("a", { href: "#/library" }, "Add music")));
+    const line = this.#library && h("p", { class: "ready" }, ...this.#whatIsReady(this.#library));
     const recent = items.length ? [h("h2", {}, "Your videos"), h("ul", { class: "recents" }, items)] : [];
     const steps = items.length ? null : h("ol", { class: "steps" },
       h("li", {}, h("b", {}, "Drop a video."), " It stays on this service, and is deleted after a day."),
