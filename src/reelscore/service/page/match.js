@@ -238,12 +238,16 @@ export class Match {
 
   #showMatches(found, append) {
     const length_s = this.#query.video ? this.player.duration_s : Infinity;
-    this.tracks.show(found.matches, { append, length_s });
+    const isGuess = found.model.name === "affect";
+    // All tracks would "fit well" by so few measures.
+    const matches = isGuess ? found.matches.map((match) => ({ ...match, fit: null })) : found.matches;
+    this.tracks.show(matches, { append, length_s });
     this.#next = found.next_offset;
     const number = this.tracks.matches.length;
     if (!number) this.aside.replaceChildren(blank("search", "No track found", found.notes[0] ?? "Ask for something else, or add music to the library."));
     this.heading.textContent = found.next_offset === null ? plural(number, "track") : `The best ${number} tracks`;
-    const notes = [found.query.understood && `Understood as: ${found.query.understood}`, ...found.notes.map(wording)].filter(Boolean);
+    const guess = isGuess && "A rough guess, by light, motion, loudness and tempo alone. Encoders that know what is seen and heard find better tracks: see Settings.";
+    const notes = [guess, found.query.understood && `Understood as: ${found.query.understood}`, ...found.notes.map(wording)].filter(Boolean);
     this.notes.replaceChildren(...notes.map((note) => h("li", {}, note)));
     announce(`${plural(number, "track")} found`);
     if (!append) this.exports.setTrack(this.player.track);
