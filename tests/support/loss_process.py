@@ -14,6 +14,7 @@ from reelscore.losses.distributed import gather
 from reelscore.losses.factory import BASELINES
 
 NUM_PAIRS = 12
+CHUNK_SIZE = 3
 GROUP = (0, 0, 1, 2, 3, 1, 4, 5, 2, 6, 7, 7)
 
 
@@ -53,12 +54,14 @@ def main(rank: int, world_size: int, rendezvous: str, out: str) -> None:
         *loss.named_parameters(),
     ]:
         assert parameter.grad is not None
-        dist.all_reduce(
-            parameter.grad
-        )  # with the division below: the mean that DistributedDataParallel takes
-        found[name] = parameter.grad / world_size
+        found[name] = parameter.grad
+        if not name.startswith("loss"):
+            dist.all_reduce(
+                parameter.grad
+            )  # with the division below: the mean that DistributedDataParallel takes
+            found[name] = parameter.grad / world_size
     for name in BASELINES:
-        baseline = Gathered(build_loss(LossConfig(name=name)).double())
+        baseline = Gathered(build_loss(LossConfig(name=name, chunk_size=CHUNK_SIZE)).double())
         shown = {"video_features": x[own], "music_features": y[own], "group": group[own]}
         sides = [embedding.detach().requires_grad_() for embedding in (video(x[own]), music(y[own]))]
         total = baseline(*sides, **shown)
