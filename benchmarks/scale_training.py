@@ -1,6 +1,6 @@
 """Throughput and memory of training the network: processes, gradient caching, streaming and large batches.
 
-    python benchmarks/scale_training.py [--quick] [--threads N] [--json FILE]
+    python benchmarks/scale_training.py [--quick] [--threads N] [--only TITLE] [--json FILE]
 
 Each job runs in processes of its own, started with torch's launcher. Without a GPU the jobs run on the CPU. The limits
 of a large batch are its arithmetic and its memory traffic, counted from the equations, over the rates of a matrix
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from reelscore.data.batching import part_rows
 from reelscore.data.extraction import PairFeatures
 from reelscore.data.feature_set import FeatureSet, PairSettings
 from reelscore.data.manifest import ManifestRow
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, help="of each process; by default the cores divided among the processes"
     )
+    parser.add_argument("--only", default="", help="measure the jobs whose title contains this")
     parser.add_argument("--json", type=Path, help="write the report to this file")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -60,21 +62,19 @@ def main() -> None:
             print(json.dumps({**found, "peak_mb": peak[0]}), flush=True)
         return
     with tempfile.TemporaryDirectory() as folder:
-        report = measure(Path(folder), quick=given.quick, threads=given.threads)
+        report = measure(Path(folder), quick=given.quick, threads=given.threads, only=given.only)
     text = json.dumps(report, indent=1)
     print(text)
     if given.json:
         given.json.write_text(text + "\n", encoding="utf-8")
 
 
-def measure(folder: Path, *, quick: bool, threads: int | None) -> dict[str, Any]:
+def measure(folder: Path, *, quick: bool, threads: int | None, only: str = "") -> dict[str, Any]:
     has_gpu = torch.cuda.is_available()
     num_steps = 2 if quick else 20
     large = 512 if quick else 4096
     sizes = (500, 2000) if quick else (4000, 16_000)
     batches = (256,) if quick else (8192, 32_768, 65_536) if has_gpu else (1024, 4096)
-    for size in sizes:
-        write_set(folder / str(size), size)
     jobs: dict[str, tuple[int, dict[str, Any]]] = {
         f"{number} processes, batch 256": (
             number,
@@ -94,6 +94,19 @@ def measure(folder: Path, *, quick: bool, threads: int | None) -> dict[str, Any]
                 {"name": "rows", "folder": str(folder / str(size)), "streamed": streamed},
             )
     jobs |= {f"loss of batch {size}": (1, {"name": "loss", "batch_size": size}) for size in batches}
+    shared = 512 if quick else 8192
+    jobs |= {
+        f"share of {name} of batch {shared}, {number} processes": (
+            1,
+            {"name": "share", "loss": name, "batch_size": shared, "num_processes": number},
+        )
+        for name in ("infonce", "inter-intra")
+        for number in (1, 2, 4)
+    }
+    jobs = {title: job for title, job in jobs.items() if only in title}
+    if any(job["name"] == "rows" for _, job in jobs.values()):
+        for size in sizes:
+            write_set(folder / str(size), size)
     report: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if has_gpu else f"CPU, {os.cpu_count()} cores",
         "threads": threads,
@@ -188,6 +201,28 @@ def loss(*, batch_size: int) -> dict[str, Any]:
             found[f"{name}_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
     found["overhead"] = round(found["inter_intra_s"] / found["infonce_s"], 2)
     return found
+
+
+def share(*, loss: str, batch_size: int, num_processes: int) -> dict[str, Any]:
+    """Measure forward and backward of the rows of one of K processes, without the exchange of the embeddings."""
+    torch.manual_seed(0)
+    video, music = (torch.randn(batch_size, DIM, requires_grad=True) for _ in range(2))
+    features = {
+        f"{side}_features": torch.randn(batch_size, 2 * columns)
+        for side, columns in zip(("video", "music"), COLUMNS, strict=True)
+    }
+    one = build_loss(LossConfig(name=loss))
+    rows = part_rows(batch_size, (0, num_processes)) if num_processes > 1 else None
+    # The backward pass of a small batch loads code, and its gradients belong to the embeddings.
+    some = {name: values[:64] for name, values in features.items()}
+    torch.autograd.backward(one(video[:64], music[:64], **some))
+    before_mb, seconds = _resident_mb(), []
+    for _ in range(2):
+        began = time.process_time()
+        torch.autograd.backward(one.parts(video, music, **features, rows=rows).total)
+        seconds.append(time.process_time() - began)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cpu_s": round(min(seconds), 2), "loss_mb": round(peak_mb - before_mb)}
 
 
 def limits(batch_size: int, device: str) -> dict[str, float]:
