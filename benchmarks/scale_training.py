@@ -18,13 +18,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
-from reelscore.data.batching import part_rows
+from reelscore.data.batching import iterate, part_rows
 from reelscore.data.extraction import PairFeatures
 from reelscore.data.feature_set import FeatureSet, PairSettings
 from reelscore.data.manifest import ManifestRow
@@ -94,6 +96,8 @@ def measure(folder: Path, *, quick: bool, threads: int | None, only: str = "") -
                 {"name": "rows", "folder": str(folder / str(size)), "streamed": streamed},
             )
     jobs |= {f"loss of batch {size}": (1, {"name": "loss", "batch_size": size}) for size in batches}
+    for size in (20_000,) if quick else (500_000, 2_000_000):
+        jobs[f"memory of {size} streamed rows"] = (1, {"name": "memory", "num_rows": size})
     shared = 512 if quick else 8192
     jobs |= {
         f"share of {name} of batch {shared}, {number} processes": (
@@ -156,6 +160,63 @@ def rows(*, folder: str, streamed: bool) -> dict[str, Any]:
         "opened_s": round(opened_s, 1),
         "pairs_per_s": rate(trainer, len(pairs) // 256, warmup=0),
     }
+
+
+def memory(*, num_rows: int) -> dict[str, Any]:
+    """Measure the peak memory of the rows of a data set, opened and in training, above that of a small one."""
+    with tempfile.TemporaryDirectory() as folder:
+        small = {"name": "write_tiny_rows", "folder": f"{folder}/small", "num_rows": 1000}
+        for job in (small, {**small, "folder": f"{folder}/set", "num_rows": num_rows}):
+            command = [sys.executable, __file__, "--job", json.dumps(job)]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        select(StreamedPairs.open(FeatureSet.open(f"{folder}/small")))  # loads all code
+        source = FeatureSet.open(f"{folder}/set")
+        start_mb = _peak_mb()
+        pairs = StreamedPairs.open(source)
+        opened_mb, opened_s = _peak_mb() - start_mb, time.process_time()
+        select(pairs)
+        selected_mb, selected_s = _peak_mb() - start_mb, time.process_time()
+    return {
+        "open_bytes_per_row": round(opened_mb * 2**20 / num_rows),
+        "training_bytes_per_row": round(selected_mb * 2**20 / num_rows),
+        "training_cpu_s": round(selected_s - opened_s, 1),
+    }
+
+
+def select(pairs: StreamedPairs) -> None:
+    """Select the rows of a training and of its refit, and read a few batches of each."""
+    pairs.identity()
+    for selected in (pairs.where("train"), pairs.take(pairs.indices("train", "val"))):
+        rng = np.random.default_rng(0)
+        for _ in islice(iterate(selected, batch_size=256, rng=rng), 3):
+            pass
+
+
+def write_tiny_rows(*, folder: str, num_rows: int) -> dict[str, Any]:
+    """Write a data set of one number for each video and track, half of it with groups of 5 rows."""
+    settings = PairSettings("random", "light", "fast", "video", "music", 1, 1, 1, 0, 0, 0)
+    there = FeatureSet.create(folder, settings)
+    for start in range(0, num_rows, 250_000):
+        numbers = range(start, min(start + 250_000, num_rows))
+        size = len(numbers)
+        ones = np.ones(size, np.float32)
+        columns = {
+            "key": [f"videos/{number:012d}.mp4" for number in numbers],
+            "line": numbers,
+            "group": [f"song {number // 5}" if number % 2 else None for number in numbers],
+            "split": pa.nulls(size),
+            "video_content": [f"{number:032x}" for number in numbers],
+            "music_content": [f"{number // 2:032x}" for number in numbers],
+            "video": pa.FixedSizeListArray.from_arrays(ones, 1),
+            "music": pa.FixedSizeListArray.from_arrays(ones, 1),
+            "row_s": pa.FixedSizeListArray.from_arrays(np.ones(2 * size), 2),
+            "clips": [[]] * size,
+            "text": pa.nulls(size),
+            "notes": [[]] * size,
+        }
+        schema = there.table.schema
+        there.table.append(pa.table({name: columns[name] for name in schema.names}, schema=schema))
+    return {}
 
 
 def rate(trainer: Trainer, num_steps: int, *, chunk_size: int | None = None, warmup: int = 1) -> float:
@@ -302,6 +363,13 @@ def write_set(folder: Path, size: int) -> None:
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
+
+
+def _peak_mb() -> float:
+    """Return the peak of resident memory since the last call."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def _synchronise() -> None:

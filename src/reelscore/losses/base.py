@@ -124,8 +124,8 @@ class PairLoss(nn.Module):
         ------
         InputError
             If shapes, dtypes or devices differ, a value is not finite, an embedding is zero, needed features are
-            missing, labels are not integers, there is no negative, or `rows` is empty. A loss compiled with torch.compile checks shapes,
-            dtypes and devices alone.
+            missing, labels are not integers, there is no negative, or `rows` is empty. A loss compiled with
+            torch.compile checks shapes, dtypes and devices alone.
         """
         check_tensors(video_embeddings, music_embeddings)
         groups = to_group(labels, group, video_embeddings)

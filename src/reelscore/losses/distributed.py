@@ -1,9 +1,9 @@
 """A loss over the batches of all processes.
 
 In a distributed run each process holds a part of the batch, and a contrastive loss needs all of it for its negatives.
-`gather` gives every process the embeddings E of the whole batch. Process k computes the share L_k(E) of its own items as
-anchors, and all sum the shares to L = Σ_k L_k. Both exchanges sum gradients over the K processes in the backward pass,
-as each of them differentiates L. With respect to the parameters θ of the towers, process k then has
+`gather` gives every process the embeddings E of the whole batch. Process k computes the share L_k(E) of its own items
+as anchors, and all sum the shares to L = Σ_k L_k. Both exchanges sum gradients over the K processes in the backward
+pass, as each of them differentiates L. With respect to the parameters θ of the towers, process k then has
 
     g_k = K ∂L/∂E_k ∂E_k/∂θ,        mean of the g_k = ∂L/∂θ,
 
@@ -184,23 +184,24 @@ class _Gather(torch.autograd.Function):
 
 class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
+    def forward(_: Any, values: Tensor) -> Tensor:
         return _summed(values)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(_: Any, gradient: Tensor) -> Tensor:
         return _summed(gradient)
 
 
 class _MeanOfGradients(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, parameter: Tensor) -> Tensor:
-        return parameter.view_as(parameter)  # the same memory, because a loss may bound its parameters in place
+    def forward(_: Any, parameter: Tensor) -> Tensor:
+        # A view, because a loss may bound its parameters in place.
+        return parameter.view_as(parameter)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(_: Any, gradient: Tensor) -> Tensor:
         return _summed(gradient) / dist.get_world_size()
 
 

@@ -236,9 +236,7 @@ class InterIntraLoss(PairLoss):
         for name, frozen in before.items():
             if frozen is None:
                 continue
-            intra = structure_loss(
-                rows[name], frozen, self._form, chunk_size=self.chunk_size, rows=part
-            )
+            intra = structure_loss(rows[name], frozen, self._form, chunk_size=self.chunk_size, rows=part)
             parts[f"intra_{name}"] = intra.detach()
             total = total + self.weight_of(name) * intra / len(rows)
         return LossParts(total, parts)

@@ -130,8 +130,8 @@ def structure_loss(
 
     Notes
     -----
-    The gradients of slices that divide the batch add up to that of the loss. With a symmetric form, a slice gives its own
-    embeddings their whole gradient and the others none, which saves a matrix product.
+    The gradients of slices that divide the batch add up to that of the loss. With a symmetric form, a slice gives its
+    own embeddings their whole gradient and the others none, which saves a matrix product.
     """
     span = range(len(embeddings))[rows or slice(None)]
     value: Tensor = _StructureLoss.apply(embeddings, frozen, form, chunk_size, span)  # type: ignore[no-untyped-call]
