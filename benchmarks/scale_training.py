@@ -171,7 +171,8 @@ def memory(*, num_rows: int) -> dict[str, Any]:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         select(StreamedPairs.open(FeatureSet.open(f"{folder}/small")))  # loads all code
         source = FeatureSet.open(f"{folder}/set")
-        start_mb = _peak_mb()
+        _peak_mb()
+        start_mb = _resident_mb()
         pairs = StreamedPairs.open(source)
         opened_mb, opened_s = _peak_mb() - start_mb, time.process_time()
         select(pairs)

@@ -294,8 +294,8 @@ class FeatureTable:
         paths = pc.replace_substring(pa.chunked_array(found, pa.string()), "/", "\0")
         ordered = pa.table({"line": line[back], "path": paths})
         keys = [("line", "ascending"), ("path", "ascending")]
-        places = wanted[pc.sort_indices(ordered, sort_keys=keys).to_numpy()]
-        return places
+        sorted_places: IntArray = wanted[pc.sort_indices(ordered, sort_keys=keys).to_numpy()]
+        return sorted_places
 
     def _scan(self, *names: str) -> Iterator[pa.RecordBatch]:
         """Read some columns batch by batch, in the order of storage."""
