@@ -126,7 +126,8 @@ def run(num_processes: int, job: dict[str, Any], threads: int) -> dict[str, Any]
     launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={num_processes}", "--standalone"]
     done = subprocess.run(
         [sys.executable, *launcher, "--local-addr=127.0.0.1", __file__, "--job", json.dumps(job)],
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        # Arrays above 1 MB return to the system when they are freed, as those of many rows do in any case.
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), "MALLOC_MMAP_THRESHOLD_": str(2**20)},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -37,7 +37,7 @@ _FAILURE_SCHEMA = pa.schema(
         pa.field("tries", pa.int64(), nullable=False),
     ]
 )
-_SCAN_ROWS = 65_536  # in one batch
+_SCAN_ROWS = 8192  # in one batch
 _READABLE_FOR = timedelta(hours=1)  # a reader keeps the version that it opened at least this long
 _COMPACT_FROM = 32  # fragments; each commit adds one
 _INDEX_FROM = 100_000  # rows; reading their keys takes a tenth of a second
