@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from reelscore.errors import InputError
 from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
-from reelscore.losses.distributed import gather
+from reelscore.losses.distributed import gather_rows
 from reelscore.losses.factory import BASELINES
 
 NUM_PAIRS = 12
@@ -70,7 +70,7 @@ def main(rank: int, world_size: int, rendezvous: str, out: str) -> None:
     # Parts of different sizes: 1, 2, ... rows with a weight for each row of the whole.
     sizes = [1 + number for number in range(world_size)]
     part = (torch.arange(sizes[rank], dtype=torch.float64) + 10 * rank).requires_grad_()
-    whole = gather(part, sizes)
+    whole = gather_rows(part, sizes)
     (gradient,) = torch.autograd.grad((whole * torch.arange(len(whole)) ** 2).sum(), part)
     found |= {"parts": whole.detach(), "gradient of a part": gradient / world_size}
     size, four = 3 + rank, torch.eye(4)

@@ -18,7 +18,7 @@ from .splits import hash_position, merge_components, split_codes
 _GROUP = ("group", "music_content")
 
 
-def row_digests(table: FeatureTable, texts: Callable[[pa.RecordBatch], pa.Array], *columns: str) -> Digests:
+def _row_digests(table: FeatureTable, texts: Callable[[pa.RecordBatch], pa.Array], *columns: str) -> Digests:
     """Return the digest of a text of each row, which is computed from some columns."""
     found = np.empty(len(table), DIGEST)
     for rows, batch in table.batches(*columns):
@@ -34,12 +34,12 @@ def groups_and_splits(table: FeatureTable, *, seed: int, use_splits: bool) -> tu
     InputError
         When rows that share a group, a video or a track give different splits.
     """
-    first = first_equal(row_digests(table, _group_names, *_GROUP))
+    first = first_equal(_row_digests(table, _group_names, *_GROUP))
     numbers = np.arange(len(first), dtype=first.dtype)
     group = (np.cumsum(first == numbers, dtype=first.dtype) - 1)[first]
     if not use_splits:
         return group, np.zeros(len(first), np.int8)
-    same_video = first_equal(row_digests(table, lambda batch: batch["video_content"], "video_content"))
+    same_video = first_equal(_row_digests(table, lambda batch: batch["video_content"], "video_content"))
     component = merge_components(first, same_video)
     del same_video
     split = _given_splits(table, component)

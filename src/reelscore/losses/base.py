@@ -7,7 +7,7 @@ Most losses are means over anchors: see `row_loss`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, SupportsFloat
 
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from reelscore.errors import InputError
 
 from .similarity import check_device, describe, frozen_directions, unit_rows, values_known, working_dtype
+
+Gather = Callable[[Tensor], Tensor]
+"""Concatenates tensors of all processes along the first axis, with gradient; such as `distributed.gather_rows`."""
 
 Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
 """One integer for each item of a batch."""
@@ -92,6 +95,7 @@ class PairLoss(nn.Module):
         music_mask: Tensor | None = None,
         group: Labels | None = None,
         rows: slice | None = None,
+        gather: Gather | None = None,
     ) -> LossParts:
         """Return the loss of a batch of pairs and its terms.
 
@@ -113,6 +117,9 @@ class PairLoss(nn.Module):
         rows : slice, optional
             Anchors whose share of the loss is returned; by default the whole loss. The shares of slices that divide the
             batch add up to the loss, and so do their gradients.
+        gather : callable, optional
+            Exchange with the processes that compute the other slices at the same time. It halves the matrix products of
+            `InfoNCE`.
 
         Returns
         -------
@@ -142,7 +149,7 @@ class PairLoss(nn.Module):
                 self._frozen("video", video_features, video_mask, video),
                 self._frozen("music", music_features, music_mask, music),
             )
-            return self.compute(batch) if rows is None else self.compute_rows(batch, rows)
+            return self.compute(batch) if rows is None else self.compute_rows(batch, rows, gather)
 
     def _frozen(self, name: str, features: Tensor | None, mask: Tensor | None, rows: Tensor) -> Tensor | None:
         if name not in self.needs:
@@ -158,8 +165,13 @@ class PairLoss(nn.Module):
         """Return the loss of a checked batch. Subclasses implement it."""
         raise NotImplementedError
 
-    def compute_rows(self, batch: PairBatch, rows: slice) -> LossParts:
-        """Return the share of some anchors; see `parts`.
+    def compute_rows(
+        self,
+        batch: PairBatch,
+        rows: slice,
+        gather: Gather | None = None,  # noqa: ARG002
+    ) -> LossParts:
+        """Return the share of some anchors; arguments as for `parts`.
 
         A loss that is a sum over anchors overrides it to compute these anchors alone. This implementation computes the
         whole loss and scales it by the share of the rows.

@@ -1,9 +1,9 @@
 """A loss over the batches of all processes.
 
 In a distributed run each process holds a part of the batch, and a contrastive loss needs all of it for its negatives.
-`gather` gives every process the embeddings E of the whole batch. Process k computes the share L_k(E) of its own items
-as anchors, and all sum the shares to L = Σ_k L_k. Both exchanges sum gradients over the K processes in the backward
-pass, as each of them differentiates L. With respect to the parameters θ of the towers, process k then has
+`gather_rows` gives every process the embeddings E of the whole batch. Process k computes the share L_k(E) of its own
+items as anchors, and all sum the shares to L = Σ_k L_k. Both exchanges sum gradients over the K processes in the
+backward pass, as each of them differentiates L. With respect to the parameters θ of the towers, process k then has
 
     g_k = K ∂L/∂E_k ∂E_k/∂θ,        mean of the g_k = ∂L/∂θ,
 
@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 
 from reelscore.errors import InputError
 
-from .base import Labels, LossParts, PairLoss, check_tensors, to_group
+from .base import Gather, Labels, LossParts, PairLoss, check_tensors, to_group
 from .similarity import describe, pooled_features
 
 
@@ -71,6 +71,7 @@ class Gathered(PairLoss):
         music_mask: Tensor | None = None,
         group: Labels | None = None,
         rows: slice | None = None,
+        gather: Gather | None = None,
     ) -> LossParts:
         """Return the loss of the whole batch and its terms; arguments as for `PairLoss`.
 
@@ -94,6 +95,7 @@ class Gathered(PairLoss):
                 music_mask=music_mask,
                 group=group,
                 rows=rows,
+                gather=gather,
             )
         if "video" not in self.loss.needs:
             video_features = None
@@ -116,7 +118,7 @@ class Gathered(PairLoss):
         return sum_of_shares(
             self.loss,
             slice(start, start + len(video_embeddings)) if rows is None else rows,
-            **{name: None if value is None else gather(value) for name, value in inputs.items()},
+            **{name: None if value is None else gather_rows(value) for name, value in inputs.items()},
         )
 
 
@@ -127,7 +129,9 @@ def sum_of_shares(loss: PairLoss, rows: slice, **arguments: Tensor | None) -> Lo
     """
     module = _Parts(loss)
     parameters = {name: _MeanOfGradients.apply(value) for name, value in module.named_parameters()}  # type: ignore[no-untyped-call]
-    own: LossParts = torch.func.functional_call(module, parameters, kwargs={**arguments, "rows": rows})
+    own: LossParts = torch.func.functional_call(
+        module, parameters, kwargs={**arguments, "rows": rows, "gather": gather_rows}
+    )
     total, *parts = _Sum.apply(torch.stack([own.total, *own.parts.values()]))  # type: ignore[no-untyped-call]
     return LossParts(total, {name: value.detach() for name, value in zip(own.parts, parts, strict=True)})
 
@@ -143,7 +147,7 @@ class _Parts(nn.Module):
         return self.loss.parts(**arguments)
 
 
-def gather(values: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+def gather_rows(values: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
     """Return the rows of all processes, in the order of the processes.
 
     Parameters

@@ -19,6 +19,7 @@ from torch import Tensor
 from reelscore.errors import InputError
 
 from .base import (
+    Gather,
     Labels,
     LossParts,
     PairBatch,
@@ -125,19 +126,17 @@ class InterIntraLoss(PairLoss):
 
     def compute(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch of videos and tracks."""
-        return self._pairs(batch, None)
+        return self.compute_rows(batch, slice(None))
 
-    def compute_rows(self, batch: PairBatch, rows: slice) -> LossParts:
+    def compute_rows(self, batch: PairBatch, rows: slice, gather: Gather | None = None) -> LossParts:
         """Return the share of some anchors."""
-        return self._pairs(batch, rows)
-
-    def _pairs(self, batch: PairBatch, part: slice | None) -> LossParts:
         self._check_modalities(("video", "music"))
         return self._combine(
             {"video": batch.video, "music": batch.music},
             {"video": batch.video_frozen, "music": batch.music_frozen},
             batch.group,
-            part,
+            rows,
+            gather,
         )
 
     def among(self, *args: Any, **arguments: Any) -> Tensor:
@@ -221,14 +220,14 @@ class InterIntraLoss(PairLoss):
         rows: Mapping[str, Tensor],
         before: Mapping[str, Tensor | None],
         group: Tensor | None,
-        part: slice | None = None,
+        part: slice = slice(None),
+        gather: Gather | None = None,
     ) -> LossParts:
         parts: dict[str, Tensor] = {}
         inters = {}
         for one, two in itertools.combinations(rows, 2):
             batch = PairBatch(rows[one], rows[two], group)
-            inter = self.inter.compute(batch) if part is None else self.inter.compute_rows(batch, part)
-            inters[f"inter_{one}_{two}"] = inter.total
+            inters[f"inter_{one}_{two}"] = self.inter.compute_rows(batch, part, gather).total
         total = torch.stack(list(inters.values())).mean() if len(inters) > 1 else next(iter(inters.values()))
         parts["inter"] = total.detach()
         if len(inters) > 1:

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from reelscore.errors import InputError
 
-from .base import LossParts, PairBatch, PairLoss
+from .base import Gather, LossParts, PairBatch, PairLoss
 from .similarity import FLAT
 
 Groups = Literal["negatives-masked", "positives"]
@@ -220,7 +220,12 @@ class RowLoss(TemperatureLoss):
         """Return the mean over all anchors of both modalities."""
         return self.compute_rows(batch, slice(None))
 
-    def compute_rows(self, batch: PairBatch, rows: slice) -> LossParts:
+    def compute_rows(
+        self,
+        batch: PairBatch,
+        rows: slice,
+        gather: Gather | None = None,  # noqa: ARG002
+    ) -> LossParts:
         """Return the share of some anchors of both modalities."""
         video, music, group, video_frozen, music_frozen = batch
         forward = self._share(rows, video, music, group, video_frozen, music_frozen)

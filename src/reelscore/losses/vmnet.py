@@ -13,7 +13,7 @@ the `triplet` loss between the modalities, and within each the `structure` form 
 
 from __future__ import annotations
 
-from .base import LossParts, PairBatch, PairLoss, check_number
+from .base import Gather, LossParts, PairBatch, PairLoss, check_number
 from .structure import order_form, structure_loss
 from .triplet import Triplet
 
@@ -42,7 +42,12 @@ class VMNet(PairLoss):
         """Return the loss of a checked batch."""
         return self.compute_rows(batch, slice(None))
 
-    def compute_rows(self, batch: PairBatch, rows: slice) -> LossParts:
+    def compute_rows(
+        self,
+        batch: PairBatch,
+        rows: slice,
+        gather: Gather | None = None,  # noqa: ARG002
+    ) -> LossParts:
         """Return the share of some anchors."""
         assert batch.video_frozen is not None
         assert batch.music_frozen is not None
