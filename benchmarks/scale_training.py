@@ -32,8 +32,9 @@ from reelscore.data.feature_set import FeatureSet, PairSettings
 from reelscore.data.manifest import ManifestRow
 from reelscore.data.pairs import PairSet
 from reelscore.data.streaming import StreamedPairs
-from reelscore.losses import LossConfig, build_loss
+from reelscore.losses import Gathered, LossConfig, build_loss
 from reelscore.training.config import TrainConfig
+from reelscore.training.distributed import Processes
 from reelscore.training.gradient import backward
 from reelscore.training.launch import join_processes
 from reelscore.training.loop import Trainer
@@ -101,8 +102,8 @@ def measure(folder: Path, *, quick: bool, threads: int | None, only: str = "") -
     shared = 512 if quick else 8192
     jobs |= {
         f"share of {name} of batch {shared}, {number} processes": (
-            1,
-            {"name": "share", "loss": name, "batch_size": shared, "num_processes": number},
+            number,
+            {"name": "share", "loss": name, "batch_size": shared},
         )
         for name in ("infonce", "inter-intra")
         for number in (1, 2, 4)
@@ -266,26 +267,26 @@ def loss(*, batch_size: int) -> dict[str, Any]:
     return found
 
 
-def share(*, loss: str, batch_size: int, num_processes: int) -> dict[str, Any]:
-    """Measure forward and backward of the rows of one of K processes, without the exchange of the embeddings."""
+def share(*, loss: str, batch_size: int) -> dict[str, Any]:
+    """Measure forward and backward of the loss of a batch in one of K processes, with the exchanges between them."""
     torch.manual_seed(0)
-    video, music = (torch.randn(batch_size, DIM, requires_grad=True) for _ in range(2))
-    features = {
-        f"{side}_features": torch.randn(batch_size, 2 * columns)
-        for side, columns in zip(("video", "music"), COLUMNS, strict=True)
-    }
-    one = build_loss(LossConfig(name=loss))
-    rows = part_rows(batch_size, (0, num_processes)) if num_processes > 1 else None
-    # The backward pass of a small batch loads code, and its gradients belong to the embeddings.
-    some = {name: values[:64] for name, values in features.items()}
-    torch.autograd.backward(one(video[:64], music[:64], **some))
-    before_mb, seconds = _resident_mb(), []
-    for _ in range(2):
+    processes = Processes.current()
+    columns = (DIM, DIM, *(2 * number for number in COLUMNS))
+    own = part_rows(batch_size, processes.part)
+    whole = Gathered(build_loss(LossConfig(name=loss)))
+    tensors = [torch.randn(batch_size, number)[own].clone() for number in columns]
+    video, music, video_features, music_features = tensors
+    seconds, before_mb = [], 0.0
+    for size in (64, batch_size, batch_size):  # a small batch first, which loads code
+        used = [values[:size].clone().requires_grad_() for values in (video, music)]
+        features = {"video_features": video_features[:size], "music_features": music_features[:size]}
+        if not before_mb and size == batch_size:
+            _peak_mb()
+            before_mb = _resident_mb()
         began = time.process_time()
-        torch.autograd.backward(one.parts(video, music, **features, rows=rows).total)
+        torch.autograd.backward(whole(*used, **features))
         seconds.append(time.process_time() - began)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"cpu_s": round(min(seconds), 2), "loss_mb": round(peak_mb - before_mb)}
+    return {"cpu_s": round(min(seconds[1:]), 2), "loss_mb": round(_peak_mb() - before_mb)}
 
 
 def limits(batch_size: int, device: str) -> dict[str, float]:

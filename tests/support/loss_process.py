@@ -14,8 +14,15 @@ from reelscore.losses.distributed import gather_rows
 from reelscore.losses.factory import BASELINES
 
 NUM_PAIRS = 12
-CHUNK_SIZE = 3
-GROUP = (0, 0, 1, 2, 3, 1, 4, 5, 2, 6, 7, 7)
+GROUP = (0, 0, 1, 2, 3, 3, 3, 3, 2, 6, 3, 7)
+"""The second of three processes has no negative for item 10."""
+
+CONFIGS = {
+    **{name: LossConfig(name=name, chunk_size=3) for name in BASELINES},  # type: ignore[arg-type]
+    "infonce, one product": LossConfig(name="infonce"),
+    "infonce, positives": LossConfig(name="infonce", groups="positives"),
+    "inter-intra, kl": LossConfig(intra="kl"),
+}
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.nn.Linear, torch.nn.Linear]:
@@ -60,8 +67,8 @@ def main(rank: int, world_size: int, rendezvous: str, out: str) -> None:
                 parameter.grad
             )  # with the division below: the mean that DistributedDataParallel takes
             found[name] = parameter.grad / world_size
-    for name in BASELINES:
-        baseline = Gathered(build_loss(LossConfig(name=name, chunk_size=CHUNK_SIZE)).double())
+    for name, config in CONFIGS.items():
+        baseline = Gathered(build_loss(config).double())
         shown = {"video_features": x[own], "music_features": y[own], "group": group[own]}
         sides = [embedding.detach().requires_grad_() for embedding in (video(x[own]), music(y[own]))]
         total = baseline(*sides, **shown)
