@@ -4,6 +4,7 @@
 
 Builds a library of `--rows` tracks (kept with `--folder`), searches it one query at a time and compares the results
 with exact search: as `match` does, in the snapshot (above 100,000 tracks with faiss), and in the LanceDB tables alone.
+Then 10 tracks are added, in a process of its own, as `add` does once they are embedded.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from reelscore.library.storage.entry import TrackEntry
 from reelscore.library.storage.meta import LibraryMeta
 from reelscore.library.storage.open import Searcher, open_for_search
 from reelscore.library.storage.schema import table_schema, track_json
@@ -38,7 +42,7 @@ def centres(rows: int, dim: int, seed: int) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def draw(cluster_centres: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
@@ -137,6 +141,45 @@ def numpy_exact_ms(rows: int, dim: int, seed: int, queries: np.ndarray) -> float
     return float(np.median(times))
 
 
+def add_ten(folder: Path, seed: int) -> dict[str, float]:
+    """Add 10 tracks to a library, and return what that took; call it in a new process, for its peak memory."""
+    dim = Store.open(folder).meta.dim
+    chosen = np.random.default_rng([seed, 9])
+    new = unit(chosen.standard_normal((10, dim), dtype=np.float32))
+    first = int(chosen.integers(2**60))
+    entries = []
+    for i, embedding in enumerate(new, start=first):
+        named = Track(f"{i:040x}", f"/music/{i}.mp3", f"Title {i}", "Artist 3", 180.0)
+        spans_s = np.arange(8) * 20.0
+        moments = np.repeat(embedding[None], 8, axis=0)
+        entries.append(TrackEntry(named, "", 1, 1, embedding, moments, spans_s, spans_s + 20.0))
+    begun, used, read = time.perf_counter(), time.process_time(), _of_process("io", "rchar")
+    written = _of_process("io", "wchar")
+    with Store.open(folder) as store:
+        store.begin()
+        store.known()
+        store.upsert(entries)
+        store.search(new[0], 17)  # as the search for other copies of a recording
+    return {
+        "seconds": time.perf_counter() - begun,
+        "cpu_s": time.process_time() - used,
+        "read_mb": (_of_process("io", "rchar") - read) / 2**20,
+        "written_mb": (_of_process("io", "wchar") - written) / 2**20,
+        "peak_memory_mb": _of_process("status", "VmHWM") / 1024,
+    }
+
+
+def _of_process(file: str, name: str) -> int:
+    """Return a number that Linux keeps about this process. Bytes read are without those of memory-mapped files."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self", file).read_text().splitlines())
+    return int(lines[name].split()[0])
+
+
+def _in_new_process(function: Callable[..., dict[str, float]], *arguments: object) -> dict[str, float]:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -172,6 +215,7 @@ def main() -> None:
             "tables_one_in_20": ask(store, queries, filtered_truth, 10, "artist = 'Artist 3'"),
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "disk_mb": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 2**20,
+            "add_10": _in_new_process(add_ten, folder, args.seed),
             "numpy_exact_p50_ms": numpy_exact_ms(*size, queries),
         }
     text = json.dumps(figures, indent=2)

@@ -4,7 +4,8 @@
 
 Compares LanceDB's IVF_SQ, IVF_PQ and IVF_HNSW_SQ with two indexes in memory over the same data: faiss IVF-SQ8, whose
 candidates are scored again in full precision, and exact search in NumPy. A filter keeps 1% of the tracks. Each
-latency is that of one query at a time, warm. The vectors are random and clustered, as in `library.py`.
+latency is that of one query at a time, warm. The vectors are random and clustered, as in `library.py`. An index that
+takes longer than `--most-minutes` is stopped, and its time is noted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -173,20 +176,48 @@ def at_size(rows: int, options: argparse.Namespace, result: dict[str, Any]) -> I
         table = database.create_table("tracks", reader)
         table.create_index("part", config=lancedb.index.Bitmap(), name="part_idx")
         result["write_s"], result["table_mb"] = round(time.perf_counter() - begun, 1), disk_mb(folder)
-        for name, config in indexes(rows, dim).items():
-            if name not in options.indexes:
-                continue
-            begun, used = time.perf_counter(), time.process_time()
-            table.create_index("embedding", config=config, name="vectors", replace=True)
-            built = {
-                "build_s": round(time.perf_counter() - begun, 1),
-                "build_cpu_s": round(time.process_time() - used, 1),
-                "index_mb": _newest_index_mb(folder),
-            }
-            # One partition of HNSW holds 100,000 rows; few are enough.
-            probes = PROBES if "HNSW" not in name else 4
-            result[name] = built | measure(lance_search(table, 2, probes), queries, truth)
-            yield
+        for name in indexes(rows, dim):
+            if name in options.indexes:
+                work = (folder, name, rows, dim, queries, truth)
+                result[name] = within(60 * options.most_minutes, built_and_searched, *work)
+                yield
+
+
+def built_and_searched(
+    folder: Path, name: str, rows: int, dim: int, queries: np.ndarray, truth: dict[bool, list[set[int]]]
+) -> dict[str, Any]:
+    """Build an index of the table in a folder, and measure search with it."""
+    table = lancedb.connect(folder).open_table("tracks")
+    begun, used = time.perf_counter(), time.process_time()
+    table.create_index("embedding", config=indexes(rows, dim)[name], name="vectors", replace=True)
+    built = {
+        "build_s": round(time.perf_counter() - begun, 1),
+        "build_cpu_s": round(time.process_time() - used, 1),
+        "index_mb": _newest_index_mb(folder),
+    }
+    # One partition of HNSW holds 100,000 rows; few are enough.
+    probes = PROBES if "HNSW" not in name else 4
+    return built | measure(lance_search(table, 2, probes), queries, truth)
+
+
+def within(limit_s: float, function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Call a function in a process of its own, which is killed at a limit; a build cannot be interrupted."""
+    begun = time.perf_counter()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        future = pool.submit(function, *arguments)
+        try:
+            return future.result(timeout=limit_s)
+        except TimeoutError:
+            used_s = 0.0
+            for process in list(pool._processes.values()):
+                used_s += _cpu_s(process.pid)
+                process.kill()
+            return {"stopped_after_s": round(time.perf_counter() - begun, 1), "stopped_after_cpu_s": used_s}
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return round((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), 1)
 
 
 def _newest_index_mb(folder: Path) -> float:
@@ -207,7 +238,7 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
         axes, ("all", "filtered"), ("all tracks", "filter that keeps 1%"), strict=True
     ):
         for name in names:
-            points = [(one["rows"], one[name][key]["p50_ms"]) for one in results if name in one]
+            points = [(one["rows"], one[name][key]["p50_ms"]) for one in results if key in one.get(name, {})]
             axis.plot(*zip(*points, strict=True), marker="o", label=name)
         axis.set(xscale="log", yscale="log", xlabel="tracks", title=title)
         axis.grid(alpha=0.3)
@@ -223,6 +254,9 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--indexes", nargs="*", default=["IVF_SQ", "IVF_HNSW_SQ", "IVF_PQ"], metavar="NAME")
+    parser.add_argument(
+        "--most-minutes", type=float, default=30.0, help="stop the build of an index after this"
+    )
     parser.add_argument("--plot", type=Path, help="write a plot to this file")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()

@@ -14,6 +14,8 @@ from reelscore.cli.filter_options import filters
 from reelscore.errors import InputError
 from reelscore.library.storage.facts import BUILT_IN, TRACK_KINDS, TrackFacts
 from reelscore.library.storage.open import open_for_search
+from reelscore.library.storage.reader import View
+from reelscore.library.storage.snapshot import Snapshot
 from reelscore.library.storage.store import Store
 from reelscore.matching.filter_notes import none_left, unknown_values
 from reelscore.matching.filters import join, parse_filter
@@ -57,12 +59,16 @@ def number_of(key: str) -> int:
 
 
 def passing(index, *where: str) -> set[int]:
-    """Return the tracks that pass, which are the same where the items of lists are known before the search."""
-    found, again = (
-        index.keys_where(join(parse_filter(where, index.columns(), items=items)))
-        for items in (None, index.items)
+    """Return the tracks that pass.
+
+    They are the same in memory and by LanceDB, and where the items of lists are known before the search.
+    """
+    conditions = [join(parse_filter(where, index.columns(), items=items)) for items in (None, index.items)]
+    found, *others = (
+        searcher.keys_where(sql) for sql in conditions for searcher in (index, Store.open(index.location))
     )
-    assert found == again
+    assert all(other == found for other in others)
+    assert {index.count_where(sql) for sql in conditions} == {len(found)}
     return {number_of(key) for key in found}
 
 
@@ -184,6 +190,25 @@ def combined(children):
 def test_a_filter_passes_the_tracks_for_which_it_is_true(index, condition):
     text, test = condition
     assert passing(index, text) == {i for i in range(NUM_TRACKS) if test(values_of(i)) is True}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bpm between 90 and 120 or bpm is null",
+        "not (vocals = 'no' and explicit) and licence is not null",
+        "genre in ('rock', 'Jazz') and genre not like 'h%'",
+        "genre is null or length_s < 90",
+        "licence like 'CC%' or artist > 'artist 1'",
+        "bpm > -1 and explicit is not false",
+    ],
+)
+def test_filters_are_evaluated_in_memory(index, text, monkeypatch):
+    sql = join(parse_filter([text], index.columns(), items=index.items))
+    expected = Store.open(index.location).keys_where(sql)
+    monkeypatch.setattr(View, "keys_where", None)
+    snapshot = Snapshot.open(index.location)
+    assert snapshot.keys_where(sql) == expected
 
 
 def test_several_filters_must_all_hold_and_the_top_level_is_split(index):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-from reelscore.library.storage.facts import BUILT_IN
+from reelscore.library.storage.facts import BUILT_IN, Kind
 from reelscore.library.storage.open import Searcher
 from reelscore.objects import Folder
 
@@ -37,8 +38,7 @@ def unknown_values(conditions: Sequence[Condition], index: Searcher, library: Fo
     messages = []
     kinds = index.columns()
     for name in dict.fromkeys(name for condition in conditions for name in condition.columns):
-        (known,) = parse_filter([f'"{name}" is not null'], kinds)
-        num = index.count_where(known.sql)
+        num = index.count_where(_is_known(name, kinds[name]))
         if 2 * num >= len(index):
             continue
         way = f"give them: reelscore tag import FILE.csv --library {library}"
@@ -48,3 +48,10 @@ def unknown_values(conditions: Sequence[Condition], index: Searcher, library: Fo
             f"{name} is known for {num} of {len(index)} tracks, and unknown values never pass; {way}"
         )
     return messages
+
+
+@lru_cache(256)
+def _is_known(name: str, kind: Kind) -> str:
+    """Return the SQL of the condition that a column is known."""
+    (condition,) = parse_filter([f'"{name}" is not null'], {name: kind})
+    return condition.sql

@@ -117,12 +117,12 @@ class Matcher:
             info = None
         elif info is None:
             info = probe(request.video)
-        index, conditions, allowed = self._filtered(request)
+        index, conditions = self._filtered(request)
         embedded = embed_query(self._pipeline, self._library, request, info=info)
         kept = self._kept
         if kept[0] is not index:
             kept = self._kept = index, {}
-        search = Search(self._pipeline, index, request, embedded, info, join(conditions), allowed, kept[1])
+        search = Search(self._pipeline, index, request, embedded, info, join(conditions), kept[1])
         page = islice(search.ordered(), request.offset, request.offset + request.k)
         matches = tuple(
             search.match(rank, placed, violated)
@@ -199,15 +199,14 @@ class Matcher:
             raise not_understood(text, query.text_request.names)
         return embedding
 
-    def _filtered(self, request: MatchRequest) -> tuple[Searcher, tuple[Condition, ...], set[str] | None]:
-        """Return a searcher, the filter, and the keys of the tracks that pass it; None without a filter."""
+    def _filtered(self, request: MatchRequest) -> tuple[Searcher, tuple[Condition, ...]]:
+        """Return a searcher and the filter, which some track passes."""
         index = self._searcher()
         conditions = parse_filter(request.where, index.columns(), items=index.items) if request.where else ()
         where = join(conditions)
-        allowed = None if where is None else index.keys_where(where)
-        if allowed is not None and not allowed:
+        if where is not None and not index.count_where(where):
             raise NotFoundError(none_left(conditions, index, self._library.path))
-        return index, conditions, allowed
+        return index, conditions
 
     def _searcher(self) -> Searcher:
         """Return a searcher over the library, once it matches the pipeline and has a track."""

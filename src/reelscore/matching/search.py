@@ -52,8 +52,6 @@ class Search:
         Of the video.
     where : str, optional
         SQL of the filter.
-    allowed : set of str, optional
-        Keys of the tracks that pass it; None without a filter.
     kept : dict
         The best block of earlier queries on this version of the library; further pages and other settings use it.
     """
@@ -64,7 +62,6 @@ class Search:
     query: Query
     info: MediaInfo | None = None
     where: str | None = None
-    allowed: set[str] | None = None
     kept: dict[object, list[Placed]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,6 +73,11 @@ class Search:
         """What the text was understood as; empty without one."""
         text = self.query.text_request
         return "" if text is None else text.understood(self._title_words)
+
+    @cached_property
+    def allowed(self) -> set[str] | None:
+        """Keys of the tracks that pass the filter; None without one."""
+        return None if self.where is None else self.index.keys_where(self.where)
 
     @cached_property
     def clip_s(self) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reelscore.errors import ArtifactError
@@ -46,6 +48,39 @@ def test_damage_is_not_copied_to_the_snapshot(library: Path, entry) -> None:
     shutil.rmtree(library / "snapshot")
     with pytest.raises(ArtifactError, match="differs from what was written"):
         open_for_search(library)
+
+
+def test_a_write_reads_no_old_data_file_again(library: Path, entry, monkeypatch) -> None:
+    before, read = set(data_files(library)), []
+    original = integrity._crc
+    monkeypatch.setattr(integrity, "_crc", lambda file: (read.append(file), original(file))[1])
+    with Store.open(library) as store:
+        store.upsert([entry(50)])
+    assert before & set(read) == set()
+    for file in before:
+        os.utime(file)
+    with Store.open(library) as store:
+        store.upsert([entry(51)])
+    assert before <= set(read)
+    Store.open(library).check_files()
+    assert set(data_files(library)) <= set(read)
+
+
+def test_damage_that_changes_no_time_is_not_copied_but_noticed_by_a_full_check(library: Path, entry) -> None:
+    before = {e.track.key: e for e in Store.open(library).entries()}
+    vector = entry(3).embedding.tobytes()
+    (file,) = (file for file in data_files(library) if vector in file.read_bytes())
+    stat, content = file.stat(), bytearray(file.read_bytes())
+    content[content.find(vector)] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with Store.open(library) as store:
+        store.upsert([entry(99)])
+    key = entry(3).track.key
+    assert np.array_equal(open_for_search(library).embeddings([key])[key], before[key].embedding)
+    assert not np.array_equal(Store.open(library).embeddings([key])[key], before[key].embedding)
+    with pytest.raises(ArtifactError, match="differs from what was written"):
+        Store.open(library).check_files()
 
 
 def test_checksums_follow_commits_compaction_and_rebuilds(library: Path, entry, meta) -> None:

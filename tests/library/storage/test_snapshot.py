@@ -93,6 +93,34 @@ def test_parts_stay_few_and_dead_moments_go(library, entry, unit):
     agree(library, unit)
 
 
+def test_of_many_parts_only_the_small_ones_are_written_again(library, entry, unit):
+    first = {file.name for file in (library / "snapshot").glob("moments-*")}
+    for i in range(100, 120):
+        with Store.open(library) as store:
+            store.upsert([entry(i)])
+    assert first <= {file.name for file in (library / "snapshot").glob("moments-*")}
+    agree(library, unit)
+
+
+def test_vectors_are_appended_after_what_counts(library, entry, unit):
+    (file,) = (library / "snapshot").glob("embeddings-*.f32")
+    before, content = Snapshot.open(library), file.read_bytes()
+    answer = before.search(unit(0, 16), 12)
+    file.write_bytes(content + bytes(99))  # a writer was killed
+    agree(library, unit)
+    with Store.open(library) as store:
+        store.upsert([entry(80), entry(7, model=3)])
+        store.remove([entry(5).track.key])
+    assert file.read_bytes()[: len(content)] == content
+    assert file.stat().st_size == len(content) + 2 * 16 * 4
+    agree(library, unit)
+    assert before.search(unit(0, 16), 12) == answer
+    with Store.open(library) as store:
+        store.remove([entry(i).track.key for i in range(30)])
+    assert not file.exists()  # more than half of it was of removed tracks
+    agree(library, unit)
+
+
 def test_a_stale_snapshot_is_not_used_and_the_next_reader_replaces_it(library, entry, unit):
     with Store.open(library) as store:
         store.upsert([entry(50)])
@@ -209,14 +237,16 @@ def test_tag_scores_follow_writes(tagged, unit):
         store.upsert([make_entry(2, tag_scores=unit(5, 7)), make_entry(40)])
         store.remove([make_entry(0).track.key])
     assert store.count_without_tags() == 2
-    assert np.isnan(Snapshot.open(tagged).tag_cosines(unit(3, 7))).sum() == 2
+    scores = Snapshot.open(tagged).tag_cosines(unit(3, 7))
+    assert np.isnan(scores).sum() == 2
+    assert np.array_equal(scores, store.tag_cosines(unit(3, 7)), equal_nan=True)
     Store.open(tagged).replace(make_meta(1), [make_entry(i, model=1) for i in range(4)])
     assert Snapshot.open(tagged).all_rows().tag_scores is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "remove", "flip"])
 def test_damaged_tag_scores_are_never_believed(tagged, unit, damage):
-    (file,) = (tagged / "snapshot").rglob("tag_scores.npy")
+    (file,) = (tagged / "snapshot").rglob("tag_scores-*.f32")
     content = bytearray(file.read_bytes())
     if damage == "remove":
         file.unlink()
@@ -280,3 +310,40 @@ def test_a_large_library_is_searched_by_an_index_in_memory(tmp_path, entry, meta
     assert Snapshot.open(library) is None
     assert open_for_search(library).search(unit(9**9, 16), 20) == exact[0]
     assert Snapshot.open(library) is not None
+
+
+def test_the_index_grows_with_the_library(tmp_path, entry, meta, unit, monkeypatch):
+    pytest.importorskip("faiss", reason="needs the extra large")
+    for module in ("store", "snapshot_writer"):
+        monkeypatch.setattr(f"reelscore.library.storage.{module}.EXACT_UP_TO", 1000)
+    monkeypatch.setattr("reelscore.library.storage.snapshot._EXACT_ALLOWED", 100)
+    monkeypatch.setattr("reelscore.library.storage.snapshot_writer._MOST_UNINDEXED", 10)
+    library = tmp_path / "l"
+
+    def write(new, removed=()):
+        with Store.open(library) as store:
+            store.upsert(entry(i) for i in new)
+            store.remove([entry(i).track.key for i in removed])
+        snapshot, store = Snapshot.open(library), Store.open(library)
+        found_all = []
+        for where in (None, "artist = 'Artist 2'"):
+            for number in (1, 2001, *new, *removed):
+                query = entry(number).embedding
+                found, expected = (one.search(query, 5, where=where) for one in (snapshot, store))
+                assert found == sorted(found, key=lambda pair: (-pair[1], pair[0].key))
+                assert found[0] == expected[0]  # a new track is the nearest of its own embedding
+                assert set(found) <= set(store.search(query, 20, where=where))  # with their exact scores
+                found_all += [pair in expected for pair in found]
+        assert np.mean(found_all) > 0.97
+        return snapshot.document["index"]
+
+    with Store.create(library, meta()) as store:
+        store.upsert(entry(i) for i in range(2000))
+    first = write([])
+    assert (first["num"], first["trained_on"]) == (2000, 2000)
+    assert write(range(2000, 2010), [0, 1, 2001]) == first  # the new tracks are compared one by one
+    second = write(range(2010, 2016))
+    assert second["file"] != first["file"]
+    assert (second["num"], second["trained_on"]) == (2015, 2000)  # number 2001 was removed at once
+    monkeypatch.setattr("reelscore.library.storage.snapshot_writer._TRAIN_AGAIN_AT", 1)
+    assert write(range(2016, 2030))["trained_on"] == 2029

@@ -13,6 +13,7 @@ from reelscore.errors import InputError
 from reelscore.types import FloatArray, Track
 
 from .entry import UNIT_TOLERANCE, NotUnitError, check_unit
+from .vectors import Vectors
 
 TEXT_COLUMNS = ("key", "path", "title", "artist", "album")
 
@@ -62,16 +63,16 @@ class Rows:
     duration_s : ndarray of float64, shape (N,)
     revision : ndarray of int64, shape (N,)
         Number of the write that made the row; key and revision identify the row's content.
-    embeddings : ndarray of float32, shape (N, D)
-    tag_scores : ndarray of float32, shape (N, V), optional
+    embeddings : Vectors, shape (N, D)
+    tag_scores : Vectors, shape (N, V), optional
         NaN in the rows of tracks without tag scores; None where the library keeps none.
     """
 
     texts: Texts
     duration_s: npt.NDArray[np.float64]
     revision: npt.NDArray[np.int64]
-    embeddings: FloatArray
-    tag_scores: FloatArray | None = None
+    embeddings: Vectors
+    tag_scores: Vectors | None = None
 
     def __len__(self) -> int:
         return len(self.duration_s)
@@ -87,6 +88,11 @@ class Rows:
 
     def row_of(self, key: str) -> int | None:
         """Return the row of `key` by bisection, or None."""
+        row = self.num_below(key)
+        return row if row < len(self) and self.texts.cell("key", row) == key else None
+
+    def num_below(self, key: str) -> int:
+        """Return the number of smaller keys."""
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
@@ -94,7 +100,7 @@ class Rows:
                 low = middle + 1
             else:
                 high = middle
-        return low if low < len(self) and self.texts.cell("key", low) == key else None
+        return low
 
     def find(self, keys: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the row of each key, -1 where the library has none."""
@@ -139,11 +145,8 @@ class Rows:
             When an embedding does not have norm 1, so the library is damaged.
         """
         query = checked_query(query, k, dim=self.embeddings.shape[1])
-        # One product: BLAS waits for its threads at the end of each, which is long on a busy machine.
-        if allowed is None:
-            allowed, scores = np.arange(len(self)), self.embeddings @ query
-        else:
-            scores = self.embeddings[allowed] @ query
+        scores = self.embeddings.dot(query, allowed)
+        allowed = np.arange(len(self)) if allowed is None else allowed
         if not np.isfinite(scores).all():
             raise NotUnitError("an embedding is not of norm 1")
         if len(allowed) > k:
@@ -172,7 +175,7 @@ class Rows:
         """Which tracks have tag scores, shape (N,)."""
         if self.tag_scores is None or self.tag_scores.shape[1] == 0:
             return np.zeros(len(self), dtype=np.bool_)
-        present: npt.NDArray[np.bool_] = ~np.isnan(self.tag_scores[:, 0])
+        present: npt.NDArray[np.bool_] = ~np.isnan(self.tag_scores.column(0))
         return present
 
 
@@ -200,6 +203,6 @@ def cosines(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.float64
     return products
 
 
-def _cosines_in_blocks(embeddings: FloatArray, query: FloatArray) -> npt.NDArray[np.float64]:
+def _cosines_in_blocks(embeddings: Vectors | FloatArray, query: FloatArray) -> npt.NDArray[np.float64]:
     blocks = range(0, len(embeddings), _BLOCK_ROWS)
     return np.concatenate([np.empty(0), *(cosines(embeddings[i : i + _BLOCK_ROWS], query) for i in blocks)])

@@ -188,6 +188,11 @@ class Table:
                 query = query.where(where)
             return (query.select(list(columns)) if columns else query).to_arrow()
 
+    def column(self, name: str) -> pa.Table:
+        """Return a column with the identifiers of the rows in ``_rowid``, in no promised order."""
+        with lance_errors(self._library):
+            return self._table.search().select([name]).with_row_id(True).to_arrow()
+
     def keys_where(self, where: str) -> set[str]:
         """Return the keys of the rows that meet an SQL condition; raise `InputError` if it is not valid."""
         with lance_errors(self._library):
@@ -200,10 +205,13 @@ class Table:
                 ) from error
         return set(found["key"].to_pylist())
 
-    def scan_in_parts(self, *, num_rows: int = 256) -> Iterator[pa.Table]:
-        """Yield all columns of all rows in parts of bounded size."""
+    def scan_in_parts(
+        self, columns: Sequence[str] | None = None, *, num_rows: int = 256
+    ) -> Iterator[pa.Table]:
+        """Yield columns of all rows, by default every column, in parts of bounded size."""
         with lance_errors(self._library):
-            for batch in self._table.search().to_batches(num_rows):
+            query = self._table.search()
+            for batch in (query.select(list(columns)) if columns else query).to_batches(num_rows):
                 yield pa.Table.from_batches([batch])
 
     def merge(self, rows: pa.Table, *, replaced: str | None = None, unless: str | None = None) -> int:

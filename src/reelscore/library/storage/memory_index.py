@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import zlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from reelscore.types import FloatArray
 
-FILE_NAME = "index.faiss"
+from .integrity import file_crc
+
+SUFFIX = ".faiss"
 
 _ROWS_A_LIST = 1000
 _SAMPLE_A_LIST = 64
@@ -31,52 +33,62 @@ class MemoryIndex:
     Parameters
     ----------
     file : Path
-        As `write_index` wrote it.
+        As `write_index` or `extend_index` wrote it.
     checksum : int
         Its CRC-32; ValueError if it differs, since faiss trusts what it reads.
     """
 
     def __init__(self, file: Path, *, checksum: int) -> None:
+        if not is_available() or file_crc(file) != checksum:
+            raise ValueError(f"{file.name} cannot be read, or differs from what was written")
+        self._file = file
+
+    @cached_property
+    def _index(self) -> Any:
         import faiss
 
-        if _crc(file) != checksum:
-            raise ValueError(f"{file.name} differs from what was written")
-        self._index = faiss.read_index(str(file))
+        return faiss.read_index(str(self._file))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
 
     def near(
-        self, query: FloatArray, k: int, *, allowed: npt.NDArray[np.int64] | None = None
+        self, query: FloatArray, k: int, *, allowed: npt.NDArray[np.bool_] | None = None
     ) -> npt.NDArray[np.int64]:
-        """Return more than `k` rows near a query (D,), ascending, of all rows or of those `allowed`."""
+        """Return more than `k` places of vectors near a query (D,), of all or of those `allowed`, shape (M,)."""
         import faiss
 
         options: dict[str, Any] = {"nprobe": _PROBES}
         if allowed is not None:
-            options["sel"] = faiss.IDSelectorBatch(allowed)
+            selector: Any = faiss.IDSelectorBitmap  # typed as in C++
+            options["sel"] = selector(np.packbits(allowed, bitorder="little"))
         parameters = faiss.SearchParametersIVF(**options)
-        _, rows = self._index.search(query[None], _OVERSAMPLING * k, params=parameters)
-        found: npt.NDArray[np.int64] = np.sort(rows[0][rows[0] >= 0])
+        _, places = self._index.search(query[None], _OVERSAMPLING * k, params=parameters)
+        found: npt.NDArray[np.int64] = places[0][places[0] >= 0]
         return found
 
 
-def write_index(file: Path, embeddings: FloatArray) -> int:
-    """Build the index of unit embeddings (N, D), write it to a new file, and return the file's CRC-32."""
+def write_index(file: Path, vectors: FloatArray) -> int:
+    """Build the index of unit vectors (M, D), write it to a new file, and return the file's CRC-32."""
     import faiss
 
-    num_rows, dim = embeddings.shape
-    num_lists = max(1, num_rows // _ROWS_A_LIST)
+    num, dim = vectors.shape
+    num_lists = max(1, num // _ROWS_A_LIST)
     index = faiss.IndexIVFScalarQuantizer(
         faiss.IndexFlatIP(dim), dim, num_lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
-    sample = np.linspace(0, num_rows - 1, min(num_rows, _SAMPLE_A_LIST * num_lists)).astype(np.int64)
-    index.train(embeddings[sample])
-    index.add(embeddings)
+    sample = np.linspace(0, num - 1, min(num, _SAMPLE_A_LIST * num_lists)).astype(np.int64)
+    index.train(vectors[sample])
+    index.add(vectors)
     faiss.write_index(index, str(file))
-    return _crc(file)
+    return file_crc(file)
 
 
-def _crc(file: Path) -> int:
-    total = 0
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            total = zlib.crc32(block, total)
-    return total
+def extend_index(file: Path, old: Path, vectors: FloatArray) -> int:
+    """Add vectors (M, D) to an index with the centroids that it has, write it as `write_index` does."""
+    import faiss
+
+    index = faiss.read_index(str(old))
+    index.add(np.ascontiguousarray(vectors))
+    faiss.write_index(index, str(file))
+    return file_crc(file)

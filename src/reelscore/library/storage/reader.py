@@ -13,6 +13,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from reelscore.errors import ArtifactError, NotFoundError
 from reelscore.files import content_hash
@@ -30,6 +31,7 @@ from .location import Location, location_of
 from .meta import LibraryMeta, Pointer, damaged
 
 _MANY_KEYS = 2000  # above, reading all rows is faster than finding these
+_ROWS_A_PART = 1024
 
 
 class View:
@@ -218,6 +220,15 @@ class View:
             found = schema.facts_of(self._table.scan(columns, where=where))
         return found if where else {key: found[key] for key in keys if key in found}
 
+    def names(self) -> list[str]:
+        """Return the names of the table's columns."""
+        return list(self._table.schema.names)
+
+    def column(self, name: str) -> tuple[npt.NDArray[np.uint64], pa.ChunkedArray]:
+        """Return the identifiers of the rows, and a column in the same order."""
+        table = self._table.column(name)
+        return table["_rowid"].to_numpy(), table[name]
+
     def columns(self) -> dict[str, Kind]:
         """Return every column that a condition may use."""
         return {**TRACK_KINDS, **(BUILT_IN if self.meta.has_facts else {}), **self.imported()}
@@ -257,9 +268,31 @@ class View:
     def all_rows(self) -> Rows:
         """Return all tracks; read once per version."""
         if self._rows is None:
-            tags = [schema.TAG_SCORES] if self.meta.has_tags else []
-            self._rows = schema.table_to_rows(self._table.scan([*schema.ROW_COLUMNS, *tags]))
+            self._rows = self.rows_where([None])
         return self._rows
+
+    def rows_where(self, conditions: Sequence[str | None]) -> Rows:
+        """Return the tracks that meet one of several SQL conditions; None is met by all."""
+        columns = [*schema.ROW_COLUMNS, *([schema.TAG_SCORES] if self.meta.has_tags else [])]
+        return schema.table_to_rows(pa.concat_tables(self._table.scan(columns, where=w) for w in conditions))
+
+    def keys_and_revisions(self) -> pa.Table:
+        """Return key and revision of every track, in no promised order."""
+        return self._table.scan(["key", "revision"])
+
+    def contents(self, keys: Sequence[str]) -> Iterator[tuple[dict[str, Moments], dict[str, TrackFacts]]]:
+        """Yield the moments and facts of tracks, in parts of bounded size and no promised order."""
+        if len(keys) <= _MANY_KEYS:
+            yield self.moments(keys), self.facts(keys)
+            return
+        wanted = set(keys)
+        facts = schema.FACT_COLUMNS[1:] if self.meta.has_facts else ()
+        for part in self._table.scan_in_parts([*schema.MOMENT_COLUMNS, *facts], num_rows=_ROWS_A_PART):
+            chosen = part.filter(pa.array([key in wanted for key in part["key"].to_pylist()]))
+            moments = schema.moments_of(chosen, dim=self.meta.dim)
+            with self._damage():
+                check_moments(moments)
+                yield moments, schema.facts_of(chosen)
 
     @contextmanager
     def _damage(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from reelscore.types import FloatArray, Track
 from .entry import Moments, TrackEntry
 from .exact_search import TEXT_COLUMNS, Rows, Texts
 from .facts import BUILT_IN, IMPORTED_PREFIX, Kind, TrackDetails, TrackFacts, sql_name
+from .vectors import Vectors
 
 TRACK_JSON = "card"
 """Column with a JSON copy of the columns of a `Track`. The name on disk is that of the first format."""
@@ -210,22 +211,37 @@ def table_to_entries(table: pa.Table) -> Iterator[TrackEntry]:
 def table_to_rows(table: pa.Table) -> Rows:
     """Return the tracks of a table with at least `ROW_COLUMNS`, sorted by key."""
     table = table.take(pc.sort_indices(table, sort_keys=[("key", "ascending")])).combine_chunks()
-    offsets = np.zeros((len(TEXT_COLUMNS), len(table) + 1), dtype=np.int64)
-    texts: list[bytes] = []
-    start = 0
-    for c, name in enumerate(TEXT_COLUMNS):
-        lengths = pc.binary_length(table[name]).to_numpy()
-        offsets[c, 0] = start
-        offsets[c, 1:] = start + np.cumsum(lengths)
-        start = int(offsets[c, -1])
-        texts.append("".join(table[name].to_pylist()).encode())
     return Rows(
-        Texts(offsets, np.frombuffer(b"".join(texts), dtype=np.uint8)),
+        texts_of([_one_chunk(table[name]) for name in TEXT_COLUMNS]),
         table["duration_s"].to_numpy(),
         table["revision"].to_numpy(),
-        embeddings_of(table),
-        _tag_scores_of(table) if TAG_SCORES in table.column_names else None,
+        Vectors.of(embeddings_of(table)),
+        Vectors.of(_tag_scores_of(table)) if TAG_SCORES in table.column_names else None,
     )
+
+
+def texts_of(columns: Sequence[pa.Array]) -> Texts:
+    """Return the columns `TEXT_COLUMNS` in one buffer."""
+    offsets = np.zeros((len(columns), len(columns[0]) + 1), dtype=np.int64)
+    contents: list[npt.NDArray[np.uint8]] = []
+    start = 0
+    for c, column in enumerate(columns):
+        column = column.cast(pa.large_string())
+        _, bounds, content = column.buffers()
+        if len(column):
+            own = np.frombuffer(bounds, np.int64)[column.offset : column.offset + len(column) + 1]
+            offsets[c] = start + own - own[0]
+            if content is not None:
+                contents.append(np.frombuffer(content, np.uint8)[own[0] : own[-1]])
+        else:
+            offsets[c] = start
+        start = int(offsets[c, -1])
+    return Texts(offsets, np.concatenate([np.empty(0, np.uint8), *contents]))
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
 
 
 def tracks_of(table: pa.Table) -> list[Track]:

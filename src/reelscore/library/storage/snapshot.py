@@ -1,8 +1,9 @@
 """Memory-mapped snapshot of a library, so that search needs no LanceDB import.
 
-The folder ``snapshot/`` holds files that never change, and ``current.json``, which lists the files of one version of
-the table. A snapshot is used only while its version is the newest on disk, according to the file names in Lance's
-``_versions`` folder. So a snapshot is never stale, and may be deleted at any time.
+The folder ``snapshot/`` holds files whose content is only added to, and ``current.json``, which lists the files of one
+version of the table and how much of them counts. A snapshot is used only while its version is the newest on disk,
+according to the file names in Lance's ``_versions`` folder. So a snapshot is never stale, and may be deleted at any
+time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,21 +24,27 @@ from reelscore.files import parse_json, read_file
 from reelscore.objects import Folder
 from reelscore.types import FloatArray, Track
 
+from .columns import OrderedColumns
+from .conditions import Conditions, UnsupportedError
 from .entry import Moments, NotUnitError, check_moments
 from .exact_search import Rows, Texts, checked_query
 from .facts import BUILT_IN, TRACK_KINDS, Kind, TrackDetails, TrackFacts
+from .integrity import verified
 from .location import Location, location_of
-from .memory_index import FILE_NAME, MemoryIndex
+from .memory_index import MemoryIndex
 from .meta import LibraryMeta, Pointer
 from .snapshot_parts import FACTS_PLACE, MOMENTS_PLACE, PLACE, Part
+from .vectors import Vectors, map_vectors, words_sum
 
 if TYPE_CHECKING:
     from .reader import View
 
-FORMAT = 3
+FORMAT = 4
 FOLDER = "snapshot"
 CURRENT = "current.json"
 
+_KEPT_FILTERS = 32  # masks of one byte a track
+_KEPT_COUNTS = 256
 _EXACT_ALLOWED = 20_000  # rows that pass a filter: scoring them all takes less than the index would
 
 
@@ -51,38 +58,37 @@ class Snapshot:
         Of the library.
     pointer : Pointer
         Meta and generation of the tables.
-    version : int
-        Of the table of tracks.
+    document : Mapping
+        ``current.json``.
     rows : Rows
     places : ndarray of PLACE, shape (N,)
         Where the moments and facts of each row are.
     parts : tuple of Part
-    imported : Mapping of str to {"number", "text", "flag", "list"}
-        Imported columns.
     index : MemoryIndex, optional
         Of a library of more than `EXACT_UP_TO` tracks.
     """
 
     location: Location
     pointer: Pointer
-    version: int
+    document: Mapping[str, Any]
     rows: Rows
     places: npt.NDArray[Any]
     parts: tuple[Part, ...]
-    imported: Mapping[str, Kind]
     index: MemoryIndex | None = None
     _checked: npt.NDArray[np.bool_] = field(init=False, repr=False)
+    _row_at: npt.NDArray[np.int64] = field(init=False, repr=False)
     _view: View | None = field(default=None, init=False, repr=False)
-    _keys_where: Callable[[str], set[str]] = field(init=False, repr=False)
-    _rows_where: Callable[[str], npt.NDArray[np.int64]] = field(init=False, repr=False)
+    _conditions: Conditions | None = field(default=None, init=False, repr=False)
+    _passing: Callable[[str], npt.NDArray[np.bool_]] = field(init=False, repr=False)
     _count_where: Callable[[str], int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._checked = np.zeros(len(self.rows), dtype=np.bool_)  # whose moments are as they were written
-        # The last answers of LanceDB are kept; the version does not change.
-        self._keys_where = lru_cache(8)(lambda sql: self._store().keys_where(sql))
-        self._rows_where = lru_cache(8)(lambda sql: self.rows.rows_of(self.keys_where(sql)))
-        self._count_where = lru_cache(256)(lambda sql: self._store().count_where(sql))
+        self._row_at = np.full(len(self.rows.embeddings.blocks[0]), -1)
+        self._row_at[self.rows.embeddings.places] = np.arange(len(self.rows))
+        # The last answers are kept; the version does not change.
+        self._passing = lru_cache(_KEPT_FILTERS)(self._evaluate)
+        self._count_where = lru_cache(_KEPT_COUNTS)(lambda sql: int(np.count_nonzero(self._passing(sql))))
 
     @classmethod
     def open(cls, library: str | Folder | Location, *, version: int | None = None) -> Snapshot | None:
@@ -95,15 +101,22 @@ class Snapshot:
         """
         location = location_of(library)
         pointer = location.read()
-        try:
-            document = parse_json(read_file(location.local / FOLDER / CURRENT))
-            if document["format"] != FORMAT or document["generation"] != pointer.generation:
-                return None
-            if document["version"] != (version or location.newest_version(pointer.generation)):
-                return None
-            return map_snapshot(location, pointer, document)
-        except Exception:  # NumPy raises many types for a damaged header
-            return None
+        return read_snapshot(
+            location,
+            pointer,
+            is_wanted=lambda v: v == (version or location.newest_version(pointer.generation)),
+        )
+
+    @property
+    def version(self) -> int:
+        """Version of the table of tracks."""
+        return int(self.document["version"])
+
+    @property
+    def imported(self) -> Mapping[str, Kind]:
+        """Kinds of the imported columns."""
+        imported: Mapping[str, Kind] = self.document["imported"]
+        return imported
 
     @property
     def meta(self) -> LibraryMeta:
@@ -115,11 +128,24 @@ class Snapshot:
 
     def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Searcher.search`."""
-        allowed = None if where is None else self._rows_where(where)
+        allowed = None if where is None else np.flatnonzero(self._passing(where))
         if self.index is not None and (allowed is None or len(allowed) > _EXACT_ALLOWED):
-            allowed = self.index.near(checked_query(query, k, dim=self.meta.dim), k, allowed=allowed)
+            allowed = self._near(self.index, checked_query(query, k, dim=self.meta.dim), k, allowed)
         with self._damage():
             return self.rows.search(query, k, allowed=allowed)
+
+    def _near(
+        self, index: MemoryIndex, query: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None
+    ) -> npt.NDArray[np.int64]:
+        """Return more than `k` rows near a query, ascending, and all that the index does not have yet."""
+        row_at, places = self._row_at, self.rows.embeddings.places
+        chosen = row_at >= 0
+        if allowed is not None:
+            chosen = np.zeros(len(row_at), np.bool_)
+            chosen[places[allowed]] = True
+        indexed, later = chosen[: len(index)], np.flatnonzero(chosen[len(index) :])
+        found = index.near(query, k, allowed=None if indexed.all() else indexed)
+        return np.sort(row_at[np.concatenate([found, len(index) + later])])
 
     def facts(self, keys: Sequence[str]) -> dict[str, TrackFacts]:
         """Return the facts about each of `keys` in the library."""
@@ -136,12 +162,24 @@ class Snapshot:
         return {**TRACK_KINDS, **(BUILT_IN if self.meta.has_facts else {}), **self.imported}
 
     def keys_where(self, sql: str) -> set[str]:
-        """Return the keys of the tracks that meet an SQL condition, by LanceDB."""
-        return self._keys_where(sql)
+        """Return the keys of the tracks that meet an SQL condition."""
+        return {self.rows.texts.cell("key", row) for row in np.flatnonzero(self._passing(sql)).tolist()}
 
     def count_where(self, sql: str) -> int:
-        """Return the number of tracks that meet an SQL condition, by LanceDB."""
+        """Return the number of tracks that meet an SQL condition."""
         return self._count_where(sql)
+
+    def _evaluate(self, sql: str) -> npt.NDArray[np.bool_]:
+        """Return which tracks meet an SQL condition, shape (N,): from columns in memory where possible."""
+        if self._conditions is None:
+            columns = OrderedColumns(self.rows.texts, self._store())
+            self._conditions = Conditions(columns.read)
+        try:
+            return self._conditions.passing(sql)
+        except UnsupportedError:
+            mask = np.zeros(len(self), np.bool_)
+            mask[self.rows.rows_of(self._store().keys_where(sql))] = True
+            return mask
 
     def items(self, column: str) -> Collection[str]:
         """Return the different items of a list column, by LanceDB."""
@@ -220,64 +258,72 @@ class Snapshot:
         )
 
 
-def map_snapshot(location: Location, pointer: Pointer, document: dict[str, Any]) -> Snapshot:
+def read_snapshot(
+    location: Location, pointer: Pointer, *, is_wanted: Callable[[int], bool] = lambda _: True
+) -> Snapshot | None:
+    """Map the snapshot of a generation, or return None unless it is intact and of a wanted version."""
+    try:
+        document = parse_json(read_file(location.local / FOLDER / CURRENT))
+        if document["format"] != FORMAT or document["generation"] != pointer.generation:
+            return None
+        return _map(location, pointer, document) if is_wanted(document["version"]) else None
+    except Exception:  # NumPy raises many types for a damaged header
+        return None
+
+
+def _map(location: Location, pointer: Pointer, document: dict[str, Any]) -> Snapshot:
     """Map the snapshot that ``current.json`` describes; raise any exception if it is damaged."""
     folder = location.local / FOLDER
-    names = ["offsets", "utf8", "duration_s", "revision", "embeddings", "places"]
     read = {
         name: np.asarray(
             np.load(folder / document["rows"] / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         )  # a plain view: slicing np.memmap itself is ten times as slow
-        for name in (*names, *(["tag_scores"] if pointer.meta.has_tags else []))
+        for name in ("offsets", "utf8", "duration_s", "revision", "places")
     }
+    places = read["places"]
+    if places.dtype != PLACE:
+        raise ValueError("places of another form")
+    vectors = dict[str, Vectors]()
+    for name, entry in document["vectors"].items():
+        file = folder / entry["file"]
+        block = map_vectors(file, entry["num"], entry["dim"])
+        if verified(file, f"{entry['num']} vectors", partial(words_sum, block)) != int(entry["sum"], 16):
+            raise ValueError("vectors differ from what was written")
+        vectors[name] = Vectors((block,), places["vector"].copy())
     rows = Rows(
         Texts(read["offsets"], read["utf8"]),
         read["duration_s"],
         read["revision"],
-        read["embeddings"],
-        read.get("tag_scores"),
+        vectors["embeddings"],
+        vectors["tag_scores"] if pointer.meta.has_tags else None,
     )
-    if rows.tag_scores is not None and rows.tag_scores.shape[:1] != (len(rows),):
-        raise ValueError("tag scores of other tracks")
-    written = checksum(rows, read["places"], document["imported"])
-    if rows.embeddings.shape[1:] != (pointer.meta.dim,) or written != document["checksum"]:
+    if checksum(rows, places, document) != document["checksum"]:
         raise ValueError("arrays differ from what was written")
-    if read["places"].dtype != PLACE:
-        raise ValueError("places of another form")
+    if rows.embeddings.shape[1:] != (pointer.meta.dim,):
+        raise ValueError("embeddings of another model")
     parts = tuple(Part.map(folder, part, dim=pointer.meta.dim) for part in document["parts"])
     index = None
     if "index" in document:
-        index = MemoryIndex(folder / document["rows"] / FILE_NAME, checksum=document["index"])
-    return Snapshot(
-        location, pointer, document["version"], rows, read["places"], parts, document["imported"], index
-    )
+        index = MemoryIndex(folder / document["index"]["file"], checksum=document["index"]["crc"])
+    return Snapshot(location, pointer, document, rows, places, parts, index)
 
 
 def arrays(rows: Rows, places: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of a snapshot's rows, by the names of their files."""
-    found: dict[str, npt.NDArray[Any]] = {
+    """Return the arrays that are written again for each version, by the names of their files."""
+    return {
         "offsets": rows.texts.offsets,
         "utf8": rows.texts.utf8,
         "duration_s": rows.duration_s,
         "revision": rows.revision,
-        "embeddings": rows.embeddings,
         "places": places,
     }
-    return found if rows.tag_scores is None else found | {"tag_scores": rows.tag_scores}
 
 
-def checksum(rows: Rows, places: npt.NDArray[Any], imported: Mapping[str, Kind]) -> int:
-    """Return the checksum of all arrays and of the imported columns.
-
-    That of the large arrays is a sum, which is five times as fast as a CRC.
-    """
-    total = zlib.crc32(json.dumps(dict(imported), sort_keys=True).encode())
-    for name, array in arrays(rows, places).items():
+def checksum(rows: Rows, places: npt.NDArray[Any], document: Mapping[str, Any]) -> int:
+    """Return the checksum of these arrays and of what ``current.json`` says about the other files."""
+    described = {name: document.get(name) for name in ("imported", "vectors", "index", "parts")}
+    total = zlib.crc32(json.dumps(described, sort_keys=True).encode())
+    for array in arrays(rows, places).values():
         content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        if name in ("embeddings", "tag_scores"):
-            cut = len(content) // 8 * 8
-            words = int(np.add.reduce(content[:cut].view(np.uint64)))  # modulo 2**64
-            total = zlib.crc32(words.to_bytes(8, "little"), total)
-            content = content[cut:]
         total = zlib.crc32(content.data, total)
     return total

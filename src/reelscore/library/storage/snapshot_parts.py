@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -25,9 +25,10 @@ PLACE = np.dtype(
         ("json_size", "<i8"),
         ("rhythm_size", "<i8"),
         ("facts_crc", "<i8"),
+        ("vector", "<i8"),
     ]
 )
-"""Where moments and facts of one track are; the checksums are CRC-32."""
+"""Where moments, facts and vectors of one track are; the checksums are CRC-32."""
 
 MOMENTS_PLACE = ("first_moment", "num_moments", "moments_crc")
 FACTS_PLACE = ("first_byte", "json_size", "rhythm_size", "facts_crc")
@@ -35,10 +36,8 @@ FACTS_PLACE = ("first_byte", "json_size", "rhythm_size", "facts_crc")
 
 SUFFIXES = (".f16", ".f64", ".facts")
 
-_KEYS_A_READ = 1024
-
-ReadMoments = Callable[[list[str]], dict[str, Moments]]
-ReadFacts = Callable[[list[str]], dict[str, TrackFacts]]
+ReadContents = Callable[[Sequence[str]], Iterable[tuple[Mapping[str, Moments], Mapping[str, TrackFacts]]]]
+"""Yields the moments and facts of tracks, in parts and any order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,33 +83,27 @@ class Part:
 
 
 def write_part(
-    folder: Path,
-    name: str,
-    keys: Sequence[str],
-    read_moments: ReadMoments,
-    read_facts: ReadFacts,
+    folder: Path, name: str, keys: Sequence[str], read: ReadContents
 ) -> tuple[dict[str, Any], npt.NDArray[Any]]:
     """Write moments and facts of tracks, and return the entry in the list of parts and the place of each track.
 
-    The field ``part`` of the places is 0.
+    The fields ``part`` and ``vector`` of the places are 0.
     """
     places = np.zeros(len(keys), PLACE)
+    row_of = {key: row for row, key in enumerate(keys)}
     num_moments = num_bytes = 0
     with (
         (folder / f"{name}.f16").open("wb") as values_file,
         (folder / f"{name}.f64").open("wb") as spans_file,
         (folder / f"{name}.facts").open("wb") as facts_file,
     ):
-        for start in range(0, len(keys), _KEYS_A_READ):
-            chunk = list(keys[start : start + _KEYS_A_READ])
-            moments, facts = read_moments(chunk), read_facts(chunk)
-            for row, key in enumerate(chunk, start=start):
-                values, starts_s, ends_s = moments[key]
+        for moments, facts in read(keys):
+            for key, (values, starts_s, ends_s) in moments.items():
                 halves, spans = values.astype(np.float16), np.stack([starts_s, ends_s], axis=1)
                 text, rhythm = facts[key].to_json().encode(), facts[key].rhythm
-                places[row] = (
+                places[row_of.pop(key)] = (
                     *(0, num_moments, len(halves), _moments_crc(halves, spans)),
-                    *(num_bytes, len(text), len(rhythm), zlib.crc32(text + rhythm)),
+                    *(num_bytes, len(text), len(rhythm), zlib.crc32(text + rhythm), 0),
                 )
                 num_moments += len(halves)
                 num_bytes += len(text) + len(rhythm)
@@ -119,6 +112,7 @@ def write_part(
                 facts_file.write(text + rhythm)
         for file in (values_file, spans_file, facts_file):
             sync(file)
+    assert not row_of
     return {"name": name, "num_moments": num_moments, "num_bytes": num_bytes}, places
 
 

@@ -28,7 +28,7 @@ from .location import Location, location_of
 from .lock import acquire_writer_lock
 from .meta import LibraryMeta, Pointer
 from .snapshot import Snapshot
-from .snapshot_writer import write_snapshot
+from .snapshot_writer import is_current, write_snapshot
 from .writer import WAIT_S, Writer
 
 _COMPACT_FROM = 32  # fragments; each commit adds one or two
@@ -220,26 +220,28 @@ class Store(Writer):
     def finish(self) -> None:
         """End writing: merge many fragments, write the snapshot, release the lock.
 
-        In a folder, this checks the data files first, so that no damage is copied from them.
+        In a folder, this checks the data files first, so that no damage is copied from them: all of them where all rows
+        are copied, else those whose size or modification time has changed.
         """
         if not self._is_writing:
             return
         try:
             compacts = self._table.num_fragments() >= _COMPACT_FROM
-            if compacts or self._keeps_snapshot():
-                self.check_files()
+            compares = compacts or self._keeps_snapshot()
+            if compares:
+                self.check_files(changed_only=not compacts and self._updated() is not None)
             if compacts:
                 self.optimize()
             self._snapshot()
             if isinstance(self.path, Path):
-                write_checksums(self.path, self._pointer.generation)
+                write_checksums(self.path, self._pointer.generation, compared=compares)
         finally:
             self._release()
 
-    def check_files(self) -> None:
-        """Raise `ArtifactError` if a data file in a folder differs from what was written."""
+    def check_files(self, *, changed_only: bool = False) -> None:
+        """Raise `ArtifactError` if a data file in a folder differs from what was written; see `check_files`."""
         if isinstance(self.path, Path):
-            check_files(self.path, self._pointer.generation)
+            check_files(self.path, self._pointer.generation, changed_only=changed_only)
 
     def leave_snapshot(self) -> None:
         """Write the snapshot unless another process writes or the folder is read-only.
@@ -275,14 +277,17 @@ class Store(Writer):
             try:
                 if lock is not None and Snapshot.open(self._location, version=self.version) is not None:
                     return  # another process of this machine has written it
+                if self._update is not None and not is_current(self._update.last):
+                    self._forget()  # by another process of this machine
+                update = self._updated()
                 write_snapshot(
                     self._location,
                     self._pointer,
                     self.version,
-                    self.all_rows(),
+                    self.all_rows() if update is None else update.rows,
                     self.imported(),
-                    self.moments,
-                    self.facts,
+                    self.contents,
+                    update,
                 )
             finally:
                 if lock is not None:

@@ -15,6 +15,7 @@ from reelscore.types import Track
 from . import schema
 from .batch import keep_imported, last_of_each
 from .entry import TrackEntry
+from .exact_search import Rows
 from .facts import Kind, TrackFacts, sql_name
 from .filters import one_of, quoted
 from .generations import DETAILS_NAME
@@ -22,6 +23,8 @@ from .lance import Table
 from .location import Location
 from .meta import Pointer
 from .reader import View
+from .rows_update import RowsUpdate, update_rows
+from .snapshot import read_snapshot
 
 WAIT_S = 5.0
 """How long a writer waits for another one's lock."""
@@ -54,6 +57,7 @@ class Writer(View):
     ) -> None:
         super().__init__(location, pointer, table)
         self.notes: list[str] = []
+        self._update: RowsUpdate | None = None
         self._lock = lock
         self._is_writing = is_writing
         self._is_live = True
@@ -79,6 +83,24 @@ class Writer(View):
         self._is_writing = True
         if not self._location.is_shared:
             self._location.sweep(self._pointer.generation)
+
+    def all_rows(self) -> Rows:
+        """Return all tracks; a writer reads only those that the last snapshot does not have."""
+        if self._rows is None and self._is_writing and (update := self._updated()) is not None:
+            self._rows = update.rows
+        return super().all_rows()
+
+    def _updated(self) -> RowsUpdate | None:
+        """Return the rows as an update of the last snapshot, or None without a usable one."""
+        if self._update is None:
+            last = read_snapshot(self._location, self._pointer)
+            if last is not None:
+                self._update = update_rows(self, last, is_shared=self._location.is_shared)
+        return self._update
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._update = None
 
     def upsert(self, entries: Iterable[TrackEntry]) -> None:
         """Insert entries or replace those of the same key, in one commit.
@@ -167,9 +189,8 @@ class Writer(View):
                 "size_bytes": size_bytes,
                 "mtime_ns": mtime_ns,
                 schema.TRACK_JSON: schema.track_json(track),
+                "revision": self._new_revision(),
             }
-            if self._location.is_shared:
-                values["revision"] = self._new_revision()
             self._table.update(f"key = {quoted(key)}", values)
 
         self._write(move)
