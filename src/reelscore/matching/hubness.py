@@ -59,17 +59,19 @@ def hubness(candidates: FloatArray, bank: FloatArray) -> FloatArray:
 
 
 def standardised(
-    scores: npt.NDArray[np.float64], candidates: FloatArray, bank: FloatArray
+    scores: npt.NDArray[np.float64], candidates: FloatArray, bank: FloatArray, *, strength: float = 1.0
 ) -> npt.NDArray[np.float64]:
     """Return scores in standard deviations above each candidate's mean score over a bank of unmatched queries.
 
-    (s(q, c) - m(c)) / d(c), with mean m and deviation d of s(p, c) over p in the bank.
+    s'(q, c) = (s(q, c) - alpha m(c)) / d(c)^alpha, with mean m and deviation d of s(p, c) over p in the bank.
 
     Parameters
     ----------
     scores : ndarray of float64, shape (N,)
     candidates : ndarray of float32, shape (N, D)
     bank : ndarray of float32, shape (B, D)
+    strength : float
+        alpha, from 0 (the scores themselves) to 1.
 
     Returns
     -------
@@ -81,44 +83,14 @@ def standardised(
     >>> standardised(np.array([0.5]), np.array([[0.25, 0]], np.float32), bank).tolist()
     [2.0]
     """
-    mean, deviation = _unmatched(candidates, bank)
-    return (scores - mean) / deviation
-
-
-def lowered(
-    scores: npt.NDArray[np.float64], candidates: FloatArray, bank: FloatArray, *, strength: float
-) -> npt.NDArray[np.float64]:
-    """Return scores less what each candidate gets from unmatched queries.
-
-    s'(q, c) = (s(q, c) - alpha m(c)) / d(c)^(alpha / 3), with m and d of `standardised`. The whole deviation would put
-    tracks without any character first: a small d turns a small score into a high one.
-
-    Parameters
-    ----------
-    scores, candidates, bank
-        See `standardised`.
-    strength : float
-        alpha, from 0 (the scores themselves) to 1.
-
-    Examples
-    --------
-    >>> bank = np.array([[1, 0], [-1, 0]], np.float32)
-    >>> lowered(np.array([0.5]), np.array([[0.125, 0]], np.float32), bank, strength=1).tolist()
-    [1.0]
-    """
-    mean, deviation = _unmatched(candidates, bank)
-    return (scores - strength * mean) / deviation ** (strength / 3)
-
-
-def _unmatched(
-    candidates: FloatArray, bank: FloatArray
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the mean and the deviation of each candidate's scores over a bank, shape (N,)."""
     mean, covariance = _mean_and_covariance(bank)
     rows = candidates.astype(np.float64)
     # The variance of c'p over the bank is c' C c; rounding may leave it below 0.
     variance = np.maximum(np.vecdot(rows @ covariance, rows), 0.0)
-    return np.vecdot(rows, mean), np.maximum(np.sqrt(variance), _MIN_DEVIATION)
+    deviation = np.maximum(np.sqrt(variance), _MIN_DEVIATION)
+    unmatched = np.vecdot(rows, mean)
+    result: npt.NDArray[np.float64] = (scores - strength * unmatched) / deviation**strength
+    return result
 
 
 _known_banks: deque[tuple[FloatArray, npt.NDArray[np.float64], npt.NDArray[np.float64]]] = deque(maxlen=4)
@@ -159,7 +131,7 @@ def corrected(
     """Return the scores of candidates without what they get from any query, shape (N,).
 
     The bank of a trained model holds real queries, and nearest-neighbour normalisation applies. The bank of an
-    untrained model holds generic ones, far from most queries, and the scores are `lowered`.
+    untrained model holds generic ones, far from most queries, and the scores are `standardised`.
 
     Parameters
     ----------
@@ -186,4 +158,4 @@ def corrected(
     if embedder.trained:
         less: npt.NDArray[np.float64] = scores - strength * hubness(candidates, bank)
         return less
-    return lowered(scores, candidates, bank, strength=strength)
+    return standardised(scores, candidates, bank, strength=strength)

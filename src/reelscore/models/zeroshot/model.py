@@ -47,25 +47,25 @@ MOOD_TAG_WEIGHT = 0.4
 VIDEO_GENRE_WEIGHT = 0.3
 """Share of `AFFECT_WEIGHT` for genres and instruments of a video, which affect predicts less well than moods."""
 
-MUSIC_STYLE_WEIGHT = 0.6
+MUSIC_STYLE_WEIGHT = 1.0
 """Weight of a track's genres and instruments next to its moods. The tags of a classifier differ less between tracks
 than their affect: with a larger weight, tracks without strong affect are all *ambient, piano* and match alike."""
 
-CONTENT_DAMPING = 0.75
+CONTENT_DAMPING = 0.8
 """d: share of a video's affect that a recognised scene replaces."""
 
-DOMINANCE = 5
-"""p: a scene with 80 % of the best one's score counts a third of its own."""
+DOMINANCE = 7
+"""p: a scene with 80 % of the best one's score counts with a fifth of its own."""
 
 SCENE_ROWS = 0.25
 """Share of a video's rows, those with the highest probability, that scores a scene."""
 
 TYPICAL_AFFECT, AFFECT_SPREAD = (-0.1, 0.3, -0.2), 0.35
-TYPICAL_SCENES = (0.2, 0.6)
+TYPICAL_SCENES = (0.4, 0.8)
 """Mean and spread of r over real videos, and usual scores of a scene: the generic videos of `bank`."""
 
 SUGGESTION_WEIGHT = 0.8
-STYLE_SUGGESTION = 0.5
+STYLE_SUGGESTION = 0.75
 """Share of `SUGGESTION_WEIGHT` for the genres and instruments that a video's scenes suggest."""
 
 SCENE_WEIGHT = 0.7
@@ -251,9 +251,10 @@ class ZeroShotModel:
 
     def _video_scores(self, affect: FloatArray, tags: FloatArray) -> FloatArray:
         mood, scene = self.vocabulary.mask("mood"), self.vocabulary.mask("scene")
-        shown = np.where(scene, tags, 0).max(axis=1, keepdims=True)
-        clear = (tags / np.maximum(shown, np.float32(1e-6))) ** DOMINANCE
-        tags = np.where(scene, tags * clear, np.float32(MOOD_TAG_WEIGHT) * tags)
+        scenes = np.where(scene, tags, np.float32(0))
+        shown = scenes.max(axis=1, keepdims=True)
+        clear = (scenes / np.maximum(shown, np.float32(1e-6))) ** DOMINANCE
+        tags = np.where(scene, scenes * clear, np.float32(MOOD_TAG_WEIGHT) * tags)
         weight = np.where(mood, np.float32(AFFECT_WEIGHT), np.float32(AFFECT_WEIGHT * VIDEO_GENRE_WEIGHT))
         weight = weight * (1 - np.float32(CONTENT_DAMPING) * shown)
         suggested = self._suggestions(tags) * np.where(mood, np.float32(1), np.float32(STYLE_SUGGESTION))
