@@ -74,6 +74,7 @@ def test_match_on_a_folder_follows_the_folder(tmp_path, music_folder, video_file
     assert len(as_json(*command)["matches"]) == 5
 
 
+@pytest.mark.slow
 def test_text_next_to_the_videos_is_read_by_evaluate_and_match(tmp_path, videos, text_model, pack):
     """The stored path of the pack is not valid here, so that text is read only with --pack."""
     model = shutil.copytree(text_model, tmp_path / "m")
@@ -119,6 +120,7 @@ def test_a_transformers_model_encodes_the_text(tmp_path, videos):
     assert f"there is no folder {bert}" in reelscore(*evaluate).stderr
 
 
+@pytest.mark.slow
 def test_evaluate_of_a_few_pairs_prints_how_many_are_needed_and_no_percentage(tmp_path, videos, text_model):
     result = reelscore("evaluate", text_model, videos, "--split", "all", "--workers", 1)
     lines = result.stdout.splitlines()

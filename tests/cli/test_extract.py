@@ -49,6 +49,7 @@ def test_a_second_run_extracts_only_what_is_new_and_reports_what_fails(tmp_path:
     assert "0 extracted, 2 stored before, 1 failed" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_model_of_a_data_set_is_that_of_its_videos(
     tmp_path: Path, videos: Path, data_set: Path, pack: Path
 ) -> None:
@@ -116,6 +117,7 @@ def test_options_of_the_engine_are_checked_first(
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.slow
 def test_a_library_is_filled_from_extracted_tracks(tmp_path: Path, music_folder: Path) -> None:
     (tmp_path / "songs").mkdir()
     for name in ("song 0.wav", "song 1.wav"):

@@ -26,6 +26,7 @@ def test_python_m_reelscore(library, video_file):
     assert [match["rank"] for match in json.loads(result.stdout)["matches"]] == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -84,7 +85,10 @@ def odd_library(tmp_path_factory) -> Path:
     return folder / "lib"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8", "C"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in ("latin-1", "cp1252", "utf-8", "C"))],
+)
 def test_hostile_tags_are_shown_escaped_in_any_encoding(odd_library, video_file, encoding):
     song = odd_library.parent / "ünï 音.flac"
     setting = (
@@ -155,6 +159,7 @@ def test_python_files_among_the_songs_are_not_run(tmp_path, music_folder, video_
     assert [file.name for file in tmp_path.glob("marker*")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the devices of Linux")
 def test_special_files_are_one_failed_line_each_and_block_nothing(tmp_path, music_folder, video_file):
     song = sorted(music_folder.iterdir())[0]

@@ -52,6 +52,7 @@ def test_a_pack_that_the_environment_names_is_no_error(
     assert "encoders pull" in reelscore("match", video_file, "--library", library).stderr
 
 
+@pytest.mark.slow
 def test_a_library_of_another_pack(tmp_path, packs, music_folder, video_file):
     library = tmp_path / "lib"
     reelscore("add", music_folder / "song 0.wav", "--library", library, "--pack", packs[0])
@@ -64,6 +65,7 @@ def test_a_library_of_another_pack(tmp_path, packs, music_folder, video_file):
     reelscore(*asked)
 
 
+@pytest.mark.slow
 def test_a_text_for_a_library_that_reads_none(tmp_path, packs, music_folder):
     library = tmp_path / "lib"
     reelscore("add", music_folder / "song 0.wav", "--library", library)
@@ -72,6 +74,7 @@ def test_a_text_for_a_library_that_reads_none(tmp_path, packs, music_folder):
     reelscore("match", "--text", "sea", "--library", library)
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_something_else(tmp_path, music_folder, video_file):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
@@ -83,6 +86,7 @@ def test_a_folder_that_holds_something_else(tmp_path, music_folder, video_file):
     reelscore("match", video_file, "--library", tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_the_encoder_of_another_library(tmp_path, packs, music_folder):
     library = tmp_path / "lib"
     reelscore("add", music_folder / "song 0.wav", "--library", library)
@@ -97,6 +101,7 @@ def test_the_encoder_of_another_library(tmp_path, packs, music_folder):
         reelscore(*way_out(error))
 
 
+@pytest.mark.slow
 def test_tracks_that_are_gone(tmp_path, packs, music_folder):
     library = tmp_path / "lib"
     songs = tmp_path / "songs"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from reelscore.data.extraction import extract_pairs
 from reelscore.data.manifest import ManifestRow
@@ -21,6 +22,7 @@ from support.tiny_pack import WORDS, write_tiny_pack
 LENGTHS_S = (("short", 4.0), ("long", 50.0))
 
 
+@pytest.mark.slow
 def test_text_is_encoded_and_a_bad_file_next_to_a_video_adds_a_note(tmp_path: Path) -> None:
     films = [worlds.finished(tmp_path / f"film {i}.mp4", i=i, seconds=1.0) for i in range(4)]
     films[1].with_suffix(".txt").write_text("Fast. Car car.", encoding="utf-8")
@@ -67,6 +69,7 @@ def test_text_is_encoded_and_a_bad_file_next_to_a_video_adds_a_note(tmp_path: Pa
     assert not failures
 
 
+@pytest.mark.slow
 def test_clips_are_windows_of_the_video_and_the_music_is_whole(tmp_path: Path) -> None:
     films = [
         worlds.finished(tmp_path / f"{name}.mp4", i=i, seconds=s) for i, (name, s) in enumerate(LENGTHS_S)

@@ -58,6 +58,7 @@ def test_a_text_query_without_tag_scores_names_the_command_that_computes_them(tm
         Matcher(library).match(text="calm")
 
 
+@pytest.mark.slow
 def test_the_blend_of_an_older_version_is_ignored_in_a_model_and_rejected_in_a_library(
     tmp_path, model, music_folder, video_file
 ):

@@ -81,6 +81,7 @@ def test_equal_recordings_have_one_identity_whatever_the_order(tmp_path, music):
     assert recordings(at_once) == found[0]
 
 
+@pytest.mark.slow
 def test_a_library_of_the_old_format_works_and_is_upgraded_by_rebuild(tmp_path, music, monkeypatch):
     monkeypatch.setattr(compatibility, "FORMAT", 2)
     library = Library.open(tmp_path / "lib", cache=tmp_path / "cache")

@@ -50,6 +50,7 @@ def test_an_add_killed_at_random_instants_leaves_a_whole_library(tmp_path, music
     assert logical_state(tmp_path / "killed") == expected
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done(tmp_path, music_folder):
     process = subprocess.Popen(
         [sys.executable, "-m", "reelscore", "add", str(music_folder), "--library", str(tmp_path / "lib")],

@@ -24,8 +24,10 @@ def music(tmp_path, music_folder):
 
 
 @pytest.fixture
-def library(tmp_path):
-    return Library.open(tmp_path / "lib", cache=tmp_path / "cache")
+def library(tmp_path, light_library):
+    """An empty library, with what is already known of the songs in its cache."""
+    cache = shutil.copytree(light_library.path.with_name("cache"), tmp_path / "cache")
+    return Library.open(tmp_path / "lib", cache=cache)
 
 
 @pytest.fixture
@@ -123,6 +125,7 @@ def test_pruning_removes_the_tracks_whose_files_are_gone(library, music, tmp_pat
     assert len(library) == 5
 
 
+@pytest.mark.slow
 def test_pruning_keeps_what_is_behind_a_broken_link(library, music, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -145,6 +148,7 @@ def test_the_first_copy_by_name_is_the_track_whichever_is_embedded_first(library
     assert len(library) == len(summary.added) == 6
 
 
+@pytest.mark.slow
 def test_second_copies_are_known_and_not_read_again(library, music, monkeypatch):
     shutil.copy(music / "song 2.wav", music / "zzz copy.wav")
     first = library.add(music, workers=1)
@@ -175,6 +179,7 @@ def test_a_change_that_keeps_size_and_time_is_noticed(library, music):
     assert library.add(music, workers=1).is_empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [None, b"{", b'{"format": 1, "files": {"x": [1]}}', b"[" * 100_000])
 def test_without_content_hashes_size_and_time_count(library, music, content):
     library.add(music, workers=1)
@@ -292,6 +297,7 @@ def loaded_after(*arguments):
     return output, done.stderr, set(modules.split())
 
 
+@pytest.mark.slow
 def test_adding_nothing_new_and_listing_load_no_lancedb(library, music):
     library.add(music, workers=1)
     heavy = {"lancedb", "pyarrow", "pandas", "torch", "av", "onnxruntime"}
@@ -304,6 +310,7 @@ def test_adding_nothing_new_and_listing_load_no_lancedb(library, music):
     assert not modules & heavy
 
 
+@pytest.mark.slow
 def test_the_cloud_client_of_lancedb_is_never_loaded(filled):
     _, _, modules = loaded_after("show", "song 1", "--library", filled.path)
     assert "lancedb" in modules

@@ -20,6 +20,8 @@ from reelscore.workers.local import run_all
 from support import worlds
 from support.buckets import BUCKET, localbucket, use
 
+pytestmark = pytest.mark.slow
+
 ONE_WORKER = partial(run_all, workers=1)
 
 
@@ -98,7 +100,6 @@ def test_tracks_of_another_model_are_refused(
         TrackSet.open_or_create(extracted.table.uri, added.pipeline, name="others")
 
 
-@pytest.mark.slow
 def test_tracks_are_found_in_tables_and_buckets(
     tmp_path: Path, music: Path, added: Library, extracted: TrackSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

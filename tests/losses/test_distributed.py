@@ -10,9 +10,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
-from reelscore.losses.factory import BASELINES
-from support.loss_process import GROUP, NUM_PAIRS, batch
+from reelscore.losses import Gathered, InterIntraLoss, build_loss
+from support.loss_process import CONFIGS, GROUP, NUM_PAIRS, batch
 
 PROCESS = Path(__file__).resolve().parents[1] / "support" / "loss_process.py"
 
@@ -55,11 +54,9 @@ def test_several_processes_give_the_gradient_of_one(tmp_path: Path, num_processe
             ]
         },
     }
-    for name in BASELINES:
+    for name, config in CONFIGS.items():
         sides = [embedding.detach().requires_grad_() for embedding in (video(x), music(y))]
-        total = build_loss(LossConfig(name=name)).double()(
-            *sides, video_features=x, music_features=y, group=group
-        )
+        total = build_loss(config).double()(*sides, video_features=x, music_features=y, group=group)
         expected[name] = torch.stack(torch.autograd.grad(total, sides))
         expected[f"{name}, total"] = total.detach()
     for rank in range(num_processes):
@@ -74,7 +71,7 @@ def test_several_processes_give_the_gradient_of_one(tmp_path: Path, num_processe
         size = NUM_PAIRS // num_processes
         for name, value in expected.items():
             # A process has the gradient of its own rows of the embeddings.
-            value = value[:, size * rank : size * rank + size] if name in BASELINES else value
+            value = value[:, size * rank : size * rank + size] if name in CONFIGS else value
             torch.testing.assert_close(
                 found[name], value, rtol=1e-12, atol=1e-12, msg=lambda text, n=name: f"{n}: {text}"
             )

@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from reelscore.errors import ConfigError, InputError
-from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, PairLoss, build_loss
+from reelscore.losses import InfoNCE, InterIntraLoss, LossConfig, LossParts, PairLoss, build_loss
+from reelscore.losses.base import PairBatch
 from reelscore.losses.config import TEMPERATURE
 from reelscore.losses.false_negatives import FalseNegativeCancellation
 from reelscore.losses.similarity import frozen_directions
@@ -390,6 +391,48 @@ def test_unknown_modalities_are_refused(embeddings: tuple[str, ...], more: dict,
     loss = InterIntraLoss(intra_weight={"music": 1.0})
     with pytest.raises(InputError, match=words):
         loss.among({name: torch.eye(2) for name in embeddings}, **more)
+
+
+class Whole(PairLoss):
+    """A loss that is not a sum over anchors: the norm of the mean difference of the sides."""
+
+    def compute(self, batch: PairBatch) -> LossParts:
+        total = torch.linalg.vector_norm((batch.video - batch.music).mean(dim=0))
+        return LossParts(total, {"inter": total.detach()})
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2])
+@pytest.mark.parametrize("name", [*NAMES, "whole"])
+def test_the_shares_of_rows_add_up_to_the_loss_and_its_gradient(name: str, chunk_size: int | None) -> None:
+    found = []
+    for slices in ([None], [slice(0, 1), slice(1, 6), slice(6, SIZE)]):
+        given = batch()
+        loss = Whole() if name == "whole" else new_loss(name, chunk_size=chunk_size)
+        v = given["video_embeddings"].requires_grad_()
+        m = given["music_embeddings"].requires_grad_()
+        shares = [loss.parts(**given, rows=one) for one in slices]
+        for share in shares:
+            share.total.backward()
+        parts = {part: sum(share.parts[part] for share in shares) for part in shares[0].parts}
+        learned = {f"parameter {number}": p.grad for number, p in enumerate(loss.parameters())}
+        total = sum(share.total.detach() for share in shares)
+        found.append({"total": total, "video": v.grad, "music": m.grad, **learned, **parts})
+    torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_share_of_rows_holds_no_table_of_the_whole_batch(name: str) -> None:
+    size, few = 512, 32
+    v, m = (rows(8, seed=seed, size=size).float().requires_grad_() for seed in (1, 2))
+    features = {f"{side}_features": rows(4, seed=3, size=size).float() for side in ("video", "music")}
+    with Largest() as largest:
+        new_loss(name).float().parts(v, m, **features, rows=slice(64, 64 + few)).total.backward()
+    assert largest.numel <= size * few * math.ceil(math.log2(size))
+
+
+def test_rows_outside_the_batch_are_named() -> None:
+    with pytest.raises(InputError, match=r"rows must select some of the 9 pairs, got slice\(9, 12, None\)"):
+        new_loss("infonce").parts(**batch(), rows=slice(9, 12))
 
 
 X = torch.eye(3)

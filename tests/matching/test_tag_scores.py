@@ -172,6 +172,7 @@ def test_the_pack_is_found_again_and_a_missing_one_reported(
         Matcher(again(vocabulary=other)).match(text="calm")
 
 
+@pytest.mark.slow
 def test_tracks_without_tag_scores_have_no_rank_by_text_and_are_counted(
     library, pack, video_file, folder, tmp_path
 ):
@@ -204,6 +205,7 @@ def test_tracks_without_tag_scores_have_no_rank_by_text_and_are_counted(
     assert len(Matcher(opened).match(text="calm")) == 7
 
 
+@pytest.mark.slow
 def test_a_library_without_tag_scores_gets_them_by_the_command_of_the_error(
     library, model, pack, vocabulary, music_folder, video_file, folder, tmp_path
 ):

@@ -47,7 +47,10 @@ def length_of_sound(path: Path) -> float:
         return float(stream.duration * stream.time_base)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "suffix",
+    [".mp4", *(pytest.param(suffix, marks=pytest.mark.slow) for suffix in SUFFIXES if suffix != ".mp4")],
+)
 def test_a_full_disk_leaves_nothing_behind(tmp_path, video, song, suffix):
     out = tmp_path / "new" / f"out{suffix}"
     done = subprocess.run(

@@ -15,7 +15,7 @@ import pytest
 
 from reelscore import Library
 from reelscore.objects import S3Folder
-from reelscore.service import catalogue
+from reelscore.service import live_library
 from reelscore.service.settings import Settings
 from support import buckets
 from support.serving import Running, running
@@ -41,7 +41,7 @@ def titles(service: Running) -> list[str]:
 def test_a_read_only_replica_follows_the_library_without_a_failed_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, music_folder: Path
 ) -> None:
-    monkeypatch.setattr(catalogue, "_FRESH_SHARED_S", 0.1)
+    monkeypatch.setattr(live_library, "_FRESH_SHARED_S", 0.1)
     songs = sorted(music_folder.iterdir())
     with buckets.localbucket(tmp_path / "s3") as url:
         buckets.use(monkeypatch, url)
@@ -89,7 +89,7 @@ def add_in_another_process(url: str, songs: list[Path]) -> None:
 def test_a_replica_answers_while_the_store_is_unreachable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, music_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(catalogue, "_FRESH_SHARED_S", 0.05)
+    monkeypatch.setattr(live_library, "_FRESH_SHARED_S", 0.05)
     settings = Settings(data=tmp_path / "service", library=S3Folder.parse(LIBRARY), workers=1)
     with buckets.localbucket(tmp_path / "s3") as url:
         buckets.use(monkeypatch, url)

@@ -91,6 +91,7 @@ def test_a_reload_drops_no_request(served: Running, ready: str) -> None:
     assert set(statuses) == {200}
 
 
+@pytest.mark.slow
 def test_another_model_drops_no_request(
     tmp_path: Path, music_folder: Path, light_model: Path, film: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

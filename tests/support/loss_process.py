@@ -10,11 +10,19 @@ import torch.distributed as dist
 
 from reelscore.errors import InputError
 from reelscore.losses import Gathered, InterIntraLoss, LossConfig, build_loss
-from reelscore.losses.distributed import gather
+from reelscore.losses.distributed import gather_rows
 from reelscore.losses.factory import BASELINES
 
 NUM_PAIRS = 12
-GROUP = (0, 0, 1, 2, 3, 1, 4, 5, 2, 6, 7, 7)
+GROUP = (0, 0, 1, 2, 3, 3, 3, 3, 2, 6, 3, 7)
+"""The second of three processes has no negative for item 10."""
+
+CONFIGS = {
+    **{name: LossConfig(name=name, chunk_size=3) for name in BASELINES},  # type: ignore[arg-type]
+    "infonce, one product": LossConfig(name="infonce"),
+    "infonce, positives": LossConfig(name="infonce", groups="positives"),
+    "inter-intra, kl": LossConfig(intra="kl"),
+}
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.nn.Linear, torch.nn.Linear]:
@@ -53,12 +61,14 @@ def main(rank: int, world_size: int, rendezvous: str, out: str) -> None:
         *loss.named_parameters(),
     ]:
         assert parameter.grad is not None
-        dist.all_reduce(
-            parameter.grad
-        )  # with the division below: the mean that DistributedDataParallel takes
-        found[name] = parameter.grad / world_size
-    for name in BASELINES:
-        baseline = Gathered(build_loss(LossConfig(name=name)).double())
+        found[name] = parameter.grad
+        if not name.startswith("loss"):
+            dist.all_reduce(
+                parameter.grad
+            )  # with the division below: the mean that DistributedDataParallel takes
+            found[name] = parameter.grad / world_size
+    for name, config in CONFIGS.items():
+        baseline = Gathered(build_loss(config).double())
         shown = {"video_features": x[own], "music_features": y[own], "group": group[own]}
         sides = [embedding.detach().requires_grad_() for embedding in (video(x[own]), music(y[own]))]
         total = baseline(*sides, **shown)
@@ -67,7 +77,7 @@ def main(rank: int, world_size: int, rendezvous: str, out: str) -> None:
     # Parts of different sizes: 1, 2, ... rows with a weight for each row of the whole.
     sizes = [1 + number for number in range(world_size)]
     part = (torch.arange(sizes[rank], dtype=torch.float64) + 10 * rank).requires_grad_()
-    whole = gather(part, sizes)
+    whole = gather_rows(part, sizes)
     (gradient,) = torch.autograd.grad((whole * torch.arange(len(whole)) ** 2).sum(), part)
     found |= {"parts": whole.detach(), "gradient of a part": gradient / world_size}
     size, four = 3 + rank, torch.eye(4)

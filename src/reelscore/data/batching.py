@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from reelscore.errors import InputError
 from reelscore.features.sampling import global_sparse_rows
 from reelscore.types import FloatArray
 
+from .digests import index_dtype
 from .pairs import IntArray, PairSet, Samples
 
 if TYPE_CHECKING:
@@ -147,13 +149,13 @@ def iterate(
     InputError
         At the call, when `batch_size` is below 1, or a training batch has a single pair, which has no negative.
     """
-    indices = _indices(pairs, batch_size=batch_size, rng=rng)[first:]
+    indices = _indices(pairs, batch_size=batch_size, rng=rng, first=first)
     return _batches(pairs, indices, pairs.num_segments if num_segments is None else num_segments, rng, part)
 
 
 def _indices(
-    pairs: PairSet | StreamedPairs, *, batch_size: int, rng: np.random.Generator | None
-) -> Sequence[IntArray]:
+    pairs: PairSet | StreamedPairs, *, batch_size: int, rng: np.random.Generator | None, first: int
+) -> Iterator[IntArray]:
     """Return the indices of the batches of `iterate`."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
@@ -164,22 +166,27 @@ def _indices(
             f"training needs at least 2 pairs in a batch, got {len(pairs)} pair(s) in {pairs.name} and "
             f"batch_size {batch_size}; {cause}"
         )
-    order = np.arange(len(pairs)) if rng is None else rng.permutation(len(pairs))
+    order = np.arange(len(pairs), dtype=index_dtype(len(pairs)))
+    if rng is not None:
+        rng.shuffle(order)
     number = num_batches(len(pairs), batch_size=size, training=rng is not None)
-    return [order[start : start + size].astype(np.int64) for start in range(0, number * size, size)]
+    starts = range(first * size, number * size, size)
+    return (order[start : start + size].astype(np.int64) for start in starts)
 
 
 def _batches(
     pairs: PairSet | StreamedPairs,
-    indices: Sequence[IntArray],
+    indices: Iterator[IntArray],
     num_segments: int,
     rng: np.random.Generator | None,
     part: Part,
 ) -> Iterator[Batch]:
-    rows = [part_rows(len(whole), part) for whole in indices]
-    own = [whole[some] for whole, some in zip(indices, rows, strict=True)]
+    indices, ahead = itertools.tee(indices)  # some batches are read ahead
+    own = (whole[part_rows(len(whole), part)] for whole in ahead)
     columns = pairs.text_columns
-    for whole, some, index, items in zip(indices, rows, own, pairs.read(own), strict=True):
+    for whole, items in zip(indices, pairs.read(own), strict=True):
+        some = part_rows(len(whole), part)
+        index = whole[some]
         # The random rows of all items are drawn, those of the part are read.
         shapes = [pairs.shape(i) for i in whole]
         sides = []
@@ -189,7 +196,8 @@ def _batches(
         (video, video_mask), (music, music_mask) = sides
         text, text_mask = _padded_text(items.text, columns)
         frozen = items.frozen or (None, None)
-        yield Batch(video, video_mask, music, music_mask, pairs.group[index], index, text, text_mask, *frozen)
+        group = pairs.group[index].astype(np.int64)
+        yield Batch(video, video_mask, music, music_mask, group, index, text, text_mask, *frozen)
 
 
 def _padded_text(

@@ -13,11 +13,12 @@ import pyarrow as pa
 from reelscore.config import from_mapping, to_mapping
 from reelscore.errors import InputError
 
-from .extraction import PairFeatures, groups_and_splits
+from .extraction import PairFeatures
 from .feature_table import FeatureTable
-from .manifest import SPLIT_NAMES, ManifestRow
+from .manifest import ManifestRow
 from .pair_settings import PairSettings
-from .pairs import IntArray, PairSet, Split
+from .pairs import SPLITS, IntArray, PairSet, Split, SplitCodes
+from .row_groups import groups_and_splits
 
 KIND = "pairs"
 MANIFEST_COLUMNS = ("key", "line", "group", "split")
@@ -129,14 +130,15 @@ class FeatureSet:
 
         The default of `seed` is that of the extraction.
         """
-        cells = self.table.columns(*MANIFEST_COLUMNS, "video_content", "music_content").to_pydict()
-        rows = [
-            ManifestRow(Path(key), group=group, split=split and SPLIT_NAMES[split], line=line, key=key)
-            for key, line, group, split in zip(*(cells[name] for name in MANIFEST_COLUMNS), strict=True)
-        ]
-        contents = list(zip(cells["video_content"], cells["music_content"], strict=True))
+        group, codes = self.groups_and_split_codes(seed=seed, use_splits=use_splits)
+        return group.astype(np.int64), tuple(SPLITS[code] for code in codes)
+
+    def groups_and_split_codes(
+        self, *, seed: int | None = None, use_splits: bool = True
+    ) -> tuple[IntArray, SplitCodes]:
+        """Return the same in few bytes a row: small integers, and splits as their numbers in `SPLITS`."""
         seed = self.settings.seed if seed is None else seed
-        return groups_and_splits(rows, contents, seed=seed, use_splits=use_splits)
+        return groups_and_splits(self.table, seed=seed, use_splits=use_splits)
 
     def pairs(
         self,

@@ -8,7 +8,7 @@ not be extracted. Rows are ordered by their line in the manifest, then by key, i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from reelscore.errors import ArtifactError, NotFoundError
 from reelscore.objects import S3Folder
 
+from .digests import DIGEST, digests, first_equal
 from .lance_folder import check_empty, check_writable, connect, folder_of, table_errors
 from .pairs import IntArray
 
@@ -36,6 +37,7 @@ _FAILURE_SCHEMA = pa.schema(
         pa.field("tries", pa.int64(), nullable=False),
     ]
 )
+_SCAN_ROWS = 8192  # in one batch
 _READABLE_FOR = timedelta(hours=1)  # a reader keeps the version that it opened at least this long
 _COMPACT_FROM = 32  # fragments; each commit adds one
 _INDEX_FROM = 100_000  # rows; reading their keys takes a tenth of a second
@@ -181,6 +183,20 @@ class FeatureTable:
             scanned = self._table.search().select(list(names)).to_arrow()
         return scanned.take(pa.array(offsets))
 
+    def batches(self, *names: str) -> Iterator[tuple[IntArray, pa.RecordBatch]]:
+        """Iterate over some columns of all rows, as row numbers and their cells, in the order of storage."""
+        offsets = self._offsets
+        start, number_of = 0, np.full(int(offsets.max(initial=-1)) + 1, -1, offsets.dtype)
+        number_of[offsets] = np.arange(len(offsets), dtype=offsets.dtype)
+        for batch in self._scan(*names):
+            numbers = number_of[start : start + len(batch)]
+            start += len(batch)
+            if (numbers >= 0).all() and len(numbers) == len(batch):
+                yield numbers, batch
+            else:  # without the second rows of a key
+                kept = np.flatnonzero(numbers >= 0)
+                yield numbers[kept], batch.take(pa.array(kept))
+
     def take(self, rows: Sequence[int] | IntArray, columns: Sequence[str] | None = None) -> pa.Table:
         """Return rows by their numbers in the order, with all columns or some."""
         wanted = np.asarray(rows, np.int64)
@@ -246,13 +262,42 @@ class FeatureTable:
     def _offsets(self) -> IntArray:
         """The place in the table of each row in order. Of rows with one key, the first written counts."""
         with table_errors(self.uri):
-            found = self._table.search().select(["key", "line"]).to_arrow()
+            size = self._table.count_rows()
+        line, key = np.empty(size, np.int64), np.empty(size, DIGEST)
+        start = 0
+        for batch in self._scan("line", "key"):
+            rows = slice(start, start := start + len(batch))
+            line[rows], key[rows] = batch["line"].to_numpy(), digests(batch["key"])
+        first = first_equal(key)
+        del key
+        is_first = first == np.arange(size, dtype=first.dtype)
+        order = np.argsort(line, kind="stable").astype(first.dtype)
+        line = line[order]
+        is_tied = np.zeros(size, bool)
+        is_tied[1:] = line[1:] == line[:-1]
+        is_tied[:-1] |= is_tied[1:]
+        if is_tied.any():
+            order[is_tied] = self._by_key(order[is_tied], line[is_tied])
+        offsets: IntArray = order[is_first[order]]
+        return offsets
+
+    def _by_key(self, places: IntArray, line: IntArray) -> IntArray:
+        """Sort places in the table by line and key."""
+        back = np.argsort(places)
+        wanted = places[back]
+        start, found = 0, []
+        for batch in self._scan("key"):
+            low, high = np.searchsorted(wanted, [start, start + len(batch)])
+            found.append(batch["key"].take(pa.array(wanted[low:high] - start)))
+            start += len(batch)
         # As in a walk of folders, "a/b" comes before "a-b".
-        paths = pc.replace_substring(found["key"], "/", "\0")
-        ordered = pa.table({"line": found["line"], "path": paths})
+        paths = pc.replace_substring(pa.chunked_array(found, pa.string()), "/", "\0")
+        ordered = pa.table({"line": line[back], "path": paths})
         keys = [("line", "ascending"), ("path", "ascending")]
-        order: IntArray = pc.sort_indices(ordered, sort_keys=keys).to_numpy().astype(np.int64)
-        if pc.count_distinct(found["key"]).as_py() < len(found):
-            _, first = np.unique(found["key"].to_numpy(), return_index=True)
-            order = order[np.isin(order, first)]
-        return order
+        sorted_places: IntArray = wanted[pc.sort_indices(ordered, sort_keys=keys).to_numpy()]
+        return sorted_places
+
+    def _scan(self, *names: str) -> Iterator[pa.RecordBatch]:
+        """Read some columns batch by batch, in the order of storage."""
+        with table_errors(self.uri):
+            yield from self._table.search().select(list(names)).to_batches(_SCAN_ROWS)

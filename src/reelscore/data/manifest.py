@@ -231,15 +231,20 @@ def assign_splits(
         if row.split is not None:
             first = with_split.setdefault(number, row)
             if first.split != row.split:
-                raise InputError(
-                    f"lines {first.line} ({first.split}) and {row.line} ({row.split}) of the manifest share "
-                    "a group, a video or a music file but differ in split; give both the same one"
-                )
+                raise split_conflict((first.line, first.split), (row.line, row.split))
     free = [number for number in component if number not in with_split]
     hashed = dict(
         zip(free, hash_splits([name[n] for n in free], seed=seed, fractions=fractions), strict=True)
     )
     return tuple(with_split[n].split or "train" if n in with_split else hashed[n] for n in component)
+
+
+def split_conflict(one: tuple[int, str | None], other: tuple[int, str | None]) -> InputError:
+    """Return the error of two connected rows, given as line and split, of different splits."""
+    return InputError(
+        f"lines {one[0]} ({one[1]}) and {other[0]} ({other[1]}) of the manifest share "
+        "a group, a video or a music file but differ in split; give both the same one"
+    )
 
 
 def _row(

@@ -16,7 +16,9 @@ from reelscore.types import FloatArray
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-IntArray: TypeAlias = npt.NDArray[np.int64]
+IntArray: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+SplitCodes: TypeAlias = npt.NDArray[np.int8]
+"""The split of each item, as its number in `SPLITS`."""
 Samples: TypeAlias = tuple[FloatArray, ...]
 
 
@@ -156,16 +158,21 @@ class PairSet:
         """Return the pairs of one split, or raise `InputError` when it has none."""
         return self.take(self.indices(split))
 
-    def indices(self, *splits: Split) -> list[int]:
+    def count(self, split: Split) -> int:
+        """Return the number of pairs of a split."""
+        return self.split.count(split)
+
+    def indices(self, *splits: Split) -> IntArray:
         """Return the indices of the pairs of some splits, or raise `InputError` when there are none."""
-        return split_indices(self.name, self.split, self.group, splits)
+        codes = np.array([SPLITS.index(part) for part in self.split], np.int8)
+        return split_indices(self.name, codes, self.group, splits)
 
     def shape(self, index: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the length and the number of samples of an item's video and of its music."""
         video, music = self.video[index], self.music[index]
         return (len(video[0]), len(video)), (len(music[0]), len(music))
 
-    def read(self, batches: Sequence[IntArray]) -> Iterator[PairItems]:
+    def read(self, batches: Iterable[IntArray]) -> Iterator[PairItems]:
         """Return the items of each batch of indices."""
         for index in batches:
             text = [None if self.text is None else self.text[i] for i in index]
@@ -218,13 +225,13 @@ class PairSet:
                 )
 
 
-def split_indices(name: str, split: Sequence[Split], group: IntArray, splits: Sequence[Split]) -> list[int]:
+def split_indices(name: str, split: SplitCodes, group: IntArray, splits: Sequence[Split]) -> IntArray:
     """Return the indices of the pairs of some splits; `name` is that of the set, for the errors."""
     if unknown := set(splits) - set(SPLITS):
         raise InputError(f"split must be train, val or test, got {sorted(unknown)[0]!r}")
-    chosen = [i for i, part in enumerate(split) if part in splits]
-    if not chosen:
-        sizes = ", ".join(f"{part} {split.count(part)}" for part in SPLITS)
+    chosen = np.flatnonzero(np.array([part in splits for part in SPLITS])[split])
+    if not len(chosen):
+        sizes = ", ".join(f"{part} {(split == code).sum()}" for code, part in enumerate(SPLITS))
         one = len(group) > 1 and (group == group[0]).all()
         why = f", because all {len(group)} are of one group, which stays in one split" if one else ""
         raise InputError(

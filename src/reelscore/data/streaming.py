@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from reelscore.config import to_mapping
 from reelscore.errors import InputError
 from reelscore.types import FloatArray
 
+from .digests import digests
 from .feature_set import FeatureSet
-from .pairs import IntArray, PairItems, PairSet, Split, split_indices
+from .pairs import SPLITS, IntArray, PairItems, PairSet, Split, SplitCodes, split_indices
 
 _READ_ROWS = 1024  # in one request
 
@@ -25,13 +28,16 @@ _READ_ROWS = 1024  # in one request
 class StreamedPairs:
     """Some rows of a `FeatureSet`, of which only groups and splits are in memory; otherwise like a `PairSet`.
 
+    A row takes 9 bytes, from 2^31 rows on 17.
+
     Attributes
     ----------
     source : FeatureSet
-    rows : ndarray of int64, shape (N,)
+    rows : ndarray of int, shape (N,)
         Numbers of the rows.
-    group : ndarray of int64, shape (N,)
-    split : tuple of {"train", "val", "test"}, length N
+    group : ndarray of int, shape (N,)
+    split : ndarray of int8, shape (N,)
+        Numbers in `SPLITS`.
     num_samples : int
         Number of Global Sparse samples of each file that are read.
     with_text : bool
@@ -42,7 +48,7 @@ class StreamedPairs:
     source: FeatureSet
     rows: IntArray
     group: IntArray
-    split: tuple[Split, ...]
+    split: SplitCodes
     num_samples: int = 1
     with_text: bool = False
     describe: Callable[[PairItems], tuple[FloatArray, FloatArray]] | None = None
@@ -73,9 +79,9 @@ class StreamedPairs:
             )
         if len(source) == 0:
             raise InputError(f"{source.table.uri} has no rows; run its extraction again and read the reasons")
-        group, split = source.groups_and_splits(seed=seed, use_splits=use_splits)
+        group, split = source.groups_and_split_codes(seed=seed, use_splits=use_splits)
         with_text = with_text and source.settings.words is not None
-        return cls(source, np.arange(len(source)), group, split, 1 + wanted, with_text)
+        return cls(source, np.arange(len(source), dtype=group.dtype), group, split, 1 + wanted, with_text)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -128,47 +134,54 @@ class StreamedPairs:
 
     def identity(self) -> str:
         """Return a hash of the settings and of the keys, contents, groups and splits of the rows."""
-        names = ("key", "video_content", "music_content")
         digest = hashlib.blake2b(digest_size=16)
         described = [to_mapping(self.source.settings), self.num_samples, self.with_text]
         digest.update(json.dumps(described, sort_keys=True).encode())
-        table = self.source.table.columns(*names)
-        for batch in table.to_batches(max_chunksize=_READ_ROWS):
-            digest.update(json.dumps(batch.to_pydict(), sort_keys=True).encode())
-        for numbers in (self.rows, self.group):
-            digest.update(numbers.tobytes())
-        digest.update("".join(part[1] for part in self.split).encode())
+        names = ("key", "video_content", "music_content")
+        # Contents hold no NUL, so the joined text is that of one row alone.
+        # A sum weighted by row numbers, because the rows come in the order of storage.
+        sums = np.zeros(2, np.uint64)
+        for rows, batch in self.source.table.batches(*names):
+            found, weights = digests(_joined(batch, names)), 2 * rows.astype(np.uint64) + 1
+            sums += np.array([(found[part] * weights).sum() for part in ("high", "low")], np.uint64)
+        digest.update(sums.data)
+        for numbers in (self.rows, self.group, self.split):
+            digest.update(numbers.data)
         return digest.hexdigest()
 
     def where(self, split: Split) -> StreamedPairs:
         """Return the rows of one split, or raise `InputError` when it has none."""
         return self.take(self.indices(split))
 
-    def indices(self, *splits: Split) -> list[int]:
+    def count(self, split: Split) -> int:
+        """Return the number of rows of a split."""
+        return int(np.count_nonzero(self.split == SPLITS.index(split)))
+
+    def indices(self, *splits: Split) -> IntArray:
         """Return the indices of the rows of some splits, or raise `InputError` when there are none."""
         return split_indices(self.name, self.split, self.group, splits)
 
     def take(self, indices: Sequence[int] | IntArray) -> StreamedPairs:
         """Return the rows at `indices`, in that order."""
-        index = np.asarray(indices, np.int64)
-        split = tuple(self.split[i] for i in index)
-        return replace(self, rows=self.rows[index], group=self.group[index], split=split)
+        index = np.asarray(indices)
+        return replace(self, rows=self.rows[index], group=self.group[index], split=self.split[index])
 
     def shape(self, _: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the length and the number of samples of an item's video and of its music."""
         shape = self.num_segments, self.num_samples
         return shape, shape
 
-    def read(self, batches: Sequence[IntArray]) -> Iterator[PairItems]:
+    def read(self, batches: Iterable[IntArray]) -> Iterator[PairItems]:
         """Read the items of each batch of indices, one batch ahead."""
-        if not batches:
-            return
         with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._read, batches[0])
-            for following in batches[1:]:
-                items, ahead = ahead.result(), reader.submit(self._read, following)
-                yield items
-            yield ahead.result()
+            ahead: Future[PairItems] | None = None
+            for index in batches:
+                following = reader.submit(self._read, index)
+                if ahead is not None:
+                    yield ahead.result()
+                ahead = following
+            if ahead is not None:
+                yield ahead.result()
 
     def load(self) -> PairSet:
         """Read all rows into memory, for a small selection."""
@@ -180,7 +193,7 @@ class StreamedPairs:
             video=tuple(items.video),
             music=tuple(items.music),
             group=self.group,
-            split=self.split,
+            split=tuple(SPLITS[code] for code in self.split),
             video_encoder=self.video_encoder,
             music_encoder=self.music_encoder,
             num_segments=self.num_segments,
@@ -204,3 +217,7 @@ class StreamedPairs:
             row_s=np.array([item.row_s for item in found]),
         )
         return items if self.describe is None else items._replace(frozen=self.describe(items))
+
+
+def _joined(batch: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
+    return pc.binary_join_element_wise(*(batch[name] for name in names), "\0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS, global_sparse
 from reelscore.files import content_hash, existing_file
+from reelscore.media.audio import keep_audio
 from reelscore.media.probe import probe
 from reelscore.types import FeatureSequence, FloatArray, Segment, TextEncoder
 
@@ -91,12 +93,12 @@ def extract(
             Segment(start_s + one.start_s, start_s + one.end_s, start_s + one.instant_s)
             for one in global_sparse(end_s - start_s, num_segments=num_segments, rng=rng)
         )
-        for recipe, part in parts.items():
-            if recipe in sequences:
-                continue
-            sequences[recipe] = part.encode(source, segments)
-            if cache is not None and content is not None:
-                cache.put(content, sequences[recipe], recipe=recipe, sampling=sampling)
+        missing = {recipe: part for recipe, part in parts.items() if recipe not in sequences}
+        with keep_audio(source) if len(missing) > 1 else nullcontext():  # one decoding for all of them
+            for recipe, part in missing.items():
+                sequences[recipe] = part.encode(source, segments)
+                if cache is not None and content is not None:
+                    cache.put(content, sequences[recipe], recipe=recipe, sampling=sampling)
     if not isinstance(encoder, ConcatEncoder):
         return sequences[encoder.recipe]
     first = next(iter(sequences.values()))

@@ -7,7 +7,7 @@ Most losses are means over anchors: see `row_loss`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, SupportsFloat
 
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from reelscore.errors import InputError
 
 from .similarity import check_device, describe, frozen_directions, unit_rows, values_known, working_dtype
+
+Gather = Callable[[Tensor], Tensor]
+"""Concatenates tensors of all processes along the first axis, with gradient; such as `distributed.gather_rows`."""
 
 Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
 """One integer for each item of a batch."""
@@ -91,6 +94,8 @@ class PairLoss(nn.Module):
         video_mask: Tensor | None = None,
         music_mask: Tensor | None = None,
         group: Labels | None = None,
+        rows: slice | None = None,
+        gather: Gather | None = None,
     ) -> LossParts:
         """Return the loss of a batch of pairs and its terms.
 
@@ -109,6 +114,12 @@ class PairLoss(nn.Module):
             True for real segments.
         group
             Another name of `labels`.
+        rows : slice, optional
+            Anchors whose share of the loss is returned; by default the whole loss. The shares of slices that divide the
+            batch add up to the loss, and so do their gradients.
+        gather : callable, optional
+            Exchange with the processes that compute the other slices at the same time. It halves the matrix products of
+            `InfoNCE`.
 
         Returns
         -------
@@ -120,24 +131,25 @@ class PairLoss(nn.Module):
         ------
         InputError
             If shapes, dtypes or devices differ, a value is not finite, an embedding is zero, needed features are
-            missing, labels are not integers, or there is no negative. A loss compiled with torch.compile checks shapes,
-            dtypes and devices alone.
+            missing, labels are not integers, there is no negative, or `rows` is empty. A loss compiled with
+            torch.compile checks shapes, dtypes and devices alone.
         """
         check_tensors(video_embeddings, music_embeddings)
         groups = to_group(labels, group, video_embeddings)
         check_negatives(video_embeddings, groups)
+        if rows is not None and not range(len(video_embeddings))[rows]:
+            raise InputError(f"rows must select some of the {len(video_embeddings)} pairs, got {rows}")
         with without_autocast(video_embeddings):
             video = unit_rows(video_embeddings, what="video_embeddings")
             music = unit_rows(music_embeddings, what="music_embeddings")
-            return self.compute(
-                PairBatch(
-                    video,
-                    music,
-                    groups,
-                    self._frozen("video", video_features, video_mask, video),
-                    self._frozen("music", music_features, music_mask, music),
-                )
+            batch = PairBatch(
+                video,
+                music,
+                groups,
+                self._frozen("video", video_features, video_mask, video),
+                self._frozen("music", music_features, music_mask, music),
             )
+            return self.compute(batch) if rows is None else self.compute_rows(batch, rows, gather)
 
     def _frozen(self, name: str, features: Tensor | None, mask: Tensor | None, rows: Tensor) -> Tensor | None:
         if name not in self.needs:
@@ -152,6 +164,21 @@ class PairLoss(nn.Module):
     def compute(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch. Subclasses implement it."""
         raise NotImplementedError
+
+    def compute_rows(
+        self,
+        batch: PairBatch,
+        rows: slice,
+        gather: Gather | None = None,  # noqa: ARG002
+    ) -> LossParts:
+        """Return the share of some anchors; arguments as for `parts`.
+
+        A loss that is a sum over anchors overrides it to compute these anchors alone. This implementation computes the
+        whole loss and scales it by the share of the rows.
+        """
+        whole, size = self.compute(batch), len(batch.video)
+        share = len(range(size)[rows]) / size
+        return LossParts(whole.total * share, {name: value * share for name, value in whole.parts.items()})
 
 
 def check_number(name: str, value: float, *, low: float = 0.0, high: float = math.inf) -> float:

@@ -20,7 +20,7 @@ import math
 
 from torch import Tensor
 
-from .base import LossParts, PairBatch, check_number
+from .base import Gather, LossParts, PairBatch, check_number
 from .infonce import InfoNCE
 from .row_loss import Groups, RowLoss, Rows
 
@@ -54,9 +54,14 @@ class CUSA(InfoNCE):
         self.weight = check_number("weight", weight)
         self.before_temperature = check_number("before_temperature", before_temperature, low=1e-6)
 
-    def compute(self, batch: PairBatch) -> LossParts:
-        """Return the mean over all anchors of both modalities."""
-        return RowLoss.compute(self, batch)
+    def compute_rows(
+        self,
+        batch: PairBatch,
+        rows: slice,
+        gather: Gather | None = None,  # noqa: ARG002
+    ) -> LossParts:
+        """Return the share of some anchors of both modalities."""
+        return RowLoss.compute_rows(self, batch, rows)
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""

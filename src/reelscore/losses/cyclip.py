@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .base import LossParts, PairBatch, check_number
+from .base import Gather, LossParts, PairBatch, check_number
 from .infonce import InfoNCE
 from .row_loss import Groups, RowLoss, Rows
 
@@ -38,9 +38,14 @@ class CyCLIP(InfoNCE):
         super().__init__(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
         self.weight = check_number("weight", weight)
 
-    def compute(self, batch: PairBatch) -> LossParts:
-        """Return the mean over all anchors of both modalities."""
-        return RowLoss.compute(self, batch)
+    def compute_rows(
+        self,
+        batch: PairBatch,
+        rows: slice,
+        gather: Gather | None = None,  # noqa: ARG002
+    ) -> LossParts:
+        """Return the share of some anchors of both modalities."""
+        return RowLoss.compute_rows(self, batch, rows)
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""

@@ -1,15 +1,15 @@
 """A loss over the batches of all processes.
 
 In a distributed run each process holds a part of the batch, and a contrastive loss needs all of it for its negatives.
-`gather` gives every process the whole batch, so that each computes the same loss L. Its backward pass sums, over the
-K processes, the gradients with respect to a process's rows. With respect to the parameters θ of the towers, process k
-then has
+`gather_rows` gives every process the embeddings E of the whole batch. Process k computes the share L_k(E) of its own
+items as anchors, and all sum the shares to L = Σ_k L_k. Both exchanges sum gradients over the K processes in the
+backward pass, as each of them differentiates L. With respect to the parameters θ of the towers, process k then has
 
     g_k = K ∂L/∂E_k ∂E_k/∂θ,        mean of the g_k = ∂L/∂θ,
 
-where E_k are its rows. The mean is what DistributedDataParallel takes; it also holds for parameters of the loss, of
-which every process has the whole gradient. Gathering without gradients would lose the gradient through the rows of
-other processes.
+where E_k are its rows. The mean is what DistributedDataParallel takes. Gathering without gradients would lose the
+gradient through the rows of other processes. Of the loss's own parameters each process sees the gradient of its share
+alone, so it is averaged here: all processes have the whole, also outside DistributedDataParallel.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from reelscore.errors import InputError
 
-from .base import Labels, LossParts, PairLoss, check_tensors, to_group
+from .base import Gather, Labels, LossParts, PairLoss, check_tensors, to_group
 from .similarity import describe, pooled_features
 
 
@@ -40,6 +40,9 @@ class Gathered(PairLoss):
     Called like the loss. Every process must hold the same number of items and pass the same arguments; labels must be
     global. Feature sequences are pooled before they are gathered. Without an initialised process group this is
     the loss.
+
+    Each process computes 1/K of the loss. A loss of your own is computed whole by each, unless it overrides
+    `PairLoss.compute_rows`.
     """
 
     def __init__(self, loss: PairLoss) -> None:
@@ -67,8 +70,13 @@ class Gathered(PairLoss):
         video_mask: Tensor | None = None,
         music_mask: Tensor | None = None,
         group: Labels | None = None,
+        rows: slice | None = None,
+        gather: Gather | None = None,
     ) -> LossParts:
         """Return the loss of the whole batch and its terms; arguments as for `PairLoss`.
+
+        With several processes, `rows` are the anchors that this process computes, by default its own items. The slices
+        of all must divide the whole batch.
 
         Raises
         ------
@@ -86,6 +94,8 @@ class Gathered(PairLoss):
                 video_mask=video_mask,
                 music_mask=music_mask,
                 group=group,
+                rows=rows,
+                gather=gather,
             )
         if "video" not in self.loss.needs:
             video_features = None
@@ -104,14 +114,40 @@ class Gathered(PairLoss):
             failure = error
         inputs = {"video_embeddings": video_embeddings, "music_embeddings": music_embeddings, **frozen}
         _check_alike(inputs, failure)
-        return self.loss.parts(
-            gather(video_embeddings),
-            gather(music_embeddings),
-            **{name: None if value is None else gather(value) for name, value in frozen.items()},
+        start = dist.get_rank() * len(video_embeddings)
+        return sum_of_shares(
+            self.loss,
+            slice(start, start + len(video_embeddings)) if rows is None else rows,
+            **{name: None if value is None else gather_rows(value) for name, value in inputs.items()},
         )
 
 
-def gather(values: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+def sum_of_shares(loss: PairLoss, rows: slice, **arguments: Tensor | None) -> LossParts:
+    """Return the loss of a gathered batch, of which this process computes the anchors `rows`.
+
+    The gradient is as the module's docstring says; other arguments as for `PairLoss.parts`.
+    """
+    module = _Parts(loss)
+    parameters = {name: _MeanOfGradients.apply(value) for name, value in module.named_parameters()}  # type: ignore[no-untyped-call]
+    own: LossParts = torch.func.functional_call(
+        module, parameters, kwargs={**arguments, "rows": rows, "gather": gather_rows}
+    )
+    total, *parts = _Sum.apply(torch.stack([own.total, *own.parts.values()]))  # type: ignore[no-untyped-call]
+    return LossParts(total, {name: value.detach() for name, value in zip(own.parts, parts, strict=True)})
+
+
+class _Parts(nn.Module):
+    """`PairLoss.parts` as the forward method, which `torch.func.functional_call` calls."""
+
+    def __init__(self, loss: PairLoss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, **arguments: Any) -> LossParts:
+        return self.loss.parts(**arguments)
+
+
+def gather_rows(values: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
     """Return the rows of all processes, in the order of the processes.
 
     Parameters
@@ -147,9 +183,37 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        summed = gradient.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(summed)
-        return torch.split(summed, ctx.sizes)[dist.get_rank()], None
+        return torch.split(_summed(gradient), ctx.sizes)[dist.get_rank()], None
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        return _summed(values)
+
+    @staticmethod
+    @once_differentiable
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _summed(gradient)
+
+
+class _MeanOfGradients(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, parameter: Tensor) -> Tensor:
+        # A view, because a loss may bound its parameters in place.
+        return parameter.view_as(parameter)
+
+    @staticmethod
+    @once_differentiable
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _summed(gradient) / dist.get_world_size()
+
+
+def _summed(values: Tensor) -> Tensor:
+    """Return the sum over all processes."""
+    total = values.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total
 
 
 def _pooled(name: str, features: Tensor | None, mask: Tensor | None) -> Tensor | None:

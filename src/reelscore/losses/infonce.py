@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .base import LossParts, PairBatch
+from .base import Gather, LossParts, PairBatch
 from .row_loss import RowLoss, Rows
-from .similarity import same_group
 
 
 class InfoNCE(RowLoss):
@@ -32,11 +32,16 @@ class InfoNCE(RowLoss):
     True
     """
 
-    def compute(self, batch: PairBatch) -> LossParts:
-        """Return the loss. Without blocks one matrix product serves both directions."""
-        if self.chunk_size is not None:
-            return super().compute(batch)
-        total = self._unchunked(batch.video, batch.music, batch.group)
+    def compute_rows(self, batch: PairBatch, rows: slice, gather: Gather | None = None) -> LossParts:
+        """Return the share of some anchors.
+
+        Without blocks one matrix product serves both directions, because S of all rows has the columns of all tracks.
+        Of some rows it has a part of each column; with `gather` the processes exchange the sums of their parts.
+        """
+        is_whole = len(range(len(batch.video))[rows]) == len(batch.video)
+        if self.chunk_size is not None or not (is_whole or gather):
+            return super().compute_rows(batch, rows)
+        total = self._unchunked(batch, rows, gather)
         return LossParts(total, {self.name: total.detach()})
 
     def row_losses(self, rows: Rows) -> Tensor:
@@ -46,18 +51,26 @@ class InfoNCE(RowLoss):
             return logits.logsumexp(dim=1) - logits.masked_fill(~rows.same, -math.inf).logsumexp(dim=1)
         return rows.mask_group(logits).logsumexp(dim=1) - rows.positives(logits)
 
-    def _unchunked(self, video: Tensor, music: Tensor, group: Tensor | None) -> Tensor:
-        logits = F.linear(video * self.scale(video), music)
-        if group is None:
-            positive_by_video = positive_by_music = logits.diagonal()
-        else:
-            same = same_group(group)
+    def _unchunked(self, batch: PairBatch, rows: slice, gather: Gather | None) -> Tensor:
+        video, music, group = batch.video, batch.music, batch.group
+        logits = F.linear(video[rows] * self.scale(video), music)
+        index = torch.arange(len(video), device=video.device)[rows]
+        own = positive_by_music = logits.gather(1, index[:, None])[:, 0]
+        tables = [logits]
+        if group is not None:
+            same = group[rows][:, None] == group
+            # Finite, because the gradient of a column of −inf is not.
+            lowest = torch.finfo(logits.dtype).min
             if self.groups == "positives":
-                positives = logits.masked_fill(~same, -math.inf)
-                positive_by_video, positive_by_music = positives.logsumexp(dim=1), positives.logsumexp(dim=0)
+                tables.append(logits.masked_fill(~same, lowest))
+                own = tables[1].logsumexp(dim=1)
             else:
-                positive_by_video = positive_by_music = logits.diagonal()
-                logits = logits.masked_fill(same.fill_diagonal_(False), -math.inf)
-        by_video = (logits.logsumexp(dim=1) - positive_by_video).mean()
-        by_music = (logits.logsumexp(dim=0) - positive_by_music).mean()
-        return 0.5 * (by_video + by_music)
+                tables = [logits.masked_fill(same.scatter_(1, index[:, None], False), lowest)]
+        columns = torch.stack([table.logsumexp(dim=0) for table in tables])
+        if gather is not None:
+            columns = gather(columns[None]).logsumexp(dim=0)
+        if len(tables) > 1:
+            positive_by_music = columns[1, rows]
+        by_video = tables[0].logsumexp(dim=1) - own
+        by_music = columns[0, rows] - positive_by_music
+        return 0.5 * (by_video + by_music).sum() / len(video)

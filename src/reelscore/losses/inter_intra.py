@@ -19,6 +19,7 @@ from torch import Tensor
 from reelscore.errors import InputError
 
 from .base import (
+    Gather,
     Labels,
     LossParts,
     PairBatch,
@@ -125,11 +126,17 @@ class InterIntraLoss(PairLoss):
 
     def compute(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch of videos and tracks."""
+        return self.compute_rows(batch, slice(None))
+
+    def compute_rows(self, batch: PairBatch, rows: slice, gather: Gather | None = None) -> LossParts:
+        """Return the share of some anchors."""
         self._check_modalities(("video", "music"))
         return self._combine(
             {"video": batch.video, "music": batch.music},
             {"video": batch.video_frozen, "music": batch.music_frozen},
             batch.group,
+            rows,
+            gather,
         )
 
     def among(self, *args: Any, **arguments: Any) -> Tensor:
@@ -209,12 +216,18 @@ class InterIntraLoss(PairLoss):
             return self._combine(rows, before, groups)
 
     def _combine(
-        self, rows: Mapping[str, Tensor], before: Mapping[str, Tensor | None], group: Tensor | None
+        self,
+        rows: Mapping[str, Tensor],
+        before: Mapping[str, Tensor | None],
+        group: Tensor | None,
+        part: slice = slice(None),
+        gather: Gather | None = None,
     ) -> LossParts:
         parts: dict[str, Tensor] = {}
         inters = {}
         for one, two in itertools.combinations(rows, 2):
-            inters[f"inter_{one}_{two}"] = self.inter.compute(PairBatch(rows[one], rows[two], group)).total
+            batch = PairBatch(rows[one], rows[two], group)
+            inters[f"inter_{one}_{two}"] = self.inter.compute_rows(batch, part, gather).total
         total = torch.stack(list(inters.values())).mean() if len(inters) > 1 else next(iter(inters.values()))
         parts["inter"] = total.detach()
         if len(inters) > 1:
@@ -222,7 +235,7 @@ class InterIntraLoss(PairLoss):
         for name, frozen in before.items():
             if frozen is None:
                 continue
-            intra = structure_loss(rows[name], frozen, self._form, chunk_size=self.chunk_size)
+            intra = structure_loss(rows[name], frozen, self._form, chunk_size=self.chunk_size, rows=part)
             parts[f"intra_{name}"] = intra.detach()
             total = total + self.weight_of(name) * intra / len(rows)
         return LossParts(total, parts)

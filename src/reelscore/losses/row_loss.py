@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from reelscore.errors import InputError
 
-from .base import LossParts, PairBatch, PairLoss
+from .base import Gather, LossParts, PairBatch, PairLoss
 from .similarity import FLAT
 
 Groups = Literal["negatives-masked", "positives"]
@@ -218,27 +218,38 @@ class RowLoss(TemperatureLoss):
 
     def compute(self, batch: PairBatch) -> LossParts:
         """Return the mean over all anchors of both modalities."""
-        forward = self._mean(batch.video, batch.music, batch.group, batch.video_frozen, batch.music_frozen)
-        backward = self._mean(batch.music, batch.video, batch.group, batch.music_frozen, batch.video_frozen)
+        return self.compute_rows(batch, slice(None))
+
+    def compute_rows(
+        self,
+        batch: PairBatch,
+        rows: slice,
+        gather: Gather | None = None,  # noqa: ARG002
+    ) -> LossParts:
+        """Return the share of some anchors of both modalities."""
+        video, music, group, video_frozen, music_frozen = batch
+        forward = self._share(rows, video, music, group, video_frozen, music_frozen)
+        backward = self._share(rows, music, video, group, music_frozen, video_frozen)
         total = 0.5 * (forward + backward)
         return LossParts(total, {self.name: total.detach()})
 
-    def _mean(
+    def _share(
         self,
+        rows: slice,
         anchors: Tensor,
         others: Tensor,
         group: Tensor | None,
         anchors_frozen: Tensor | None,
         others_frozen: Tensor | None,
     ) -> Tensor:
-        def block(index: Tensor) -> Tensor:
-            rows = Rows(index, anchors, others, group, anchors_frozen, others_frozen)
-            return self.row_losses(rows).sum()
+        def losses(index: Tensor) -> Tensor:
+            block = Rows(index, anchors, others, group, anchors_frozen, others_frozen)
+            return self.row_losses(block).sum()
 
-        index = torch.arange(len(anchors), device=anchors.device)
+        index = torch.arange(len(anchors), device=anchors.device)[rows]
         if self.chunk_size is None:
-            return block(index) / len(anchors)
-        sums = [checkpoint(block, part, use_reentrant=False) for part in torch.split(index, self.chunk_size)]
+            return losses(index) / len(anchors)
+        sums = [checkpoint(losses, part, use_reentrant=False) for part in torch.split(index, self.chunk_size)]
         return torch.stack(sums).sum() / len(anchors)
 
 

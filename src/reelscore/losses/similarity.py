@@ -1,4 +1,4 @@
-"""Unit rows of embeddings and frozen features, and masks of groups."""
+"""Unit rows of embeddings and frozen features."""
 
 from __future__ import annotations
 
@@ -174,11 +174,6 @@ def at_least_single(values: Tensor) -> Tensor:
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype that a loss computes in: double stays, lower precision becomes single."""
     return dtype if dtype == torch.float64 else torch.float32
-
-
-def same_group(group: Tensor) -> Tensor:
-    """Return the (B, B) mask of items of the same group, with the diagonal."""
-    return group[:, None] == group[None, :]
 
 
 def _first(mask: Tensor) -> int:

@@ -102,7 +102,12 @@ def _order(after: Tensor, before: Tensor, start: int) -> tuple[Tensor, Tensor]:
 
 
 def structure_loss(
-    embeddings: Tensor, frozen: Tensor, form: Form, *, chunk_size: int | None = None
+    embeddings: Tensor,
+    frozen: Tensor,
+    form: Form,
+    *,
+    chunk_size: int | None = None,
+    rows: slice | None = None,
 ) -> Tensor:
     """Return the loss between the structures before and after the tower.
 
@@ -116,44 +121,57 @@ def structure_loss(
     form : Form
     chunk_size : int, optional
         Rows of S held at once; all by default.
+    rows : slice, optional
+        Rows of S whose share of the loss is returned; all by default.
 
     Returns
     -------
     Tensor, scalar
+
+    Notes
+    -----
+    The gradients of slices that divide the batch add up to that of the loss. With a symmetric form, a slice gives its
+    own embeddings their whole gradient and the others none, which saves a matrix product.
     """
-    value: Tensor = _StructureLoss.apply(embeddings, frozen, form, chunk_size)  # type: ignore[no-untyped-call]
+    span = range(len(embeddings))[rows or slice(None)]
+    value: Tensor = _StructureLoss.apply(embeddings, frozen, form, chunk_size, span)  # type: ignore[no-untyped-call]
     return value
 
 
 class _StructureLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, embeddings: Tensor, frozen: Tensor, form: Form, chunk_size: int | None) -> Tensor:
+    def forward(
+        ctx: Any, embeddings: Tensor, frozen: Tensor, form: Form, chunk_size: int | None, rows: range
+    ) -> Tensor:
         sharpness = 1.0 / form.after_temperature
-        size = len(embeddings) if chunk_size is None else chunk_size
+        size = len(rows) if chunk_size is None else chunk_size
         value = embeddings.new_zeros(())
-        slope = torch.zeros_like(embeddings) if ctx.needs_input_grad[0] and size < len(embeddings) else None
-        for start in range(0, len(embeddings), size):
-            block = slice(start, start + size)
+        slope = torch.zeros_like(embeddings) if ctx.needs_input_grad[0] else None
+        for start in range(rows.start, rows.stop, size):
+            block = slice(start, min(start + size, rows.stop))
             after = F.linear(embeddings[block] * sharpness, embeddings)
             before = F.linear(frozen[block] / form.before_temperature, frozen)
             share, gradient = form.compare(after, before, start)
             value = value + share
-            if slope is not None:
+            if slope is None:
+                continue
+            if form.symmetric:
+                slope[block] = gradient.mul_(2) @ embeddings
+            elif len(gradient) == len(embeddings):
+                # A contiguous copy of the transpose: adding the strided view takes four times as long.
+                slope = gradient.add_(gradient.T.contiguous()) @ embeddings
+            else:
                 slope[block].addmm_(gradient, embeddings)
                 slope.addmm_(gradient.T, embeddings[block])
-            elif ctx.needs_input_grad[0]:
-                # A contiguous copy of the transpose: adding the strided view takes four times as long.
-                symmetric = gradient.mul_(2) if form.symmetric else gradient.add_(gradient.T.contiguous())
-                slope = symmetric @ embeddings
         if slope is not None:
             ctx.save_for_backward(slope.mul_(sharpness))
         return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *upstream: Any) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *upstream: Any) -> tuple[Tensor, None, None, None, None]:
         (by_embeddings,) = ctx.saved_tensors
-        return by_embeddings * upstream[0], None, None, None
+        return by_embeddings * upstream[0], None, None, None, None
 
 
 def _off_diagonal_softmax(logits: Tensor, start: int) -> tuple[Tensor, Tensor]:

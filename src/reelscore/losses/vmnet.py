@@ -13,7 +13,7 @@ the `triplet` loss between the modalities, and within each the `structure` form 
 
 from __future__ import annotations
 
-from .base import LossParts, PairBatch, PairLoss, check_number
+from .base import Gather, LossParts, PairBatch, PairLoss, check_number
 from .structure import order_form, structure_loss
 from .triplet import Triplet
 
@@ -40,12 +40,23 @@ class VMNet(PairLoss):
 
     def compute(self, batch: PairBatch) -> LossParts:
         """Return the loss of a checked batch."""
+        return self.compute_rows(batch, slice(None))
+
+    def compute_rows(
+        self,
+        batch: PairBatch,
+        rows: slice,
+        gather: Gather | None = None,  # noqa: ARG002
+    ) -> LossParts:
+        """Return the share of some anchors."""
         assert batch.video_frozen is not None
         assert batch.music_frozen is not None
         size = self.ranking.chunk_size
-        inter = self.ranking.compute(batch).total
-        video = structure_loss(batch.video, batch.video_frozen, order_form(), chunk_size=size)
-        music = structure_loss(batch.music, batch.music_frozen, order_form(), chunk_size=size)
+        inter = self.ranking.compute_rows(batch, rows).total
+        video, music = (
+            structure_loss(one, frozen, order_form(), chunk_size=size, rows=rows)
+            for one, frozen in ((batch.video, batch.video_frozen), (batch.music, batch.music_frozen))
+        )
         total = inter + self.weight * (video + music) / 2
         return LossParts(
             total,

@@ -76,84 +76,100 @@ def audio_blocks(
     if not (math.isfinite(block_s) and block_s > 0):
         raise InputError(f"block_s must be positive and finite, got {block_s!r}")
     block_length = max(1, round(block_s * rate_hz))
-    blocks = _blocks(path, rate_hz, block_length, on_frame)
     kept = _KEPT.get()
-    if kept is None or kept.path != str(path):
-        return blocks
-    if on_frame is None and rate_hz in kept.samples:
-        samples = kept.samples[rate_hz]
-        return (samples[i : i + block_length].copy() for i in range(0, len(samples), block_length))
-    return _keeping(blocks, kept, rate_hz)
+    return _blocks(path, rate_hz, block_length, on_frame, kept if kept and kept.path == str(path) else None)
 
 
 @contextmanager
 def keep_audio(path: Path | str) -> Iterator[None]:
-    """Keep what `audio_blocks` decodes of one file inside the block, so that a second reader needs no decoding.
+    """Keep what `audio_blocks` decodes of one file inside the block, so that further readers need no decoding.
 
-    Sound above 15 minutes is not kept, so that memory does not depend on the length of the file.
+    They may ask for other rates. Long sound is not kept, so that memory does not depend on the length of the file.
     """
-    token = _KEPT.set(_Kept(str(path), {}))
+    before = _KEPT.get()
+    token = _KEPT.set(before if before and before.path == str(path) else _Kept(str(path)))
     try:
         yield
     finally:
         _KEPT.reset(token)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Kept:
-    """Samples of one file by their rate."""
+    """Sound of one file, once it was read to its end: when it starts, and its mono chunks with their rates."""
 
     path: str
-    samples: dict[int, FloatArray]
+    sound: tuple[float, list[tuple[FloatArray, int]]] | None = None
 
 
 _KEPT: ContextVar[_Kept | None] = ContextVar("kept audio", default=None)
-_MOST_KEPT_S = 900
+_MOST_KEPT = 40_000_000
+"""Samples: 15 minutes at 44.1 kHz."""
 
 
-def _keeping(blocks: Iterator[FloatArray], kept: _Kept, rate_hz: int) -> Iterator[FloatArray]:
-    """Yield blocks, and keep them once the last one is read."""
-    read: list[FloatArray] | None = []
+def _keeping(
+    chunks: Iterator[tuple[FloatArray, int]], start_s: float, kept: _Kept
+) -> Iterator[tuple[FloatArray, int]]:
+    """Yield chunks, and keep them once the last one is read."""
+    read: list[tuple[FloatArray, int]] = []
     length = 0
-    for block in blocks:
-        length += len(block)
-        if length > _MOST_KEPT_S * rate_hz:
-            read = None
-        if read is not None:
-            read.append(block)
-        yield block
+    for chunk in chunks:
+        length += len(chunk[0])
+        if length <= _MOST_KEPT:
+            read.append(chunk)
+        else:
+            read.clear()
+        yield chunk
     if read:
-        kept.samples[rate_hz] = np.concatenate(read)
+        kept.sound = start_s, read
 
 
 def _blocks(
-    path: Path | str, rate_hz: int, block_length: int, on_frame: Callable[[av.AudioFrame], None] | None
+    path: Path | str,
+    rate_hz: int,
+    block_length: int,
+    on_frame: Callable[[av.AudioFrame], None] | None,
+    kept: _Kept | None,
 ) -> Iterator[FloatArray]:
-    pending: list[FloatArray] = []
-    num_pending = 0
-    any_audio = False
+    if on_frame is None and kept is not None and kept.sound is not None:
+        start_s, read = kept.sound
+        yield from _resampled_blocks(start_s, iter(read), rate_hz, block_length)
+        return
     with open_media(path) as container:
         frames = decode_audio(container, path)
         if on_frame is not None:
             frames = _tapped(frames, on_frame)
-        silence = _silence(round(sound_start_s(container, path) * rate_hz), block_length)
-        for chunk in itertools.chain(silence, _resample(frames, rate_hz)):
+        start_s, chunks = sound_start_s(container, path), _mono_chunks(frames)
+        if kept is not None:
+            chunks = _keeping(chunks, start_s, kept)
+        any_audio = False
+        for block in _resampled_blocks(start_s, chunks, rate_hz, block_length):
             any_audio = True
-            pending.append(chunk)
-            num_pending += len(chunk)
-            while num_pending >= block_length:
-                samples = np.concatenate(pending)
-                yield samples[:block_length].copy()
-                pending = [samples[block_length:]]
-                num_pending -= block_length
-    if num_pending:
-        yield np.concatenate(pending)
+            yield block
     if not any_audio:
         raise MediaError(
             "expected sound, but no audio packet can be decoded. The file is damaged: copy or download it again.",
             path=path,
             stream="audio",
         )
+
+
+def _resampled_blocks(
+    start_s: float, chunks: Iterator[tuple[FloatArray, int]], rate_hz: int, block_length: int
+) -> Iterator[FloatArray]:
+    pending: list[FloatArray] = []
+    num_pending = 0
+    silence = _silence(round(start_s * rate_hz), block_length)
+    for chunk in itertools.chain(silence, _resample(chunks, rate_hz)):
+        pending.append(chunk)
+        num_pending += len(chunk)
+        while num_pending >= block_length:
+            samples = np.concatenate(pending)
+            yield samples[:block_length].copy()
+            pending = [samples[block_length:]]
+            num_pending -= block_length
+    if num_pending:
+        yield np.concatenate(pending)
 
 
 def _silence(num_samples: int, block_length: int) -> Iterator[FloatArray]:
@@ -169,10 +185,10 @@ def _tapped(
         yield frame
 
 
-def _resample(frames: Iterator[av.AudioFrame], rate_hz: int) -> Iterator[FloatArray]:
+def _resample(chunks: Iterator[tuple[FloatArray, int]], rate_hz: int) -> Iterator[FloatArray]:
     resampler: av.AudioResampler | None = None
     rate_before = 0
-    for samples, rate in _mono_chunks(frames):
+    for samples, rate in chunks:
         # The rate can change within a stream (chained Ogg, broadcast): each part needs its own resampler.
         if rate != rate_before:
             yield from _flush(resampler)

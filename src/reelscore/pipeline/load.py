@@ -141,7 +141,8 @@ def _with_classifiers(
         vocabulary,
         embeddings=embeddings,
         video_scorers=[
-            ImageClassTags.of_labels(
+            ImageClassTags.of_imagenet(labels, vocabulary)
+            or ImageClassTags.of_labels(
                 text_rows(labels, encoders.text, cache), vocabulary=vocabulary, terms=terms
             )
             for labels in encoders.video_labels

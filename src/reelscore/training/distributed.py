@@ -48,9 +48,9 @@ class Processes:
         """Return the rows of the whole batch of `num_rows`, with gradient, from the parts of all processes."""
         if self.size == 1:
             return values
-        from reelscore.losses.distributed import gather
+        from reelscore.losses.distributed import gather_rows
 
-        return gather(values, part_sizes(num_rows, self.size))
+        return gather_rows(values, part_sizes(num_rows, self.size))
 
     def largest(self, numbers: Sequence[int]) -> list[int]:
         """Return the largest of each number over all processes."""

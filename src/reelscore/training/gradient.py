@@ -1,13 +1,16 @@
 """Gradient of the loss of a batch, which is encoded in parts and chunks.
 
-Each process encodes a part of the batch, gathers the embeddings of all and computes the loss of the whole batch. A part
-above the chunk size is encoded twice (gradient caching, Gao et al., arXiv 2101.06983): first without a graph, for the
-loss and its gradient G = ∂L/∂E with respect to the embeddings E; then chunk by chunk with a graph, through which the
-rows of G are propagated. Only the graph of one chunk is in memory. The sum over the chunks is the gradient of the
-whole, because dropout masks belong to the items of the batch (`towers.dropout`).
+Each process encodes a part of the batch, gathers the embeddings of all and computes the share of its part in the loss
+of the whole batch (`losses.distributed`). A part above the chunk size is encoded twice (gradient caching, Gao et al.,
+arXiv 2101.06983): first without a graph, for the loss and its gradient G = ∂L/∂E with respect to the embeddings E; then
+chunk by chunk with a graph, through which the rows of G are propagated. Only the graph of one chunk is in memory. The
+sum over the chunks is the gradient of the whole, because dropout masks belong to the items of the batch
+(`towers.dropout`).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +18,7 @@ from torch import Tensor, nn
 from reelscore.data.batching import Batch, part_rows
 from reelscore.losses import PairLoss
 from reelscore.losses.base import LossParts
+from reelscore.losses.distributed import sum_of_shares
 from reelscore.models.towers.dropout import DropoutMasks, use_masks
 from reelscore.models.towers.dual_encoder import DualEncoder
 
@@ -104,7 +108,16 @@ def _loss(
         None if features is None else processes.gather(features, size)
         for features in (batch.video_features, batch.music_features)
     )
-    return loss.parts(video, music, video_features=video_features, music_features=music_features, group=group)
+    arguments: dict[str, Any] = {
+        "video_embeddings": video,
+        "music_embeddings": music,
+        "video_features": video_features,
+        "music_features": music_features,
+        "group": group,
+    }
+    if processes.size == 1:
+        return loss.parts(**arguments)
+    return sum_of_shares(loss, part_rows(size, processes.part), **arguments)
 
 
 def _with_equal_padding(batch: TrainingBatch, model: DualEncoder, processes: Processes) -> Batch:

@@ -79,7 +79,7 @@ class Trainer:
     num_steps : int
         Number of steps of the learning rate schedule.
     processes : Processes
-        Each encodes a part of every batch. All hold the same weights and compute the loss of the whole batch.
+        Each encodes a part of every batch and computes its share of the loss. All hold the same weights.
     """
 
     modules: Modules

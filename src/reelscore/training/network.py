@@ -73,7 +73,7 @@ def fit_network(
 ) -> Network:
     """Train a network on the training and validation pairs, continuing from the training state in the folder."""
     train_pairs = pairs.where("train")
-    has_val = "val" in pairs.split
+    has_val = pairs.count("val") > 0
     config = _resolved(config, pairs, has_val=has_val)
     processes = Processes.current()
     if min(config.batch_size, len(train_pairs)) < processes.size:
@@ -113,9 +113,9 @@ def fit_network(
 def _resolved(config: TrainConfig, pairs: PairSet | StreamedPairs, *, has_val: bool) -> TrainConfig:
     num_segments = config.model.num_segments or min(pairs.num_segments, DEFAULT_NUM_SEGMENTS)
     validates = config.validate and has_val
-    enough_pairs = pairs.split.count("val") >= MIN_VALIDATION_PAIRS
+    enough_pairs = pairs.count("val") >= MIN_VALIDATION_PAIRS
     default: Literal["best", "last"] = "best" if validates and enough_pairs else "last"
-    min_epochs = math.ceil(config.steps / _steps_per_epoch(len(pairs.indices("train")), config))
+    min_epochs = math.ceil(config.steps / _steps_per_epoch(pairs.count("train"), config))
     return replace(
         config,
         model=replace(config.model, num_segments=num_segments),

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from reelscore.encoders.pack.audio import prepare_audio
 from reelscore.encoders.pack.filterbank import log_filter_bank
+from reelscore.encoders.pack.inputs import FilterBankInput, PatchesInput, SamplesInput
 from reelscore.encoders.pack.pack import load_pack
-from reelscore.encoders.pack.specs import FilterBankInput, PatchesInput, SamplesInput
 from reelscore.encoders.pack.video import patch_grid, prepare_patches
 from reelscore.errors import ArtifactError, ConfigError
 from reelscore.features.sampling import global_sparse

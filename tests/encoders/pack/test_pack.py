@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelscore.encoders.pack.filterbank import log_mel
+from reelscore.encoders.pack.inputs import LogMelInput
 from reelscore.encoders.pack.music import sample_windows
 from reelscore.encoders.pack.pack import Pack, load_pack
-from reelscore.encoders.pack.specs import LogMelInput
 from reelscore.encoders.pack.video import ImageModel, prepare_square
 from reelscore.errors import ConfigError, InputError, MediaError
 from reelscore.features.sampling import global_sparse

@@ -185,6 +185,7 @@ def test_a_track_that_moves_while_its_path_is_taken_stays(bucket: Path, between)
     assert found.get(key(1)).track.path == "/moved.mp3"
 
 
+@pytest.mark.slow
 def test_a_column_that_appears_or_disappears_while_tracks_are_added(bucket: Path, between) -> None:
     first, second = build(1), Store.open(LIBRARY)
     first.import_columns({"price": "number"})
@@ -294,6 +295,7 @@ def test_a_reader_keeps_its_version_while_others_compact(bucket: Path) -> None:
     assert len(reader) == 14
 
 
+@pytest.mark.slow
 def test_old_versions_are_deleted(any_bucket: None, monkeypatch: pytest.MonkeyPatch) -> None:
     made = build()
     for number in range(6):
@@ -307,6 +309,7 @@ def test_old_versions_are_deleted(any_bucket: None, monkeypatch: pytest.MonkeyPa
     assert len(unique(Store.open(LIBRARY))) == 6
 
 
+@pytest.mark.slow
 def test_tables_of_old_generations_are_deleted_after_a_day(bucket: Path, monkeypatch) -> None:
     made = build(1)
     made.replace(make_meta(1), [make_entry(1, model=1)])
@@ -360,6 +363,7 @@ def test_a_store_without_conditional_writes_is_read_but_not_written(
         assert len(Store.open(LIBRARY)) == 3
 
 
+@pytest.mark.slow
 def test_answers_that_are_lost_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with buckets.localbucket(tmp_path / "s3", handler=buckets.losing_answers()) as url:
         buckets.use(monkeypatch, url)

@@ -168,6 +168,35 @@ def test_a_label_that_means_a_bit_of_everything_says_nothing() -> None:
     np.testing.assert_array_equal(certain, silent)
 
 
+def test_imagenet_labels_are_known_by_their_class_and_not_by_their_words() -> None:
+    words = Vocabulary(
+        (Term("insects", "scene", classes="78"), Term("paper", "scene", classes="999"), Term("calm", "mood"))
+    )
+    labels = ["tench, Tinca tinca", *(f"class {i}" for i in range(1, 999)), "toilet tissue, bathroom tissue"]
+    probabilities = np.zeros((1, 1000), np.float32)
+    probabilities[0, 78] = 0.7
+    for background in ([], ["background"]):
+        scorer = ImageClassTags.of_imagenet([*background, *labels], words)
+        assert scorer is not None
+        row = np.pad(probabilities, ((0, 0), (len(background), 0)))
+        insects, paper, calm = scorer.term_scores(scorer.probabilities(row))[0]
+        assert insects > 0.8 > paper == calm == 0
+    assert ImageClassTags.of_imagenet(labels[1:], words) is None
+    assert ImageClassTags.of_imagenet(labels[::-1], words) is None
+    assert ImageClassTags.of_imagenet(["background", "more", *labels], words) is None
+    assert ImageClassTags.of_imagenet(labels, WORDS) is None
+
+
+def test_the_clearest_scene_decides() -> None:
+    model = zero_shot()
+    sea, both, unclear = (
+        model.embed_video(features("video", excited=0, tags=tags))
+        for tags in ([0.8, 0, 0], [0.5, 0.5, 0], [0.8, 0.15, 0])
+    )
+    assert both[2] == pytest.approx(both[3], abs=1e-6)
+    assert sea @ unclear > 0.99 > sea @ both
+
+
 def test_all_that_shapes_the_space_is_in_its_fingerprint_and_others_are_refused() -> None:
     other = Vocabulary((*WORDS.terms[:-1], Term("drums", "instrument", "drum kit")))
     assert zero_shot().fingerprint == zero_shot().fingerprint != zero_shot(other).fingerprint

@@ -36,6 +36,26 @@ def test_affect_and_suggestions_stand_where_they_were_said() -> None:
     assert words.mask("mood", "instrument").tolist() == [True, False, True]
 
 
+def test_classes_are_indices_and_spans_of_them() -> None:
+    words = Vocabulary((Term("calm", "mood"), Term("birds", "scene", classes="7-9 448")))
+    assert words.terms[1].class_indices == (7, 8, 9, 448)
+    assert words.imagenet.shape == (2, 1000)
+    assert np.flatnonzero(words.imagenet[1]).tolist() == [7, 8, 9, 448]
+    assert not words.imagenet[0].any()
+    for classes in ("7-", "-7", "a", "7,8", "1.5", "1000", "990-1000", "9-7"):
+        with pytest.raises(ConfigError, match="birds"):
+            Term("birds", "scene", classes=classes)
+    with pytest.raises(ConfigError, match="only a scene has classes, but 'calm' is a mood"):
+        Term("calm", "mood", classes="7")
+
+
+def test_most_classes_show_a_scene_and_none_shows_most() -> None:
+    shown = read_vocabulary().imagenet
+    assert (shown.max(axis=0) > 0).mean() > 0.8
+    assert shown.sum(axis=1).max() < 250
+    assert shown.sum(axis=0).max() <= 5
+
+
 def test_all_that_it_says_is_in_its_fingerprint() -> None:
     one, other = Term("calm", "mood", arousal=-0.8), Term("sea", "scene")
     fingerprints = {
@@ -45,10 +65,11 @@ def test_all_that_it_says_is_in_its_fingerprint() -> None:
             (other, one),
             (one, Term("sea", "scene", "the sea")),
             (one, Term("sea", "scene", suggests=("calm",))),
+            (one, Term("sea", "scene", classes="978")),
             (Term("calm", "mood", arousal=-0.7), other),
         )
     }
-    assert len(fingerprints) == 5
+    assert len(fingerprints) == 6
 
 
 @pytest.mark.parametrize(

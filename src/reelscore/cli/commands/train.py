@@ -285,12 +285,13 @@ def _fit(
     overwrite: bool,
 ) -> None:
     """Train on loaded pairs, alone or with other processes, and print a summary."""
-    sizes = ", ".join(f"{loaded.split.count(part)} {part}" for part in ("train", "val", "test"))
+    from reelscore.data.pairs import SPLITS, PairSet
+
+    sizes = ", ".join(f"{loaded.count(part)} {part}" for part in SPLITS)
     texts = getattr(loaded, "text", None)  # not known of streamed pairs
     with_text = "" if texts is None else f", {sum(one is not None for one in texts)} with text"
     note(f"{loaded.name}: {len(loaded)} pairs ({sizes}){with_text}")
 
-    from reelscore.data.pairs import PairSet
     from reelscore.training.evaluate import fit_baseline
     from reelscore.training.train import train as fit
 
@@ -323,7 +324,7 @@ def _print_summary(folder: Path, result: TrainResult, pairs: PairSet | StreamedP
     from reelscore.evaluation.report import MIN_PAIRS
 
     best = result.best
-    gallery = best.get("gallery", float(pairs.split.count("val")))
+    gallery = best.get("gallery", float(pairs.count("val")))
     enough = bool(best) and gallery >= MIN_PAIRS
     how = "–" if not best else "cross-validation" if "gallery" in best else "validation pairs"
     cells = {

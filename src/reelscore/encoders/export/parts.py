@@ -16,8 +16,9 @@ from reelscore.encoders.hub.music import HubMusic
 from reelscore.encoders.hub.text import HubTextEncoder
 from reelscore.encoders.hub.video import HubVideo
 from reelscore.encoders.pack.captions import captions_file
+from reelscore.encoders.pack.inputs import SquareInput
 from reelscore.encoders.pack.pack import Pack
-from reelscore.encoders.pack.specs import Role, SquareInput
+from reelscore.encoders.pack.specs import Role
 from reelscore.encoders.pack.video import prepare_image
 from reelscore.encoders.promptable import hub_promptable
 from reelscore.files import write_bytes

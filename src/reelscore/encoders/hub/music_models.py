@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from reelscore.encoders.pack.audio import prepare_audio
-from reelscore.encoders.pack.specs import FilterBankInput, LogMelInput, SamplesInput, SoundInput, input_facts
+from reelscore.encoders.pack.inputs import FilterBankInput, LogMelInput, SamplesInput, SoundInput, input_facts
 from reelscore.errors import ArtifactError
 from reelscore.types import FloatArray
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from reelscore.encoders.base import fingerprint
-from reelscore.encoders.pack.specs import input_facts
+from reelscore.encoders.pack.inputs import input_facts
 from reelscore.encoders.pack.video import prepare_image
 from reelscore.media.frames import frames_at
 from reelscore.media.pixels import Pixels

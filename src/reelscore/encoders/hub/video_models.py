@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from reelscore.encoders.pack.specs import PatchesInput, PictureInput, SquareInput
+from reelscore.encoders.pack.inputs import PatchesInput, PictureInput, SquareInput
 from reelscore.errors import ConfigError
 
 from .files import HubFiles

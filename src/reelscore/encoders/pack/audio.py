@@ -10,8 +10,9 @@ from reelscore.errors import InputError
 from reelscore.types import FloatArray
 
 from .filterbank import log_filter_bank, log_mel
+from .inputs import FilterBankInput, LogMelInput, SamplesInput, SoundInput
 from .session import OnnxModel, Shape
-from .specs import FilterBankInput, LogMelInput, SamplesInput, SoundInput, SoundModelSpec
+from .specs import SoundModelSpec
 
 
 class AudioModel(OnnxModel):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from reelscore.encoders.mel import mel_filters
 from reelscore.types import FloatArray
 
-from .specs import FilterBankInput, LogMelInput, SpectrumInput
+from .inputs import FilterBankInput, LogMelInput, SpectrumInput
 
 _BLOCK_FRAMES = 64
 """Frames transformed at once. Their spectra stay in the processor's cache, which is a third faster."""

@@ -10,21 +10,17 @@ from reelscore.config import from_mapping
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.files import parse_json, read_file
 
-from .specs import (
+from .inputs import (
     FilterBankInput,
     LogMelInput,
-    ModelSpec,
     PatchesInput,
     PictureInput,
-    PictureModelSpec,
-    Role,
     SamplesInput,
     SoundInput,
-    SoundModelSpec,
     SquareInput,
     TextInput,
-    TextModelSpec,
 )
+from .specs import ModelSpec, PictureModelSpec, Role, SoundModelSpec, TextModelSpec
 
 MANIFEST_NAME = "MANIFEST.json"
 SCHEMA_VERSION = 1

@@ -17,7 +17,8 @@ from reelscore.errors import ArtifactError, InputError
 from reelscore.files import existing_file, read_file
 from reelscore.types import FloatArray
 
-from .specs import LATER_DEFAULTS, ModelSpec, Output, input_facts
+from .inputs import LATER_DEFAULTS, input_facts
+from .specs import ModelSpec, Output
 
 Shape = tuple[int | None, ...]
 """Expected shape of a tensor; None is a free axis."""

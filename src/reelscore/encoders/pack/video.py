@@ -20,8 +20,9 @@ from reelscore.encoders.base import fingerprint
 from reelscore.media.frames import frames_at
 from reelscore.types import FeatureSequence, FloatArray, Modality, Segment
 
+from .inputs import PatchesInput, PictureInput, SquareInput
 from .session import OnnxModel, Shape
-from .specs import Output, PatchesInput, PictureInput, PictureModelSpec, SquareInput
+from .specs import Output, PictureModelSpec
 
 VERSION = "1"
 """Increase it when `prepare_image` gives other numbers for the same frame."""

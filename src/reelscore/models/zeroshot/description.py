@@ -15,9 +15,9 @@ from .vocabulary import Kind, Vocabulary
 
 # By column: kind of term, most terms, lowest score. Chosen by hand on 18 tracks of game music.
 _COLUMNS: Mapping[str, tuple[Kind, int, float]] = {
-    "genre": ("genre", 2, 0.4),
+    "genre": ("genre", 2, 0.27),
     "mood": ("mood", 3, 0.2),
-    "instruments": ("instrument", 3, 0.3),
+    "instruments": ("instrument", 3, 0.2),
 }
 _VOCAL = re.compile(r"\b(vocals?|voices?|sing(ing|er)|choir|rap)\b", re.IGNORECASE)
 VOCALS_FROM, VOCALS_BELOW = 0.5, 0.25

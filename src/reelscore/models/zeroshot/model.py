@@ -3,16 +3,18 @@
 The V terms (moods, scenes, genres, instruments) are the axes of the embedding space. Coordinate a_w of an item is the
 score of term w:
 
-    video  a = (1 - d max s) C r + s + S s  s: tag scores of scenes and moods
-    music  a = C r + t                      t: tag scores of moods, genres and instruments
-    text   a = q + affect(q) + S q          q: scores of the terms that the query names
+    video  a = (1 - d max s) C r + s' + S s'  s: tag scores of scenes and moods, s' = s (s / max s)^p
+    music  a = C r + t                        t: tag scores of moods, genres and instruments
+    text   a = q + affect(q) + S q            q: scores of the terms that the query names
     e = u(K diag(k) a),      score = e(v) . e(m)
 
 `affect.rules` estimate r in [-1, 1], the arousal, valence and pace of a video or a track. C (V, 3) holds the
 vocabulary's affect of each term, S (V, V) which music a scene suggests. Tag scores come from a `TagScorer`: the labels
 of classifiers, or captions in a joint embedding space. K lets terms of similar meaning overlap, k weighs the kinds of
-terms, u scales to norm 1. What a picture shows outweighs its light and motion: d lowers the affect where scenes are
-recognised. A scene counts by the quarter of the frames that show it best.
+terms, u scales to norm 1. What a picture shows outweighs its light and motion: d lowers the affect where a scene is
+recognised. A scene counts by the quarter of the frames that show it best. A scene that is recognised less clearly than
+the best one hardly counts, because a classifier that is unsure gives a little to many classes. A scene suggests moods
+more surely than genres and instruments, and so does affect.
 
 The video's text (title, description, subtitles, transcript, OCR) gives a second embedding w. It moves the embedding p
 of the video: e = u(p + TEXT_WEIGHT m w), where m in [0, 1] is the highest score of a term.
@@ -39,23 +41,33 @@ from .term_embeddings import TermEmbeddings
 from .text_query import TextReading, read_query, score_chunks, score_query
 from .vocabulary import Vocabulary
 
-VERSION = "2"
+VERSION = "3"
 AFFECT_WEIGHT = 0.8
 MOOD_TAG_WEIGHT = 0.4
-VIDEO_GENRE_WEIGHT = 0.7
+VIDEO_GENRE_WEIGHT = 0.3
 """Share of `AFFECT_WEIGHT` for genres and instruments of a video, which affect predicts less well than moods."""
 
-CONTENT_DAMPING = 0.3
+MUSIC_STYLE_WEIGHT = 1.0
+"""Weight of a track's genres and instruments next to its moods. The tags of a classifier differ less between tracks
+than their affect: with a larger weight, tracks without strong affect are all *ambient, piano* and match alike."""
+
+CONTENT_DAMPING = 0.8
 """d: share of a video's affect that a recognised scene replaces."""
+
+DOMINANCE = 7
+"""p: a scene with 80 % of the best one's score counts with a fifth of its own."""
 
 SCENE_ROWS = 0.25
 """Share of a video's rows, those with the highest probability, that scores a scene."""
 
 TYPICAL_AFFECT, AFFECT_SPREAD = (-0.1, 0.3, -0.2), 0.35
-TYPICAL_SCENES = (0.2, 0.6)
+TYPICAL_SCENES = (0.4, 0.8)
 """Mean and spread of r over real videos, and usual scores of a scene: the generic videos of `bank`."""
 
 SUGGESTION_WEIGHT = 0.8
+STYLE_SUGGESTION = 0.75
+"""Share of `SUGGESTION_WEIGHT` for the genres and instruments that a video's scenes suggest."""
+
 SCENE_WEIGHT = 0.7
 TEXT_WEIGHT = 0.7
 """Length of the text's embedding relative to the video's: the text turns the embedding by at most 44 degrees."""
@@ -238,12 +250,15 @@ class ZeroShotModel:
         return affect, tags
 
     def _video_scores(self, affect: FloatArray, tags: FloatArray) -> FloatArray:
-        mood = self.vocabulary.mask("mood")
-        tags = np.where(mood, np.float32(MOOD_TAG_WEIGHT) * tags, tags)
+        mood, scene = self.vocabulary.mask("mood"), self.vocabulary.mask("scene")
+        scenes = np.where(scene, tags, np.float32(0))
+        shown = scenes.max(axis=1, keepdims=True)
+        clear = (scenes / np.maximum(shown, np.float32(1e-6))) ** DOMINANCE
+        tags = np.where(scene, scenes * clear, np.float32(MOOD_TAG_WEIGHT) * tags)
         weight = np.where(mood, np.float32(AFFECT_WEIGHT), np.float32(AFFECT_WEIGHT * VIDEO_GENRE_WEIGHT))
-        shown = np.where(self.vocabulary.mask("scene"), tags, 0).max(axis=1, keepdims=True)
         weight = weight * (1 - np.float32(CONTENT_DAMPING) * shown)
-        scores: FloatArray = weight * (affect @ self.vocabulary.affect.T) + tags + self._suggestions(tags)
+        suggested = self._suggestions(tags) * np.where(mood, np.float32(1), np.float32(STYLE_SUGGESTION))
+        scores: FloatArray = weight * (affect @ self.vocabulary.affect.T) + tags + suggested
         return scores
 
     def _music_scores(self, affect: FloatArray, tags: FloatArray) -> FloatArray:
@@ -254,7 +269,7 @@ class ZeroShotModel:
             if of_kind.any():
                 # Some tags are active in every track, so a tag counts relative to the mean of its kind.
                 mean = tags[:, of_kind].mean(axis=1, keepdims=True)
-                scores = np.where(of_kind, 1.5 * (tags - mean), scores)
+                scores = np.where(of_kind, np.float32(MUSIC_STYLE_WEIGHT) * (tags - mean), scores)
         return scores
 
     def _embed_terms(self, scores: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from reelscore.types import FloatArray
 
-from .vocabulary import Kind, Vocabulary
+from .vocabulary import NUM_IMAGENET_CLASSES, Kind, Vocabulary
 
 NEAR_BEST = 0.9
 """A label also scores the terms whose cosine reaches this share of the best term's."""
@@ -141,12 +142,25 @@ class ImageClassTags:
     """
 
     links: FloatArray
-    fingerprint = "image-classes-1"
+    fingerprint = "image-classes-2"
 
     @property
     def num_columns(self) -> int:
         """L."""
         return int(self.links.shape[1])
+
+    @classmethod
+    def of_imagenet(cls, labels: Sequence[str], vocabulary: Vocabulary) -> ImageClassTags | None:
+        """Return the scorer of the classes of ImageNet-1k; None for other labels, or without `Term.classes`.
+
+        Similarity of words is no guide to its labels: *tick* and *crane* are more than animals. R is 1 where the
+        vocabulary says that a class shows a scene. Labels may start with a class for the background.
+        """
+        background = len(labels) - NUM_IMAGENET_CLASSES
+        ends = [label.split(",")[0].lower() for label in (*labels[max(background, 0) :][:1], *labels[-1:])]
+        if background not in (0, 1) or ends != ["tench", "toilet tissue"] or not vocabulary.imagenet.any():
+            return None
+        return cls(np.pad(vocabulary.imagenet, ((0, 0), (background, 0))))
 
     @classmethod
     def of_labels(cls, rows: FloatArray, *, vocabulary: Vocabulary, terms: FloatArray) -> ImageClassTags:

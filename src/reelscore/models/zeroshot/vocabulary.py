@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from reelscore.types import FloatArray
 
 Kind = Literal["mood", "scene", "genre", "instrument"]
 AXES = ("arousal", "valence", "pace")
+NUM_IMAGENET_CLASSES = 1000
 DEFAULT_FILE = Path(__file__).with_name("vocabulary.toml")
 
 
@@ -37,6 +39,8 @@ class Term:
         Input of the text encoder; the name if it is empty.
     arousal, valence, pace : float or None
         Affect of the term, in [-1, 1]; None if it has none.
+    classes : str
+        For scenes: indices of the classes of ImageNet-1k that show it, such as ``"7-24 448"``.
     suggests : tuple of str
         For scenes: names of the terms of matching music.
     """
@@ -47,6 +51,7 @@ class Term:
     arousal: float | None = None
     valence: float | None = None
     pace: float | None = None
+    classes: str = ""
     suggests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -62,6 +67,24 @@ class Term:
                 raise ConfigError(f"{axis} of the term {self.name!r} must lie in [-1, 1], got {value!r}")
         if self.suggests and self.kind != "scene":
             raise ConfigError(f"only a scene suggests music, but {self.name!r} is a {self.kind}")
+        if self.classes and self.kind != "scene":
+            raise ConfigError(f"only a scene has classes, but {self.name!r} is a {self.kind}")
+        _ = self.class_indices
+
+    @property
+    def class_indices(self) -> tuple[int, ...]:
+        """The indices of `classes`, in order."""
+        indices: list[int] = []
+        for part in self.classes.split():
+            found = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part, re.ASCII)
+            first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+            if first > last:
+                raise ConfigError(
+                    f"classes of the term {self.name!r} must be indices from 0 to {NUM_IMAGENET_CLASSES - 1}, such as "
+                    f"'7-24 448', got {part!r}"
+                )
+            indices += range(first, last + 1)
+        return tuple(indices)
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,14 @@ class Vocabulary:
         total = np.abs(values).sum(axis=1, keepdims=True)
         shares: FloatArray = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
         return shares
+
+    @cached_property
+    def imagenet(self) -> FloatArray:
+        """1 where the class of the column shows the scene of the row, else 0, shape (V, 1000)."""
+        matrix = np.zeros((len(self), NUM_IMAGENET_CLASSES), np.float32)
+        for i, term in enumerate(self.terms):
+            matrix[i, list(term.class_indices)] = 1
+        return matrix
 
     @cached_property
     def suggestions(self) -> FloatArray:

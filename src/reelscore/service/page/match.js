@@ -238,12 +238,16 @@ export class Match {
 
   #showMatches(found, append) {
     const length_s = this.#query.video ? this.player.duration_s : Infinity;
-    this.tracks.show(found.matches, { append, length_s });
+    const isGuess = found.model.name === "affect";
+    // All tracks would "fit well" by so few measures.
+    const matches = isGuess ? found.matches.map((match) => ({ ...match, fit: null })) : found.matches;
+    this.tracks.show(matches, { append, length_s });
     this.#next = found.next_offset;
     const number = this.tracks.matches.length;
     if (!number) this.aside.replaceChildren(blank("search", "No track found", found.notes[0] ?? "Ask for something else, or add music to the library."));
     this.heading.textContent = found.next_offset === null ? plural(number, "track") : `The best ${number} tracks`;
-    const notes = [found.query.understood && `Understood as: ${found.query.understood}`, ...found.notes.map(wording)].filter(Boolean);
+    const guess = isGuess && "A rough guess, by light, motion, loudness and tempo alone. Encoders that know what is seen and heard find better tracks: see Settings.";
+    const notes = [guess, found.query.understood && `Understood as: ${found.query.understood}`, ...found.notes.map(wording)].filter(Boolean);
     this.notes.replaceChildren(...notes.map((note) => h("li", {}, note)));
     announce(`${plural(number, "track")} found`);
     if (!append) this.exports.setTrack(this.player.track);
@@ -260,6 +264,13 @@ export class Match {
     announce(error.message);
   }
 
+  #whatIsReady({ num_tracks, indexing }) {
+    const link = (text) => h("a", { href: "#/library" }, text);
+    if (num_tracks) return [h("b", {}, plural(num_tracks, "track")), " ready to match. ", link("Look at the library")];
+    if (indexing) return ["Your music is being added. Drop a video meanwhile."];
+    return ["The library has no tracks yet. ", link("Add music")];
+  }
+
   /** Without a question: what there is to match, and the videos of before. */
   async #showAside() {
     if (this.#query.video || this.#query.text || this.#query.like.length) {
@@ -268,10 +279,7 @@ export class Match {
     }
     const items = await recentVideos((id) => this.#go({ video: id }), (video) => this.#remove(video)).catch(() => []);
     if (this.#query.video || this.#query.text) return;
-    const tracks = this.#library?.num_tracks;
-    const line = this.#library && (tracks
-      ? h("p", { class: "ready" }, h("b", {}, plural(tracks, "track")), " ready to match. ", h("a", { href: "#/library" }, "Look at the library"))
-      : h("p", { class: "ready" }, "The library has no tracks yet. ", h("a", { href: "#/library" }, "Add music")));
+    const line = this.#library && h("p", { class: "ready" }, ...this.#whatIsReady(this.#library));
     const recent = items.length ? [h("h2", {}, "Your videos"), h("ul", { class: "recents" }, items)] : [];
     const steps = items.length ? null : h("ol", { class: "steps" },
       h("li", {}, h("b", {}, "Drop a video."), " It stays on this service, and is deleted after a day."),
