@@ -39,7 +39,17 @@ OWNERS = {
         "models.towers",
         *(
             f"training.{name}"
-            for name in ("auto", "distributed", "encode", "gradient", "launch", "loop", "network", "resume")
+            for name in (
+                "auto",
+                "distributed",
+                "encode",
+                "gradient",
+                "launch",
+                "loop",
+                "network",
+                "optimizer",
+                "resume",
+            )
         ),
         "data.datasets.mgsv",
         "encoders.hub",

@@ -10,7 +10,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from reelscore.data.manifest import ManifestRow, assign_splits, read_manifest, rows_from_folder
+from reelscore.data.manifest import ManifestRow, read_manifest, rows_from_folder
+from reelscore.data.row_groups import assign_splits
 from reelscore.errors import InputError, NotFoundError
 
 

@@ -27,8 +27,9 @@ from reelscore.types import FloatArray
 from reelscore.workers.local import OBJECT_LIMIT_S, run_all, time_limit_s
 
 from .clips import clip_rng, windows
-from .manifest import ManifestRow, assign_splits
+from .manifest import ManifestRow
 from .pairs import IntArray, PairSet, Split
+from .row_groups import assign_splits
 from .splits import all_train
 
 DEFAULT_RANDOM_SAMPLES = 2

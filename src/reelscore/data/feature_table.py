@@ -17,14 +17,13 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from reelscore.errors import ArtifactError, NotFoundError
 from reelscore.objects import S3Folder
 
-from .digests import DIGEST, digests, first_equal
 from .lance_folder import check_empty, check_writable, connect, folder_of, table_errors
 from .pairs import IntArray
+from .row_order import row_order
 
 FORMAT = 1
 _ROWS, _FAILURES = "features", "failures"
@@ -260,42 +259,10 @@ class FeatureTable:
 
     @cached_property
     def _offsets(self) -> IntArray:
-        """The place in the table of each row in order. Of rows with one key, the first written counts."""
+        """The place in the table of each row in order."""
         with table_errors(self.uri):
             size = self._table.count_rows()
-        line, key = np.empty(size, np.int64), np.empty(size, DIGEST)
-        start = 0
-        for batch in self._scan("line", "key"):
-            rows = slice(start, start := start + len(batch))
-            line[rows], key[rows] = batch["line"].to_numpy(), digests(batch["key"])
-        first = first_equal(key)
-        del key
-        is_first = first == np.arange(size, dtype=first.dtype)
-        order = np.argsort(line, kind="stable").astype(first.dtype)
-        line = line[order]
-        is_tied = np.zeros(size, bool)
-        is_tied[1:] = line[1:] == line[:-1]
-        is_tied[:-1] |= is_tied[1:]
-        if is_tied.any():
-            order[is_tied] = self._by_key(order[is_tied], line[is_tied])
-        offsets: IntArray = order[is_first[order]]
-        return offsets
-
-    def _by_key(self, places: IntArray, line: IntArray) -> IntArray:
-        """Sort places in the table by line and key."""
-        back = np.argsort(places)
-        wanted = places[back]
-        start, found = 0, []
-        for batch in self._scan("key"):
-            low, high = np.searchsorted(wanted, [start, start + len(batch)])
-            found.append(batch["key"].take(pa.array(wanted[low:high] - start)))
-            start += len(batch)
-        # As in a walk of folders, "a/b" comes before "a-b".
-        paths = pc.replace_substring(pa.chunked_array(found, pa.string()), "/", "\0")
-        ordered = pa.table({"line": line[back], "path": paths})
-        keys = [("line", "ascending"), ("path", "ascending")]
-        sorted_places: IntArray = wanted[pc.sort_indices(ordered, sort_keys=keys).to_numpy()]
-        return sorted_places
+        return row_order(self._scan, size)
 
     def _scan(self, *names: str) -> Iterator[pa.RecordBatch]:
         """Read some columns batch by batch, in the order of storage."""

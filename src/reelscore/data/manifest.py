@@ -19,7 +19,7 @@ from reelscore.media.folders import existing_path, find_files, is_junk
 from reelscore.objects import S3Folder, uri_scheme
 
 from .pairs import Split
-from .splits import DEFAULT_FRACTIONS, IGNORE_SPLITS, connected_components, hash_splits
+from .splits import IGNORE_SPLITS
 from .tables import TableRow, read_table
 
 COLUMNS = ("video", "music", "group", "text", "split")
@@ -194,57 +194,6 @@ def rows_from_bucket(uri: str) -> Manifest:
 def _is_video(name: str) -> bool:
     path = PurePosixPath(name)
     return path.suffix.lower() in VIDEO_EXTENSIONS and not any(map(is_junk, path.parts))
-
-
-def assign_splits(
-    rows: Sequence[ManifestRow],
-    *,
-    seed: int = 0,
-    fractions: Mapping[Split, float] = DEFAULT_FRACTIONS,
-) -> tuple[Split, ...]:
-    """Return the split of each row: the one given in the manifest, or else by hash.
-
-    Rows that share a group, a video or a music file, directly or through other rows, get the same split.
-
-    Returns
-    -------
-    tuple of {"train", "val", "test"}, length of `rows`
-
-    Raises
-    ------
-    InputError
-        When connected rows give different splits.
-    """
-    if not rows:
-        return ()
-    component = connected_components(
-        [row.group for row in rows],
-        [str(row.video) for row in rows],
-        [None if row.music is None else str(row.music) for row in rows],
-    ).tolist()
-    with_split: dict[int, ManifestRow] = {}
-    # The smallest name of a component does not depend on the order of the rows.
-    name: dict[int, str] = {}
-    for number, row in zip(component, rows, strict=True):
-        own = row.group or row.key or str(row.video)
-        name[number] = min(own, name.get(number, own))
-        if row.split is not None:
-            first = with_split.setdefault(number, row)
-            if first.split != row.split:
-                raise split_conflict((first.line, first.split), (row.line, row.split))
-    free = [number for number in component if number not in with_split]
-    hashed = dict(
-        zip(free, hash_splits([name[n] for n in free], seed=seed, fractions=fractions), strict=True)
-    )
-    return tuple(with_split[n].split or "train" if n in with_split else hashed[n] for n in component)
-
-
-def split_conflict(one: tuple[int, str | None], other: tuple[int, str | None]) -> InputError:
-    """Return the error of two connected rows, given as line and split, of different splits."""
-    return InputError(
-        f"lines {one[0]} ({one[1]}) and {other[0]} ({other[1]}) of the manifest share "
-        "a group, a video or a music file but differ in split; give both the same one"
-    )
 
 
 def _row(

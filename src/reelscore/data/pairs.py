@@ -14,6 +14,8 @@ import numpy.typing as npt
 from reelscore.errors import InputError
 from reelscore.types import FloatArray
 
+from .pair_checks import checked_ids, checked_samples, checked_text
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 IntArray: TypeAlias = npt.NDArray[np.signedinteger[Any]]
@@ -110,8 +112,8 @@ class PairSet:
         if self.num_segments < 1:
             raise InputError(f"{self.name}: num_segments must be at least 1, got {self.num_segments}")
         keep = object.__setattr__
-        keep(self, "video", _checked_samples(self.video, self.keys, f"{self.name}: video features"))
-        keep(self, "music", _checked_samples(self.music, self.keys, f"{self.name}: music features"))
+        keep(self, "video", checked_samples(self.video, self.keys, f"{self.name}: video features"))
+        keep(self, "music", checked_samples(self.music, self.keys, f"{self.name}: music features"))
         if self.clips is not None:
             named = [
                 (f"{key} [clip {number}]", rows)
@@ -126,10 +128,10 @@ class PairSet:
                 f"{'text alone' if self.text_encoder is None else 'text_encoder alone'}; give both or neither"
             )
         if self.text is not None:
-            keep(self, "text", _checked_text(self.text, self.keys, f"{self.name}: text"))
+            keep(self, "text", checked_text(self.text, self.keys, f"{self.name}: text"))
         for name in ("group", "label", "source"):
             if (value := getattr(self, name)) is not None:
-                keep(self, name, _checked_ids(value, f"{self.name}: {name}"))
+                keep(self, name, checked_ids(value, f"{self.name}: {name}"))
         wrong = next((i for i, part in enumerate(self.split) if part not in SPLITS), None)
         if wrong is not None:
             raise InputError(
@@ -212,7 +214,7 @@ class PairSet:
         """Check further sequences of a side, whose first item sets the dimension."""
         items = [getattr(self, side)[0], *((rows,) for _, rows in named)]
         keys = [self.keys[0], *(name for name, _ in named)]
-        return (samples[0] for samples in _checked_samples(items, keys, f"{self.name}: {what}")[1:])
+        return (samples[0] for samples in checked_samples(items, keys, f"{self.name}: {what}")[1:])
 
     def _check_straddling(self, name: str, ids: IntArray) -> None:
         first: dict[int, int] = {}
@@ -239,68 +241,3 @@ def split_indices(name: str, split: SplitCodes, group: IntArray, splits: Sequenc
             "choose another split or add pairs to it"
         )
     return chosen
-
-
-def _checked_samples(
-    items: Iterable[Sequence[FloatArray]], keys: Sequence[str], what: str
-) -> tuple[Samples, ...]:
-    """Return the samples as read-only float32 after checking that they are finite and of equal dimension."""
-    checked: list[Samples] = []
-    dim = -1
-    for key, samples in zip(keys, items, strict=True):
-        if len(samples) == 0:
-            raise InputError(f"{what}: {key!r} has no sample; each item needs at least the inference sample")
-        arrays = tuple(_checked_sequence(sample, f"{what} of {key!r}") for sample in samples)
-        dim = arrays[0].shape[1] if dim < 0 else dim
-        for array in arrays:
-            if array.shape[1] != dim:
-                raise InputError(
-                    f"{what}: {key!r} has {array.shape[1]} columns but {keys[0]!r} has {dim}; "
-                    "extract all items again with the same encoder"
-                )
-            if array.shape != arrays[0].shape:
-                raise InputError(
-                    f"{what}: the samples of {key!r} differ in shape: {arrays[0].shape} and {array.shape}"
-                )
-        checked.append(arrays)
-    return tuple(checked)
-
-
-def _checked_text(
-    items: Iterable[FloatArray | None], keys: Sequence[str], what: str
-) -> tuple[FloatArray | None, ...]:
-    """Return the text as read-only float32 after checking that it is finite and of equal dimension."""
-    texts = {i: chunks for i, chunks in enumerate(items) if chunks is not None}
-    checked = _checked_samples([(chunks,) for chunks in texts.values()], [keys[i] for i in texts], what)
-    samples = dict(zip(texts, checked, strict=True))
-    return tuple(samples[i][0] if i in samples else None for i in range(len(keys)))
-
-
-def _checked_sequence(values: FloatArray, what: str) -> FloatArray:
-    array = np.asarray(values)
-    if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "fiu":
-        raise InputError(
-            f"{what} must be numbers of shape (T, D) with T, D >= 1, got {array.dtype} {array.shape}"
-        )
-    if array.dtype == np.float32:
-        array = array.view()
-    else:
-        with np.errstate(over="ignore"):  # an overflow becomes infinite and raises below
-            array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise InputError(
-            f"{what} must be finite; row {row}, column {column} is {array[row, column]}: "
-            "drop the item or extract it again"
-        )
-    array.flags.writeable = False
-    return array
-
-
-def _checked_ids(values: IntArray, what: str) -> IntArray:
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise InputError(f"{what} must be whole numbers of shape (N,), got {array.dtype} {array.shape}")
-    array = array.astype(np.int64)
-    array.flags.writeable = False
-    return array

@@ -1,21 +1,76 @@
-"""Groups and splits of the rows of a data set, without a Python object for each row."""
+"""Groups and splits of the rows of manifests and data sets.
+
+A data set may have 10^8 rows, so `groups_and_splits` holds no Python object for each of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reelscore.errors import InputError
+
 from .digests import DIGEST, Digests, digests, first_equal
 from .feature_table import FeatureTable
-from .manifest import SPLIT_NAMES, split_conflict
-from .pairs import SPLITS, IntArray, SplitCodes
-from .splits import hash_position, merge_components, split_codes
+from .manifest import SPLIT_NAMES, ManifestRow
+from .pairs import SPLITS, IntArray, Split, SplitCodes
+from .splits import (
+    DEFAULT_FRACTIONS,
+    connected_components,
+    hash_position,
+    hash_splits,
+    merge_components,
+    split_codes,
+)
 
 _GROUP = ("group", "music_content")
+
+
+def assign_splits(
+    rows: Sequence[ManifestRow],
+    *,
+    seed: int = 0,
+    fractions: Mapping[Split, float] = DEFAULT_FRACTIONS,
+) -> tuple[Split, ...]:
+    """Return the split of each row: the one given in the manifest, or else by hash.
+
+    Rows that share a group, a video or a music file, directly or through other rows, get the same split.
+
+    Returns
+    -------
+    tuple of {"train", "val", "test"}, length of `rows`
+
+    Raises
+    ------
+    InputError
+        When connected rows give different splits.
+    """
+    if not rows:
+        return ()
+    component = connected_components(
+        [row.group for row in rows],
+        [str(row.video) for row in rows],
+        [None if row.music is None else str(row.music) for row in rows],
+    ).tolist()
+    with_split: dict[int, ManifestRow] = {}
+    # The smallest name of a component does not depend on the order of the rows.
+    name: dict[int, str] = {}
+    for number, row in zip(component, rows, strict=True):
+        own = row.group or row.key or str(row.video)
+        name[number] = min(own, name.get(number, own))
+        if row.split is not None:
+            first = with_split.setdefault(number, row)
+            if first.split != row.split:
+                raise _split_conflict((first.line, first.split), (row.line, row.split))
+    free = [number for number in component if number not in with_split]
+    hashed = dict(
+        zip(free, hash_splits([name[n] for n in free], seed=seed, fractions=fractions), strict=True)
+    )
+    return tuple(with_split[n].split or "train" if n in with_split else hashed[n] for n in component)
 
 
 def _row_digests(table: FeatureTable, texts: Callable[[pa.RecordBatch], pa.Array], *columns: str) -> Digests:
@@ -73,7 +128,7 @@ def _given_splits(table: FeatureTable, component: IntArray) -> SplitCodes:
         other = int(differs[0])
         one = next(int(row) for row in with_split if component[row] == component[other])
         lines = table.take([one, other], ["line"])["line"].to_pylist()
-        raise split_conflict(
+        raise _split_conflict(
             *((line, SPLITS[given[row]]) for line, row in zip(lines, (one, other), strict=True))
         )
     return split
@@ -104,3 +159,11 @@ def _positions(
     for root, name in smallest.items():
         position[root] = hash_position(name, seed)
     return position
+
+
+def _split_conflict(one: tuple[int, str | None], other: tuple[int, str | None]) -> InputError:
+    """Return the error of two connected rows, given as line and split, of different splits."""
+    return InputError(
+        f"lines {one[0]} ({one[1]}) and {other[0]} ({other[1]}) of the manifest share "
+        "a group, a video or a music file but differ in split; give both the same one"
+    )

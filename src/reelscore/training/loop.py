@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from .distributed import Processes
 from .encode import PairEncoder, TrainingBatch, new_model
 from .features import frozen_features
 from .gradient import Modules, backward
+from .optimizer import new_optimizer, warmup_cosine
 from .resume import EpochState, TrainingState, apply_state, read_state, save_state
 from .scales import StreamScales
 from .validation import is_better, validate
@@ -129,7 +129,7 @@ class Trainer:
         elif loss.needs:
             frozen = frozen_features(train, config.loss.structure, with_text=config.model.takes_text)
         val_encoder = None if val is None else PairEncoder(model, val)
-        optimizer = _optimizer(modules, config)
+        optimizer = new_optimizer(modules, config)
         encoder = PairEncoder(model, train, frozen=frozen)
         processes.share(modules.state_dict().values())
         return cls(modules, optimizer, config, encoder, val_encoder, num_steps, processes)
@@ -292,41 +292,3 @@ class _Saver:
         )
         self._saved_at = time.monotonic()
         self._interval_s = min(_SAVE_INTERVAL_S, max(1.0, 2 * self._interval_s))
-
-
-def warmup_cosine(step: int, *, num_steps: int, warmup: float) -> float:
-    """Return the factor of the learning rate: linear warmup, then half a cosine.
-
-    Parameters
-    ----------
-    step : int
-        From 0 to `num_steps` - 1.
-    num_steps : int
-    warmup : float
-        Share of the steps with a rising rate, in [0, 1).
-
-    Returns
-    -------
-    float in (0, 1]
-
-    Examples
-    --------
-    >>> [round(warmup_cosine(step, num_steps=6, warmup=0.34), 3) for step in range(6)]
-    [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
-    """
-    rising = int(num_steps * warmup)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, num_steps - rising)))
-
-
-def _optimizer(modules: Modules, config: TrainConfig) -> torch.optim.Optimizer:
-    parameters = [p for p in modules.parameters() if p.requires_grad]
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        fused=True,
-    )
