@@ -34,7 +34,7 @@ PACKAGE = ROOT / "src" / "reelscore"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXECUTED = [
     ROOT / "README.md",
-    ROOT / "docs" / "tutorials" / "first-match.md",
+    pytest.param(ROOT / "docs" / "tutorials" / "first-match.md", marks=pytest.mark.slow),
     pytest.param(ROOT / "docs" / "tutorials" / "train.md", marks=pytest.mark.slow),
 ]
 WITH_EXAMPLES = sorted(
@@ -135,6 +135,7 @@ def test_the_page_about_hub_encoders_runs_with_tiny_models(tmp_path, monkeypatch
     assert (meta["video_licence"], meta["music_licence"]) == ("mit", "mit")
 
 
+@pytest.mark.slow
 def test_the_readme_command_is_installed(reader, tmp_path):
     """The first command of the README, as a process of its own through the console script."""
     command = Path(sys.executable).with_name("reelscore")

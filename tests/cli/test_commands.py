@@ -144,6 +144,7 @@ def test_evaluate_of_a_few_pairs_prints_how_many_are_needed_and_no_percentage(tm
     assert "--split all" in error
 
 
+@pytest.mark.slow
 def test_evaluate_prints_whole_videos_and_clips_of_a_set_without_splits(tmp_path):
     arrays = set_files.arrays_of("muvisync", min_length=46)
     data = set_files.save(tmp_path / "data", "muvisync", arrays)

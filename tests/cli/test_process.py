@@ -138,7 +138,9 @@ HOSTILE = ("numpy", "av", "json", "typing", "typer", "lancedb", "sitecustomize",
 
 
 @pytest.mark.parametrize(
-    "arguments", [("add", "."), ("match", "{video}", "--music", ".")], ids=["add", "match"]
+    "arguments",
+    [pytest.param(("add", "."), marks=pytest.mark.slow), ("match", "{video}", "--music", ".")],
+    ids=["add", "match"],
 )
 def test_python_files_among_the_songs_are_not_run(tmp_path, music_folder, video_file, arguments):
     for song in sorted(music_folder.iterdir())[:2]:

@@ -85,6 +85,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, light_library, small_disk):
     library = shutil.copytree(light_library.path, small_disk / "lib")
     before = logical_state(library)

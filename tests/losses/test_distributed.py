@@ -16,7 +16,8 @@ from support.loss_process import CONFIGS, GROUP, NUM_PAIRS, batch
 PROCESS = Path(__file__).resolve().parents[1] / "support" / "loss_process.py"
 
 
-@pytest.mark.parametrize("num_processes", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_processes", [2, 3])
 @pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo to gather with"
 )

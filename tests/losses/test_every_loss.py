@@ -88,6 +88,7 @@ class Largest(TorchDispatchMode):
         return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_blocks_hold_no_table_of_the_whole_batch(name: str) -> None:
     size, chunk = 512, 32

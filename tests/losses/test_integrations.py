@@ -30,9 +30,8 @@ def test_the_page_has_the_four_loops() -> None:
     assert list(BLOCKS) == ["A plain PyTorch loop", *LIBRARIES]
 
 
-@pytest.mark.parametrize(
-    "loop", [pytest.param(loop, marks=[pytest.mark.slow] if loop in LIBRARIES else []) for loop in BLOCKS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", BLOCKS)
 def test_a_loop_runs_as_printed(loop: str, tmp_path: Path) -> None:
     library = LIBRARIES.get(loop)
     if library is not None and importlib.util.find_spec(library) is None:

@@ -64,7 +64,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
 
 @READERS
 @pytest.mark.parametrize("kind", PLAYLISTS)
-@pytest.mark.parametrize("disguised", [False, True])
+@pytest.mark.parametrize("disguised", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_playlist_reaches_no_address(
     read: Callable[[Path], object],
     kind: str,

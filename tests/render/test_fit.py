@@ -267,7 +267,7 @@ def test_alignment_finds_the_shift_and_keeps_the_length():
     assert sum(p.end_s - p.start_s for p in aligned) == sum(p.end_s - p.start_s for p in pieces)
 
 
-@pytest.mark.parametrize("seconds", [21, 83])
+@pytest.mark.parametrize("seconds", [21, pytest.param(83, marks=pytest.mark.slow)])
 def test_a_film_gets_a_version_with_the_ending(tmp_path, track, seconds):
     path = film(tmp_path / "film.mp4", num_frames=25 * seconds + 7)
     plan, notes = plan_fit(path, track)

@@ -214,6 +214,7 @@ def test_a_page_without_matches_is_an_error(tmp_path, video):
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
 def test_it_plays_in_a_browser_in_sync(tmp_path, html):
     (tmp_path / "page.html").write_text(html, encoding="utf-8")

@@ -297,6 +297,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, silent_film, song):
     assert list(out.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_render_leaves_nothing_behind(tmp_path, song):
     long = film(tmp_path / "long.mp4", num_frames=3000)
     running = subprocess.Popen(

@@ -34,7 +34,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield tmp_path / "s3" / buckets.BUCKET
 
 
-@pytest.fixture(params=["localbucket", "moto"])
+@pytest.fixture(params=["localbucket", pytest.param("moto", marks=pytest.mark.slow)])
 def any_bucket(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
@@ -176,6 +176,7 @@ def test_two_contents_of_one_path_leave_the_newest(bucket: Path, between) -> Non
     assert len(unique(Store.open(LIBRARY))) == 2
 
 
+@pytest.mark.slow
 def test_a_track_that_moves_while_its_path_is_taken_stays(bucket: Path, between) -> None:
     first, second = build(1, 2), Store.open(LIBRARY)
     between(lambda: second.upsert([make_entry(1, path="/moved.mp3")]))
@@ -200,6 +201,7 @@ def test_a_column_that_appears_or_disappears_while_tracks_are_added(bucket: Path
     assert found.imported() == {"mood2": "text"}
 
 
+@pytest.mark.slow
 def test_what_others_add_during_a_rebuild_is_rebuilt_too(bucket: Path) -> None:
     first, second = build(*range(6)), Store.open(LIBRARY)
 
@@ -221,6 +223,7 @@ def test_what_others_add_during_a_rebuild_is_rebuilt_too(bucket: Path) -> None:
     assert np.array_equal(found.get(key(8)).embedding, make_entry(8, model=1).embedding)
 
 
+@pytest.mark.slow
 def test_a_rebuild_that_cannot_embed_what_others_added_changes_nothing(bucket: Path) -> None:
     first, second = build(1, 2), Store.open(LIBRARY)
 
@@ -235,6 +238,7 @@ def test_a_rebuild_that_cannot_embed_what_others_added_changes_nothing(bucket: P
     assert len((S3Folder.parse(LIBRARY) / "tables").names()) == 1
 
 
+@pytest.mark.slow
 def test_a_writer_follows_a_rebuild_with_the_same_model(bucket: Path) -> None:
     first, second = build(1, 2), Store.open(LIBRARY)
     second.upsert([make_entry(3)])
@@ -243,6 +247,7 @@ def test_a_writer_follows_a_rebuild_with_the_same_model(bucket: Path) -> None:
     assert unique(Store.open(LIBRARY)) == {key(1), key(3), key(4)}
 
 
+@pytest.mark.slow
 def test_a_writer_stops_after_a_rebuild_with_another_model(bucket: Path) -> None:
     first, second = build(1, 2), Store.open(LIBRARY)
     second.upsert([make_entry(3)])
@@ -252,6 +257,7 @@ def test_a_writer_stops_after_a_rebuild_with_another_model(bucket: Path) -> None
     assert unique(Store.open(LIBRARY)) == {key(1), key(2), key(3)}
 
 
+@pytest.mark.slow
 def test_of_two_rebuilds_one_ends(bucket: Path) -> None:
     first, second = build(1, 2), Store.open(LIBRARY)
 
@@ -411,6 +417,7 @@ def test_a_damaged_pointer_is_reported(bucket: Path) -> None:
         Store.open(LIBRARY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "kind", "message"),
     [
@@ -433,6 +440,7 @@ def test_errors_of_the_store_while_a_table_is_read(
         assert buckets.KEY not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_reached_while_a_table_is_opened(
     bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
