@@ -103,7 +103,7 @@ def agreement(found: Any) -> list[Row]:
 
 def extraction(found: Any) -> list[Row]:
     rows = []
-    for kind, goal in (("light", "60x"), ("pack", "100x")):
+    for kind, goal in (("light", "60x"), ("pack", "100x"), ("words", "80x")):
         if kind not in found:
             continue
         part = found[kind]

@@ -63,7 +63,9 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, object]:
     if args.data:
         videos += sorted((args.data / "media" / "videos").iterdir())
         songs += sorted(p for p in (args.data / "media" / "music").iterdir() if p.suffix in {".mp3", ".ogg"})
-    kinds = [("light", None)] + ([("pack", str(args.pack.resolve()))] if args.pack else [])
+    kinds: list[tuple[str, str | None]] = [("light", None)]
+    if args.pack:
+        kinds += [("pack", str(args.pack.resolve())), ("words", str(args.pack.resolve()))]
     report: dict[str, object] = {}
     for kind, folder in kinds:
         job = {"kind": kind, "folder": folder}
