@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,17 @@ def loaded_after(code: str) -> set[str]:
     script = f"{code}\nimport sys\nprint('MODULES', *sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split("MODULES", 1)[1].split())
+
+
+def test_onnx_runtime_reports_nothing_to_its_maker(tmp_path: Path) -> None:
+    # With telemetry it keeps an identifier of the device in the user's folders, or warns that it cannot.
+    code = "import reelscore, onnxruntime"
+    environment = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -3,7 +3,11 @@
 The public names load on first use, so that importing the package stays fast.
 """
 
+import os
 import sys
+
+# ONNX Runtime reports its use to its maker from its first import on, unless this is set.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # `python -m` puts the current folder on the path, and a typing.py among the songs there would be run. runpy calls the
 # program "-m" while it imports this package.
