@@ -20,9 +20,9 @@ import math
 
 from torch import Tensor
 
-from .base import Gather, LossParts, PairBatch, check_number
+from .base import check_number
 from .infonce import InfoNCE
-from .row_loss import Groups, RowLoss, Rows
+from .row_loss import Groups, Rows
 
 
 class CUSA(InfoNCE):
@@ -53,15 +53,6 @@ class CUSA(InfoNCE):
         super().__init__(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
         self.weight = check_number("weight", weight)
         self.before_temperature = check_number("before_temperature", before_temperature, low=1e-6)
-
-    def compute_rows(
-        self,
-        batch: PairBatch,
-        rows: slice,
-        gather: Gather | None = None,  # noqa: ARG002
-    ) -> LossParts:
-        """Return the share of some anchors of both modalities."""
-        return RowLoss.compute_rows(self, batch, rows)
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""

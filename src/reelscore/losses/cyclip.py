@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .base import Gather, LossParts, PairBatch, check_number
+from .base import check_number
 from .infonce import InfoNCE
-from .row_loss import Groups, RowLoss, Rows
+from .row_loss import Groups, Rows
 
 
 class CyCLIP(InfoNCE):
@@ -37,15 +37,6 @@ class CyCLIP(InfoNCE):
     ) -> None:
         super().__init__(temperature=temperature, learnable=learnable, groups=groups, chunk_size=chunk_size)
         self.weight = check_number("weight", weight)
-
-    def compute_rows(
-        self,
-        batch: PairBatch,
-        rows: slice,
-        gather: Gather | None = None,  # noqa: ARG002
-    ) -> LossParts:
-        """Return the share of some anchors of both modalities."""
-        return RowLoss.compute_rows(self, batch, rows)
 
     def row_losses(self, rows: Rows) -> Tensor:
         """Return the loss of each anchor (b,)."""

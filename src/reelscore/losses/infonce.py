@@ -39,7 +39,9 @@ class InfoNCE(RowLoss):
         Of some rows it has a part of each column; with `gather` the processes exchange the sums of their parts.
         """
         is_whole = len(range(len(batch.video))[rows]) == len(batch.video)
-        if self.chunk_size is not None or not (is_whole or gather):
+        # A subclass that adds terms to a row needs the row itself.
+        has_own_rows = type(self).row_losses is not InfoNCE.row_losses
+        if self.chunk_size is not None or has_own_rows or not (is_whole or gather):
             return super().compute_rows(batch, rows)
         total = self._unchunked(batch, rows, gather)
         return LossParts(total, {self.name: total.detach()})

@@ -1,4 +1,4 @@
-"""Messages on the conditions of a filter: which one leaves nothing, which column is unknown."""
+"""Messages on the conditions of a filter: which one no track passes, which column is unknown."""
 
 from __future__ import annotations
 
