@@ -157,7 +157,7 @@ def add_ten(folder: Path, seed: int) -> dict[str, float]:
     written = _of_process("io", "wchar")
     with Store.open(folder) as store:
         store.begin()
-        store.known()
+        store.paths()
         store.upsert(entries)
         store.search(new[0], 17)  # as the search for other copies of a recording
     return {

@@ -86,12 +86,11 @@ class AddRun:
 
         with library._store(create=True) as store:
             store.begin()  # a second writer must learn of the first before it embeds anything
-            self._path_of = {}
-            for path, (size, mtime, key) in store.known().items():
-                self._path_of[key] = path
-                state = self._found.files.get(path)
-                # A library of an older version, or an `add` that was killed.
-                if state is not None and state[:2] == (size, mtime) and not self._hashes.has(path):
+            self._path_of = store.paths()
+            # Of a library of an older version, or an `add` that was killed.
+            without_hash = [path for path in self._found.files if not self._hashes.has(path)]
+            for path, (size, mtime, key) in store.file_states(without_hash).items():
+                if (state := self._found.files[path])[:2] == (size, mtime):
                     self._hashes.put(path, state, key)
             try:
                 self._embed(self._fresh(), store)

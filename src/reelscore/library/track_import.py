@@ -47,7 +47,7 @@ def add_tracks(
     with library._store(create=True) as store:
         store.begin()
         same_tags = store.meta.tags_fingerprint == tracks.meta.tags_fingerprint
-        stored = {key: path for path, (_, _, key) in store.known().items()}
+        stored = store.paths()
         path_of = dict(stored)
         batch: list[TrackEntry] = []
         try:

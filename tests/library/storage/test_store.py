@@ -61,7 +61,7 @@ def test_an_empty_library_finds_nothing(tmp_path, meta, unit):
     with Store.create(tmp_path / "l", meta()) as store:
         pass
     assert store.search(unit(0, 16), 5) == []
-    assert (len(store), store.tracks(), store.keys(), store.known(), list(store.entries())) == (
+    assert (len(store), store.tracks(), store.keys(), store.paths(), list(store.entries())) == (
         0,
         [],
         [],
@@ -113,9 +113,20 @@ def test_relocate_moves_the_path_and_nothing_else(library, entry):
         assert (after.track.key, after.size_bytes, after.mtime_ns) == (before.track.key, 7, 8)
         assert np.array_equal(after.embedding, before.embedding)
         assert np.array_equal(after.moments, before.moments)
-        assert store.known()["/el'se/🎵.mp3"] == (7, 8, before.track.key)
+        assert store.paths()[before.track.key] == "/el'se/🎵.mp3"
+        assert store.file_states(["/el'se/🎵.mp3"]) == {"/el'se/🎵.mp3": (7, 8, before.track.key)}
         with pytest.raises(NotFoundError):
             store.relocate("no such key", "/x", 1, 1)
+
+
+@pytest.mark.parametrize("most_named", [2000, 3])
+def test_file_states_are_those_of_the_paths(library, entry, monkeypatch, most_named):
+    monkeypatch.setattr("reelscore.library.storage.reader._MANY_KEYS", most_named)
+    store, wanted = Store.open(library), [entry(i) for i in (3, 5, 8, 13)]
+    assert store.file_states([*(e.track.path for e in wanted), "/none.mp3"]) == {
+        e.track.path: (e.size_bytes, e.mtime_ns, e.track.key) for e in wanted
+    }
+    assert store.file_states([]) == {}
 
 
 def test_remove_says_how_many_were_there(library, entry, unit):

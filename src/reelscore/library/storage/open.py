@@ -33,7 +33,8 @@ class Searcher(Protocol):
     def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
         """Return the `k` nearest tracks with their cosine, best first, ties by key.
 
-        `where` is an SQL condition over the names of `facts.sql_name`.
+        The query (D,) has norm 1, `k` is at least 1, and `where` is an SQL condition over the names of
+        `facts.sql_name`.
         """
         ...
 
@@ -86,7 +87,8 @@ def open_for_search(library: Path | str | S3Folder | Location) -> Searcher:
     """Return a searcher over the newest version of a library.
 
     Where the snapshot is missing or stale, this loads LanceDB, answers from the store and writes a new snapshot if it
-    can. It cannot while another process writes, in a read-only folder, or for a large library without faiss.
+    can, or builds the index of a large library without faiss. It cannot while another process writes or in a read-only
+    folder.
 
     Raises
     ------

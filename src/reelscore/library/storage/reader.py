@@ -94,11 +94,17 @@ class View:
             self._pointer, self._table = pointer, Table(self._location, pointer.generation)
         self._forget()
 
-    def known(self) -> dict[str, tuple[int, int, str]]:
-        """Return ``{path: (size_bytes, mtime_ns, key)}``, by which unchanged files are recognised."""
-        table = self._table.scan(["path", "size_bytes", "mtime_ns", "key"])
-        paths, sizes, times, keys = (column.to_pylist() for column in table.columns)
-        return dict(zip(paths, zip(sizes, times, keys, strict=True), strict=True))
+    def paths(self) -> dict[str, str]:
+        """Return the path of every track, by key."""
+        table = self._table.scan(["key", "path"])
+        return dict(zip(table["key"].to_pylist(), table["path"].to_pylist(), strict=True))
+
+    def file_states(self, paths: Sequence[str]) -> dict[str, tuple[int, int, str]]:
+        """Return ``{path: (size_bytes, mtime_ns, key)}`` of tracks, by which unchanged files are recognised."""
+        table = self._scan_of("path", paths, ["path", "size_bytes", "mtime_ns", "key"])
+        stored, *columns = (column.to_pylist() for column in table.columns)
+        found = dict(zip(stored, zip(*columns, strict=True), strict=True))
+        return {path: found[path] for path in paths if path in found}
 
     def keys(self) -> list[str]:
         """Return all keys, ascending."""
@@ -150,19 +156,9 @@ class View:
         )
 
     def search(self, query: FloatArray, k: int, *, where: str | None = None) -> list[tuple[Track, float]]:
-        """Return the `k` nearest tracks with their cosine, best first, ties by key.
+        """Return the `k` nearest tracks with their cosine, best first, ties by key; see `Searcher.search`.
 
-        Without an index the result is exact. With one (`optimize`) the set of tracks is approximate, their scores
-        are exact.
-
-        Parameters
-        ----------
-        query : ndarray of float32, shape (D,)
-            Norm 1.
-        k : int
-            At least 1; the result is shorter for a smaller library.
-        where : str, optional
-            SQL condition over the names of `facts.sql_name`.
+        Without an index the result is exact. With one, the set of tracks is approximate, their scores are exact.
         """
         if self._indexed is None:
             self._indexed = self._table.has_index()
@@ -211,13 +207,15 @@ class View:
 
     def facts(self, keys: Sequence[str]) -> dict[str, TrackFacts]:
         """Return the facts about each of `keys` in the library."""
-        if not keys:
-            return {}
-        where = one_of("key", list(keys)) if len(keys) <= _MANY_KEYS else None
         columns = schema.FACT_COLUMNS if self.meta.has_facts else ("key",)
         with self._damage():
-            found = schema.facts_of(self._table.scan(columns, where=where))
-        return found if where else {key: found[key] for key in keys if key in found}
+            found = schema.facts_of(self._scan_of("key", keys, columns))
+        return {key: found[key] for key in keys if key in found}
+
+    def _scan_of(self, name: str, values: Sequence[str], columns: Sequence[str]) -> pa.Table:
+        """Return columns of at least the rows with one of some values."""
+        where = one_of(name, list(values)) if len(values) <= _MANY_KEYS else None
+        return self._table.scan(columns, where=where if values else "false")
 
     def column(self, name: str) -> tuple[npt.NDArray[np.uint64], pa.ChunkedArray]:
         """Return the identifiers of the rows, and a column in the same order; raise KeyError if there is none."""

@@ -71,8 +71,8 @@ def write_snapshot(
     parts, places = _reusable(update, len(rows))
     fresh = np.flatnonzero(places["part"] < 0)
     if len(fresh):
-        keys = rows.text("key")
-        part, new_places = write_part(folder, _new("moments"), [keys[row] for row in fresh], read)
+        keys = [rows.texts.cell("key", row) for row in fresh.tolist()]
+        part, new_places = write_part(folder, _new("moments"), keys, read)
         new_places["part"] = len(parts)
         places[fresh] = new_places
         parts.append(part)
