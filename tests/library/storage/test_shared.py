@@ -8,12 +8,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from reelscore.errors import ArtifactError, ConfigError, NotFoundError
 from reelscore.library.storage import lance, store, writer
+from reelscore.library.storage.facts import TrackDetails
+from reelscore.library.storage.lance import Table
 from reelscore.library.storage.location import location_of
 from reelscore.library.storage.open import open_for_search
 from reelscore.library.storage.reader import View
@@ -299,6 +302,39 @@ def test_a_reader_keeps_its_version_while_others_compact(bucket: Path) -> None:
     assert len(reader.moments([key(1)])) == 1
     reader.refresh()
     assert len(reader) == 14
+
+
+def test_rows_that_others_change_are_not_moved(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "EXACT_UP_TO", 3)
+    monkeypatch.setattr(lance, "_SMALL_ROWS", 12)
+    made = build(*range(12))
+    for number in range(12, 18):
+        made.upsert([make_entry(number, details=TrackDetails(b"old", b"old"))])
+
+    def change() -> None:
+        other = Store.open(LIBRARY)
+        other.upsert([make_entry(13, title="changed", details=TrackDetails(b"new", b"new"))])
+        other.change_facts({key(15): lambda facts: facts.with_source("tag", {"bpm": 99.0})})
+        other.remove([key(14)])
+
+    between, original = once(change), Table.set_columns
+
+    def set_columns(table: Table, *arguments: Any, **options: Any) -> int:
+        between()
+        return original(table, *arguments, **options)
+
+    monkeypatch.setattr(Table, "set_columns", set_columns)
+    made.optimize()
+    assert made.notes == []
+    found = Store.open(LIBRARY)
+    assert unique(found) == {key(number) for number in range(18) if number != 14}
+    assert found.get(key(13)).track.title == "changed"
+    assert found.facts([key(15)])[key(15)].values["bpm"] == 99.0
+    expected = {key(n): TrackDetails(b"old", b"old") for n in (12, 15, 16, 17)}
+    assert found.details([key(n) for n in (12, 13, 15, 16, 17)]) == expected | {
+        key(13): TrackDetails(b"new", b"new")
+    }
+    assert found._table.num_fragments() < 5
 
 
 @pytest.mark.slow

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from reelscore.errors import ArtifactError, InputError, NotFoundError
 from reelscore.library.storage.exact_search import EXACT_UP_TO
+from reelscore.library.storage.facts import TrackDetails
+from reelscore.library.storage.open import open_for_search
 from reelscore.library.storage.store import Store
 
 
@@ -219,6 +223,62 @@ def test_optimize_changes_no_answer(library, entry, everything, unit):
     assert (everything(store), store.search(unit(0, 16), 20)) == before
 
 
+def data_files(library, table):
+    return {file.name for file in library.glob(f"tables/*/{table}.lance/data/*.lance")}
+
+
+@pytest.mark.parametrize("has_faiss", [True, False])
+def test_small_writes_to_a_large_library_leave_its_large_files(
+    tmp_path, entry, everything, unit, meta, monkeypatch, has_faiss
+):
+    monkeypatch.setattr("reelscore.library.storage.store.EXACT_UP_TO", 1000)
+    monkeypatch.setattr("reelscore.library.storage.store._COMPACT_FROM", 8)
+    monkeypatch.setattr("reelscore.library.storage.lance._SMALL_ROWS", 200)
+    monkeypatch.setattr("reelscore.library.storage.lance._READABLE_FOR", timedelta(milliseconds=1))
+    monkeypatch.setattr("reelscore.library.storage.memory_index.is_available", lambda: has_faiss)
+    path = tmp_path / "l"
+
+    def detailed(number, **changes):
+        return entry(number, details=TrackDetails(bytes([number % 251]), b"peaks", (0.0, 5.0)), **changes)
+
+    with Store.create(path, meta()) as store:
+        store.upsert(detailed(i) for i in range(1100))
+    large = {table: data_files(path, table) for table in ("tracks", "details")}
+    assert [len(files) for files in large.values()] == [1, 1]
+    for first in (1500, 1600):
+        with Store.open(path) as store:
+            for i in range(first, first + 9):
+                store.upsert([detailed(i)])
+            store.upsert([detailed(7, title=f"Title of {first}")])
+            store.remove([entry(first).track.key, entry(first - 1490).track.key])
+            before = everything(store), store.details(store.keys()), store.search(unit(0, 16), 20)
+            assert store._table.num_fragments() > 8
+        assert store._table.num_fragments() == 2
+        assert store._table.has_index() is not has_faiss
+        assert (everything(store), store.details(store.keys()), store.search(unit(0, 16), 20)) == before
+        for table, files in large.items():
+            assert files < data_files(path, table)
+            assert len(data_files(path, table)) == 2  # the small files are gone
+
+
+@pytest.mark.parametrize("has_faiss", [True, False])
+def test_fragments_do_not_accumulate_in_a_large_library(
+    tmp_path, entry, everything, meta, monkeypatch, has_faiss
+):
+    for name, value in (("EXACT_UP_TO", 100), ("_COMPACT_FROM", 4)):
+        monkeypatch.setattr(f"reelscore.library.storage.store.{name}", value)
+    monkeypatch.setattr("reelscore.library.storage.lance._SMALL_ROWS", 20)
+    monkeypatch.setattr("reelscore.library.storage.memory_index.is_available", lambda: has_faiss)
+    store = Store.create(tmp_path / "l", meta())
+    nums = []
+    for number in range(14):
+        with store:
+            store.upsert(entry(i) for i in range(120 * number, 120 * (number + 1)))  # too many rows to move
+        nums.append(store._table.num_fragments())
+    assert max(nums) < 6
+    assert everything(store).keys() == {entry(i).track.key for i in range(120 * 14)}
+
+
 def test_a_second_writer_gets_an_error_with_the_process_id(library, entry):
     first, second = Store.open(library), Store.open(library)
     first.upsert([entry(50)])
@@ -330,6 +390,26 @@ def test_the_index_answers_like_exact_search(tmp_path, entry, meta, unit, monkey
         ) == exact
         assert store.search(entry(3005).embedding, 1)[0][0] == entry(3005).track
     assert not (tmp_path / "l" / "snapshot").exists()
+
+
+def test_without_faiss_the_first_reader_of_a_large_library_builds_its_index(
+    tmp_path, entry, meta, unit, monkeypatch
+):
+    for module in ("store", "snapshot_writer"):
+        monkeypatch.setattr(f"reelscore.library.storage.{module}.EXACT_UP_TO", 1000)
+    with Store.create(tmp_path / "l", meta()) as store:
+        store.upsert(entry(i) for i in range(1500))
+        store.optimize()
+    assert (store._table.has_index(), (tmp_path / "l" / "snapshot").exists()) == (False, True)
+    expected = open_for_search(tmp_path / "l").search(unit(3, 16), 5)
+    monkeypatch.setattr("reelscore.library.storage.memory_index.is_available", lambda: False)
+    with FileLock(tmp_path / "l" / "lock"):  # another process writes
+        exact = open_for_search(tmp_path / "l")
+        assert (type(exact), exact.search(unit(3, 16), 5)) == (Store, expected)
+        assert not exact._table.has_index()
+    indexed = open_for_search(tmp_path / "l")
+    assert (type(indexed), indexed.search(unit(3, 16), 5)) == (Store, expected)
+    assert indexed._table.has_index()
 
 
 def test_a_folder_without_write_permission_can_be_read(library, unit, monkeypatch):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from reelscore.errors import InputError
@@ -16,7 +15,7 @@ from reelscore.objects import S3Folder
 from reelscore.types import FloatArray
 
 from .generations import TABLE_NAME
-from .lance_errors import ConflictError, lance_errors
+from .lance_errors import commit, lance_errors
 from .local_lancedb import BTree, IvfSq, lancedb
 from .location import Location
 from .meta import damaged
@@ -32,11 +31,7 @@ _PROBES = 25
 _EXACT_ROWS = 20_000  # rows that pass a filter and are all scored, without the index
 _OVERSAMPLING = 2  # rows fetched per requested row; the caller scores them again in full precision
 _ROWS_A_BATCH = 8192  # of a scan of all rows, which takes three times as long in LanceDB's batches of 1024
-
-
-_MAX_ATTEMPTS = 30
-_LONGEST_PAUSE_S = 2.0
-# LanceDB itself tries a commit ten times without a pause, which is too few where many writers commit.
+_SMALL_ROWS = 20_000  # of all small fragments together; from then on, the whole table is written again
 
 
 def create_tables(location: Location, generation: int, schemas: Mapping[str, pa.Schema]) -> None:
@@ -177,11 +172,9 @@ class Table:
             SQL condition of stored rows to keep as they are, with columns as ``target.name``. Rows of the same keys are
             ignored and not counted.
         """
-        keep = None if unless is None else f"NOT ({unless})"
 
         def merge() -> int:
-            builder = self._table.merge_insert("key").when_matched_update_all(where=keep)
-            builder = builder.when_not_matched_insert_all()
+            builder = self._matched(unless).when_not_matched_insert_all()
             if replaced:
                 builder = builder.when_not_matched_by_source_delete(replaced)
             done = builder.execute(rows)
@@ -194,9 +187,13 @@ class Table:
 
         Returns the number of rows replaced; for `unless` see `merge`.
         """
-        keep = None if unless is None else f"NOT ({unless})"
-        merge = self._table.merge_insert("key").when_matched_update_all(where=keep)
-        return self._commit(lambda: int(merge.execute(rows).num_updated_rows))
+        return self._commit(lambda: int(self._matched(unless).execute(rows).num_updated_rows))
+
+    def _matched(self, unless: str | None) -> Any:
+        """Return a merge that replaces rows of equal keys, but none that meets a condition."""
+        where = None if unless is None else f"NOT ({unless})"
+        # LanceDB 0.40 panics if it uses an index where only some columns are replaced, and with a condition.
+        return self._table.merge_insert("key").use_index(False).when_matched_update_all(where=where)
 
     def append(self, batches: pa.RecordBatchReader) -> None:
         """Add rows whose keys are known to be new, in one commit."""
@@ -216,25 +213,33 @@ class Table:
         return int(before)
 
     def _commit(self, write: Callable[[], T]) -> T:
-        """Call a function that commits; after a conflict with another writer, again on the newest version."""
-        for attempt in range(1, _MAX_ATTEMPTS):
-            try:
-                with lance_errors(self._library):
-                    return write()
-            except ConflictError:
-                if not self._is_shared:
-                    raise
-                # Two writers that conflicted must not meet again.
-                time.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.05 * 2**attempt)))
-                self.refresh()
-        with lance_errors(self._library):
-            return write()
+        return commit(write, self._library, refresh=self.refresh if self._is_shared else None)
 
     def num_fragments(self) -> int:
         """Return the number of fragments; each commit adds some."""
         with lance_errors(self._library):
             stats: Any = self._table.stats()  # typed as an object, in fact a dict
             return int(stats["fragment_stats"]["num_fragments"])
+
+    def merge_small_fragments(self) -> None:
+        """Move the rows of small fragments to a new one, which the index of keys does not have yet.
+
+        `compact` alone would write a table of up to a million rows again for a few new ones. But LanceDB never merges
+        a fragment that is indexed with one that is not, so it then leaves the large ones as they are.
+        """
+        ids = self.scan(["_rowid"])["_rowid"].to_numpy()
+        numbers, sizes = np.unique(ids >> 32, return_counts=True)  # of the fragments
+        is_small = sizes < _SMALL_ROWS
+        if is_small.sum() < 2 or sizes[is_small].sum() > _SMALL_ROWS:
+            return
+        self._index_keys()
+        small = numbers[is_small].tolist()
+        rows = self.scan(where=" OR ".join(f"_rowid >= {n << 32} AND _rowid < {n + 1 << 32}" for n in small))
+        # Another writer may change a row meanwhile, and with it one of these columns.
+        names = [
+            field.name for field in rows.schema if not (field.nullable or pa.types.is_nested(field.type))
+        ]
+        self.set_columns(rows, unless=" OR ".join(f"target.{name} <> source.{name}" for name in names))
 
     def compact(self) -> None:
         """Merge fragments, update the indexes and drop versions older than an hour.
@@ -247,8 +252,15 @@ class Table:
             lambda: self._table.optimize(cleanup_older_than=_READABLE_FOR, delete_unverified=not verified)
         )
 
+    def _index_keys(self) -> None:
+        """Index the keys for look-ups, unless they are indexed."""
+        if not self._has_index(_KEY_INDEX):
+            self._commit(
+                lambda: self._table.create_index("key", config=BTree(), name=_KEY_INDEX, replace=True)
+            )
+
     def build_index(self) -> None:
-        """Index embeddings for search and keys for look-ups, in place of older indexes."""
+        """Index the embeddings for search and the keys for look-ups."""
 
         # IVF with one byte a dimension: on clustered vectors with noise inside the clusters `IvfPq` missed 4 of 10
         # nearest neighbours at the same latency and `IvfRq` some, `IvfSq` none. It takes D bytes a track in memory.
@@ -258,14 +270,17 @@ class Table:
                 distance_type="cosine", num_partitions=partitions, sample_rate=64, max_iterations=20
             )
             self._table.create_index("embedding", config=config, name=_VECTOR_INDEX, replace=True)
-            self._table.create_index("key", config=BTree(), name=_KEY_INDEX, replace=True)
 
         self._commit(build)
+        self._index_keys()
 
     def has_index(self) -> bool:
         """Return whether the embeddings are indexed."""
+        return self._has_index(_VECTOR_INDEX)
+
+    def _has_index(self, name: str) -> bool:
         with lance_errors(self._library):
-            return any(index.name == _VECTOR_INDEX for index in self._table.list_indices())
+            return any(index.name == name for index in self._table.list_indices())
 
     def near(
         self, query: FloatArray, k: int, columns: Sequence[str], *, where: str | None = None

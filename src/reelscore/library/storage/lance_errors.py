@@ -1,10 +1,13 @@
-"""Errors of LanceDB as `ArtifactError`."""
+"""Errors of LanceDB as `ArtifactError`, and commits that are tried again."""
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -12,6 +15,12 @@ from reelscore.errors import ArtifactError, ReelscoreError
 from reelscore.objects import Folder, S3Folder, store_error
 
 from .meta import damaged
+
+T = TypeVar("T")
+
+_MAX_ATTEMPTS = 30
+_LONGEST_PAUSE_S = 2.0
+# LanceDB itself tries a commit ten times without a pause, which is too few where many writers commit.
 
 _CONFLICT = re.compile(r"commit conflict|[Tt]oo many concurrent writers|Please retry")
 _MISSING = re.compile(r"not ?found|NoSuchKey", re.IGNORECASE)
@@ -61,3 +70,22 @@ def lance_errors(library: Folder) -> Iterator[None]:
                 f"the library {library} cannot be written. Check the permissions of its folder"
             ) from error
         raise damaged(library, message[:200]) from error
+
+
+def commit(write: Callable[[], T], library: Folder, *, refresh: Callable[[], None] | None) -> T:
+    """Call a function that commits; after a conflict with another writer, call `refresh`, then try again.
+
+    Without `refresh`, a conflict is an error.
+    """
+    for attempt in range(1, _MAX_ATTEMPTS):
+        try:
+            with lance_errors(library):
+                return write()
+        except ConflictError:
+            if refresh is None:
+                raise
+            # Two writers that conflicted must not meet again.
+            time.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.05 * 2**attempt)))
+            refresh()
+    with lance_errors(library):
+        return write()

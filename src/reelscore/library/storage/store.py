@@ -31,9 +31,7 @@ from .writer import WAIT_S, Writer
 
 _COMPACT_FROM = 32  # fragments; each commit adds one or two
 _REBUILD_BATCH = 256
-_SNAPSHOT_WAIT_S = (
-    60.0  # for another process of this machine, which reads the same rows from the object store
-)
+_SNAPSHOT_WAIT_S = 60.0  # for another process of this machine, which reads the same rows
 
 
 class Store(Writer):
@@ -73,9 +71,8 @@ class Store(Writer):
                 )
             created = meta.created or datetime.now(UTC).isoformat(timespec="seconds")
             pointer = Pointer(replace(meta, created=created), location.new_generation(0))
-            create_tables(
-                location, pointer.generation, schema.table_schemas(meta, is_shared=location.is_shared)
-            )
+            schemas = schema.table_schemas(meta, is_shared=location.is_shared)
+            create_tables(location, pointer.generation, schemas)
             table = Table(location, pointer.generation)
             if not location.write(pointer):
                 location.delete_tables(pointer.generation)
@@ -201,10 +198,13 @@ class Store(Writer):
             seen.update(now)
 
     def optimize(self) -> None:
-        """Merge fragments and, above `EXACT_UP_TO` tracks, build or update the index."""
+        """Merge fragments and, above `EXACT_UP_TO` tracks without faiss, index the embeddings in the table."""
         self.begin()
+        is_large = len(self) > EXACT_UP_TO
         for table in (self._table, *([self._details()] if self.meta.has_facts else [])):
             try:
+                if is_large:
+                    table.merge_small_fragments()
                 table.compact()
             except ArtifactError as error:
                 if not self._location.is_shared:
@@ -213,12 +213,11 @@ class Store(Writer):
                 self.notes.append(f"old versions of the library {self.path} stay for now: {error}")
         if self._location.is_shared:
             self._location.sweep(self._pointer.generation)
-        if len(self) > EXACT_UP_TO and not self._table.has_index():
-            self._table.build_index()
+        self._build_index(again=self._table.num_fragments() >= _COMPACT_FROM)
         self._forget()
 
     def finish(self) -> None:
-        """End writing: merge many fragments, write the snapshot, release the lock.
+        """End writing: merge many fragments, write the snapshot or build the index, release the lock.
 
         In a folder, this checks the data files first, so that no damage is copied from them: all of them where all rows
         are copied, else those whose size or modification time has changed.
@@ -230,8 +229,7 @@ class Store(Writer):
             compares = compacts or self._keeps_snapshot()
             if compares:
                 self.check_files(changed_only=not compacts and self._updated() is not None)
-            if compacts:
-                self.optimize()
+            (self.optimize if compacts else self._build_index)()
             self._snapshot()
             if isinstance(self.path, Path):
                 write_checksums(self.path, self._pointer.generation, compared=compares)
@@ -239,18 +237,12 @@ class Store(Writer):
             self._release()
 
     def check_files(self, *, changed_only: bool = False) -> None:
-        """Raise `ArtifactError` if a data file in a folder differs from what was written; see `check_files`."""
+        """Raise `ArtifactError` if a data file differs from what was written, in a folder; see `check_files`."""
         if isinstance(self.path, Path):
             check_files(self.path, self._pointer.generation, changed_only=changed_only)
 
     def leave_snapshot(self) -> None:
-        """Write the snapshot unless another process writes or the folder is read-only.
-
-        Raises
-        ------
-        ArtifactError
-            When a data file differs from what was written.
-        """
+        """Write what searches read, as `finish` does, unless another process writes or the folder is read-only."""
         if self._location.is_shared:
             with suppress(ArtifactError):  # of the store, which the next read reports
                 self._snapshot()
@@ -267,6 +259,18 @@ class Store(Writer):
 
     def _keeps_snapshot(self) -> bool:
         return len(self) <= EXACT_UP_TO or memory_index.is_available()
+
+    def _build_index(self, *, again: bool = False) -> None:
+        """Index the embeddings of a library that keeps no snapshot, so that a search need not read all of them.
+
+        Each merge adds a part to the index, and LanceDB merges no fragments of different parts. So it is built `again`.
+        """
+        if not self._keeps_snapshot() and (again or not self._table.has_index()):
+            try:
+                self._table.build_index()
+            except ArtifactError as error:
+                self.notes.append(f"the library {self.path} is searched without an index for now: {error}")
+            self._forget()
 
     def _snapshot(self) -> None:
         if not self._keeps_snapshot():
@@ -285,14 +289,9 @@ class Store(Writer):
                 if self._update is not None and not is_current(self._update.last):
                     self._forget()  # by another process of this machine
                 update = self._updated()
+                rows = self.all_rows() if update is None else update.rows
                 write_snapshot(
-                    self._location,
-                    self._pointer,
-                    self.version,
-                    self.all_rows() if update is None else update.rows,
-                    self.imported(),
-                    self.contents,
-                    update,
+                    self._location, self._pointer, self.version, rows, self.imported(), self.contents, update
                 )
             finally:
                 if lock is not None:
