@@ -314,6 +314,7 @@ def test_an_interrupted_render_leaves_nothing_behind(tmp_path, song):
         assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_real_media_has_the_loudness_and_length(tmp_path, shared):
     for video, track, start_s in (("monster.mp4", "remember.mp3", 10), ("bottles.mp4", "music.ogg", 30)):
         sources = shared / "media" / "videos" / video, shared / "media" / "music" / track
