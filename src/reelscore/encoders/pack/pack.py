@@ -17,8 +17,8 @@ from .specs import ModelSpec, PictureModelSpec, Prompts, Role, SoundModelSpec, T
 from .text import PackTextEncoder
 from .video import ImageModel, PackVideo
 
-_LABEL_STEP_S = 8.0
-"""Labels of music change slowly: with windows at 12 s, the judged lists of real videos were as good as with all."""
+_LABEL_STEP_S = 12.0
+"""Labels of music change slowly: the judged lists of real videos are as good as with a window each 2 s."""
 
 _Spec = TypeVar("_Spec", PictureModelSpec, SoundModelSpec, TextModelSpec)
 
