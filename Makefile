@@ -17,9 +17,11 @@ CODE := src research tests benchmarks examples
 
 install: $(STAMP)
 
-# torch goes first and pinned: another package that asks for it would bring CUDA along.
+# The pip that Python 3.11 brings chooses the versions two minutes longer than a newer one. torch goes first and
+# pinned: another package that asks for it would bring CUDA along.
 define install_extras
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) 'pip>=25'
 	$(PIP) torch
 	$(PIP) -e '.[$(1)]'
 	touch $@
