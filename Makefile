@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 DEMO_EXTRAS := train,serve,plots
-# Python compiles what is imported, which is a small part of what is installed.
+# Python compiles what is imported, which is a small part of what is installed, and keeps it for the next process.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 WORKERS ?= 2
 # One thread for each test process: the processes share the cores.
@@ -16,9 +17,11 @@ CODE := src research tests benchmarks examples
 
 install: $(STAMP)
 
-# torch goes first and pinned: another package that asks for it would bring CUDA along.
+# The pip that Python 3.11 brings chooses the versions two minutes longer than a newer one. torch goes first and
+# pinned: another package that asks for it would bring CUDA along.
 define install_extras
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) 'pip>=25'
 	$(PIP) torch
 	$(PIP) -e '.[$(1)]'
 	touch $@

@@ -1,4 +1,4 @@
-"""Cost of the intra term relative to InfoNCE, alone and in a training step.
+"""Cost of the intra term against InfoNCE, alone and in a training step, and of the debiased loss alone.
 
     python benchmarks/losses.py [--batch 1024] [--json OUT]
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
-from reelscore.losses import InterIntraLoss
+from reelscore.losses import Debiased, InterIntraLoss, PairLoss
 from reelscore.losses.config import Structure
 from reelscore.models.config import ModelConfig
 from reelscore.models.kernel.cca import MAX_DIM
@@ -43,10 +43,11 @@ def loss_alone(batch: int, dim: int, num_pooled: int) -> dict[str, Callable[[], 
     v, m = (torch.randn(batch, dim, requires_grad=True) for _ in range(2))
     fv, fm = (torch.randn(batch, num_pooled) for _ in range(2))
 
-    def work(loss: InterIntraLoss) -> None:
+    def work(loss: PairLoss) -> None:
         loss(v, m, video_features=fv, music_features=fm).backward()
 
-    return {name: lambda loss=loss: work(loss) for name, loss in losses().items()}
+    candidates: dict[str, PairLoss] = {**losses(), "debiased": Debiased()}
+    return {name: lambda loss=loss: work(loss) for name, loss in candidates.items()}
 
 
 def training_step(

@@ -20,9 +20,10 @@ LOSSES: dict[str, Callable[[], PairLoss]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "InfoNCE" else [pytest.mark.slow]) for name in LOSSES]
-)
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
 def test_a_compiled_loss_has_the_value_and_gradient_of_the_loss(name: str) -> None:
     torch.compiler.reset()
     graphs = []

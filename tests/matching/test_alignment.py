@@ -72,6 +72,7 @@ def test_chance_is_the_percentile_of_random_cuts_at_their_best_phase(num_cuts, u
     assert _chance(num_cuts, unit) == pytest.approx(np.percentile(best, 95), abs=0.02)
 
 
+@pytest.mark.slow
 def test_made_cuts_give_the_start_modulo_a_beat():
     rng = np.random.default_rng(0)
     right = claimed = 0

@@ -64,9 +64,8 @@ def passing(index, *where: str) -> set[int]:
     They are the same in memory and by LanceDB, and where the items of lists are known before the search.
     """
     conditions = [join(parse_filter(where, index.columns(), items=items)) for items in (None, index.items)]
-    found, *others = (
-        searcher.keys_where(sql) for sql in conditions for searcher in (index, Store.open(index.location))
-    )
+    stored = Store.open(index.location)
+    found, *others = (searcher.keys_where(sql) for sql in conditions for searcher in (index, stored))
     assert all(other == found for other in others)
     assert {index.count_where(sql) for sql in conditions} == {len(found)}
     return {number_of(key) for key in found}

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import statistics
 import time
 from html.parser import HTMLParser
@@ -26,7 +27,6 @@ from reelscore.render.page.content import MAX_TRACKS, page_content
 from reelscore.render.page.page import page_html, write_page
 from reelscore.types import Track
 from support import rhythms
-from support.browser import CHROMIUM, Browser
 from support.films import film
 
 RATE_HZ = 22_050
@@ -215,37 +215,45 @@ def test_a_page_without_matches_is_an_error(tmp_path, video):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
 def test_it_plays_in_a_browser_in_sync(tmp_path, html):
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Chromium")
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
-    with Browser(tmp_path / "profile") as browser:
-        browser.open(tmp_path / "page.html")
-        browser.press(" ", 32)
-        browser.wait("position() > 0.3 && !video.paused")
+    problems, urls = [], []
+    with sync_api.sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("request", lambda request: urls.append(request.url))
+        page.goto((tmp_path / "page.html").as_uri())
+        page.keyboard.press(" ")
+        page.wait_for_function("() => position() > 0.3 && !video.paused")
         drifts_ms = []
         for key in ("2", "3", "1"):
-            before = browser.run("[performance.now() / 1000 - position()]")[0]
-            browser.press(key, ord(key))
+            before = page.evaluate("() => performance.now() / 1000 - position()")
+            page.keyboard.press(key)
             time.sleep(0.5)
-            after, drift_s, chosen = browser.run(
-                "[performance.now() / 1000 - position(), position() - video.currentTime, chosen]"
+            after, drift_s, chosen = page.evaluate(
+                "() => [performance.now() / 1000 - position(), position() - video.currentTime, chosen]"
             )
             assert chosen == int(key) - 1
             assert after == pytest.approx(before, abs=0.03), "a switch moved the position"
             drifts_ms.append(1000 * abs(drift_s))
         assert statistics.median(drifts_ms) < 100, drifts_ms
-        browser.wait("!playing", seconds=10)
-        assert browser.run("[position(), play.ariaLabel]") == [0, "Play"]
+        page.wait_for_function("() => !playing", timeout=10_000)
+        assert page.evaluate("() => [position(), play.ariaLabel]") == [0, "Play"]
         # The encoder's delay must not be heard: the click is 1.5 s after the moment.
-        place = browser.run(
-            "buffer(0).then(b => { const x = b.getChannelData(0); let k = 0;"
+        place = page.evaluate(
+            "() => buffer(0).then(b => { const x = b.getChannelData(0); let k = 0;"
             "for (let i = 0; i < x.length; i++) if (Math.abs(x[i]) > Math.abs(x[k])) k = i;"
             "return k / b.sampleRate })"
         )
         assert place == pytest.approx(1.5, abs=0.005)
-        browser.run("inputs[0].focus()")
-        browser.press("ArrowDown", 40)
-        browser.press("ArrowRight", 39)
-        assert browser.run("[chosen, document.activeElement.value, position()]") == [1, "1", 1]
-        assert browser.problems == []
-        assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data", "blob"}
+        page.evaluate("() => inputs[0].focus()")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("() => [chosen, document.activeElement.value, position()]") == [1, "1", 1]
+    assert problems == []
+    assert {url.partition(":")[0] for url in urls} <= {"file", "data", "blob"}

@@ -133,6 +133,8 @@ class Rows:
     @_computed_once
     def cross_back(self) -> Tensor:
         """Cosines of the anchors' partners with the anchors' modality (b, B)."""
+        if len(self.index) == len(self._anchors):  # all rows of S have its columns too
+            return self.cross.T
         return F.linear(self._others[self.index], self._anchors)
 
     @_computed_once
@@ -176,6 +178,16 @@ class Rows:
     def same(self) -> Tensor:
         """Mask of the items of the anchor's group, with the anchor (b, B)."""
         return self.diagonal if self._group is None else self._group[self.index][:, None] == self._group
+
+    def turned(self) -> Rows:
+        """Return the rows of the anchors' partners, which share what is computed already."""
+        given = (self._others, self._anchors, self._group, self._others_frozen, self._anchors_frozen)
+        rows = Rows(self.index, *given)
+        known = {"cross_back", *self.__dict__}
+        for name, there in _TURNED.items():
+            if name in known:
+                setattr(rows, there, getattr(self, name))
+        return rows
 
     def positives(self, matrix: Tensor) -> Tensor:
         """Return the entries (b,) of a matrix (b, B) for the pairs themselves."""
@@ -227,30 +239,32 @@ class RowLoss(TemperatureLoss):
         gather: Gather | None = None,  # noqa: ARG002
     ) -> LossParts:
         """Return the share of some anchors of both modalities."""
-        video, music, group, video_frozen, music_frozen = batch
-        forward = self._share(rows, video, music, group, video_frozen, music_frozen)
-        backward = self._share(rows, music, video, group, music_frozen, video_frozen)
-        total = 0.5 * (forward + backward)
+
+        def losses(index: Tensor) -> Tensor:
+            block = Rows(index, batch.video, batch.music, batch.group, *batch[3:])
+            return self.row_losses(block).sum() + self.row_losses(block.turned()).sum()
+
+        index = torch.arange(len(batch.video), device=batch.video.device)[rows]
+        if self.chunk_size is None:
+            sums = [losses(index)]
+        else:
+            parts = torch.split(index, self.chunk_size)
+            sums = [checkpoint(losses, part, use_reentrant=False) for part in parts]
+        total = 0.5 * torch.stack(sums).sum() / len(batch.video)
         return LossParts(total, {self.name: total.detach()})
 
-    def _share(
-        self,
-        rows: slice,
-        anchors: Tensor,
-        others: Tensor,
-        group: Tensor | None,
-        anchors_frozen: Tensor | None,
-        others_frozen: Tensor | None,
-    ) -> Tensor:
-        def losses(index: Tensor) -> Tensor:
-            block = Rows(index, anchors, others, group, anchors_frozen, others_frozen)
-            return self.row_losses(block).sum()
 
-        index = torch.arange(len(anchors), device=anchors.device)[rows]
-        if self.chunk_size is None:
-            return losses(index) / len(anchors)
-        sums = [checkpoint(losses, part, use_reentrant=False) for part in torch.split(index, self.chunk_size)]
-        return torch.stack(sums).sum() / len(anchors)
+_TURNED = {
+    "cross": "cross_back",
+    "cross_back": "cross",
+    "within": "other_within",
+    "other_within": "within",
+    "frozen": "other_frozen",
+    "other_frozen": "frozen",
+    "diagonal": "diagonal",
+    "same": "same",
+}
+"""Matrix of an anchor -> the same matrix of its partner."""
 
 
 def _connectivity(before: Tensor) -> Tensor:

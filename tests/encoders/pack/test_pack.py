@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from reelscore.encoders.pack.filterbank import log_mel
 from reelscore.encoders.pack.inputs import LogMelInput
-from reelscore.encoders.pack.music import sample_windows
+from reelscore.encoders.pack.music import PackMusic, sample_windows
 from reelscore.encoders.pack.pack import Pack, load_pack
 from reelscore.encoders.pack.video import ImageModel, prepare_square
 from reelscore.errors import ConfigError, InputError, MediaError
 from reelscore.features.sampling import global_sparse
-from reelscore.types import FloatArray
+from reelscore.types import FloatArray, Segment
 from support.tiny_pack import BANDS, RATE_HZ, WORDS, manifest, text_model, write_manifest, write_tiny_pack
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
@@ -101,6 +101,18 @@ def test_a_row_depends_on_its_instant_alone(pack: Pack, film: Path, song: Path, 
     many = encoder.encode(path, global_sparse(6.0, num_segments=15))
     assert few.values.tobytes() == again.values.tobytes()
     assert few.values.tobytes() == many.values[1::3].tobytes()
+
+
+def test_with_a_step_instants_share_the_window_in_the_middle(pack: Pack, song: Path) -> None:
+    stepping = PackMusic(pack.tagger(), step_s=2.0)
+    instants = (0.1, 0.9, 1.9, 2.1, 3.5, 5.9)
+    found = stepping.encode(song, [Segment(0.0, 6.0, instant) for instant in instants])
+    middles = (1.0, 1.0, 1.0, 3.0, 3.0, 5.0)
+    expected = PackMusic(pack.tagger()).encode(song, [Segment(0.0, 6.0, middle) for middle in middles])
+    np.testing.assert_array_equal(found.values, expected.values)
+    assert len(np.unique(found.values, axis=0)) == 3
+    prints = {PackMusic(pack.tagger(), step_s=step_s).fingerprint for step_s in (None, 2.0, 4.0)}
+    assert len(prints) == 3
 
 
 def test_encoders_survive_pickling_after_use(pack: Pack, song: Path) -> None:

@@ -30,18 +30,24 @@ class PackMusic:
     model : AudioModel
     output : Output, optional
         The output to return, by default the feature. A given output must have labels, which name the columns.
+    step_s : float, optional
+        All instants within each `step_s` seconds of the file have the window around the middle of these seconds.
     """
 
     modality: Modality = "music"
 
-    def __init__(self, model: AudioModel, *, output: Output | None = None) -> None:
+    def __init__(
+        self, model: AudioModel, *, output: Output | None = None, step_s: float | None = None
+    ) -> None:
         self.model = model
+        self.step_s = step_s
         self.output = output or model.spec.feature
         self.columns = None if output is None else model.labels(output.name)
         self.name = f"pack-{model.spec.name}"
         self.version = VERSION
         self.dim = self.output.dim
-        self.fingerprint = fingerprint(self.name, VERSION, *model.identity(self.output))
+        step = () if step_s is None else (f"step {step_s} s",)
+        self.fingerprint = fingerprint(self.name, VERSION, *model.identity(self.output), *step)
         self.recipe = self.fingerprint
 
     def encode(self, path: Path | str, segments: Sequence[Segment]) -> FeatureSequence:
@@ -57,7 +63,10 @@ class PackMusic:
         rate_hz = self.model.input.rate_hz
         feature = self.output.name
         length = self.model.input.num_samples(self.model.input.window_s)
-        centres = [round(segment.instant_s * rate_hz) for segment in segments]
+        instants = [segment.instant_s for segment in segments]
+        if self.step_s is not None:
+            instants = [(instant // self.step_s + 0.5) * self.step_s for instant in instants]
+        centres = [round(instant * rate_hz) for instant in instants]
         rows: list[FloatArray] = []
         last_start: int | None = None
         for start, window in sample_windows(audio_blocks(path, rate_hz=rate_hz), centres, length=length):

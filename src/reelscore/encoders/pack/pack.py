@@ -17,6 +17,9 @@ from .specs import ModelSpec, PictureModelSpec, Prompts, Role, SoundModelSpec, T
 from .text import PackTextEncoder
 from .video import ImageModel, PackVideo
 
+_LABEL_STEP_S = 12.0
+"""Labels of music change slowly: the judged lists of real videos are as good as with a window each 2 s."""
+
 _Spec = TypeVar("_Spec", PictureModelSpec, SoundModelSpec, TextModelSpec)
 
 
@@ -82,7 +85,9 @@ class Pack:
         roles: tuple[Role, ...] = ("music", "tagger")
         outputs = {role: self.specs[role].label_output for role in roles if role in self.specs}
         return tuple(
-            PackMusic(self._audio_model(role), output=output) for role, output in outputs.items() if output
+            PackMusic(self._audio_model(role), output=output, step_s=_LABEL_STEP_S)
+            for role, output in outputs.items()
+            if output
         )
 
     @property
