@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 
 from reelscore import Library
+from reelscore.encoders.spec import EncoderSpec
+from reelscore.pipeline.spec import Pipeline
+from reelscore.service.analysis import prepare_analysis
 from reelscore.service.settings import Settings
 from reelscore.service.videos import safe_name
+from reelscore.service.workers import ConfinedWorkers
+from reelscore.workers.confinement import Confinement
 from support.serving import PART, TUS, Running, found_in, running
+from support.tiny_pack import write_tiny_pack
 
 
 def test_an_upload_in_parts_continues_where_it_broke_off(served: Running, film: bytes) -> None:
@@ -196,3 +202,19 @@ def test_too_many_videos_are_rejected_with_the_time_to_try_again(
 )
 def test_the_name_of_an_upload_is_a_file_name(given: str, kept: str) -> None:
     assert safe_name(given) == kept
+
+
+def test_a_confined_worker_with_a_pack_warns_of_nothing(
+    tmp_path: Path, video_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pack, folder = write_tiny_pack(tmp_path / "pack"), tmp_path / "out"
+    folder.mkdir()
+    pipeline = Pipeline(EncoderSpec("words", str(pack)))
+    workers = ConfinedWorkers(prepare_analysis, pipeline, str(tmp_path / "cache"), most=1)
+    confinement = Confinement(read=(str(video_file), str(pack)), write=(str(folder),))
+    try:
+        media = workers.run((str(video_file), str(folder)), confinement, limit_s=60)
+    finally:
+        workers.close()
+    assert media["video"]["width_px"] > 0
+    assert capfd.readouterr().err == ""

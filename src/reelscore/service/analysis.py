@@ -31,6 +31,9 @@ def prepare_analysis(pipeline: Pipeline, cache_folder: str) -> Callable[[Analysi
     opened = open_pipeline(pipeline, cache=FeatureCache(Path(cache_folder)))
     fingerprint = opened.embedder.fingerprint
     _ = opened.text_reader
+    if pipeline.encoder.folder is not None:
+        # It looks for devices when it is imported, which the confinement denies with a warning.
+        import onnxruntime  # noqa: F401
 
     def analyse(item: AnalysisItem) -> dict[str, Any]:
         path, folder = item
