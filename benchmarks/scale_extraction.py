@@ -33,6 +33,7 @@ from reelscore.encoders.spec import EncoderSpec
 from reelscore.media.writer import write_audio, write_video
 from reelscore.workers import local
 from reelscore.workers import ray as ray_engine
+from reelscore.workers.cluster import connected
 
 RATE_HZ = 22_050
 NUM_DISTINCT = 8
@@ -116,7 +117,7 @@ def run_job(engine: str, workers: int, manifest: str, out: str, kill_every_s: fl
     start_s = time.monotonic()
     if engine == "local":
         return _timed(partial(local.run_all, workers=workers), locals(), rows, settings, start_s)
-    with ray_engine.connected(None, workers=workers):
+    with connected(None, workers=workers):
         return _timed(partial(ray_engine.run_all, workers=workers), locals(), rows, settings, start_s)
 
 

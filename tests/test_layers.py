@@ -32,7 +32,7 @@ OWNERS = {
     "lancedb": {"library.storage"},
     "lance": {"library.storage"},
     "obstore": {"objects"},
-    "ray": {"workers.ray"},
+    "ray": {"workers.cluster", "workers.ray"},
     "onnxruntime": {"encoders.pack", "analysis.voice"},
     # The files that the mgsv data set publishes were written by torch.
     "torch": {

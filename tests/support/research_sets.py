@@ -9,7 +9,7 @@ import numpy as np
 from reelscore.errors import ReelscoreError
 from reelscore.models.config import ModelConfig
 from reelscore.training import TrainConfig
-from reelscore.workers.local import Outcome as Done
+from reelscore.workers.item_worker import Outcome as Done
 from research.plan_files import Plan
 from research.runs.run import Outcome, Run
 from research.runs.scoring import DIRECTIONS, Ranking

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reelscore.errors import InputError, NotFoundError
+from reelscore.workers.serving import ask_parent
 
 
 def doubler(offset: int) -> Callable[[object], object]:
@@ -103,3 +104,17 @@ def killed_at_start(folder: str, times: int) -> Callable[[str], str]:
     if starts < times:
         os.kill(os.getpid(), signal.SIGKILL)
     return lambda item: item
+
+
+def asker() -> Callable[[object], object]:
+    """Returns what the parent answers; "leave" fails with a request under way, "ask twice" reads two answers."""
+
+    def work(item: object) -> object:
+        first = ask_parent(item)
+        if item == "leave":
+            raise InputError("this item reads no answer")
+        if item == "ask twice":
+            return first(), ask_parent("again")()
+        return first()
+
+    return work

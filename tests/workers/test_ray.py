@@ -17,12 +17,16 @@ from reelscore.data.feature_table import FeatureTable
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import ManifestRow
 from reelscore.data.pair_settings import PairSettings
+from reelscore.encoders.networks import network_stage
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ConfigError, InputError, NotFoundError, ReelscoreError
+from reelscore.text.spec import TextSpec
 from reelscore.workers import local
 from reelscore.workers import ray as engine
+from reelscore.workers.cluster import connected
 from support import worlds
 from support.feature_sets import extract_squares, table_at
+from support.tiny_hub import TinyModels
 from support.work import dies_once, doubler, named_sleeper, parents, sleeper, unready
 
 pytest.importorskip("ray")
@@ -31,12 +35,12 @@ pytest.importorskip("ray")
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """Ray on two cores of this machine."""
-    with engine.connected(None, workers=2) as ray:
+    with connected(None, workers=2) as ray:
         yield ray
 
 
-def ray_workers() -> list[int]:
-    """Return the processes of actors that this process's Ray runs."""
+def ray_workers(kind: str = "_Worker") -> list[int]:
+    """Return the processes of actors of a kind that this process's Ray runs."""
     parent_of: dict[int, int] = {}
     names: dict[int, str] = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -54,7 +58,7 @@ def ray_workers() -> list[int]:
         return False
 
     return [
-        process for process, name in names.items() if name.startswith("ray::_Worker") and is_ours(process)
+        process for process, name in names.items() if name.startswith(f"ray::{kind}") and is_ours(process)
     ]
 
 
@@ -171,6 +175,52 @@ def test_the_data_set_is_that_of_one_local_worker_though_workers_are_killed_ever
 
 
 @pytest.mark.slow
+def test_the_data_set_is_that_of_one_local_worker_though_encoders_and_workers_are_killed(
+    ray: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    models = TinyModels(tmp_path / "models")
+    spec = EncoderSpec("hub", video_model=str(models["clip"]), music_model=str(models["clap"]))
+    words = TextSpec(encoder=f"hub:{models['bert']}")
+    films = [worlds.finished(tmp_path / f"{i}.mp4", i=i, seconds=2.0) for i in range(8)]
+    (tmp_path / "poor.mp4").write_bytes(b"no video")
+    rows = [ManifestRow(film, line=1 + i, key=film.name, text="calm sea") for i, film in enumerate(films)]
+    rows.append(ManifestRow(tmp_path / "poor.mp4", line=9, key="poor.mp4"))
+    settings = PairSettings.of(spec, name="films", num_segments=40, num_random_samples=1, words=words)
+    calm, disturbed = (FeatureSet.create(tmp_path / name, settings) for name in ("calm", "disturbed"))
+    write_pairs(calm, rows, spec, engine=partial(local.run_all, workers=1))
+    ended = threading.Event()
+    killed: list[str] = []
+
+    def kill() -> None:
+        while not ended.wait(0.5):
+            kind = "_Worker" if len(killed) % 3 == 2 else "_Encoder"
+            if len(killed) < 6 and (found := ray_workers(kind)):
+                os.kill(found[0], signal.SIGKILL)
+                killed.append(kind)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    staged = partial(engine.run_all, workers=2, encoders=2, stage=network_stage([spec], words.encoder))
+    try:
+        report = write_pairs(disturbed, rows, spec, engine=staged)
+    finally:
+        ended.set()
+        killer.join()
+    assert {*killed} == {"_Encoder", "_Worker"}
+    assert (report.num_new, [one.key for one in report.failed]) == (8, ["poor.mp4"])
+    names = calm.table.schema.names
+    assert disturbed.table.columns(*names).equals(calm.table.columns(*names))
+    assert disturbed.table._table.count_rows() == 8
+
+
+@pytest.mark.slow
+def test_encoders_for_work_without_a_stage_are_refused(ray: Any) -> None:
+    with pytest.raises(ConfigError, match=r"encoders run in the worker. Omit --encoders and --gpus"):
+        list(engine.run_all([1], doubler, 0, encoders=1))
+
+
+@pytest.mark.slow
 def test_a_poison_item_is_set_aside_after_three_tries(ray: Any, tmp_path: Path) -> None:
     run_all = partial(engine.run_all, workers=2)
     report = extract_squares(tmp_path / "set", tmp_path / "starts", poison="007", run_all=run_all)
@@ -192,5 +242,5 @@ def test_a_poison_item_is_set_aside_after_three_tries(ray: Any, tmp_path: Path) 
     ],
 )
 def test_a_wrong_address_is_refused(address: str, message: str) -> None:
-    with pytest.raises(InputError, match=message), engine.connected(address):
+    with pytest.raises(InputError, match=message), connected(address):
         pass

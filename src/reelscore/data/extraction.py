@@ -14,6 +14,7 @@ from reelscore.config import to_mapping
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import extract
 from reelscore.encoders.factory import load_encoders
+from reelscore.encoders.networks import use_stage
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
@@ -243,6 +244,8 @@ def prepare_pair(
     encoders = load_encoders(spec)
     cache = None if cache_folder is None else FeatureCache(Path(cache_folder))
     reader = None if words is None else TextReader(words, cache=cache)
+    if cache is None:
+        use_stage(encoders.video, encoders.music, None if reader is None else reader.encoder)
     sample_seeds: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_random_samples))]
 
     def work(item: PairItem[Any]) -> PairFeatures:

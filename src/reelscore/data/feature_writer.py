@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.workers.local import Outcome, run_all
+from reelscore.workers.item_worker import Outcome
+from reelscore.workers.local import run_all
 
 from .extraction import PairFeatures, pair_item, pair_limit_s, prepare_pair
 from .feature_set import FeatureSet

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.networks import use_stage
 from reelscore.errors import MediaError
 from reelscore.files import content_hash
 from reelscore.media.audio import keep_audio
@@ -19,6 +20,7 @@ from reelscore.media.probe import probe
 from reelscore.pipeline.pipeline import TrackEmbedding, open_pipeline
 from reelscore.pipeline.spec import Pipeline
 from reelscore.types import FloatArray, Track
+from reelscore.workers.serving import may_ask_parent
 
 from .reading import Reading, read_track, read_track_again
 from .storage.entry import TrackEntry
@@ -28,6 +30,8 @@ def prepare_track(pipeline: Pipeline, cache_folder: str, with_facts: bool) -> Ca
     """Open a pipeline in a worker and return its function from a music file to the file's entry."""
     cache = FeatureCache(Path(cache_folder))
     opened = open_pipeline(pipeline, cache=cache)
+    if may_ask_parent():
+        use_stage(opened.encoders.music, opened.tagger.encoders.music if opened.tagger else None)
 
     def embed(path: str) -> TrackEntry:
         try:

@@ -22,7 +22,8 @@ from reelscore.media.folders import find_files, is_junk
 from reelscore.objects import S3Folder, uri_scheme
 from reelscore.pipeline.pipeline import OpenPipeline
 from reelscore.pipeline.spec import Pipeline
-from reelscore.workers.local import OBJECT_LIMIT_S, Outcome, run_all, time_limit_s
+from reelscore.workers.item_worker import Outcome
+from reelscore.workers.local import OBJECT_LIMIT_S, run_all, time_limit_s
 
 from .adding import MUSIC_SUFFIXES
 from .compatibility import library_meta

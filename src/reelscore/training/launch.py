@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from reelscore.errors import ConfigError, ReelscoreError, missing_extra
-from reelscore.workers.process import end_with
+from reelscore.workers.serving import end_with
 
 from .distributed import Processes
 

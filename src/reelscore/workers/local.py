@@ -12,20 +12,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from .process import Preparation, WorkerProcess
-
-Item = TypeVar("Item")
-Value = TypeVar("Value")
-
-ATTEMPTS = 2
-"""How often an item is run that ends its worker process."""
-
-_STARTS = 5  # of a process that ends before an item could begin
+from .item_worker import ATTEMPTS, Item, ItemWorker, Outcome, SharedWorkers, Value
+from .process import Preparation
 
 # Dense files take longest: 16 kbit/s sound at 33 times real time, the slowest music encoder on one core, is 15 ms a kB.
 # The limit of 100 ms a kB leaves room for a slow, busy machine, and the first minutes for encoders that load late.
@@ -33,21 +25,6 @@ _LIMIT_S = 300.0
 _LIMIT_BYTES_PER_S = 10_000
 OBJECT_LIMIT_S = 3600.0
 """Longest time of an object, with its download: its size is not known here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[Item, Value]):
-    """Result of one item: its value, or the reason of its failure, and whether it ended its worker process."""
-
-    item: Item
-    value: Value | None
-    reason: str | None
-    died: bool = False
-
-    @property
-    def failed(self) -> bool:
-        """Whether the item failed."""
-        return self.reason is not None
 
 
 def available_cores() -> int:
@@ -70,6 +47,8 @@ def run_all(
     limit_s: Callable[[Item], float] | None = None,
     attempts: int = ATTEMPTS,
     background: bool = False,
+    encoders: int | None = None,
+    stage: Preparation | None = None,
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``prepare(*arguments)`` once in each worker, and the function that it returns on every item.
 
@@ -94,6 +73,11 @@ def run_all(
         How often an item is run that ends its worker process.
     background : bool
         Whether other processes come first.
+    encoders : int, optional
+        Number of processes that run `stage` for all workers, which then need no weights of their own. By default each
+        worker does the whole work.
+    stage : Preparation, optional
+        The part of the work that `serving.ask_parent` asks for, such as `network_stage` of the encoders.
 
     Yields
     ------
@@ -103,11 +87,14 @@ def run_all(
 
     Raises
     ------
+    ConfigError
+        When `encoders` are given, but the work has no `stage`.
     ReelscoreError
         When `prepare` fails with any exception.
     """
     count = max(1, workers or available_cores())
-    pool = _Workers(prepare, arguments, limit_s, attempts, background=background)
+    shared = SharedWorkers(stage, encoders, background=background) if encoders else None
+    pool = _Workers(prepare, arguments, limit_s, attempts, background=background, shared=shared)
     source = iter(items)
     queue: _GroupQueue[Item] = _GroupQueue(group)
     with ThreadPoolExecutor(count, thread_name_prefix="reelscore") as threads:
@@ -158,79 +145,6 @@ class _GroupQueue(Generic[Item]):
             return item
 
 
-class ItemWorker:
-    """Runs one item after another in a worker process, and starts another process after a death.
-
-    Parameters
-    ----------
-    preparation : Preparation
-    attempts : int
-        How often an item is run that ends its process.
-    background : bool
-        Whether other processes come first.
-    """
-
-    def __init__(self, preparation: Preparation, attempts: int, *, background: bool = False) -> None:
-        self._preparation = preparation
-        self._attempts = attempts
-        self._background = background
-        self._process: WorkerProcess | None = None
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def run(self, item: Item, limit_s: float | None) -> Outcome[Item, Any]:
-        """Return the outcome of an item; raise what its preparation raised."""
-        deaths = starts = 0
-        while True:
-            process = self._started()
-            try:
-                kind, content = process.run(item, limit_s=limit_s)
-            except TimeoutError:
-                self._replace(process)
-                reason = f"took longer than {limit_s:.0f} s, the limit for its size, and was stopped. Check the file"
-                return Outcome(item, None, reason)
-            except EOFError:
-                death = process.death()
-                self._replace(process)
-                # An item is not to blame for a process that was killed while it loaded the encoders.
-                deaths, starts = (deaths + 1, starts) if process.prepared else (deaths, starts + 1)
-                if deaths == self._attempts or self._closed:
-                    times = "" if deaths == 1 else f" {deaths} times"
-                    return Outcome(item, None, f"it ended its worker process{times} ({death})", died=True)
-                if starts == _STARTS:
-                    reason = f"its worker process ended {starts} times before it could begin ({death})"
-                    return Outcome(item, None, reason, died=True)
-            else:
-                return Outcome(item, content, None) if kind == "value" else Outcome(item, None, content)
-
-    def kill(self) -> None:
-        """Kill the process, also amid an item."""
-        with self._lock:
-            self._closed = True
-            if self._process is not None:
-                self._process.kill()
-
-    def close(self) -> None:
-        """Wait for the end of a killed process."""
-        if self._process is not None:
-            self._process.close()
-
-    def _started(self) -> WorkerProcess:
-        if self._process is None:
-            process = WorkerProcess(self._preparation, background=self._background)
-            with self._lock:
-                self._process = process
-                if self._closed:
-                    process.kill()
-        assert self._process is not None
-        return self._process
-
-    def _replace(self, process: WorkerProcess) -> None:
-        with self._lock:
-            self._process = None
-        process.close()
-
-
 class _Workers:
     """One `ItemWorker` for each calling thread, started at its first item."""
 
@@ -242,8 +156,10 @@ class _Workers:
         attempts: int,
         *,
         background: bool,
+        shared: SharedWorkers | None,
     ) -> None:
         self._preparation = Preparation.of(prepare, arguments)
+        self._shared = shared
         self._attempts = attempts
         self._limit_s = limit_s
         self._background = background
@@ -259,7 +175,9 @@ class _Workers:
     def _worker(self) -> ItemWorker:
         worker: ItemWorker | None = getattr(self._local, "worker", None)
         if worker is None:
-            worker = ItemWorker(self._preparation, self._attempts, background=self._background)
+            worker = ItemWorker(
+                self._preparation, self._attempts, background=self._background, answer=self._shared
+            )
             self._local.worker = worker
             with self._lock:
                 self._all.append(worker)
@@ -270,7 +188,7 @@ class _Workers:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            workers = list(self._all)
+            workers = [*self._all, *(self._shared.workers if self._shared else ())]
         for worker in workers:
             worker.kill()
         for worker in workers:

@@ -1,28 +1,38 @@
 """Parallel map over items in the processes of a Ray cluster.
 
 Ray places the workers and moves items and values. Everything else is as in `local`: each Ray actor runs its items in a
-worker process of its own, so a file that kills that process never kills the actor. Ray retries nothing: an item whose
+worker process of its own, so a file that kills that process never kills the actor. Ray retries no item: an item whose
 actor or node is lost is given to another actor by this process.
+
+With encoders, decoding and networks are two stages. The process of an item asks its actor, which asks the encoders in
+turn. An item has one batch under way at most, so no more batches wait for the encoders than there are workers. A batch
+has no state, so Ray restarts a lost encoder and repeats its batches.
 """
 
 from __future__ import annotations
 
-import os
-import socket
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit
 
-from reelscore.errors import ConfigError, InputError, ReelscoreError, missing_extra
+from reelscore.errors import ReelscoreError
 
-from .local import ATTEMPTS, Item, ItemWorker, Outcome, Value, available_cores
+from .cluster import connected, gpu_shares
+from .item_worker import (
+    ATTEMPTS,
+    REQUEST_LIMIT_S,
+    Item,
+    ItemWorker,
+    Outcome,
+    Value,
+    checked_stage,
+    stage_answer,
+)
 from .process import Preparation
 
-_CONNECT_S = 10.0
-_OBJECT_STORE_BYTES = 512 << 20  # of a local instance; values are taken out as they arrive
+_ANSWER_S = 1800.0  # of an encoder, with the start of another node for a lost one
 _MAX_LOSSES = 20
 """How often an item's actor or node is lost before the item fails: far more often than chance would have it."""
 
@@ -36,6 +46,8 @@ def run_all(
     attempts: int = ATTEMPTS,
     address: str | None = None,
     gpus: float = 0.0,
+    encoders: int | None = None,
+    stage: Preparation | None = None,
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``prepare(*arguments)`` once in each worker of a cluster, and the function that it returns on every item.
 
@@ -49,7 +61,12 @@ def run_all(
         Of the cluster, as ``host:6379`` or ``ray://host:10001``; by default ``RAY_ADDRESS``. Without either, Ray is
         started on this machine.
     gpus : float
-        GPUs of each worker; a fraction lets workers share one.
+        GPUs of each encoder; a fraction lets encoders share one.
+    encoders : int, optional
+        Number of actors that run `stage` for all workers; they reserve no core. By default as many as have GPUs, and
+        without `gpus` none: then each worker does the whole work.
+    stage : Preparation, optional
+        See `local.run_all`.
 
     Yields
     ------
@@ -61,14 +78,20 @@ def run_all(
     NotFoundError
         When Ray is not installed.
     InputError
-        When the cluster cannot be reached, or has too few GPUs.
+        When the cluster cannot be reached.
+    ConfigError
+        When the cluster has too few GPUs, or encoders are asked for and the work has no `stage`.
     ReelscoreError
         When `prepare` fails, or the cluster loses every worker.
     """
-    with connected(address, workers=workers, gpus=gpus) as ray:
+    with connected(address, workers=workers, gpus=gpus, encoders=encoders) as ray:
+        num_encoders = encoders or (gpu_shares(ray, gpus) if gpus else 0)
         cores = int(ray.cluster_resources().get("CPU", 1))
         preparation = Preparation.of(prepare, arguments)
-        actors = _Actors(ray, preparation, count=workers or max(1, cores), attempts=attempts, gpus=gpus)
+        stages = [checked_stage(stage)] * num_encoders
+        actors = _Actors(
+            ray, preparation, count=workers or max(1, cores), attempts=attempts, stages=stages, gpus=gpus
+        )
         source = iter(items)
         lost: deque[Item] = deque()
         losses: dict[int, int] = {}
@@ -101,85 +124,41 @@ def _next(lost: deque[Item], source: Iterator[Item], count: int) -> Iterator[Ite
     yield from islice(source, count - len(again))
 
 
-@contextmanager
-def connected(address: str | None, *, workers: int | None = None, gpus: float = 0.0) -> Iterator[Any]:
-    """Connect to a cluster, or start Ray on this machine, and yield the module; raises as `run_all`.
-
-    A connection that exists is used and kept.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise missing_extra("the engine ray needs Ray", "scale") from error
-    address = address or os.environ.get("RAY_ADDRESS") or None
-    if address is not None:
-        _check_reachable(address)
-    if ray.is_initialized():
-        _check_gpus(ray, gpus)
-        yield ray
-        return
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None:
-        # Its processes are those of the user, and its dashboard is not needed.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options |= {
-            "address": "local",
-            "num_cpus": workers or available_cores(),
-            "object_store_memory": _OBJECT_STORE_BYTES,
-            "include_dashboard": False,
-        }
-    else:
-        options["address"] = address
-    # Ray would replace the environment of each worker by one that `uv` makes, where that is how this process started.
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    try:
-        ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise _unreachable(address or "this machine", " ".join(str(error).split())[:200]) from error
-    try:
-        _check_gpus(ray, gpus)
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    if address in ("auto", "local"):
-        return
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    if parts.scheme not in ("", "ray"):
-        raise InputError(
-            f"the address of the Ray cluster is {address!r}, expected host:6379 or ray://host:10001; correct --address"
-        )
-    try:
-        port = parts.port or (10001 if parts.scheme else 6379)
-        with socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_S):
-            pass
-    except (OSError, ValueError) as error:
-        raise _unreachable(address, str(error)) from error
-
-
-def _check_gpus(ray: Any, gpus: float) -> None:
-    """Raise `ConfigError` if a cluster has fewer GPUs than one worker asks for; Ray would wait for them."""
-    found = ray.cluster_resources().get("GPU", 0.0)
-    if found < gpus:
-        raise ConfigError(
-            f"each worker asks for {gpus:g} GPUs, but the cluster has {found:g}; add nodes with GPUs, or omit --gpus"
-        )
-
-
-def _unreachable(address: str, reason: str) -> InputError:
-    return InputError(
-        f"the Ray cluster at {address} cannot be reached: {reason}. Start it (ray start --head), correct --address or "
-        "RAY_ADDRESS, or give --engine local"
-    )
-
-
 class _Worker:
-    """Ray actor that runs items in a worker process."""
+    """Ray actor that runs items in a worker process.
 
-    def __init__(self, preparation: Preparation, attempts: int) -> None:
-        self._worker = ItemWorker(preparation, attempts)
+    Parameters
+    ----------
+    preparation : Preparation
+    attempts : int
+        How often an item is run that ends its process.
+    encoders : sequence of actors
+        They answer the requests of the worker process, in turn.
+    number : int
+        Number of this worker; workers begin with different encoders.
+    """
+
+    def __init__(
+        self, preparation: Preparation, attempts: int, encoders: Sequence[Any] = (), number: int = 0
+    ) -> None:
+        self._encoders = deque(encoders)
+        self._encoders.rotate(-number)
+        self._worker = ItemWorker(preparation, attempts, answer=self._ask if encoders else None)
+
+    def _ask(self, request: Any) -> Any:
+        import ray
+
+        self._encoders.rotate(-1)
+        reference = self._encoders[0].run.remote(request, REQUEST_LIMIT_S)
+        try:
+            answer = ray.get(reference, timeout=_ANSWER_S)
+        except ray.exceptions.GetTimeoutError:
+            reason = f"no answer within {_ANSWER_S:.0f} s. Check the nodes of the encoders (ray status)"
+            return stage_answer(None, reason)
+        if isinstance(answer, ReelscoreError):
+            raise answer
+        value, _, reason = answer
+        return stage_answer(value, reason)
 
     def run(self, item: Any, limit_s: float | None) -> tuple[Any, bool, str | None] | ReelscoreError:
         """Return the value, whether the process died and the reason; or what the preparation raised."""
@@ -188,6 +167,10 @@ class _Worker:
         except ReelscoreError as error:
             return error
         return outcome.value, outcome.died, outcome.reason
+
+
+class _Encoder(_Worker):
+    """Ray actor that runs batches of networks in a worker process, under a name of its own in Ray's lists."""
 
 
 class _Actors:
@@ -203,14 +186,19 @@ class _Actors:
         *,
         count: int,
         attempts: int,
+        stages: Sequence[Preparation],
         gpus: float,
     ) -> None:
         self._ray = ray
-        self._kind = ray.remote(_Worker).options(
-            num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0
+        self._kind = ray.remote(_Worker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
+        # Workers have all cores, and an encoder that waits for one of them would never start.
+        encoder = ray.remote(_Encoder).options(
+            num_cpus=0, num_gpus=gpus, max_restarts=-1, max_task_retries=-1, scheduling_strategy="SPREAD"
         )
         # In bytes, since the actor itself could not import what is only in this process's path.
-        self._arguments = (preparation, attempts)
+        self._encoders = [encoder.remote(stage, ATTEMPTS) for stage in stages]
+        self._arguments = (preparation, attempts, self._encoders)
+        self._num_started = 0
         self._count = count
         self._free: list[Any] = []
         self._running: dict[Any, tuple[Any, Any]] = {}  # reference -> actor, item
@@ -225,8 +213,12 @@ class _Actors:
         return len(self._running)
 
     def submit(self, item: Any, limit_s: float | None) -> None:
-        actor = self._free.pop() if self._free else self._kind.remote(*self._arguments)
+        actor = self._free.pop() if self._free else self._started()
         self._running[actor.run.remote(item, limit_s)] = (actor, item)
+
+    def _started(self) -> Any:
+        self._num_started += 1
+        return self._kind.remote(*self._arguments, self._num_started)
 
     def wait(self) -> Iterator[tuple[Any, Outcome[Any, Any] | None, str]]:
         """Wait for one item or more; yield each with its outcome, or with the error by which its actor was lost."""
@@ -255,6 +247,6 @@ class _Actors:
             yield item, Outcome(item, value, reason, died), ""
 
     def kill(self) -> None:
-        for actor in (*self._free, *(actor for actor, _ in self._running.values())):
+        for actor in (*self._free, *(actor for actor, _ in self._running.values()), *self._encoders):
             with suppress(Exception):
                 self._ray.kill(actor)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reelscore.errors import InputError
-from reelscore.workers.local import Outcome
+from reelscore.workers.item_worker import Outcome
 from research.plan_files import SEARCH_SEED
 from research.recipes import public
 from research.runs import runner as run_module

@@ -33,6 +33,7 @@ from reelscore.errors import ConfigError
 
 if TYPE_CHECKING:
     from reelscore.data.feature_writer import ExtractReport
+    from reelscore.workers.process import Preparation
 
 ENGINE = "Engine"
 
@@ -127,10 +128,21 @@ def extract(
             "--gpus",
             metavar="N",
             min=0.0,
-            help="GPUs of each Ray worker; .25 lets four share one.",
+            help="GPUs of each encoder on Ray; .25 lets four share one.",
             rich_help_panel=ENGINE,
         ),
     ] = 0.0,
+    encoders: Annotated[
+        int | None,
+        typer.Option(
+            "--encoders",
+            metavar="N",
+            min=1,
+            help="Processes that run hub models for all workers. Default: as many as --gpus allows; without it, each "
+            "worker runs its own.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None,
     workers: WorkersOption = None,
     retry_failed: Annotated[
         bool,
@@ -155,7 +167,7 @@ def extract(
         if words
         else None
     )
-    open_run = partial(open_engine, engine, address=address, gpus=gpus, workers=workers)
+    open_run = partial(open_engine, engine, address=address, gpus=gpus, encoders=encoders, workers=workers)
     if tracks:
         for option, given in (("--words", words), ("--draws", draws is not None), ("--clips", clips > 0)):
             if given:
@@ -173,6 +185,7 @@ def extract(
     from reelscore.data.feature_set import FeatureSet
     from reelscore.data.feature_writer import write_pairs
     from reelscore.data.pair_settings import PairSettings
+    from reelscore.encoders.networks import network_stage
     from reelscore.pipeline.resolve import encoder_specs
 
     spec = encoder_specs(encoder, pack)[0]
@@ -184,7 +197,7 @@ def extract(
         num_clips=clips,
         words=text,
     )
-    with open_run() as run_all:
+    with open_run(network_stage([spec], None if text is None else text.encoder)) as run_all:
         pairs = FeatureSet.open_or_create(out, settings)
         with progress_bar("extracting", "pairs") as progress:
             report = write_pairs(
@@ -197,18 +210,19 @@ def _extract_tracks(
     source: Path,
     out: str,
     options: dict[str, Any],
-    open_run: Callable[[], AbstractContextManager[Callable[..., Any]]],
+    open_run: Callable[[Preparation | None], AbstractContextManager[Callable[..., Any]]],
     *,
     retry_failed: bool,
 ) -> tuple[ExtractReport, int]:
     """Extract music; return what was done and the number of rows in the data set."""
+    from reelscore.encoders.networks import network_stage
     from reelscore.library.track_set import TrackSet, find_tracks, write_tracks
     from reelscore.pipeline.resolve import resolve
 
     paths, problems = find_tracks(source)
     note_problems(source.name, problems)
     pipeline = resolve(**options)
-    with open_run() as run_all:
+    with open_run(network_stage([pipeline.spec.encoder, pipeline.spec.tagger])) as run_all:
         tracks = TrackSet.open_or_create(out, pipeline, name=source.name)
         with progress_bar("extracting", "tracks") as progress:
             report = write_tracks(
@@ -219,30 +233,42 @@ def _extract_tracks(
 
 @contextmanager
 def open_engine(
-    name: str, *, address: str | None, gpus: float, workers: int | None
+    name: str,
+    stage: Preparation | None,
+    *,
+    address: str | None,
+    gpus: float,
+    encoders: int | None,
+    workers: int | None,
 ) -> Iterator[Callable[..., Any]]:
-    """Yield the `run_all` of an engine with its options, connected to its cluster.
+    """Yield the `run_all` of an engine with its options and stage, connected to its cluster.
 
     Ray forks this process to start on this machine, which LanceDB does not survive in every case, so no data set may be
     open yet.
     """
+    from reelscore.workers.item_worker import checked_stage
+
+    for option, given in (("--address", address is not None), ("--gpus", gpus > 0)):
+        if given and name == "local":
+            raise ConfigError(f"{option} is for the engine ray; give --engine ray too, or omit {option}")
+    options: dict[str, Any] = {"workers": workers, "encoders": encoders, "stage": stage}
+    if encoders or gpus:
+        checked_stage(stage)  # before a data set is made
     if name == "local":
-        for option, given in (("--address", address is not None), ("--gpus", gpus > 0)):
-            if given:
-                raise ConfigError(f"{option} is for the engine ray; give --engine ray too, or omit {option}")
         from reelscore.workers import local
 
-        yield partial(local.run_all, workers=workers)
+        yield partial(local.run_all, **options)
         return
     from reelscore.workers import ray
+    from reelscore.workers.cluster import connected
 
     # Ray prints a paragraph to standard output for each lost worker, whose item is given to another one.
     with (
         Path(os.devnull).open("w") as nowhere,
         redirect_stdout(nowhere),
-        ray.connected(address, workers=workers, gpus=gpus),
+        connected(address, workers=workers, gpus=gpus, encoders=encoders),
     ):
-        yield partial(ray.run_all, workers=workers, gpus=gpus)
+        yield partial(ray.run_all, gpus=gpus, **options)
 
 
 def print_report(report: ExtractReport, out: str, *, num_rows: int, as_json: bool) -> None:

@@ -21,6 +21,8 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 """The network's inputs for one item, by name, without their N axis."""
 Output = Callable[[Any, Mapping[str, Any]], Any]
 """Takes the network and its input tensors by name; returns features of shape (N, D)."""
+Remote = Callable[[Sequence[Any]], Callable[[], FloatArray]]
+"""Sends inputs to another process; returns the function that waits for their rows, shape (N, D)."""
 
 GPU_BATCH = 32
 
@@ -67,6 +69,8 @@ class HubModel:
     ----------
     cpu_only : bool
         Set to True before the first use to run on the CPU in float32 even if there is a GPU.
+    remote : callable or None
+        Runs the network in another process, with the batch size and the precision there; see `encoders.networks`.
     """
 
     def __init__(self, files: HubFiles, tower: Tower, *, batch_size: int | None = None) -> None:
@@ -74,6 +78,7 @@ class HubModel:
         self.tower = tower
         self._batch_size = batch_size
         self.cpu_only = False
+        self.remote: Remote | None = None
         self._network: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,6 +116,9 @@ class HubModel:
     def run(self, items: Iterable[Inputs]) -> Iterator[FloatArray]:
         """Yield one row, shape (D,), for each item; reads at most one batch ahead."""
         iterator = iter(items)
+        if self.remote is not None:
+            yield from _run_remotely(iterator, self.remote)
+            return
         while batch := list(islice(iterator, self.batch_size)):
             yield from self._run_batch(batch)
 
@@ -151,6 +159,17 @@ class HubModel:
         with torch.inference_mode(), _silenced(import_transformers()):
             rows = self.tower.output(network, tensors).float().cpu().numpy()
         return np.ascontiguousarray(rows[: len(batch)], np.float32)
+
+
+def _run_remotely(items: Iterator[Inputs], remote: Remote) -> Iterator[FloatArray]:
+    """Yield the rows of another process, which computes a batch while the next one is read from `items`."""
+    rows: Callable[[], FloatArray] | None = None
+    while batch := list(islice(items, GPU_BATCH)):
+        if rows is not None:
+            yield from rows()
+        rows = remote(batch)
+    if rows is not None:
+        yield from rows()
 
 
 def precision() -> str:
