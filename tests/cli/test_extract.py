@@ -111,6 +111,12 @@ def test_options_of_the_engine_are_checked_first(
     assert message == "--address is for the engine ray; give --engine ray too, or omit --address"
     message = error_of(reelscore(*given, "--engine", "ray", "--address", "127.0.0.1:1", code=2))
     assert "the Ray cluster at 127.0.0.1:1 cannot be reached" in message
+    for option in ("--encoders", "--gpus"):
+        message = error_of(reelscore(*given, "--engine", "ray", option, 1, code=2))
+        assert message == (
+            "only models of the hub run apart from decoding; light and pack encoders run in the worker. Omit --encoders "
+            "and --gpus, or give --encoder hub:VIDEO+MUSIC"
+        )
     monkeypatch.setitem(sys.modules, "ray", None)
     message = error_of(reelscore(*given, "--engine", "ray", code=5))
     assert message.endswith("install it: python -m pip install 'reelscore[scale]'")

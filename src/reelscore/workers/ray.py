@@ -88,7 +88,7 @@ def run_all(
         num_encoders = encoders or (gpu_shares(ray, gpus) if gpus else 0)
         cores = int(ray.cluster_resources().get("CPU", 1))
         preparation = Preparation.of(prepare, arguments)
-        stages = [checked_stage(stage)] * num_encoders
+        stages = [checked_stage(stage) for _ in range(num_encoders)]
         actors = _Actors(
             ray, preparation, count=workers or max(1, cores), attempts=attempts, stages=stages, gpus=gpus
         )

@@ -39,7 +39,7 @@ class Reply:
 
 
 class _Requests:
-    """Requests of this worker to its parent, by number: an item that fails may leave one without a reader."""
+    """Requests of this worker to its parent, by number, since the answer may come after the end of its item."""
 
     def __init__(self, output: IO[bytes]) -> None:
         self.replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
