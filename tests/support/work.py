@@ -118,3 +118,8 @@ def asker() -> Callable[[object], object]:
         return first()
 
     return work
+
+
+def visible_gpus() -> Callable[[object], tuple[str, int]]:
+    """Returns the GPUs that the process may use, and its id."""
+    return lambda _: (os.environ["CUDA_VISIBLE_DEVICES"], os.getpid())

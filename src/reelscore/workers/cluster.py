@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,17 +79,17 @@ def _check_reachable(address: str) -> None:
 
 def _check_gpus(ray: Any, gpus: float, encoders: int | None) -> None:
     """Raise `ConfigError` if a cluster has too few GPUs for the encoders; Ray would wait for them."""
-    shares = gpu_shares(ray, gpus) if gpus else 0
+    shares = gpu_shares(ray.nodes(), gpus) if gpus else 0
     if gpus and shares < (encoders or 1):
         raise ConfigError(
             f"each encoder asks for {gpus:g} GPUs, but the cluster has {ray.cluster_resources().get('GPU', 0.0):g}, "
-            f"enough for {shares} encoders of {encoders or 1}; add nodes with GPUs, or lower --gpus or --encoders"
+            f"enough for {shares} of {encoders or 1} encoders; add nodes with GPUs, or lower --gpus or --encoders"
         )
 
 
-def gpu_shares(ray: Any, gpus: float) -> int:
-    """Return how many encoders with `gpus` each fit on the cluster; a fraction is of one GPU, a number of one node."""
-    found = [int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
+def gpu_shares(nodes: Sequence[Mapping[str, Any]], gpus: float) -> int:
+    """Return how many encoders with `gpus` each fit on the `ray.nodes`; one uses GPUs of one node, or part of one."""
+    found = [int(node["Resources"].get("GPU", 0)) for node in nodes if node["Alive"]]
     return sum(number * int(1 / gpus + 1e-9) if gpus < 1 else int(number / gpus) for number in found)
 
 

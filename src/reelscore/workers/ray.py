@@ -85,7 +85,7 @@ def run_all(
         When `prepare` fails, or the cluster loses every worker.
     """
     with connected(address, workers=workers, gpus=gpus, encoders=encoders) as ray:
-        num_encoders = encoders or (gpu_shares(ray, gpus) if gpus else 0)
+        num_encoders = encoders or (gpu_shares(ray.nodes(), gpus) if gpus else 0)
         cores = int(ray.cluster_resources().get("CPU", 1))
         preparation = Preparation.of(prepare, arguments)
         stages = [checked_stage(stage) for _ in range(num_encoders)]
