@@ -114,8 +114,8 @@ def test_options_of_the_engine_are_checked_first(
     for option in ("--encoders", "--gpus"):
         message = error_of(reelscore(*given, "--engine", "ray", option, 1, code=2))
         assert message == (
-            "only models of the hub run apart from decoding; light and pack encoders run in the worker. Omit --encoders "
-            "and --gpus, or give --encoder hub:VIDEO+MUSIC"
+            "only models of the hub run apart from decoding; light and pack encoders run in the worker. Omit "
+            "--encoders and --gpus, or give --encoder hub:VIDEO+MUSIC"
         )
     monkeypatch.setitem(sys.modules, "ray", None)
     message = error_of(reelscore(*given, "--engine", "ray", code=5))
