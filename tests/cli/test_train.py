@@ -193,7 +193,7 @@ def test_processes_train_together_and_an_error_of_one_is_printed_once(tmp_path: 
         *command[:3], "--data", tmp_path, "--model", tmp_path / "n", "--processes", 2, code=5
     )
     lines = error.stderr.splitlines()
-    assert lines[-1].startswith("reelscore: lastfm.npz is neither in")
+    assert lines[-1].startswith("reelscore: lastfm_music_text.npz is neither in")
     assert error.stderr.count("reelscore:") == 1
 
 

@@ -83,7 +83,8 @@ def postgres() -> Iterator[str]:
         pytest.skip("Postgres is not installed; on Debian: apt install postgresql")
     pytest.importorskip("dbos")
     user = "postgres" if os.geteuid() == 0 else None  # it does not run as root
-    folder = Path(tempfile.mkdtemp())
+    # Other users may have no right to pass the folder of temporary files of this one.
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp" if user else None))
     if user:
         shutil.chown(folder, user)
     with socket.create_server(("127.0.0.1", 0)) as free:

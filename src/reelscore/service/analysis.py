@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reelscore.encoders.cache import FeatureCache
+from reelscore.encoders.pack.session import onnx_runtime
 from reelscore.errors import MediaError
 from reelscore.files import write_bytes
 from reelscore.media.cuts import VideoCuts
@@ -32,8 +33,7 @@ def prepare_analysis(pipeline: Pipeline, cache_folder: str) -> Callable[[Analysi
     fingerprint = opened.embedder.fingerprint
     _ = opened.text_reader
     if pipeline.encoder.folder is not None:
-        # It looks for devices when it is imported, which the confinement denies with a warning.
-        import onnxruntime  # noqa: F401
+        onnx_runtime()
 
     def analyse(item: AnalysisItem) -> dict[str, Any]:
         path, folder = item

@@ -108,8 +108,7 @@ class OnnxModel:
 
     def _open(self) -> Any:
         content = read_verified(self.path, self.spec.sha256)
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._num_threads
         options.inter_op_num_threads = 1
@@ -147,6 +146,13 @@ class OnnxModel:
                     f"{self.path}: the manifest declares the output {output.name} [N, {output.dim}], the "
                     f"model has {outputs}; fix the manifest's outputs (docs/how-to/packs.md)"
                 )
+
+
+def onnx_runtime() -> Any:
+    """Return the module, which looks for devices when it is imported, and warns where a confinement denies that."""
+    import onnxruntime
+
+    return onnxruntime
 
 
 def read_verified(path: Path, sha256: str) -> bytes:
