@@ -107,11 +107,11 @@ def killed_at_start(folder: str, times: int) -> Callable[[str], str]:
 
 
 def asker() -> Callable[[object], object]:
-    """Returns what the parent answers; "leave" fails with a request under way, "ask twice" reads two answers."""
+    """Returns what the parent answers; "fail" fails with a request under way, "ask twice" reads two answers."""
 
     def work(item: object) -> object:
         first = ask_parent(item)
-        if item == "leave":
+        if item == "fail":
             raise InputError("this item reads no answer")
         if item == "ask twice":
             return first(), ask_parent("again")()

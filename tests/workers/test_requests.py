@@ -39,7 +39,7 @@ def test_the_parent_answers_amid_an_item(worker: WorkerProcess) -> None:
 
 
 def test_an_item_that_fails_before_it_reads_its_answer_leaves_none_to_the_next(worker: WorkerProcess) -> None:
-    assert worker.run("leave") == ("reason", "this item reads no answer")
+    assert worker.run("fail") == ("reason", "this item reads no answer")
     assert worker.run(2) == ("value", f"2 in {os.getpid()}")
 
 

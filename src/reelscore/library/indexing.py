@@ -30,7 +30,7 @@ def prepare_track(pipeline: Pipeline, cache_folder: str, with_facts: bool) -> Ca
     """Open a pipeline in a worker and return its function from a music file to the file's entry."""
     cache = FeatureCache(Path(cache_folder))
     opened = open_pipeline(pipeline, cache=cache)
-    if may_ask_parent():
+    if may_ask_parent():  # else the tagger is not loaded before the first file needs it
         use_stage(opened.encoders.music, opened.tagger.encoders.music if opened.tagger else None)
 
     def embed(path: str) -> TrackEntry:

@@ -1,4 +1,4 @@
-"""Run items one after another in a worker process that is replaced after a death."""
+"""Workers whose process is replaced after a death: for items, or shared by other workers."""
 
 from __future__ import annotations
 
