@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import os
 import socket
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reelscore.encoders.cache import default_folder
@@ -19,6 +23,7 @@ from reelscore.files import (
     open_file,
     parse_json,
     parse_toml,
+    read_arrays,
     read_file,
     replace_file,
     write_bytes,
@@ -134,3 +139,50 @@ def test_toml_that_cannot_be_read_is_a_value_error(content):
 
 def test_numbers_of_64_bits_are_read():
     assert parse_json(f"[{2**63 - 1}, {-(2**63)}, 1.5]") == [2**63 - 1, -(2**63), 1.5]
+
+
+def test_arrays_are_read_in_threads_at_the_same_time():
+    # Python 3.11.0 to 3.11.7 fails without the lock where a collection of garbage, which runs Python here as it does
+    # wherever an object has a finalizer, switches threads while a header is parsed.
+    content = io.BytesIO()
+    np.savez(content, rows=np.ones((3, 4), np.float32), cuts_s=np.zeros(2))
+    failures = []
+
+    def read() -> None:
+        try:
+            for _ in range(100):
+                arrays = read_arrays(content.getvalue())
+                assert sorted(arrays) == ["cuts_s", "rows"]
+                assert arrays["rows"].sum() == 12
+        except Exception as error:
+            failures.append(error)
+
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    callback = lambda *_: sum(range(20))  # noqa: E731
+    gc.callbacks.append(callback)
+    try:
+        sys.setswitchinterval(1e-6)
+        gc.set_threshold(20, 2, 2)
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(callback)
+    assert not failures
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY\x01\x00", b"no archive"])
+def test_damaged_arrays_are_a_value_error(content):
+    with pytest.raises(ValueError, match="no arrays that can be read"):
+        read_arrays(content)
+
+
+def test_a_single_array_is_no_archive():
+    content = io.BytesIO()
+    np.save(content, np.ones(3))
+    with pytest.raises(ValueError, match="no arrays that can be read"):
+        read_arrays(content.getvalue())

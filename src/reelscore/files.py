@@ -10,13 +10,17 @@ import os
 import re
 import stat
 import tempfile
+import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -26,6 +30,13 @@ _SPECIAL = {
 }
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(/?)")
 _MAX_DIGITS = 19  # of a 64-bit integer
+
+ARRAY_HEADERS = threading.Lock()
+"""Held while NumPy reads the header of a ``.npy`` or ``.npz`` file where other threads may read one as well.
+
+NumPy parses it with ``ast``, whose state threads share in CPython 3.11.0 to 3.11.7: two at once can fail with a
+SystemError (https://github.com/python/cpython/issues/106905).
+"""
 
 
 def content_hash(path: Path | str) -> str:
@@ -125,6 +136,17 @@ def parse_toml(content: bytes) -> dict[str, Any]:
         return tomllib.loads(content.decode())
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def read_arrays(content: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a ``.npz`` file by name, without pickle; every error is a `ValueError`. Safe in threads."""
+    import numpy as np  # late: most users of this module need no array
+
+    try:
+        with ARRAY_HEADERS, np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # a damaged zip or header raises many types
+        raise ValueError(f"it holds no arrays that can be read: {error}") from error
 
 
 def cache_folder() -> Path:

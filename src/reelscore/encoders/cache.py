@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import ArtifactError, InputError
-from reelscore.files import cache_folder, read_file, write_bytes
+from reelscore.files import cache_folder, read_arrays, read_file, write_bytes
 from reelscore.types import FeatureSequence, Segment
 
 _LAYOUT = "v2"
@@ -143,8 +143,7 @@ def _pack(arrays: Mapping[str, npt.NDArray[Any]], identity: str) -> bytes:
 
 
 def _unpack(stored: bytes, identity: str) -> dict[str, npt.NDArray[Any]]:
-    with np.load(io.BytesIO(stored), allow_pickle=False) as entry:
-        arrays = {name: entry[name] for name in entry.files}
+    arrays = read_arrays(stored)
     if (
         not np.array_equal(arrays.pop("digest"), _digest(arrays))
         or _bytes_to_text(arrays.pop("identity")) != identity

@@ -14,7 +14,7 @@ import numpy as np
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.pack.session import onnx_runtime
 from reelscore.errors import MediaError
-from reelscore.files import write_bytes
+from reelscore.files import read_arrays, write_bytes
 from reelscore.media.cuts import VideoCuts
 from reelscore.media.probe import probe
 from reelscore.pipeline.pipeline import OpenPipeline, open_pipeline
@@ -67,8 +67,8 @@ class Analysed:
 def read_analysis(file: Path) -> Analysed | None:
     """Return a video's analysis, or None where this model has not seen it."""
     try:
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
-            return Analysed(stored["embedding"], tuple(stored["cuts_s"].tolist()))
+        stored = read_arrays(file.read_bytes())
+        return Analysed(stored["embedding"], tuple(stored["cuts_s"].tolist()))
     except (OSError, ValueError, KeyError):
         return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from reelscore.encoders.base import fingerprint
 from reelscore.errors import ArtifactError
+from reelscore.files import read_arrays
 from reelscore.types import FloatArray
 
 from .session import read_verified
@@ -54,9 +54,9 @@ class PackCaptions:
     def _read(self) -> dict[str, FloatArray]:
         content = read_verified(self.path, self.spec.sha256)
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                texts, rows = arrays["texts"].tolist(), np.asarray(arrays["rows"], np.float32)
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            arrays = read_arrays(content)
+            texts, rows = arrays["texts"].tolist(), np.asarray(arrays["rows"], np.float32)
+        except (ValueError, KeyError) as error:
             raise ArtifactError(
                 f"{self.path} is no .npz file with the arrays texts and rows: {error}; export the pack again"
             ) from error

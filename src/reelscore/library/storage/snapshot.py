@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.errors import ArtifactError
-from reelscore.files import parse_json, read_file
+from reelscore.files import ARRAY_HEADERS, parse_json, read_file
 from reelscore.objects import Folder
 from reelscore.types import FloatArray, Track
 
@@ -257,12 +257,13 @@ def read_snapshot(
 def _map(location: Location, pointer: Pointer, document: dict[str, Any]) -> Snapshot:
     """Map the snapshot that ``current.json`` describes; raise any exception if it is damaged."""
     folder = location.local / FOLDER
-    read = {
-        name: np.asarray(
-            np.load(folder / document["rows"] / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        )  # a plain view: slicing np.memmap itself is ten times as slow
-        for name in ("offsets", "utf8", "duration_s", "revision", "places")
-    }
+    with ARRAY_HEADERS:
+        read = {
+            name: np.asarray(
+                np.load(folder / document["rows"] / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            )  # a plain view: slicing np.memmap itself is ten times as slow
+            for name in ("offsets", "utf8", "duration_s", "revision", "places")
+        }
     places = read["places"]
     if places.dtype != PLACE:
         raise ValueError("places of another form")
