@@ -103,7 +103,7 @@ def test_a_playlist_opens_no_neighbour(read: Callable[[Path], object], kind: str
     with pytest.raises(MediaError):
         read(path)
     finished.set()
-    thread.join(5)
+    thread.join(60)
     assert not opened.is_set()
 
 

@@ -123,7 +123,7 @@ def test_stops_of_the_server_do_not_count_as_deaths(open_queue: Open) -> None:
             raise WorkerDied("SIGKILL")
 
         server.start(work)
-        assert begun.wait(5)
+        assert begun.wait(60)
         server.stop(5)
         found = server.get(job.id)
         assert found is not None
@@ -160,9 +160,9 @@ def test_a_cancelled_job_notices_at_its_progress(open_queue: Open) -> None:
 
     job = queue.enqueue("analyse", {})
     queue.start(work)
-    assert begun.wait(5)
+    assert begun.wait(60)
     queue.cancel(job.id)
-    assert noticed.wait(5)
+    assert noticed.wait(60)
     assert ended(queue, job.id).state == "cancelled"
     queue.stop(5)
 
