@@ -57,6 +57,10 @@ class ArtifactError(ReelscoreError):
     """Model, library, cache entry or pack that is damaged or has another version or fingerprint."""
 
 
+class DeviceError(ReelscoreError):
+    """A GPU that failed: no later computation of this process can use it, but a new process may."""
+
+
 class NotFoundError(ReelscoreError, LookupError):
     """File, track, model or library that does not exist."""
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reelscore.errors import InputError, NotFoundError
+from reelscore.errors import DeviceError, InputError, NotFoundError
 from reelscore.workers.serving import ask_parent
 
 
@@ -35,6 +35,19 @@ def dies_once(folder: str) -> Callable[[str], str]:
             mark.touch()
             os._exit(7)
         return item
+
+    return work
+
+
+def device_fails_once(folder: str) -> Callable[[str], tuple[str, int]]:
+    """Return a function whose process fails at its first item, and at each item "broken"."""
+
+    def work(item: str) -> tuple[str, int]:
+        mark = Path(folder) / item
+        if item == "broken" or not mark.exists():
+            mark.touch()
+            raise DeviceError("the GPU failed: CUDA error: an illegal memory access was encountered")
+        return item, os.getpid()
 
     return work
 

@@ -12,7 +12,7 @@ import pytest
 from reelscore.errors import ConfigError, InputError
 from reelscore.workers.local import run_all
 from reelscore.workers.process import Preparation, WorkerProcess
-from support.work import asker, dies_once, doubler, parents, sleeper
+from support.work import asker, device_fails_once, dies_once, doubler, parents, sleeper
 
 DOUBLER = Preparation.of(doubler, (0,))
 
@@ -62,6 +62,25 @@ def test_a_request_that_kills_the_stage_is_repeated_and_one_that_fails_there_fai
     assert outcomes["bad"].reason == ("the encoder stage failed: expected a number, got 'bad'; give a number")
     assert outcomes[4].value == 8
     assert not any(one.died for one in outcomes.values())
+
+
+@pytest.mark.parametrize("encoders", [None, 1])
+def test_a_process_whose_gpu_failed_is_replaced(tmp_path: Path, encoders: int | None) -> None:
+    work = Preparation.of(device_fails_once, (str(tmp_path),))
+    if encoders:
+        outcomes = list(run_all(["a", "broken", "b"], asker, workers=1, encoders=1, stage=work))
+        start = "the encoder stage failed: "
+    else:
+        outcomes = list(run_all(["a", "broken", "b"], device_fails_once, str(tmp_path), workers=1))
+        start = ""
+    values = [one.value for one in outcomes if not one.failed]
+    assert [value[0] for value in values] == ["a", "b"]
+    assert values[0][1] != values[1][1]
+    (reason,) = [one.reason for one in outcomes if one.failed]
+    assert reason == (
+        f"{start}it ended its worker process 2 times (the GPU failed: CUDA error: an illegal memory access was "
+        "encountered)"
+    )
 
 
 def test_an_abandoned_run_leaves_no_process_of_the_stage() -> None:

@@ -66,6 +66,7 @@ class WorkerProcess:
         answer: Callable[[Any], Any] | None = None,
     ) -> None:
         self._prepared = False
+        self._last_words: str | None = None
         self._answer = answer
         preparation = prepare if isinstance(prepare, Preparation) else Preparation.of(prepare, arguments)
         # Each worker uses one core, so numeric libraries must not start threads. Without the safe path, Python imports
@@ -133,6 +134,9 @@ class WorkerProcess:
                 timer.start()
             while True:
                 kind, content = self._receive()
+                if kind == "death":
+                    self._last_words = content
+                    raise EOFError
                 if kind != "request":
                     return kind, content
                 send(self._process.stdin, packed(self._reply(*content)))
@@ -145,8 +149,10 @@ class WorkerProcess:
                 timer.cancel()
 
     def death(self) -> str:
-        """Wait for the end of the process and return its cause, such as ``SIGKILL`` or ``exit code 1``."""
+        """Wait for the end of the process and return its cause: ``SIGKILL``, ``exit code 1`` or what it said."""
         code = self._process.wait()
+        if self._last_words is not None:
+            return self._last_words
         if code < 0:
             with contextlib.suppress(ValueError):
                 return signal.Signals(-code).name

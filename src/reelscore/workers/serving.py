@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
-from reelscore.errors import ReelscoreError
+from reelscore.errors import DeviceError, ReelscoreError
 
 from .confinement import Confinement, deny_network
 
@@ -102,6 +102,9 @@ def serve(*, parent: int, may_ask: bool = False) -> None:
         item = items.get()
         try:
             answer: tuple[str, Any] = ("value", work(item))
+        except DeviceError as error:  # every later item would fail as well
+            _answer(output, ("death", str(error)))
+            os._exit(1)
         except ReelscoreError as error:
             answer = ("reason", str(error))
         except Exception as error:  # an unexpected exception fails only its item

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
+import numpy as np
 import pytest
 
 from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import ManifestRow
 from reelscore.data.pair_settings import PairSettings
+from reelscore.encoders.hub.files import find_model
+from reelscore.encoders.hub.video import HubVideo
 from reelscore.encoders.networks import network_stage, prepare_networks
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.errors import ArtifactError
+from reelscore.errors import ArtifactError, DeviceError
 from reelscore.library.track_set import TrackSet, write_tracks
 from reelscore.pipeline.pipeline import open_pipeline
 from reelscore.pipeline.spec import Pipeline
@@ -25,6 +29,7 @@ from support.staged import rows_and_modules
 from support.tiny_hub import TinyModels
 
 pytest.importorskip("transformers")
+torch = pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,36 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three films of two seconds; read only."""
     folder = tmp_path_factory.mktemp("films")
     return [worlds.finished(folder / f"{i}.mp4", i=i, seconds=2.0) for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (
+            torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nSearch for"),
+            DeviceError,
+        ),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(`"), DeviceError),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), DeviceError),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), torch.OutOfMemoryError),
+        (RuntimeError("shape '[2, 3]' is invalid for input of size 5"), RuntimeError),
+    ],
+    ids=["device", "cublas", "cudnn", "memory", "shape"],
+)
+def test_only_an_error_of_the_device_makes_it_unusable(
+    models: TinyModels, error: Exception, raised: type[Exception]
+) -> None:
+    def fail(network: object, tensors: object) -> Never:
+        raise error
+
+    model = HubVideo(find_model(str(models["clip"]))).model
+    model.tower = dataclasses.replace(model.tower, output=fail)
+    with pytest.raises(Exception, match=r".") as caught:
+        list(model.run([{"pixel_values": np.zeros((3, 8, 8), np.float32)}]))
+    assert caught.type is raised
+    if raised is DeviceError:
+        text = str(error).splitlines()[0]
+        assert str(caught.value) == f"the GPU failed: {text}. Check it (nvidia-smi), and run again"
 
 
 def spec_of(models: TinyModels, kind: str = "hub") -> EncoderSpec:

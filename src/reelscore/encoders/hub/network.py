@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.errors import ArtifactError, NotFoundError
+from reelscore.errors import ArtifactError, DeviceError, NotFoundError
 from reelscore.types import FloatArray
 
 from .files import HubFiles
@@ -147,18 +147,23 @@ class HubModel:
         return np.repeat(np.stack(rows), run_lengths, axis=0) if rows else np.zeros((0, 0), np.float32)
 
     def _run_batch(self, batch: Sequence[Inputs]) -> FloatArray:
+        padded = [*batch, *[batch[-1]] * (self.batch_size - len(batch))]
+        with _device_errors():
+            rows = self._rows(padded)
+        return np.ascontiguousarray(rows[: len(batch)], np.float32)
+
+    def _rows(self, batch: Sequence[Inputs]) -> FloatArray:
         import torch
 
-        padded = [*batch, *[batch[-1]] * (self.batch_size - len(batch))]
         network = self.network()
         parameter = next(network.parameters())
         tensors = {}
         for name in batch[0]:
-            tensor = torch.from_numpy(np.stack([inputs[name] for inputs in padded])).to(parameter.device)
+            tensor = torch.from_numpy(np.stack([inputs[name] for inputs in batch])).to(parameter.device)
             tensors[name] = tensor.to(parameter.dtype) if tensor.is_floating_point() else tensor
         with torch.inference_mode(), _silenced(import_transformers()):
-            rows = self.tower.output(network, tensors).float().cpu().numpy()
-        return np.ascontiguousarray(rows[: len(batch)], np.float32)
+            rows: FloatArray = self.tower.output(network, tensors).float().cpu().numpy()
+        return rows
 
 
 def _run_remotely(items: Iterator[Inputs], remote: Remote) -> Iterator[FloatArray]:
@@ -228,6 +233,23 @@ def load_feature_extractor(files: HubFiles, name: str, family: str) -> Any:
         raise ArtifactError(
             f"the preprocessor_config.json of {files.name} is not one of {family}: {error}; fetch the model again"
         ) from error
+
+
+@contextmanager
+def _device_errors() -> Iterator[None]:
+    """Raise torch's errors of a GPU that the process can use no more as `DeviceError`."""
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        # Errors of the CUDA libraries are bare ones that only their text tells from others. A lack of memory, which
+        # leaves the device usable, begins with "CUDA out of memory".
+        if isinstance(error, torch.AcceleratorError) or str(error).startswith(("CUDA error", "cuDNN error")):
+            raise DeviceError(
+                f"the GPU failed: {str(error).splitlines()[0]}. Check it (nvidia-smi), and run again"
+            ) from error
+        raise
 
 
 @contextmanager
