@@ -56,7 +56,7 @@ OWNERS = {
         "encoders.hub",
         "encoders.export",
     },
-    "transformers": {"encoders.hub.network"},
+    "transformers": {"encoders.hub.loading"},
     "huggingface_hub": {"encoders.hub.download"},
     "rapidocr": {"text.ocr"},
     "charset_normalizer": {"text.encoding"},

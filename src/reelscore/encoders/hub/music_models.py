@@ -15,7 +15,8 @@ from reelscore.errors import ArtifactError
 from reelscore.types import FloatArray
 
 from .files import HubFiles
-from .network import Tower, load_config
+from .loading import load_config
+from .network import Tower
 
 WAVEFORM_WINDOW_S = 5.0
 """Window of waveform models, which take audio of any length."""

@@ -1,4 +1,4 @@
-"""Load a transformers model and run it in batches."""
+"""Run a transformers network in batches, in this process or another."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.errors import ArtifactError, DeviceError, NotFoundError
+from reelscore.errors import DeviceError
 from reelscore.types import FloatArray
 
 from .files import HubFiles
+from .loading import import_transformers, load_network, silenced
 
 T = TypeVar("T")
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -97,7 +98,9 @@ class HubModel:
         if self._network is None:
             import torch
 
-            network = _load_network(self.files, self.tower)
+            network = load_network(
+                self.files, auto_class=self.tower.auto_class, ignore_missing=self.tower.ignore_missing
+            )
             for module in self.tower.unused:
                 if hasattr(network, module):
                     setattr(network, module, None)
@@ -161,7 +164,7 @@ class HubModel:
         for name in batch[0]:
             tensor = torch.from_numpy(np.stack([inputs[name] for inputs in batch])).to(parameter.device)
             tensors[name] = tensor.to(parameter.dtype) if tensor.is_floating_point() else tensor
-        with torch.inference_mode(), _silenced(import_transformers()):
+        with torch.inference_mode(), silenced(import_transformers()):
             rows: FloatArray = self.tower.output(network, tensors).float().cpu().numpy()
         return rows
 
@@ -184,57 +187,6 @@ def precision() -> str:
     return "bfloat16" if torch.cuda.is_available() else "float32"
 
 
-def load_config(files: HubFiles) -> Any:
-    """Return the model's configuration with the defaults of transformers."""
-    transformers = import_transformers()
-    try:
-        return transformers.AutoConfig.from_pretrained(
-            files.folder, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(
-            f"transformers {transformers.__version__} cannot read the configuration of {files.name}: "
-            f"{str(error).splitlines()[0]}; fetch the model again, or update transformers"
-        ) from error
-
-
-def config_value(config: Any, path: tuple[str, ...]) -> int:
-    """Return the integer at a path of attributes of a configuration."""
-    for name in path:
-        config = getattr(config, name)
-    return int(config)
-
-
-def import_transformers() -> Any:
-    """Return the module transformers, or raise `NotFoundError` with the command that installs it."""
-    try:
-        import transformers
-    except ImportError as error:
-        raise NotFoundError(
-            "hub encoders need the library transformers, which is not installed; install it: "
-            "python -m pip install 'reelscore[hub]'"
-        ) from error
-    return transformers
-
-
-def load_feature_extractor(files: HubFiles, name: str, family: str) -> Any:
-    """Return the feature extractor class `name` of transformers with the model's configuration.
-
-    Raises
-    ------
-    ArtifactError
-        If preprocessor_config.json does not exist or is not that of a model of the `family`.
-    """
-    config = files.processor_config("feature_extractor")
-    extractor = getattr(import_transformers(), name)
-    try:
-        return extractor(**{key: value for key, value in config.items() if not key.endswith("_type")})
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"the preprocessor_config.json of {files.name} is not one of {family}: {error}; fetch the model again"
-        ) from error
-
-
 @contextmanager
 def _device_errors() -> Iterator[None]:
     """Raise torch's errors of a GPU that the process can use no more as `DeviceError`."""
@@ -250,53 +202,3 @@ def _device_errors() -> Iterator[None]:
                 f"the GPU failed: {str(error).splitlines()[0]}. Check it (nvidia-smi), and run again"
             ) from error
         raise
-
-
-@contextmanager
-def _silenced(transformers: Any) -> Iterator[None]:
-    """Hide progress bars and warnings of transformers for a while."""
-    logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _load_network(files: HubFiles, tower: Tower) -> Any:
-    import torch
-
-    transformers = import_transformers()
-    config = load_config(files)
-    try:
-        with _silenced(transformers):
-            network, report = getattr(transformers, tower.auto_class).from_pretrained(
-                files.folder,
-                config=config,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-    except Exception as error:  # transformers, torch and safetensors share no base class
-        raise ArtifactError(
-            f"transformers cannot load the weights in {files.folder}: {type(error).__name__}: "
-            f"{str(error).splitlines()[0]}; fetch the model again"
-        ) from error
-    # transformers fills missing weights with random numbers, which must never become features.
-    missing = sorted(
-        name
-        for name in (*report["missing_keys"], *(key[0] for key in report.get("mismatched_keys", ())))
-        if not name.startswith(tower.ignore_missing)
-    )
-    if missing:
-        raise ArtifactError(
-            f"the weights in {files.folder} lack {len(missing)} of the network's tensors (first: {missing[0]}); "
-            "fetch the model again, or give one with all its weights"
-        )
-    return network

@@ -14,7 +14,8 @@ from reelscore.errors import ArtifactError
 from reelscore.types import FloatArray
 
 from .files import HubFiles
-from .network import HubModel, Inputs, Tower, config_value, import_transformers, load_config, precision
+from .loading import config_value, import_transformers, load_config
+from .network import HubModel, Inputs, Tower, precision
 from .text_pooling import load_pooling, mean_pooling
 
 VERSION = "1"

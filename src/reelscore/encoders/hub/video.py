@@ -15,7 +15,8 @@ from reelscore.media.pixels import Pixels
 from reelscore.types import FeatureSequence, FloatArray, Modality, Segment
 
 from .files import HubFiles
-from .network import HubModel, Inputs, config_value, load_config, precision
+from .loading import config_value, load_config
+from .network import HubModel, Inputs, precision
 from .video_models import VIDEO_TOWERS, image_input
 
 VERSION = "1"

@@ -10,46 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from reelscore.errors import ArtifactError, InputError
-from reelscore.evaluation.metrics import recall_at
-from reelscore.evaluation.ranks import first_hit_ranks
+from reelscore.errors import ArtifactError
 from reelscore.features.scaling import ColumnMap
 from reelscore.types import Modality
 
-from .cca import Fold, Problem, Settings, choose, mean_log_rank, scores, solve, unit
-from .coordinates import KERNELS, MAX_LANDMARKS, Coordinates, FloatArray, Kernel, KernelMap, Scores
+from .cca import Settings, choose, scores, solve
+from .coordinates import KERNELS, FloatArray, Kernel, KernelMap, Scores
+from .fitting import IntArray, Part, Side, check_pairs, fit_fold, fit_parts, validation_of
 
 MAX_TUNING_PAIRS = 4000
 """Settings are chosen on a random sample of at most so many pairs. Ridges are relative to the number of pairs."""
-
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """One CCA: the unit embedding of a scaled row z is ``unit(kernel(z) @ weights + bias)``."""
-
-    kernel: KernelMap
-    weights: FloatArray
-    bias: FloatArray
-
-    def __call__(self, z: FloatArray) -> FloatArray:
-        """Return unit embeddings (N, dim) of scaled rows (N, P)."""
-        return unit(self.project(z))
-
-    def project(self, z: FloatArray) -> FloatArray:
-        """Return the projections (N, dim) of scaled rows (N, P), not normalised."""
-        projected: FloatArray = self.kernel(z) @ self.weights + self.bias
-        return projected
-
-
-Side: TypeAlias = tuple[Scores, tuple[Part, ...]]
-"""The scaling of a modality, and its side of every part."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,13 +87,13 @@ class KernelModel:
         InputError
             If the sides differ in length, a modality does not vary, or there are fewer than two folds.
         """
-        _check(video, music, fold)
+        check_pairs(video, music, fold)
         rng = np.random.default_rng(seed)
         sample = np.arange(len(video))
         if len(sample) > MAX_TUNING_PAIRS:
             sample = np.sort(rng.choice(len(sample), MAX_TUNING_PAIRS, replace=False))
         parts = [
-            _fold(video[sample], music[sample], group[sample], fold[sample] == number, kernels, rng)
+            fit_fold(video[sample], music[sample], group[sample], fold[sample] == number, kernels, rng)
             for number in np.unique(fold[sample])
         ]
         by_kernel = [[part[k] for part in parts] for k in range(len(kernels))]
@@ -136,8 +110,8 @@ class KernelModel:
             )
             for each in zip(*held_out, strict=True)
         ]
-        validation = _validation(fused, [part[0] for part in parts])
-        sides, correlations = _fit_parts(video, music, kernels, chosen, rng)
+        validation = validation_of(fused, [part[0] for part in parts])
+        sides, correlations = fit_parts(video, music, kernels, chosen, rng)
         return cls(*sides, tuple(kernels), strengths, chosen, correlations, validation)
 
     @property
@@ -225,94 +199,4 @@ class KernelModel:
             tuple(Settings(*arrays[f"{kernel}.settings"].tolist()) for kernel in kernels),
             tuple(arrays[f"{kernel}.correlations"] for kernel in kernels),
             {},
-        )
-
-
-def _fit_parts(
-    video: npt.NDArray[np.floating],
-    music: npt.NDArray[np.floating],
-    kernels: Sequence[Kernel],
-    settings: Sequence[Settings],
-    rng: np.random.Generator,
-) -> tuple[tuple[Side, Side], tuple[FloatArray, ...]]:
-    """Fit every part on all pairs; return both sides and the correlations of each part."""
-    scaled = [Scores.learn(rows) for rows in (video, music)]
-    x, y = (scaling(rows) for scaling, rows in zip(scaled, (video, music), strict=True))
-    landmarks = _landmarks(len(x), rng)
-    sides: tuple[list[Part], list[Part]] = ([], [])
-    correlations = []
-    for kernel, own in zip(kernels, settings, strict=True):
-        both = Coordinates.fit(kernel, x, landmarks), Coordinates.fit(kernel, y, landmarks)
-        directions = solve(Problem.of(*both), own.ridge_x, own.ridge_y)
-        for side, coordinates, weights in zip(sides, both, directions.weighted(own.power), strict=True):
-            side.append(Part(coordinates.kernel, coordinates.axes @ weights, -coordinates.offset @ weights))
-        correlations.append(directions.correlations)
-    return ((scaled[0], tuple(sides[0])), (scaled[1], tuple(sides[1]))), tuple(correlations)
-
-
-def _fold(
-    video: npt.NDArray[np.floating],
-    music: npt.NDArray[np.floating],
-    group: IntArray,
-    is_val: npt.NDArray[np.bool_],
-    kernels: Sequence[Kernel],
-    rng: np.random.Generator,
-) -> list[Fold]:
-    """Fit the coordinates of every kernel without the held-out pairs, scaling included."""
-    scaled = [Scores.learn(rows[~is_val]) for rows in (video, music)]
-    sides = [
-        (scaling(rows[~is_val]), scaling(rows[is_val]))
-        for scaling, rows in zip(scaled, (video, music), strict=True)
-    ]
-    landmarks = _landmarks(int((~is_val).sum()), rng)
-    # Each group is one candidate: the clips of a video, for instance, share one track.
-    groups, first = np.unique(group[is_val], return_index=True)
-    hits = group[is_val][:, None] == groups[None, :]
-    folds = []
-    for kernel in kernels:
-        x, y = (Coordinates.fit(kernel, train, landmarks) for train, _ in sides)
-        folds.append(Fold(Problem.of(x, y), x(sides[0][1]), y(sides[1][1][first]), hits))
-    return folds
-
-
-def _landmarks(size: int, rng: np.random.Generator) -> IntArray:
-    if size <= MAX_LANDMARKS:
-        return np.arange(size)
-    return np.sort(rng.choice(size, MAX_LANDMARKS, replace=False))
-
-
-def _validation(fused: Sequence[npt.NDArray[np.float32]], folds: Sequence[Fold]) -> dict[str, float]:
-    recalls, losses = [], []
-    for one, fold in zip(fused, folds, strict=True):
-        ranks = first_hit_ranks(one, fold.hits), first_hit_ranks(one.T, fold.hits.T)
-        recalls.append(np.mean([recall_at(each, 10) for each in ranks]))
-        losses.append(mean_log_rank(one, fold.hits))
-    sizes = [fold.hits.shape[1] for fold in folds]
-    return {
-        "recall@10": float(np.average(recalls, weights=sizes)),
-        "log_rank": float(np.average(losses, weights=sizes)),
-        "gallery": float(np.mean(sizes)),
-    }
-
-
-def _check(video: npt.NDArray[np.floating], music: npt.NDArray[np.floating], fold: IntArray) -> None:
-    if video.ndim != 2 or music.ndim != 2 or len(video) != len(music) or fold.shape != (len(video),):
-        raise InputError(
-            f"CCA needs as many rows on both sides, got shapes {video.shape} and {music.shape}; "
-            "row i of both must be pair i"
-        )
-    for name, rows in (("video", video), ("music", music)):
-        if np.isinf(rows).any():
-            raise InputError(
-                f"CCA needs finite features, got inf in row {int(np.argwhere(np.isinf(rows))[0][0])} of the {name} "
-                "features; clean that item"
-            )
-        if len(rows) < 2 or (np.nan_to_num(rows) == np.nan_to_num(rows[0])).all():
-            raise InputError(
-                f"CCA needs at least two pairs with different {name} features, got {len(rows)} pairs whose {name} "
-                "features are all alike; check the files and the encoder"
-            )
-    if len(np.unique(fold)) < 2:
-        raise InputError(
-            "cross-validation needs pairs of at least two groups, got pairs of one; add pairs with other music"
         )

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.encoders.hub.files import HubFiles
-from reelscore.encoders.hub.network import HubModel, Tower, load_feature_extractor
+from reelscore.encoders.hub.loading import load_feature_extractor
+from reelscore.encoders.hub.network import HubModel, Tower
 from reelscore.errors import ArtifactError
 from reelscore.text.timed_lines import Line
 from reelscore.text.video_text import clean
