@@ -133,12 +133,11 @@ class Report:
             both = {"directions": report.directions, "clips": report.clips}
             return {name: [one.to_json() for one in directions] for name, directions in both.items()}
 
-        other = self.baseline
         return {
             "gallery_size": self.gallery_size,
             "enough_pairs": self.directions[0].enough_pairs,
             **sections(self),
-            "baseline": None if other is None else {"name": other.name, **sections(other)},
+            "baseline": self.baseline and {"name": self.baseline.name, **sections(self.baseline)},
         }
 
     def tables(self) -> list[list[list[str]]]:

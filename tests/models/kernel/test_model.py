@@ -12,6 +12,7 @@ import pytest
 from reelscore.errors import ArtifactError, InputError
 from reelscore.evaluation.metrics import recall_at
 from reelscore.evaluation.ranks import rank_embeddings
+from reelscore.models.kernel import fitting
 from reelscore.models.kernel import model as module
 from reelscore.models.kernel.cca import Settings
 from reelscore.models.kernel.coordinates import KERNELS, Kernel
@@ -192,7 +193,7 @@ def test_arrays_that_are_missing_or_misshapen_are_reported(model: KernelModel) -
 
 
 def test_the_same_pairs_and_seed_give_the_same_bytes(data, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_LANDMARKS", 20)
+    monkeypatch.setattr(fitting, "MAX_LANDMARKS", 20)
     monkeypatch.setattr(module, "MAX_TUNING_PAIRS", 50)
     some = [side[:80] for side in data]
     one, two, other = (fit(*some, seed=seed).to_arrays() for seed in (0, 0, 1))
