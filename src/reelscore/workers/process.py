@@ -26,7 +26,7 @@ _WORKER = (
     "import sys; sys.path += sys.argv[3:]; from reelscore.workers.serving import serve; "
     "serve(parent=int(sys.argv[1]), may_ask=sys.argv[2] == 'True')"
 )
-_BACKGROUND_NICE = 5
+_BACKGROUND_NICE, _MAX_NICE = 5, 19
 
 
 class Preparation(NamedTuple):
@@ -89,7 +89,9 @@ class WorkerProcess:
         )
         if background:
             with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, _BACKGROUND_NICE)
+                # Relative to this process: under `nice`, a user may not give a child a higher priority.
+                own = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, min(own + _BACKGROUND_NICE, _MAX_NICE))
         with contextlib.suppress(BrokenPipeError):  # `run` notices that it died
             send(self._process.stdin, preparation.message)
 
