@@ -17,10 +17,10 @@ from reelscore.data.feature_table import FeatureTable
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import ManifestRow
 from reelscore.data.pair_settings import PairSettings
-from reelscore.encoders.networks import network_stage
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import ConfigError, InputError, NotFoundError, ReelscoreError
 from reelscore.text.spec import TextSpec
+from reelscore.text.stage import network_stage
 from reelscore.workers import local
 from reelscore.workers import ray as engine
 from reelscore.workers.cluster import connected
@@ -201,7 +201,7 @@ def test_the_data_set_is_that_of_one_local_worker_though_encoders_and_workers_ar
 
     killer = threading.Thread(target=kill)
     killer.start()
-    staged = partial(engine.run_all, workers=2, encoders=2, stage=network_stage([spec], words.encoder))
+    staged = partial(engine.run_all, workers=2, encoders=2, stage=network_stage([spec], words))
     try:
         report = write_pairs(disturbed, rows, spec, engine=staged)
     finally:

@@ -14,7 +14,6 @@ from reelscore.config import to_mapping
 from reelscore.encoders.cache import FeatureCache
 from reelscore.encoders.extract import extract
 from reelscore.encoders.factory import load_encoders
-from reelscore.encoders.networks import use_stage
 from reelscore.encoders.spec import EncoderSpec
 from reelscore.errors import InputError
 from reelscore.features.sampling import DEFAULT_NUM_SEGMENTS
@@ -24,6 +23,7 @@ from reelscore.media.probe import probe
 from reelscore.objects import uri_scheme
 from reelscore.text.reader import TextReader
 from reelscore.text.spec import TextSpec
+from reelscore.text.stage import use_stage
 from reelscore.types import FloatArray
 from reelscore.workers.local import OBJECT_LIMIT_S, run_all, time_limit_s
 
@@ -245,7 +245,7 @@ def prepare_pair(
     cache = None if cache_folder is None else FeatureCache(Path(cache_folder))
     reader = None if words is None else TextReader(words, cache=cache)
     if cache is None:
-        use_stage(encoders.video, encoders.music, None if reader is None else reader.encoder)
+        use_stage(encoders.video, encoders.music, text=reader)
     sample_seeds: list[int | None] = [None, *(seed * 1_000_003 + i for i in range(num_random_samples))]
 
     def work(item: PairItem[Any]) -> PairFeatures:

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from reelscore.encoders.cache import FeatureCache
-from reelscore.encoders.networks import use_stage
 from reelscore.errors import MediaError
 from reelscore.files import content_hash
 from reelscore.media.audio import keep_audio
 from reelscore.media.probe import probe
 from reelscore.pipeline.pipeline import TrackEmbedding, open_pipeline
 from reelscore.pipeline.spec import Pipeline
+from reelscore.text.stage import use_stage
 from reelscore.types import FloatArray, Track
 from reelscore.workers.serving import may_ask_parent
 

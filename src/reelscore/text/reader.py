@@ -50,6 +50,8 @@ class TextReader:
     ----------
     spec : TextSpec
     encoder : TextEncoder or None
+    speech : LineReader or None
+        Transcribes speech.
     """
 
     def __init__(
@@ -67,12 +69,12 @@ class TextReader:
             from .ocr import OcrReader
 
             self._ocr = OcrReader()
-        self._speech: LineReader | None = None
+        self.speech: LineReader | None = None
         if spec.speech is not None:
             from reelscore.encoders.hub.files import find_model
             from reelscore.text.speech.reader import SpeechReader
 
-            self._speech = SpeechReader(find_model(spec.speech))
+            self.speech = SpeechReader(find_model(spec.speech))
 
     @property
     def fingerprint(self) -> str:
@@ -104,7 +106,7 @@ class TextReader:
             If the video cannot be read, or if required frames or audio cannot be decoded.
         """
         sources = find_text_sources(video, given=given, info=info, notes=self._notes)
-        transcript = () if "transcript" in sources else self._read_lines(video, self._speech)
+        transcript = () if "transcript" in sources else self._read_lines(video, self.speech)
         if transcript:
             sources["transcript"] = TextSource(
                 " ".join(line.text for line in transcript), "sound", transcript

@@ -185,8 +185,8 @@ def extract(
     from reelscore.data.feature_set import FeatureSet
     from reelscore.data.feature_writer import write_pairs
     from reelscore.data.pair_settings import PairSettings
-    from reelscore.encoders.networks import network_stage
     from reelscore.pipeline.resolve import encoder_specs
+    from reelscore.text.stage import network_stage
 
     spec = encoder_specs(encoder, pack)[0]
     settings = PairSettings.of(
@@ -197,7 +197,7 @@ def extract(
         num_clips=clips,
         words=text,
     )
-    with open_run(network_stage([spec], None if text is None else text.encoder)) as run_all:
+    with open_run(network_stage([spec], text)) as run_all:
         pairs = FeatureSet.open_or_create(out, settings)
         with progress_bar("extracting", "pairs") as progress:
             report = write_pairs(
@@ -215,9 +215,9 @@ def _extract_tracks(
     retry_failed: bool,
 ) -> tuple[ExtractReport, int]:
     """Extract music; return what was done and the number of rows in the data set."""
-    from reelscore.encoders.networks import network_stage
     from reelscore.library.track_set import TrackSet, find_tracks, write_tracks
     from reelscore.pipeline.resolve import resolve
+    from reelscore.text.stage import network_stage
 
     paths, problems = find_tracks(source)
     note_problems(source.name, problems)

@@ -22,8 +22,8 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 """The network's inputs for one item, by name, without their N axis."""
 Output = Callable[[Any, Mapping[str, Any]], Any]
 """Takes the network and its input tensors by name; returns features of shape (N, D)."""
-Remote = Callable[[Sequence[Any]], Callable[[], FloatArray]]
-"""Sends inputs to another process; returns the function that waits for their rows, shape (N, D)."""
+Remote = Callable[[Sequence[Any]], Callable[[], Sequence[FloatArray]]]
+"""Sends inputs to another process; returns the function that waits for a row of each."""
 
 GPU_BATCH = 32
 
@@ -71,7 +71,7 @@ class HubModel:
     cpu_only : bool
         Set to True before the first use to run on the CPU in float32 even if there is a GPU.
     remote : callable or None
-        Runs the network in another process, with the batch size and the precision there; see `encoders.networks`.
+        Runs the network in another process, with the batch size and the precision there; see `text.stage`.
     """
 
     def __init__(self, files: HubFiles, tower: Tower, *, batch_size: int | None = None) -> None:
@@ -171,7 +171,7 @@ class HubModel:
 
 def _run_remotely(items: Iterator[Inputs], remote: Remote) -> Iterator[FloatArray]:
     """Yield the rows of another process, which computes a batch while the next one is read from `items`."""
-    rows: Callable[[], FloatArray] | None = None
+    rows: Callable[[], Sequence[FloatArray]] | None = None
     while batch := list(islice(items, GPU_BATCH)):
         if rows is not None:
             yield from rows()

@@ -169,7 +169,7 @@ class HubTextEncoder:
             If the weights cannot be loaded.
         """
         if self.model.remote is not None:
-            return self.model.remote(texts)()
+            return np.asarray(self.model.remote(texts)(), np.float32)
         out = np.zeros((len(texts), self.dim), np.float32)
         # A text without any token becomes one padding token.
         tokens = [self.tokenizer.encode(text).ids or [self.pad_id] for text in texts]

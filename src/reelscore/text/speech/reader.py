@@ -75,8 +75,10 @@ class SpeechReader:
 
     Attributes
     ----------
+    fingerprint : str
+        Identity of the model and its settings.
     recipe : str
-        Identity of everything that shapes the lines, for the cache.
+        Identity of everything that shapes the lines, for the cache: the fingerprint and the precision.
     licence : str
         Licence of the weights.
 
@@ -91,9 +93,8 @@ class SpeechReader:
     def __init__(self, files: HubFiles) -> None:
         self.speech_model = _load_speech_model(files)
         name = f"hub-{files.model_type}-speech"
-        self.recipe = (
-            f"{fingerprint(name, VERSION, files.identity, self.speech_model.settings)}-{precision()}"
-        )
+        self.fingerprint = fingerprint(name, VERSION, files.identity, self.speech_model.settings)
+        self.recipe = f"{self.fingerprint}-{precision()}"
         self.licence = files.licence
 
     def read(self, video: Path | str) -> tuple[Line, ...]:

@@ -1,11 +1,11 @@
-"""Hub encoders whose networks run in a stage of their own."""
+"""Hub models that run in a stage of their own."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,22 +14,26 @@ from reelscore.data.feature_set import FeatureSet
 from reelscore.data.feature_writer import write_pairs
 from reelscore.data.manifest import ManifestRow
 from reelscore.data.pair_settings import PairSettings
-from reelscore.encoders.hub.files import find_model
-from reelscore.encoders.hub.video import HubVideo
-from reelscore.encoders.networks import network_stage, prepare_networks
 from reelscore.encoders.spec import EncoderSpec
-from reelscore.errors import ArtifactError, DeviceError
+from reelscore.errors import ArtifactError
 from reelscore.library.track_set import TrackSet, write_tracks
 from reelscore.pipeline.pipeline import open_pipeline
 from reelscore.pipeline.spec import Pipeline
 from reelscore.text.spec import TextSpec
+from reelscore.text.stage import network_stage, prepare_networks
 from reelscore.workers.local import run_all
 from support import worlds
-from support.staged import rows_and_modules
+from support.staged import lines_and_modules, rows_and_modules
+from support.talking import spoken, talking_film, write_ctc, write_whisper
 from support.tiny_hub import TinyModels
 
 pytest.importorskip("transformers")
-torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> TinyModels:
+    """Folders of tiny hub models by kind; read only."""
+    return TinyModels(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
@@ -37,36 +41,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three films of two seconds; read only."""
     folder = tmp_path_factory.mktemp("films")
     return [worlds.finished(folder / f"{i}.mp4", i=i, seconds=2.0) for i in range(3)]
-
-
-@pytest.mark.parametrize(
-    ("error", "raised"),
-    [
-        (
-            torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nSearch for"),
-            DeviceError,
-        ),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(`"), DeviceError),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), DeviceError),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), torch.OutOfMemoryError),
-        (RuntimeError("shape '[2, 3]' is invalid for input of size 5"), RuntimeError),
-    ],
-    ids=["device", "cublas", "cudnn", "memory", "shape"],
-)
-def test_only_an_error_of_the_device_makes_it_unusable(
-    models: TinyModels, error: Exception, raised: type[Exception]
-) -> None:
-    def fail(network: object, tensors: object) -> Never:
-        raise error
-
-    model = HubVideo(find_model(str(models["clip"]))).model
-    model.tower = dataclasses.replace(model.tower, output=fail)
-    with pytest.raises(Exception, match=r".") as caught:
-        list(model.run([{"pixel_values": np.zeros((3, 8, 8), np.float32)}]))
-    assert caught.type is raised
-    if raised is DeviceError:
-        text = str(error).splitlines()[0]
-        assert str(caught.value) == f"the GPU failed: {text}. Check it (nvidia-smi), and run again"
 
 
 def spec_of(models: TinyModels, kind: str = "hub") -> EncoderSpec:
@@ -100,11 +74,46 @@ def test_a_data_set_of_two_stages_is_that_of_one(
     settings = PairSettings.of(spec, name="films", num_segments=40, num_random_samples=1, words=words)
     one, two = (FeatureSet.create(tmp_path / name, settings) for name in ("one", "two"))
     write_pairs(one, rows, spec, engine=partial(run_all, workers=1))
-    stage = network_stage([spec], words.encoder)
+    stage = network_stage([spec], words)
     report = write_pairs(two, rows, spec, engine=partial(run_all, workers=2, encoders=1, stage=stage))
     assert (report.num_new, [failure.key for failure in report.failed]) == (3, ["poor.mp4"])
     names = one.table.schema.names
     assert two.table.columns(*names).equals(one.table.columns(*names))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("write", [write_ctc, write_whisper])
+def test_speech_is_transcribed_in_the_stage(
+    models: TinyModels, tmp_path: Path, write: Callable[[Path], Path]
+) -> None:
+    said = np.concatenate([np.zeros(8000, np.float32), spoken("calm sea " * 9), spoken("farm sea")])
+    rows = [
+        ManifestRow(talking_film(tmp_path / f"{i}.mkv", said[4000 * i :]), line=1 + i, key=str(i))
+        for i in range(3)
+    ]
+    words = TextSpec(encoder=f"hub:{models['bert']}", speech=str(write(tmp_path / "speech")))
+    settings = PairSettings.of(EncoderSpec(), name="films", num_random_samples=1, words=words)
+    one, two = (FeatureSet.create(tmp_path / name, settings) for name in ("one", "two"))
+    write_pairs(one, rows, EncoderSpec(), engine=partial(run_all, workers=1))
+    stage = network_stage([EncoderSpec()], words)
+    report = write_pairs(
+        two, rows, EncoderSpec(), engine=partial(run_all, workers=2, encoders=1, stage=stage)
+    )
+    assert (report.num_new, report.failed) == (3, [])
+    names = one.table.schema.names
+    assert two.table.columns(*names).equals(one.table.columns(*names))
+    assert all(len(row) for row in one.table.columns("text")["text"].to_pylist())
+
+
+@pytest.mark.slow
+def test_a_worker_with_a_stage_loads_no_speech_model(models: TinyModels, tmp_path: Path) -> None:
+    film = talking_film(tmp_path / "0.mkv", spoken("calm sea"))
+    words = TextSpec(speech=str(write_ctc(tmp_path / "speech")))
+    (alone,) = run_all([str(film)], lines_and_modules, words, workers=1)
+    stage = network_stage([], words)
+    (staged,) = run_all([str(film)], lines_and_modules, words, workers=1, encoders=1, stage=stage)
+    assert alone.value == ("calm sea", ["transformers.models.wav2vec2.modeling_wav2vec2"])
+    assert staged.value == ("calm sea", [])
 
 
 @pytest.mark.slow
@@ -127,8 +136,9 @@ def test_tracks_of_two_stages_are_those_of_one(
 
 def test_only_hub_models_have_a_stage(models: TinyModels) -> None:
     assert network_stage([EncoderSpec(), None]) is None
-    assert network_stage([EncoderSpec("pack", "pack")], "pack") is None
-    assert network_stage([EncoderSpec()], f"hub:{models['bert']}") is not None
+    assert network_stage([EncoderSpec("pack", "pack")], TextSpec("pack", on_screen=True)) is None
+    assert network_stage([EncoderSpec()], TextSpec(f"hub:{models['bert']}")) is not None
+    assert network_stage([EncoderSpec()], TextSpec("pack", speech="whisper")) is not None
 
 
 def test_a_request_for_another_model_names_the_models_of_the_stage(models: TinyModels) -> None:
