@@ -92,8 +92,9 @@ def silence(seconds: int) -> bytes:
 
 
 def memory_mb(pid: int) -> int:
+    """Return the memory that a process has allocated, without mapped files: parts of libraries come and go."""
     text = Path(f"/proc/{pid}/status").read_text()
-    return int(text.split("VmRSS:")[1].split()[0]) // 1024
+    return int(text.split("RssAnon:")[1].split()[0]) // 1024
 
 
 @pytest.mark.slow
@@ -148,7 +149,7 @@ def test_hostile_uploads(tmp_path: Path, num_mutants: int) -> None:
         assert server.is_alive
         assert server.http.get("/healthz").status_code == 200
         assert states["failed"] > num_mutants, states
-        assert memory_mb(server.pid) < before + 100
+        assert memory_mb(server.pid) < before + 50
         assert settled(server, upload(server, "again.mp4", film))["state"] == "ready"
     finally:
         stop.set()
