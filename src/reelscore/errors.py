@@ -58,7 +58,7 @@ class ArtifactError(ReelscoreError):
 
 
 class DeviceError(ReelscoreError):
-    """A GPU that failed: no later computation of this process can use it, but a new process may."""
+    """A GPU that failed; this process can no longer use it, but a new process may."""
 
 
 class NotFoundError(ReelscoreError, LookupError):

@@ -254,7 +254,7 @@ def test_a_client_that_stops_sending_is_dropped_and_can_continue(
     begun = time.monotonic()
     answer = raw(host, int(port), head.encode() + film[:500])
     assert answer.split(b" ")[1] == b"408"
-    assert time.monotonic() - begun > 0.9
+    assert 0.9 < time.monotonic() - begun < 5
     assert guarded.http.head(at, headers=bearer(keys, "root")).headers["upload-offset"] == "500"
     assert guarded.append(at, film[500:], 500, **bearer(keys, "root")).status_code == 204
 
@@ -264,7 +264,7 @@ def test_a_client_whose_headers_do_not_end_is_dropped(guarded: Running, head: by
     host, port = guarded.url.removeprefix("http://").split(":")
     begun = time.monotonic()
     assert raw(host, int(port), head) == b""
-    assert time.monotonic() - begun > 0.9
+    assert 0.9 < time.monotonic() - begun < 5
 
 
 def test_405_names_the_methods(served: Running, ready: str) -> None:

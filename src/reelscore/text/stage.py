@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Request: TypeAlias = tuple[str, Sequence[Any]]
 """The fingerprint of a hub model, and the inputs of its network or its texts."""
 Reader: TypeAlias = Encoder | TextEncoder | LineReader
-"""What has a hub model, or has none."""
+"""An encoder or a reader of lines, which may have a hub model."""
 
 
 def network_stage(specs: Iterable[EncoderSpec | None], text: TextSpec | None = None) -> Preparation | None:

@@ -66,7 +66,7 @@ class WorkerProcess:
         answer: Callable[[Any], Any] | None = None,
     ) -> None:
         self._prepared = False
-        self._last_words: str | None = None
+        self._cause: str | None = None
         self._answer = answer
         preparation = prepare if isinstance(prepare, Preparation) else Preparation.of(prepare, arguments)
         # Each worker uses one core, so numeric libraries must not start threads. Without the safe path, Python imports
@@ -137,7 +137,7 @@ class WorkerProcess:
             while True:
                 kind, content = self._receive()
                 if kind == "death":
-                    self._last_words = content
+                    self._cause = content
                     raise EOFError
                 if kind != "request":
                     return kind, content
@@ -153,8 +153,8 @@ class WorkerProcess:
     def death(self) -> str:
         """Wait for the end of the process and return its cause: ``SIGKILL``, ``exit code 1`` or what it said."""
         code = self._process.wait()
-        if self._last_words is not None:
-            return self._last_words
+        if self._cause is not None:
+            return self._cause
         if code < 0:
             with contextlib.suppress(ValueError):
                 return signal.Signals(-code).name

@@ -189,7 +189,7 @@ def precision() -> str:
 
 @contextmanager
 def _device_errors() -> Iterator[None]:
-    """Raise torch's errors of a GPU that the process can use no more as `DeviceError`."""
+    """Raise `DeviceError` for an error of torch after which this process can no longer use its GPU."""
     import torch
 
     try:
